@@ -1,0 +1,1 @@
+//! Relays RTP and SRTP between two sides of a call.

@@ -1,0 +1,1 @@
+//! Channel limits, credit and minute bundles per profile, kept in a database.

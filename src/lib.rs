@@ -1,0 +1,1 @@
+//! The sipgw daemon: joins signalling, media and accounting.

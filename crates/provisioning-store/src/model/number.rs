@@ -1,0 +1,87 @@
+//! Online Numbers, business accounts and Caller ID.
+
+use serde::{Deserialize, Serialize};
+
+use super::{BusinessAccountId, CompanyId, NumberId, ProfileId};
+
+/// A telephone number hosted here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnlineNumber {
+    /// Identity.
+    pub id: NumberId,
+    /// The company it belongs to.
+    pub company: CompanyId,
+    /// E.164 with `+`.
+    pub number: String,
+    /// Country, two letters, or empty.
+    pub country: String,
+    /// Where its calls go.
+    pub target: NumberTarget,
+}
+
+/// Where the calls to an Online Number go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "to", content = "id", rename_all = "snake_case")]
+pub enum NumberTarget {
+    /// Nowhere yet.
+    Nobody,
+    /// To a profile's PBX.
+    Profile(ProfileId),
+    /// To a business account, and so to the profile that has it.
+    BusinessAccount(BusinessAccountId),
+}
+
+/// A name that people on the network call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BusinessAccount {
+    /// Identity.
+    pub id: BusinessAccountId,
+    /// The company it belongs to.
+    pub company: CompanyId,
+    /// The name, in small letters: `architects.sales`.
+    pub name: String,
+    /// The profile that receives its calls.
+    pub profile: Option<ProfileId>,
+    /// User part towards the PBX instead of the name.
+    pub extension: Option<String>,
+}
+
+/// A landline number that a company has stored for use as Caller ID.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Landline {
+    /// The company it belongs to.
+    pub company: CompanyId,
+    /// E.164 with `+`.
+    pub number: String,
+}
+
+/// What a profile shows as its number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "choice", content = "number", rename_all = "snake_case")]
+pub enum CallerId {
+    /// One of the profile's own Online Numbers, E.164 with `+`.
+    OnlineNumber(String),
+    /// A landline number of a verified company, E.164 with `+`.
+    Landline(String),
+}
+
+impl CallerId {
+    /// The number, E.164 with `+`.
+    pub fn number(&self) -> &str {
+        match self {
+            Self::OnlineNumber(number) | Self::Landline(number) => number,
+        }
+    }
+}
+
+/// A profile's Caller ID for calls to one country, or for all others. Without any rule none is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallerIdRule {
+    /// The profile.
+    pub profile: ProfileId,
+    /// Country that is called, two letters; `None` is the default for all others.
+    pub country: Option<String>,
+    /// What is shown.
+    #[serde(flatten)]
+    pub shown: CallerId,
+}

@@ -1,0 +1,119 @@
+//! A SIP profile: one trunk to one PBX.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Authentication, CallerIdByCall, CompanyId, DigestAlgorithms, IpRuleId, NumberPresentation, ProfileId,
+    Srtp, Transport,
+};
+use crate::lifecycle::Subscription;
+use crate::money::Micros;
+use crate::secrets::Password;
+
+/// A profile with its settings, its subscription and what it may spend. Its password is in [`Credentials`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Identity.
+    pub id: ProfileId,
+    /// The company it belongs to.
+    pub company: CompanyId,
+    /// Name, a label.
+    pub name: String,
+    /// SIP user: 14 digits beginning `990500`.
+    pub sip_user: String,
+    /// Settings that can change at any time.
+    #[serde(flatten)]
+    pub settings: ProfileSettings,
+    /// The latest channel subscription with its bundles, also when it has run out.
+    pub subscription: Option<Subscription>,
+    /// Refills the profile's credit from the company's.
+    pub recharge: Option<Recharge>,
+    /// Credit for outgoing calls, the part that live calls have reserved included.
+    #[serde(rename = "credit_micros")]
+    pub credit: Micros,
+    /// Credit that live calls have reserved.
+    #[serde(rename = "reserved_micros")]
+    pub reserved: Micros,
+    /// Bundle seconds left in this period, the part that live calls have reserved included.
+    pub bundle_left_s: u32,
+    /// Calls going on now.
+    pub channels_in_use: u32,
+}
+
+/// A profile's settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileSettings {
+    /// How the PBX proves who it is.
+    pub authentication: Authentication,
+    /// Digest algorithms offered.
+    pub digest: DigestAlgorithms,
+    /// How the called number is written towards the PBX.
+    pub presentation: NumberPresentation,
+    /// Whether media is encrypted towards the PBX.
+    pub srtp: Srtp,
+    /// Whether the PBX may choose its Caller ID in each call.
+    pub caller_id_by_call: CallerIdByCall,
+}
+
+impl Default for ProfileSettings {
+    fn default() -> Self {
+        Self {
+            authentication: Authentication::Registration,
+            digest: DigestAlgorithms::Sha256AndMd5,
+            presentation: NumberPresentation::E164,
+            srtp: Srtp::Auto,
+            caller_id_by_call: CallerIdByCall::Denied,
+        }
+    }
+}
+
+/// What a PBX registers with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The profile they belong to.
+    pub profile: ProfileId,
+    /// SIP user.
+    pub sip_user: String,
+    /// Generated password.
+    pub password: Password,
+}
+
+/// When a profile's credit falls below `threshold`, `amount` comes from the company.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recharge {
+    /// Balance below which it fires; 2.00 is recommended.
+    #[serde(rename = "threshold_micros")]
+    pub threshold: Micros,
+    /// Amount that moves each time, above zero; 10.00 is recommended.
+    #[serde(rename = "amount_micros")]
+    pub amount: Micros,
+}
+
+impl Recharge {
+    /// The values the guide recommends; lower ones risk a call without credit.
+    pub const RECOMMENDED: Self = Self { threshold: Micros::from_units(2), amount: Micros::from_units(10) };
+}
+
+/// An address that a PBX with IP authentication sends from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IpRule {
+    /// Identity.
+    pub id: IpRuleId,
+    /// The profile that the address proves.
+    pub profile: ProfileId,
+    /// What must match.
+    #[serde(flatten)]
+    pub rule: NewIpRule,
+}
+
+/// The matching part of an [`IpRule`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewIpRule {
+    /// Address or range.
+    pub network: IpNet,
+    /// Source port; `None` matches every port.
+    pub port: Option<u16>,
+    /// Transport.
+    pub transport: Transport,
+}

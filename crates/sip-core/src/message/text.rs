@@ -1,0 +1,119 @@
+//! Small readings of text that several fields share: quotes, escapes, tokens.
+
+use std::borrow::Cow;
+
+/// Whether all of `text` is a token of RFC 3261 25.1, and there is some.
+pub(crate) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|&byte| is_token_byte(byte))
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
+}
+
+/// Where the first of `wanted` stands that is not inside a quoted string. `wanted` is ASCII.
+pub(crate) fn find_outside_quotes(text: &str, wanted: &[u8]) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            byte if wanted.contains(&byte) => return Some(at),
+            b'"' => at = end_of_quoted(bytes, at),
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// The place after the quoted string that opens at `at`; the end of the text when it never closes.
+pub(crate) fn end_of_quoted(bytes: &[u8], at: usize) -> usize {
+    let mut at = at + 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 2,
+            b'"' => return at + 1,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+/// Takes the quotes off a quoted string; anything else stays as it is. Escapes inside are kept.
+pub(crate) fn unquote(text: &str) -> &str {
+    text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text)
+}
+
+/// Resolves the `\x` pairs of a quoted string's inside.
+pub(crate) fn unescape_quoted(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        out.push(if char == '\\' { chars.next().unwrap_or('\\') } else { char });
+    }
+    Cow::Owned(out)
+}
+
+/// Resolves `%hh`. What is no escape stays; octets that are no UTF-8 become U+FFFD.
+pub(crate) fn unescape_percent(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        match escaped_octet(bytes, at) {
+            Some(octet) => {
+                out.push(octet);
+                at += 3;
+            }
+            None => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    Cow::Owned(
+        String::from_utf8(out).unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned()),
+    )
+}
+
+/// The octet that a `%hh` at `at` stands for.
+pub(crate) fn escaped_octet(bytes: &[u8], at: usize) -> Option<u8> {
+    let [b'%', high, low] = bytes.get(at..at + 3)? else { return None };
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+}
+
+/// A decimal number of digits only: no sign, which Rust's own parser would take.
+pub(crate) fn decimal<N: std::str::FromStr>(text: &str) -> Option<N> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_hide_what_is_inside() {
+        assert_eq!(find_outside_quotes(r#""a\"<b" <c>"#, b"<"), Some(8));
+        assert_eq!(find_outside_quotes(r#""never closed <"#, b"<"), None);
+        assert_eq!(find_outside_quotes(r#""ends in escape\"#, b"<"), None);
+    }
+
+    #[test]
+    fn escapes() {
+        assert_eq!(unescape_quoted(r#"a \"b\" \\"#), r#"a "b" \"#);
+        assert_eq!(unescape_percent("%2B49%zz%"), "+49%zz%");
+        assert_eq!(unescape_percent("%ff"), "\u{fffd}");
+        assert_eq!(decimal::<u32>("+5"), None);
+        assert_eq!(decimal::<u32>("0005"), Some(5));
+        assert_eq!(decimal::<u32>("4294967296"), None);
+    }
+}

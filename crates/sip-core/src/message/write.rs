@@ -1,0 +1,224 @@
+//! Messages of our own, written straight into octets.
+
+use std::fmt::{self, Display, Write};
+
+use bytes::Bytes;
+
+use super::{Message, Method, Name};
+
+/// Most messages without a body fit, so that writing one allocates once.
+const USUAL_LENGTH: usize = 1024;
+
+/// Writes one message, field after field. No value can end its line, so none can smuggle a field in.
+#[derive(Clone, Debug)]
+pub struct MessageWriter {
+    text: Vec<u8>,
+}
+
+impl MessageWriter {
+    /// Begins a request.
+    pub fn request(method: &Method, uri: &str) -> Self {
+        let mut writer = Self { text: Vec::with_capacity(USUAL_LENGTH) };
+        writer.line(format_args!("{method} {uri} SIP/2.0"));
+        writer
+    }
+
+    /// Begins a response.
+    pub fn response(status: u16, reason: &str) -> Self {
+        let mut writer = Self { text: Vec::with_capacity(USUAL_LENGTH) };
+        writer.line(format_args!("SIP/2.0 {status} {reason}"));
+        writer
+    }
+
+    /// Adds a field. `name` is one of those with a spelling; fields of other names go through `header_raw`.
+    pub fn header(&mut self, name: Name, value: impl Display) -> &mut Self {
+        debug_assert!(name != Name::Other, "a field of no known name goes through header_raw");
+        self.line(format_args!("{name}: {value}"));
+        self
+    }
+
+    /// Adds a field of any name.
+    pub fn header_raw(&mut self, name: &str, value: &str) -> &mut Self {
+        self.line(format_args!("{name}: {value}"));
+        self
+    }
+
+    /// Adds all fields of that name, in order and verbatim; lists come one element to a line.
+    pub fn copy(&mut self, from: &Message, name: Name) -> &mut Self {
+        for field in from.0.fields.iter().filter(|field| field.name == name) {
+            self.text.extend_from_slice(name.as_str().as_bytes());
+            self.text.extend_from_slice(b": ");
+            let start = self.text.len();
+            self.text.extend_from_slice(from.octets(field.value));
+            self.text[start..].iter_mut().filter(|byte| ends_line(**byte)).for_each(|byte| *byte = b' ');
+            self.text.extend_from_slice(b"\r\n");
+        }
+        self
+    }
+
+    /// Ends the message without a body.
+    pub fn finish(mut self) -> Bytes {
+        self.text.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+        Bytes::from(self.text)
+    }
+
+    /// Ends the message with a body of any octets.
+    pub fn finish_with_body(mut self, content_type: &str, body: &[u8]) -> Bytes {
+        self.header(Name::ContentType, content_type);
+        self.header(Name::ContentLength, body.len());
+        self.text.reserve_exact(2 + body.len());
+        self.text.extend_from_slice(b"\r\n");
+        self.text.extend_from_slice(body);
+        Bytes::from(self.text)
+    }
+
+    fn line(&mut self, content: fmt::Arguments<'_>) {
+        OneLine(&mut self.text).write_fmt(content).expect("writing to memory cannot fail");
+        self.text.extend_from_slice(b"\r\n");
+    }
+}
+
+fn ends_line(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n' | 0)
+}
+
+/// Writes text with line ends made blanks.
+struct OneLine<'a>(&'a mut Vec<u8>);
+
+impl Write for OneLine<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.bytes().any(ends_line) {
+            self.0.extend(text.bytes().map(|byte| if ends_line(byte) { b' ' } else { byte }));
+        } else {
+            self.0.extend_from_slice(text.as_bytes());
+        }
+        Ok(())
+    }
+}
+
+/// The usual phrase of a status code (RFC 3261 21 and the IANA registry); its class's name for unknown ones.
+pub fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        100 => "Trying",
+        180 => "Ringing",
+        181 => "Call Is Being Forwarded",
+        182 => "Queued",
+        183 => "Session Progress",
+        199 => "Early Dialog Terminated",
+        200 => "OK",
+        202 => "Accepted",
+        204 => "No Notification",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Moved Temporarily",
+        305 => "Use Proxy",
+        380 => "Alternative Service",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        410 => "Gone",
+        412 => "Conditional Request Failed",
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Unsupported URI Scheme",
+        417 => "Unknown Resource-Priority",
+        420 => "Bad Extension",
+        421 => "Extension Required",
+        422 => "Session Interval Too Small",
+        423 => "Interval Too Brief",
+        428 => "Use Identity Header",
+        429 => "Provide Referrer Identity",
+        430 => "Flow Failed",
+        433 => "Anonymity Disallowed",
+        436 => "Bad Identity-Info",
+        437 => "Unsupported Certificate",
+        438 => "Invalid Identity Header",
+        439 => "First Hop Lacks Outbound Support",
+        440 => "Max-Breadth Exceeded",
+        469 => "Bad Info Package",
+        470 => "Consent Needed",
+        480 => "Temporarily Unavailable",
+        481 => "Call/Transaction Does Not Exist",
+        482 => "Loop Detected",
+        483 => "Too Many Hops",
+        484 => "Address Incomplete",
+        485 => "Ambiguous",
+        486 => "Busy Here",
+        487 => "Request Terminated",
+        488 => "Not Acceptable Here",
+        489 => "Bad Event",
+        491 => "Request Pending",
+        493 => "Undecipherable",
+        494 => "Security Agreement Required",
+        500 => "Server Internal Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Server Time-out",
+        505 => "Version Not Supported",
+        513 => "Message Too Large",
+        555 => "Push Notification Service Not Supported",
+        580 => "Precondition Failure",
+        600 => "Busy Everywhere",
+        603 => "Decline",
+        604 => "Does Not Exist Anywhere",
+        606 => "Not Acceptable",
+        607 => "Unwanted",
+        608 => "Rejected",
+        0..200 => "Progress",
+        200..300 => "Success",
+        300..400 => "Redirection",
+        400..500 => "Request Failure",
+        500..600 => "Server Failure",
+        600.. => "Global Failure",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Transport, lex};
+    use super::*;
+
+    #[test]
+    fn writes_what_the_lexer_reads() {
+        let mut writer = MessageWriter::request(&Method::Options, "sip:a@b");
+        writer.header(Name::MaxForwards, 70).header_raw("X-Own", "1");
+        let text = writer.finish_with_body("application/sdp", b"v=0\r\n");
+        assert_eq!(
+            text,
+            "OPTIONS sip:a@b SIP/2.0\r\nMax-Forwards: 70\r\nX-Own: 1\r\nContent-Type: application/sdp\r\n\
+             Content-Length: 5\r\n\r\nv=0\r\n"
+        );
+        assert_eq!(lex(text, Transport::Stream).unwrap().body(), b"v=0\r\n");
+    }
+
+    #[test]
+    fn no_value_smuggles_a_field_in() {
+        let mut writer = MessageWriter::response(404, "Not\r\nFound");
+        writer.header(Name::Subject, "a\r\nVia: evil").header_raw("X", "b\nc\0");
+        let text = writer.finish();
+        assert_eq!(
+            text,
+            "SIP/2.0 404 Not  Found\r\nSubject: a  Via: evil\r\nX: b c \r\nContent-Length: 0\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn copies_every_field_of_a_name_verbatim() {
+        let raw = b"A sip:a SIP/2.0\r\nv: one, two\r\nVia: th\r\n ree\r\nf: \xfc <sip:a>\r\n\r\n";
+        let message = lex(Bytes::from_static(raw), Transport::Datagram).unwrap();
+        let mut writer = MessageWriter::response(200, reason_phrase(200));
+        writer.copy(&message, Name::Via).copy(&message, Name::From);
+        assert_eq!(
+            writer.finish(),
+            &b"SIP/2.0 200 OK\r\nVia: one\r\nVia: two\r\nVia: th   ree\r\nFrom: \xfc <sip:a>\r\nContent-Length: 0\r\n\r\n"[..]
+        );
+    }
+}

@@ -1,1 +1,5 @@
 //! Relays RTP and SRTP between two sides of a call.
+#![forbid(unsafe_code)]
+
+pub mod packet;
+pub mod srtp;

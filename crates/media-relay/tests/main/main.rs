@@ -1,0 +1,3 @@
+//! The crate's tests from outside, in one binary: linking is dearer than running them.
+
+mod srtp;

@@ -1,1 +1,3 @@
 //! The sipgw daemon: joins signalling, media and accounting.
+
+pub mod config;

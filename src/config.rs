@@ -1,0 +1,171 @@
+//! The configuration: YAML and environment to one typed [`Config`], refused before any port is bound.
+//!
+//! Defaults stand beside the fields; `config/sipgw.yaml` shows them all with comments. A file or variable that
+//! cannot be used is refused with its name, the key's path, the line where it is known, and the cure.
+
+mod check;
+mod core;
+mod emergency;
+mod load;
+mod media;
+mod prices;
+mod refused;
+mod secret;
+mod sip;
+mod yaml;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+pub use self::emergency::EmergencyNumbers;
+pub use self::media::{MediaAddress, MediaConfig, PortRange};
+pub use self::prices::{BundleOverflow, Discount, Price, PriceConfig};
+pub use self::refused::{ConfigError, Fault};
+pub use self::secret::Secret;
+pub use self::sip::{
+    Advertise, CallConfig, ConnectionConfig, LimitConfig, ListenConfig, RegistrationConfig, SipConfig,
+    TimerConfig, TlsConfig, TlsVersion, TransportName,
+};
+
+/// Everything an operator can set.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Who this gateway is.
+    pub node: NodeConfig,
+    /// SIP listeners, timers and bounds.
+    pub sip: SipConfig,
+    /// Certificate of the TLS listeners.
+    pub tls: TlsConfig,
+    /// Registration intervals.
+    pub registration: RegistrationConfig,
+    /// How calls behave.
+    pub calls: CallConfig,
+    /// RTP addresses and ports.
+    pub media: MediaConfig,
+    /// The database.
+    pub store: StoreConfig,
+    /// What things cost.
+    pub prices: PriceConfig,
+    /// Metrics, health and the administration interface.
+    pub http: HttpConfig,
+    /// What is logged, and how.
+    pub log: LogConfig,
+    /// The directory of the file, against which relative paths are read; not a key.
+    #[serde(skip)]
+    pub directory: PathBuf,
+}
+
+/// Who this gateway is.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct NodeConfig {
+    /// The host of From and To towards PBXs, and the host that they register to.
+    pub domain: String,
+    /// The digest realm; the domain where absent. Stored passwords stay valid when it changes.
+    pub realm: Option<String>,
+}
+
+/// The database.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// The SQLite file; made if it is not there.
+    pub path: PathBuf,
+    /// The key that credentials are encrypted with: 64 hex digits. Made if it is not there.
+    pub key_file: PathBuf,
+    /// How much a commit waits for the disk.
+    pub synchronous: Synchronous,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            path: "/var/lib/sipgw/sipgw.db".into(),
+            key_file: "/var/lib/sipgw/sipgw.key".into(),
+            synchronous: Synchronous::Full,
+        }
+    }
+}
+
+/// How much a commit waits for the disk.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Synchronous {
+    /// Money is safe even if the power fails.
+    #[default]
+    Full,
+    /// Faster; the last commits may be lost if the power fails, never half written.
+    Normal,
+}
+
+/// Metrics, health and the administration interface.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Asked of whoever uses `/admin`; `/metrics`, `/healthz` and `/readyz` need none.
+    pub token: Option<Secret>,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8060)), token: None }
+    }
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug` or `trace`; or directives such as `info,sipgw::net=debug`.
+    pub level: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+/// For people or for machines.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One line a happening, for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads the file, lays the process's `SIPGW__...` variables over it, and checks the whole.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        load::from_file(file, std::env::vars().collect())
+    }
+
+    /// Reads YAML text named `name` in messages, with `variables` laid over it.
+    pub fn from_text(
+        name: &str,
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        load::from_text(Path::new(name), text, variables.into_iter().collect())
+    }
+
+    /// A path of the configuration, read against the directory of its file.
+    pub fn resolve_path(&self, path: &Path) -> PathBuf {
+        self.directory.join(path)
+    }
+
+    /// The digest realm.
+    pub fn realm(&self) -> &str {
+        self.node.realm.as_deref().unwrap_or(&self.node.domain)
+    }
+}

@@ -1,0 +1,264 @@
+//! What no single key shows to be wrong: ranges and contradictions.
+
+use super::{Config, ListenConfig, TransportName};
+
+/// A fault whose place is still to be found.
+pub(super) struct Found {
+    pub(super) path: String,
+    pub(super) problem: String,
+    pub(super) cure: String,
+}
+
+/// Everything that is wrong, in the order of the sections.
+pub(super) fn faults(config: &Config) -> Vec<Found> {
+    let mut findings = Findings::default();
+    findings.node(config);
+    findings.listeners(config);
+    findings.tls(config);
+    findings.bounds(config);
+    findings.registration(config);
+    findings.calls(config);
+    findings.media(config);
+    findings.prices(config);
+    findings.http(config);
+    findings.0
+}
+
+#[derive(Default)]
+struct Findings(Vec<Found>);
+
+impl Findings {
+    fn add(&mut self, path: impl Into<String>, problem: impl Into<String>, cure: impl Into<String>) {
+        self.0.push(Found { path: path.into(), problem: problem.into(), cure: cure.into() });
+    }
+
+    fn between(&mut self, path: &str, value: u64, range: std::ops::RangeInclusive<u64>) {
+        if !range.contains(&value) {
+            let cure = format!("Write a number from {} to {}.", range.start(), range.end());
+            self.add(path, format!("{value} is out of range"), cure);
+        }
+    }
+
+    fn node(&mut self, config: &Config) {
+        let domain = &config.node.domain;
+        if domain.is_empty() {
+            let cure = "Write the name that PBXs register to, such as sip.example.com.";
+            self.add("node.domain", "the domain is missing", cure);
+        } else if !domain.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b)) {
+            self.add(
+                "node.domain",
+                format!("\"{domain}\" is not a domain name"),
+                "Write one like sip.example.com.",
+            );
+        }
+        if config.realm().contains(['"', '\\']) {
+            self.add(
+                "node.realm",
+                "a realm cannot hold a quotation mark or a backslash",
+                "Write it without.",
+            );
+        }
+    }
+
+    fn listeners(&mut self, config: &Config) {
+        if config.sip.listen.is_empty() {
+            let cure = "Add one, such as {transport: udp, address: \"192.0.2.10:5060\"}.";
+            self.add("sip.listen", "there is no listener, so nobody could reach the gateway", cure);
+        }
+        for (index, listener) in config.sip.listen.iter().enumerate() {
+            self.listener(config, index, listener);
+        }
+    }
+
+    fn listener(&mut self, config: &Config, index: usize, listener: &ListenConfig) {
+        let path = format!("sip.listen[{index}]");
+        let address = listener.address;
+        if address.ip().is_unspecified() && listener.advertise.is_none() {
+            let problem = format!("{} stands for every address and cannot be told to peers", address.ip());
+            self.add(format!("{path}.advertise"), problem, "Add the address that peers reach, as advertise.");
+        }
+        if listener.advertise.is_some_and(|advertise| advertise.host.is_ipv4() != address.is_ipv4()) {
+            let cure = "Advertise an address of the family that is bound.";
+            self.add(format!("{path}.advertise"), "the advertised address is of the other IP family", cure);
+        }
+        let is_stream = |l: &ListenConfig| l.transport != TransportName::Udp;
+        let is_same = |l: &&ListenConfig| is_stream(l) == is_stream(listener) && l.address == address;
+        if address.port() != 0 && config.sip.listen[..index].iter().any(|l| is_same(&l)) {
+            self.add(
+                format!("{path}.address"),
+                format!("{address} is listened at twice"),
+                "Remove one of the two.",
+            );
+        }
+        let shares = |bind: std::net::IpAddr| {
+            bind == address.ip() || bind.is_unspecified() || address.ip().is_unspecified()
+        };
+        let ports = config.media.ports;
+        if listener.transport == TransportName::Udp
+            && ports.contains(address.port())
+            && config.media.addresses.iter().any(|media| shares(media.bind))
+        {
+            let problem = format!("the SIP port {} lies within the RTP ports {ports}", address.port());
+            self.add(format!("{path}.address"), problem, "Move the one or the other.");
+        }
+    }
+
+    fn tls(&mut self, config: &Config) {
+        let wants = config.sip.listen.iter().any(|l| l.transport == TransportName::Tls);
+        for (name, file) in [("certificate", &config.tls.certificate), ("key", &config.tls.key)] {
+            let path = format!("tls.{name}");
+            match file {
+                None if wants => {
+                    let cure = format!("Name the PEM file as {path}, or remove the listener.");
+                    self.add(path, format!("there is a TLS listener but no {name}"), cure);
+                }
+                Some(file) if !config.resolve_path(file).is_file() => {
+                    let shown = config.resolve_path(file);
+                    self.add(path, format!("{} is not there", shown.display()), "Correct the path.");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn bounds(&mut self, config: &Config) {
+        let sip = &config.sip;
+        self.between("sip.timers.t1_ms", sip.timers.t1_ms, 10..=10_000);
+        self.between("sip.timers.t2_ms", sip.timers.t2_ms, 10..=60_000);
+        self.between("sip.timers.t4_ms", sip.timers.t4_ms, 10..=60_000);
+        if sip.timers.t2_ms < sip.timers.t1_ms {
+            self.add("sip.timers.t2_ms", "t2 is shorter than t1", "RFC 3261 wants t1 500 and t2 4000.");
+        }
+        self.between("sip.queue", sip.queue as u64, 16..=1_000_000);
+        self.between("sip.limits.calls", sip.limits.calls as u64, 1..=1_000_000);
+        self.between("sip.limits.transactions", sip.limits.transactions as u64, 16..=10_000_000);
+        self.between("sip.limits.bindings", sip.limits.bindings as u64, 1..=10_000_000);
+        self.between("sip.limits.attempts_per_call", sip.limits.attempts_per_call as u64, 1..=100);
+        self.between("sip.connections.per_source", sip.connections.per_source as u64, 1..=1_000_000);
+        self.between("sip.connections.total", sip.connections.total as u64, 1..=1_000_000);
+        self.between("sip.connections.handshake_s", sip.connections.handshake_s, 1..=120);
+        self.between("sip.connections.queue", sip.connections.queue as u64, 1..=65_536);
+    }
+
+    fn registration(&mut self, config: &Config) {
+        let registration = &config.registration;
+        self.between("registration.min_s", registration.min_s.into(), 1..=3_600);
+        self.between("registration.nonce_lifetime_s", registration.nonce_lifetime_s, 10..=86_400);
+        if registration.min_s > registration.nat_s {
+            let problem = format!(
+                "the least interval {} is longer than nat_s {}",
+                registration.min_s, registration.nat_s
+            );
+            self.add("registration.min_s", problem, "Write min_s no longer than nat_s.");
+        }
+        if registration.nat_s > registration.direct_s {
+            let problem = "a PBX behind a NAT would be granted more than one that is not";
+            self.add("registration.nat_s", problem, "Write nat_s no longer than direct_s.");
+        }
+        if config.sip.connections.idle_s < u64::from(registration.direct_s) {
+            let problem = format!(
+                "connections idle for {} s are closed, before a registration of {} s is refreshed",
+                config.sip.connections.idle_s, registration.direct_s
+            );
+            self.add("sip.connections.idle_s", problem, "Write idle_s longer than registration.direct_s.");
+        }
+    }
+
+    fn calls(&mut self, config: &Config) {
+        let calls = &config.calls;
+        self.between("calls.no_answer_s", calls.no_answer_s, 5..=600);
+        self.between("calls.carrier_patience_s", calls.carrier_patience_s, 1..=60);
+        self.between("calls.question_patience_s", calls.question_patience_s, 1..=30);
+        self.between("calls.extend_ahead_s", calls.extend_ahead_s, 1..=30);
+        self.between("calls.max_forwards", calls.max_forwards.into(), 1..=70);
+        self.between("calls.drain_s", calls.drain_s, 0..=86_400);
+        for (index, number) in calls.echo_numbers.iter().enumerate() {
+            if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+                let cure = "Write E.164 digits in quotes, without the plus sign.";
+                self.add(
+                    format!("calls.echo_numbers[{index}]"),
+                    format!("\"{number}\" is not a number"),
+                    cure,
+                );
+            }
+        }
+        for (index, country) in calls.caller_id_countries.iter().enumerate() {
+            if country.len() != 2 || !country.bytes().all(|b| b.is_ascii_uppercase()) {
+                let cure = "Write two capital letters, such as US.";
+                self.add(
+                    format!("calls.caller_id_countries[{index}]"),
+                    format!("\"{country}\" is not a country"),
+                    cure,
+                );
+            }
+        }
+    }
+
+    fn media(&mut self, config: &Config) {
+        let media = &config.media;
+        if media.addresses.is_empty() {
+            let cure = "Add one, such as {bind: \"192.0.2.10\"}.";
+            self.add("media.addresses", "there is no address for RTP, so no call could have sound", cure);
+        }
+        for (index, address) in media.addresses.iter().enumerate() {
+            let path = format!("media.addresses[{index}].advertise");
+            if address.bind.is_unspecified() && address.advertise.is_none() {
+                let problem =
+                    format!("{} stands for every address and cannot be told to peers", address.bind);
+                self.add(path, problem, "Add the address that peers reach, as advertise.");
+            } else if address.advertised().is_ipv4() != address.bind.is_ipv4() {
+                let cure = "Advertise an address of the family that is bound.";
+                self.add(path, "the advertised address is of the other IP family", cure);
+            }
+        }
+        if media.ports.count() < 4 {
+            self.add(
+                "media.ports",
+                format!("{} are too few ports for a single call", media.ports),
+                "A call uses four.",
+            );
+        }
+        self.between("media.workers", media.workers as u64, 1..=256);
+        self.between("media.silence_s", media.silence_s, 0..=86_400);
+    }
+
+    fn prices(&mut self, config: &Config) {
+        let prices = &config.prices;
+        self.between("prices.period_days", prices.period_days.into(), 1..=366);
+        if let Err(refused) = config.us_bundle() {
+            self.add(
+                "prices.bundle_excluded_file",
+                refused,
+                "Correct the file or its path, or leave the key out.",
+            );
+        }
+        for (name, steps) in
+            [("channel_discounts", &prices.channel_discounts), ("bundle_discounts", &prices.bundle_discounts)]
+        {
+            for (index, pair) in steps.windows(2).enumerate() {
+                if pair[0].above >= pair[1].above || pair[0].percent > pair[1].percent {
+                    let path = format!("prices.{name}[{}]", index + 1);
+                    self.add(
+                        path,
+                        "a larger quantity must come later and cost no more apiece",
+                        "Put them in order.",
+                    );
+                }
+            }
+            if let Some(index) = steps.iter().position(|step| step.percent > 100) {
+                self.add(
+                    format!("prices.{name}[{index}].percent"),
+                    "more than everything is off",
+                    "Write at most 100.",
+                );
+            }
+        }
+    }
+
+    fn http(&mut self, config: &Config) {
+        if !config.http.listen.ip().is_loopback() && config.http.token.is_none() {
+            let problem = format!("{} can be reached by others, and no token guards it", config.http.listen);
+            self.add("http.listen", problem, "Add http.token, or listen at 127.0.0.1.");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! From the configuration to the core's own settings.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sip_core::limits::Limits;
+use sip_core::settings::{CallSettings, Listener, RegistrationSettings, Settings, TimerSettings};
+
+use super::{Config, ConfigError, ListenConfig};
+
+impl ListenConfig {
+    /// The core's view of this listener once it is bound at `local`, whose port may have been chosen freely.
+    pub fn bound(&self, local: SocketAddr) -> Listener {
+        let advertise = self.advertise;
+        Listener {
+            transport: self.transport.into(),
+            local,
+            advertised_host: advertise.map_or(local.ip(), |a| a.host),
+            advertised_port: advertise.and_then(|a| a.port).unwrap_or(local.port()),
+        }
+    }
+}
+
+impl Config {
+    /// The core's settings for listeners that are bound.
+    pub fn settings(&self, listeners: Vec<Listener>) -> Result<Settings, ConfigError> {
+        let mut settings = Settings::new(self.node.domain.clone(), listeners);
+        settings.realm = self.realm().to_owned();
+        settings.aliases = self.sip.aliases.iter().cloned().collect();
+        settings.registration = self.registration_settings();
+        settings.calls = self.call_settings()?;
+        settings.timers = TimerSettings {
+            t1: Duration::from_millis(self.sip.timers.t1_ms),
+            t2: Duration::from_millis(self.sip.timers.t2_ms),
+            t4: Duration::from_millis(self.sip.timers.t4_ms),
+        };
+        settings.limits = self.limits();
+        Ok(settings)
+    }
+
+    fn registration_settings(&self) -> RegistrationSettings {
+        RegistrationSettings {
+            nat_s: self.registration.nat_s,
+            direct_s: self.registration.direct_s,
+            min_s: self.registration.min_s,
+            nonce_lifetime: Duration::from_secs(self.registration.nonce_lifetime_s),
+        }
+    }
+
+    fn call_settings(&self) -> Result<CallSettings, ConfigError> {
+        let defaults = CallSettings::default();
+        Ok(CallSettings {
+            no_answer: Duration::from_secs(self.calls.no_answer_s),
+            carrier_patience: Duration::from_secs(self.calls.carrier_patience_s),
+            question_patience: Duration::from_secs(self.calls.question_patience_s),
+            extend_ahead: Duration::from_secs(self.calls.extend_ahead_s),
+            max_forwards: self.calls.max_forwards,
+            echo_numbers: self.calls.echo_numbers.iter().cloned().collect(),
+            emergency: self.emergency_numbers()?.map_or(defaults.emergency, |numbers| numbers.0),
+            caller_id_countries: self.calls.caller_id_countries.iter().cloned().collect(),
+        })
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            calls: self.sip.limits.calls,
+            transactions: self.sip.limits.transactions,
+            bindings: self.sip.limits.bindings,
+            attempts_per_call: self.sip.limits.attempts_per_call,
+            requests_per_source: self.sip.limits.requests_per_source,
+            ..Limits::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_cores_own() {
+        let ours = Config::default();
+        let (registration, core) = (ours.registration_settings(), RegistrationSettings::default());
+        assert_eq!((registration.nat_s, registration.direct_s), (core.nat_s, core.direct_s));
+        assert_eq!((registration.min_s, registration.nonce_lifetime), (core.min_s, core.nonce_lifetime));
+        let (calls, core) = (ours.call_settings().unwrap(), CallSettings::default());
+        assert_eq!((calls.no_answer, calls.carrier_patience), (core.no_answer, core.carrier_patience));
+        assert_eq!(
+            (calls.question_patience, calls.extend_ahead),
+            (core.question_patience, core.extend_ahead)
+        );
+        assert_eq!((calls.max_forwards, calls.echo_numbers), (core.max_forwards, core.echo_numbers));
+        assert_eq!(ours.limits(), Limits::default());
+    }
+
+    #[test]
+    fn a_listener_at_a_free_port_tells_the_port_it_got() {
+        let listen = ListenConfig {
+            transport: super::super::TransportName::Udp,
+            address: "0.0.0.0:0".parse().unwrap(),
+            advertise: Some("203.0.113.10".parse().unwrap()),
+        };
+        let bound = listen.bound("0.0.0.0:40123".parse().unwrap());
+        assert_eq!(
+            (bound.advertised_host.to_string().as_str(), bound.advertised_port),
+            ("203.0.113.10", 40123)
+        );
+    }
+}

@@ -1,0 +1,258 @@
+//! From text and variables to a typed, checked [`Config`].
+//!
+//! The `config` crate lays the layers over one another. Typing is done afterwards and strictly: that crate's own
+//! deserializer would take `true` for a number and a number for a name.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use ::config::{Environment, FileFormat, ValueKind};
+use serde_json::Value;
+
+use super::refused::{ConfigError, Fault};
+use super::yaml::Lines;
+use super::{Config, EmergencyNumbers, check};
+
+/// Variables that override the configuration begin like this; `__` also stands between the steps of a path.
+const PREFIX: &str = "SIPGW";
+const SEPARATOR: &str = "__";
+/// Paths whose value is not repeated in a message.
+const SECRETS: [&str; 1] = ["http.token"];
+
+pub(super) fn from_file(file: &Path, variables: HashMap<String, String>) -> Result<Config, ConfigError> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let cure = "Name another with --config, or copy the example to this place.";
+        one(file, format!("the file cannot be read: {error}"), cure)
+    })?;
+    from_text(file, &text, variables)
+}
+
+pub(super) fn from_text(
+    file: &Path,
+    text: &str,
+    variables: HashMap<String, String>,
+) -> Result<Config, ConfigError> {
+    let lines = Lines::read(text).map_err(|wrong| {
+        let mut error =
+            one(file, format!("this is not YAML: {}", wrong.problem), "Mend the line or the one before it.");
+        error.faults[0].line = Some(wrong.line);
+        error
+    })?;
+    let overrides: Vec<Override> = Override::all(&variables);
+    let site = Site { file, lines: &lines, overrides: &overrides };
+    let mut tree = layered(file, text, variables)?;
+    let mut config = typed(&mut tree, &site)?;
+    config.directory = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let mut faults: Vec<Fault> = check::faults(&config)
+        .into_iter()
+        .map(|found| site.fault(&found.path, found.problem, found.cure))
+        .collect();
+    if let Err(error) = config.emergency_numbers() {
+        faults.extend(error.faults);
+    }
+    if faults.is_empty() { Ok(config) } else { Err(ConfigError { faults }) }
+}
+
+fn one(file: &Path, problem: String, cure: &str) -> ConfigError {
+    let fault = Fault {
+        file: file.into(),
+        variable: None,
+        line: None,
+        path: String::new(),
+        problem,
+        cure: cure.to_owned(),
+    };
+    ConfigError { faults: vec![fault] }
+}
+
+/// One variable that overrides a key.
+struct Override {
+    path: String,
+    variable: String,
+    text: String,
+}
+
+impl Override {
+    fn all(variables: &HashMap<String, String>) -> Vec<Self> {
+        let start = format!("{PREFIX}{SEPARATOR}");
+        let read = |(name, text): (&String, &String)| {
+            let path = name.strip_prefix(&start)?.to_lowercase().replace(SEPARATOR, ".");
+            Some(Self { path, variable: name.clone(), text: text.clone() })
+        };
+        variables.iter().filter_map(read).collect()
+    }
+}
+
+/// Where the parts of a configuration come from: finds the place of a path.
+struct Site<'a> {
+    file: &'a Path,
+    lines: &'a Lines<'a>,
+    overrides: &'a [Override],
+}
+
+impl Site<'_> {
+    fn override_of(&self, path: &str) -> Option<&Override> {
+        let covers = |over: &&Override| {
+            path.strip_prefix(&over.path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.overrides.iter().find(covers)
+    }
+
+    fn fault(&self, path: &str, problem: String, cure: String) -> Fault {
+        let variable = self.override_of(path).map(|over| over.variable.clone());
+        let line = if variable.is_some() { None } else { self.lines.of(path) };
+        Fault { file: self.file.into(), variable, line, path: path.to_owned(), problem, cure }
+    }
+}
+
+/// The file's tree with the variables laid over it, those as text.
+fn layered(file: &Path, text: &str, variables: HashMap<String, String>) -> Result<Value, ConfigError> {
+    let environment = Environment::with_prefix(PREFIX)
+        .prefix_separator(SEPARATOR)
+        .separator(SEPARATOR)
+        .source(Some(variables));
+    let whole = ::config::Config::builder()
+        .add_source(::config::File::from_str(text, FileFormat::Yaml))
+        .add_source(environment)
+        .build()
+        .map_err(|error| one(file, error.to_string(), ""))?;
+    Ok(json(whole.cache.kind))
+}
+
+fn json(kind: ValueKind) -> Value {
+    match kind {
+        ValueKind::Nil => Value::Null,
+        ValueKind::Boolean(value) => Value::Bool(value),
+        ValueKind::I64(value) => Value::from(value),
+        ValueKind::I128(value) => {
+            i64::try_from(value).map_or_else(|_| Value::from(value.to_string()), Value::from)
+        }
+        ValueKind::U64(value) => Value::from(value),
+        ValueKind::U128(value) => {
+            u64::try_from(value).map_or_else(|_| Value::from(value.to_string()), Value::from)
+        }
+        ValueKind::Float(value) => Value::from(value),
+        ValueKind::String(text) => Value::String(text),
+        ValueKind::Array(items) => items.into_iter().map(|item| json(item.kind)).collect(),
+        ValueKind::Table(entries) => entries
+            .into_iter()
+            .map(|(key, value)| (key, json(value.kind)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+    }
+}
+
+/// Types the tree. A variable's text is taken as it is where the key wants text, and is read as YAML otherwise, so
+/// that `7`, `true` and `[a, b]` mean what they mean in the file and a password of digits stays a password.
+fn typed(tree: &mut Value, site: &Site<'_>) -> Result<Config, ConfigError> {
+    drop_empty_sections(tree);
+    let mut as_yaml = Vec::new();
+    loop {
+        let error = match serde_path_to_error::deserialize::<_, Config>(&*tree) {
+            Ok(config) => return Ok(config),
+            Err(error) => error,
+        };
+        let path = error.path().to_string();
+        let message = error.inner().to_string();
+        let over = site.override_of(&path).filter(|over| !as_yaml.contains(&over.path));
+        let value = over.and_then(|over| Some((over, Lines::read(&over.text).ok()?.value()?)));
+        match value.and_then(|(over, value)| Some((over, value, place(tree, &over.path)?))) {
+            Some((over, value, place)) => {
+                *place = value;
+                as_yaml.push(over.path.clone());
+            }
+            None => return Err(ConfigError { faults: vec![untyped(site, &path, &message)] }),
+        }
+    }
+}
+
+/// `tls:` with every key of it commented out is a null; it means the same as no section at all.
+fn drop_empty_sections(tree: &mut Value) {
+    if let Value::Object(sections) = tree {
+        sections.retain(|_, section| !section.is_null());
+    }
+}
+
+fn place<'v>(tree: &'v mut Value, path: &str) -> Option<&'v mut Value> {
+    path.split('.').try_fold(tree, |node, step| node.get_mut(step))
+}
+
+/// Turns serde's message into one that says what to do.
+fn untyped(site: &Site<'_>, path: &str, message: &str) -> Fault {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let path = if path == "." { "" } else { path };
+    if message.starts_with("unknown field") || message.starts_with("unknown variant") {
+        let is_key = message.starts_with("unknown field");
+        let (wrong, known) = quoted.split_first().map_or(("", &[][..]), |(wrong, known)| (*wrong, known));
+        let problem = format!("`{wrong}` is not a {} here", if is_key { "key" } else { "value" });
+        let path = if is_key && !path.ends_with(wrong) { join(path, wrong) } else { path.to_owned() };
+        return site.fault(&path, problem, nearest(wrong, known));
+    }
+    if message.starts_with("missing field") {
+        let missing = quoted.first().copied().unwrap_or_default();
+        return site.fault(
+            &join(path, missing),
+            format!("the key `{missing}` is missing"),
+            "Add it.".to_owned(),
+        );
+    }
+    if SECRETS.contains(&path) {
+        return site.fault(path, "this is not text".to_owned(), "Put it in quotes.".to_owned());
+    }
+    let (problem, cure) = match message.split_once(", expected ") {
+        Some((found, wanted)) => (found.to_owned(), format!("Write {}.", plain(wanted))),
+        None => (message.to_owned(), String::new()),
+    };
+    site.fault(path, problem, cure)
+}
+
+/// serde's names of types in an operator's words.
+fn plain(wanted: &str) -> &str {
+    match wanted {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
+        "a string" => "text, in quotes if it looks like a number",
+        "a sequence" => "a list",
+        "a map" | "a mapping" => "keys with values, one a line",
+        other => other,
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// Suggests the known word that is most like the wrong one, or else all of them.
+fn nearest(wrong: &str, known: &[&str]) -> String {
+    // A third of the letters may be wrong, and two neighbours may have changed places even in a short word.
+    let is_near = |(slips, word): &(usize, &&str)| *slips <= 1.max(word.len() / 3);
+    let slips = known.iter().map(|word| (strsim::damerau_levenshtein(wrong, word), word));
+    match slips.filter(is_near).min_by_key(|(slips, _)| *slips) {
+        Some((_, word)) => format!("Did you mean `{word}`?"),
+        None => format!("Write one of: {}.", known.join(", ")),
+    }
+}
+
+impl Config {
+    /// Reads the file of emergency numbers; `None` if none is named.
+    pub fn emergency_numbers(&self) -> Result<Option<EmergencyNumbers>, ConfigError> {
+        let Some(named) = &self.calls.emergency_file else { return Ok(None) };
+        let file = self.resolve_path(named);
+        let cure = "Correct calls.emergency_file, or leave it out.";
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| one(&file, format!("the file cannot be read: {error}"), cure))?;
+        let lines = Lines::read(&text).map_err(|wrong| one(&file, wrong.problem, cure))?;
+        let site = Site { file: &file, lines: &lines, overrides: &[] };
+        let value = lines.value().unwrap_or_default();
+        let numbers: EmergencyNumbers = serde_path_to_error::deserialize(&value).map_err(|error| {
+            let fault = untyped(&site, &error.path().to_string(), &error.inner().to_string());
+            ConfigError { faults: vec![fault] }
+        })?;
+        let wrong = numbers.faults();
+        let faults: Vec<Fault> =
+            wrong.into_iter().map(|(path, problem)| site.fault(&path, problem, String::new())).collect();
+        if faults.is_empty() { Ok(Some(numbers)) } else { Err(ConfigError { faults }) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+use super::*;
+
+const MINIMAL: &str = "node:\n  domain: sip.example.com\nsip:\n  listen:\n    - {transport: udp, address: \"192.0.2.10:5060\"}\nmedia:\n  addresses:\n    - {bind: \"192.0.2.10\"}\n";
+
+fn read(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let variables = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    from_text(Path::new("sipgw.yaml"), text, variables)
+}
+
+fn refused(text: &str, variables: &[(&str, &str)]) -> String {
+    read(text, variables).unwrap_err().to_string()
+}
+
+#[test]
+fn a_small_file_is_enough_and_the_rest_is_default() {
+    let config = read(MINIMAL, &[]).unwrap();
+    assert_eq!(config.node.domain, "sip.example.com");
+    assert_eq!(config.registration, super::super::RegistrationConfig::default());
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_line_and_nearest_key() {
+    let text = MINIMAL.replace("domain", "domian");
+    assert_eq!(
+        refused(&text, &[]),
+        "sipgw.yaml, line 2, key node.domian: `domian` is not a key here. Did you mean `domain`?"
+    );
+    let text = format!("{MINIMAL}zebra: 1\n");
+    assert!(
+        refused(&text, &[])
+            .starts_with("sipgw.yaml, line 9, key zebra: `zebra` is not a key here. Write one of: node, sip")
+    );
+}
+
+#[test]
+fn a_wrong_type_is_refused_with_what_is_wanted() {
+    let text = format!("{MINIMAL}registration:\n  nat_s: soon\n");
+    let message = refused(&text, &[]);
+    assert!(message.starts_with("sipgw.yaml, line 10, key registration.nat_s: "), "{message}");
+    assert!(message.contains("\"soon\"") && message.ends_with("Write a whole number."), "{message}");
+    assert!(refused(&format!("{MINIMAL}registration:\n  nat_s: true\n"), &[]).contains("line 10"));
+    assert!(refused(&MINIMAL.replace("sip.example.com", "12"), &[]).contains("key node.domain"));
+}
+
+#[test]
+fn a_wrong_word_is_refused_with_the_right_ones() {
+    let message = refused(&MINIMAL.replace("udp", "upd"), &[]);
+    assert_eq!(
+        message,
+        "sipgw.yaml, line 5, key sip.listen[0].transport: `upd` is not a value here. Did you mean `udp`?"
+    );
+}
+
+#[test]
+fn a_missing_key_is_named() {
+    let message = refused(&MINIMAL.replace("transport: udp, ", ""), &[]);
+    assert_eq!(
+        message,
+        "sipgw.yaml, line 5, key sip.listen[0].transport: the key `transport` is missing. Add it."
+    );
+}
+
+#[test]
+fn variables_override_the_file_and_are_typed_by_the_key() {
+    let config = read(
+        MINIMAL,
+        &[
+            ("SIPGW__REGISTRATION__NAT_S", "60"),
+            ("SIPGW__HTTP__TOKEN", "0123"),
+            ("SIPGW__SIP__ALIASES", "[a.example, b.example]"),
+            ("SIPGW__PRICES__CHANNEL", "7.5"),
+            ("UNRELATED", "x"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.registration.nat_s, 60);
+    assert_eq!(config.http.token.as_ref().map(super::super::Secret::reveal), Some("0123"));
+    assert_eq!(config.sip.aliases, ["a.example", "b.example"]);
+    assert_eq!(config.prices.channel.0.to_string(), "7.50");
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    let message = refused(MINIMAL, &[("SIPGW__REGISTRATION__NAT_S", "soon")]);
+    assert!(
+        message.starts_with("environment variable SIPGW__REGISTRATION__NAT_S, key registration.nat_s: "),
+        "{message}"
+    );
+    let message = refused(MINIMAL, &[("SIPGW__NODE__DOMIAN", "x")]);
+    assert!(message.starts_with("environment variable SIPGW__NODE__DOMIAN"), "{message}");
+    assert!(message.ends_with("Did you mean `domain`?"), "{message}");
+}
+
+#[test]
+fn contradictions_are_found_all_at_once() {
+    let text = "node:\n  domain: sip.example.com\nsip:\n  listen:\n    - transport: tls\n      address: 0.0.0.0:5061\nregistration:\n  nat_s: 10\n";
+    let error = read(text, &[]).unwrap_err();
+    let paths: Vec<(&str, Option<usize>)> = error.faults.iter().map(|f| (f.path.as_str(), f.line)).collect();
+    assert_eq!(
+        paths,
+        [
+            ("sip.listen[0].advertise", Some(5)),
+            ("tls.certificate", None),
+            ("tls.key", None),
+            ("registration.min_s", Some(7)),
+            ("media.addresses", None),
+        ]
+    );
+}
+
+#[test]
+fn sip_and_rtp_ports_must_not_overlap() {
+    let text = MINIMAL.replace(":5060", ":20010");
+    let message = refused(&text, &[]);
+    assert!(message.contains("the SIP port 20010 lies within the RTP ports 20000-29999"), "{message}");
+}
+
+#[test]
+fn a_public_admin_interface_needs_a_token() {
+    let text = format!("{MINIMAL}http:\n  listen: 0.0.0.0:8060\n");
+    assert!(refused(&text, &[]).contains("line 10, key http.listen"));
+    assert!(read(&text, &[("SIPGW__HTTP__TOKEN", "secret")]).is_ok());
+}
+
+#[test]
+fn what_is_not_yaml_is_refused_with_its_line() {
+    let message = refused("node:\n  domain: \"open\nsip: 1\n", &[]);
+    assert!(message.starts_with("sipgw.yaml, line "), "{message}");
+    assert!(message.contains("not YAML"), "{message}");
+    assert!(refused("node: {domain: a}\nnode: {domain: b}\n", &[]).contains("line 2"));
+}
+
+#[test]
+fn a_secret_of_a_wrong_type_is_not_repeated() {
+    let message = refused(&format!("{MINIMAL}http:\n  token: 4711\n"), &[]);
+    assert_eq!(message, "sipgw.yaml, line 10, key http.token: this is not text. Put it in quotes.");
+}
+
+#[test]
+fn a_section_of_comments_is_the_default() {
+    assert!(read(&format!("{MINIMAL}tls:\n  # certificate: x\n"), &[]).is_ok());
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let message = from_file(Path::new("/nowhere/sipgw.yaml"), HashMap::new()).unwrap_err().to_string();
+    assert!(message.starts_with("/nowhere/sipgw.yaml: the file cannot be read"), "{message}");
+}
+
+mod example {
+    use super::*;
+
+    fn shipped() -> Config {
+        Config::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/config/sipgw.yaml"))).unwrap()
+    }
+
+    /// What the example must set to be usable at all; everything else in it is shown at its default.
+    #[test]
+    fn the_example_shows_every_default() {
+        let mut config = shipped();
+        assert!(!config.sip.listen.is_empty() && !config.media.addresses.is_empty());
+        let defaults = Config::default();
+        config.directory = PathBuf::new();
+        config.node = defaults.node.clone();
+        config.sip.listen.clear();
+        config.media.addresses.clear();
+        config.tls.certificate = None;
+        config.tls.key = None;
+        config.calls.emergency_file = None;
+        assert_eq!(config, defaults);
+    }
+
+    #[test]
+    fn the_emergency_numbers_are_read() {
+        let settings = shipped().settings(Vec::new()).unwrap();
+        assert!(settings.calls.emergency["US"].contains("911"));
+        assert!(settings.calls.emergency["DE"].contains("110"));
+        assert!(settings.calls.emergency["*"].contains("112"));
+    }
+}

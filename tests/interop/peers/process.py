@@ -1,0 +1,60 @@
+"""What every peer process needs: free ports, a bounded wait, and an end by its own process id."""
+
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import time
+
+# Below the kernel's ephemeral range, so that no outgoing connection takes a port between its choice and its use.
+_ports = itertools.count(11000 + (os.getpid() * 97) % 9000)
+_PORT_END = 30000
+
+
+def free_port(address: str = "127.0.0.1", span: int = 1) -> int:
+    """An even port on `address`, it and the `span - 1` above it free for UDP and TCP at this moment."""
+    for candidate in _ports:
+        if candidate % 2:
+            continue
+        if candidate + span > _PORT_END:
+            raise RuntimeError("no free port left")
+        if all(_is_free(address, candidate + offset) for offset in range(span)):
+            for _ in range(span):
+                next(_ports)
+            return candidate
+    raise RuntimeError("unreachable: the counter is endless")
+
+
+def _is_free(address: str, port: int) -> bool:
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind((address, port))
+            except OSError:
+                return False
+    return True
+
+
+def wait_until(question, what: str, timeout: float = 5.0, interval: float = 0.05):
+    """Asks until the answer is truthy and returns it; fails naming what was waited for."""
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout:g} s in vain for {what}")
+        time.sleep(interval)
+
+
+def stop(process: subprocess.Popen, gently: int = signal.SIGTERM, patience: float = 3.0) -> int:
+    """Ends one process by its own id and returns its exit status."""
+    if process.poll() is None:
+        process.send_signal(gently)
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(2)
+    return process.returncode

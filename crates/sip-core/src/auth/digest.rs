@@ -1,0 +1,384 @@
+//! HTTP digest as SIP uses it (RFC 3261 22.4, RFC 7616, RFC 8760), both sides of it.
+
+use std::fmt::Write;
+
+use md5::Md5;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+
+use crate::message::text;
+
+/// The hash, and whether the session's key is mixed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// `MD5`, which is also meant where nothing is said.
+    Md5,
+    /// `MD5-sess`
+    Md5Sess,
+    /// `SHA-256`
+    Sha256,
+    /// `SHA-256-sess`
+    Sha256Sess,
+}
+
+impl Algorithm {
+    /// The registered spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Md5 => "MD5",
+            Self::Md5Sess => "MD5-sess",
+            Self::Sha256 => "SHA-256",
+            Self::Sha256Sess => "SHA-256-sess",
+        }
+    }
+
+    /// Reads the spelling in any case; `None` for algorithms we do not have.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Md5, Self::Md5Sess, Self::Sha256, Self::Sha256Sess]
+            .into_iter()
+            .find(|known| known.as_str().eq_ignore_ascii_case(text))
+    }
+
+    /// Whether the hash is SHA-256: this chooses which stored `ha1` a response is checked against.
+    pub fn is_sha256(self) -> bool {
+        matches!(self, Self::Sha256 | Self::Sha256Sess)
+    }
+
+    fn is_session(self) -> bool {
+        matches!(self, Self::Md5Sess | Self::Sha256Sess)
+    }
+
+    /// The hash of the parts with colons between them, in lower-case hex.
+    fn hash(self, parts: &[&str]) -> String {
+        if self.is_sha256() { hex_of::<Sha256>(parts) } else { hex_of::<Md5>(parts) }
+    }
+}
+
+fn hex_of<H: Digest>(parts: &[&str]) -> String {
+    let mut hash = H::new();
+    for (at, part) in parts.iter().enumerate() {
+        if at > 0 {
+            hash.update(b":");
+        }
+        hash.update(part.as_bytes());
+    }
+    let octets = hash.finalize();
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).expect("four bits are one digit");
+    octets.iter().flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]).collect()
+}
+
+/// Why credentials or a challenge are of no use.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum DigestError {
+    /// Another scheme than Digest.
+    #[error("the scheme is not Digest")]
+    Scheme,
+    /// A hash we do not have.
+    #[error("the digest algorithm is not known")]
+    Algorithm,
+    /// The named parameter is missing.
+    #[error("the digest has no {0}")]
+    Missing(&'static str),
+    /// `nc` is not hexadecimal.
+    #[error("the nonce count is not hexadecimal")]
+    NonceCount,
+    /// Another protection than `auth`, which is all we offer and answer.
+    #[error("the quality of protection is not auth")]
+    Qop,
+}
+
+/// What an Authorization or Proxy-Authorization field claims. Values are as sent, without quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DigestResponse<'a> {
+    /// The user, perhaps with `@domain`.
+    pub username: &'a str,
+    /// The realm.
+    pub realm: &'a str,
+    /// The nonce answered to.
+    pub nonce: &'a str,
+    /// The URI that was hashed, which need not be the Request-URI to the letter.
+    pub uri: &'a str,
+    /// The proof, in hex of either case.
+    pub response: &'a str,
+    /// MD5 when not said.
+    pub algorithm: Algorithm,
+    /// The client's own nonce.
+    pub cnonce: Option<&'a str>,
+    /// The nonce count, which is hexadecimal.
+    pub nc: Option<u32>,
+    /// `auth`, or nothing (RFC 2069).
+    pub qop: Option<&'a str>,
+    /// Returned as given.
+    pub opaque: Option<&'a str>,
+    nc_text: &'a str,
+}
+
+impl<'a> DigestResponse<'a> {
+    /// Reads the value of an Authorization or Proxy-Authorization field.
+    pub fn parse(value: &'a str) -> Result<Self, DigestError> {
+        let fields = Fields::of(value)?;
+        let must = |name| fields.get(name).ok_or(DigestError::Missing(name));
+        let qop = fields.get("qop").filter(|qop| !qop.is_empty());
+        let nc = fields.get("nc").map(|nc| hex_number(nc).ok_or(DigestError::NonceCount)).transpose()?;
+        let cnonce = fields.get("cnonce");
+        match qop {
+            Some(qop) if !qop.eq_ignore_ascii_case("auth") => return Err(DigestError::Qop),
+            Some(_) if nc.is_none() => return Err(DigestError::Missing("nc")),
+            Some(_) if cnonce.is_none() => return Err(DigestError::Missing("cnonce")),
+            _ => {}
+        }
+        Ok(Self {
+            username: must("username")?,
+            realm: must("realm")?,
+            nonce: must("nonce")?,
+            uri: must("uri")?,
+            response: must("response")?,
+            algorithm: fields.algorithm()?,
+            cnonce,
+            nc,
+            qop,
+            opaque: fields.get("opaque"),
+            nc_text: fields.get("nc").unwrap_or(""),
+        })
+    }
+
+    /// The username without its `@domain`, which some PBXs add to it.
+    pub fn user(&self) -> &'a str {
+        self.username.split('@').next().unwrap_or(self.username)
+    }
+}
+
+/// `name=value` pairs after the scheme, looked up on demand: there are about ten.
+struct Fields<'a>(&'a str);
+
+impl<'a> Fields<'a> {
+    fn of(value: &'a str) -> Result<Self, DigestError> {
+        let (scheme, rest) =
+            value.trim().split_once(|c: char| c.is_ascii_whitespace()).ok_or(DigestError::Scheme)?;
+        if scheme.eq_ignore_ascii_case("Digest") { Ok(Self(rest)) } else { Err(DigestError::Scheme) }
+    }
+
+    fn get(&self, name: &str) -> Option<&'a str> {
+        let mut rest = self.0;
+        while !rest.is_empty() {
+            let end = text::find_outside_quotes(rest, b",").unwrap_or(rest.len());
+            if let Some((known, value)) = rest[..end].split_once('=')
+                && known.trim().eq_ignore_ascii_case(name)
+            {
+                return Some(text::unquote(value.trim()));
+            }
+            rest = rest.get(end + 1..).unwrap_or("");
+        }
+        None
+    }
+
+    fn algorithm(&self) -> Result<Algorithm, DigestError> {
+        match self.get("algorithm") {
+            None => Ok(Algorithm::Md5),
+            Some(name) => Algorithm::parse(name).ok_or(DigestError::Algorithm),
+        }
+    }
+}
+
+fn hex_number(text: &str) -> Option<u32> {
+    let is_hex = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| u32::from_str_radix(text, 16).ok())?
+}
+
+/// `H(user:realm:password)` in lower-case hex: what is stored instead of a password. For the `-sess` algorithms this
+/// is the same as for their plain ones; the session is mixed in by `verify`.
+pub fn ha1(algorithm: Algorithm, user: &str, realm: &str, password: &str) -> String {
+    algorithm.hash(&[user, realm, password])
+}
+
+/// Whether the response proves knowledge of what is behind `ha1` (hex, of the response's hash). The URI is hashed as
+/// sent in the field: PBXs and proxies change the Request-URI's parameters. The comparison takes constant time.
+pub fn verify(response: &DigestResponse<'_>, method: &str, ha1: &str) -> bool {
+    let protection = Protection {
+        algorithm: response.algorithm,
+        nonce: response.nonce,
+        cnonce: response.cnonce.unwrap_or(""),
+        counted: response.qop.map(|qop| (response.nc_text, qop)),
+    };
+    let expected = protection.proof(&ha1.to_ascii_lowercase(), method, response.uri);
+    let claimed = response.response.to_ascii_lowercase();
+    expected.as_bytes().ct_eq(claimed.as_bytes()).into()
+}
+
+/// What is hashed besides the secret and the request.
+struct Protection<'a> {
+    algorithm: Algorithm,
+    nonce: &'a str,
+    cnonce: &'a str,
+    /// Nonce count and qop as sent; `None` is RFC 2069.
+    counted: Option<(&'a str, &'a str)>,
+}
+
+impl Protection<'_> {
+    /// RFC 7616 3.4.1.
+    fn proof(&self, ha1: &str, method: &str, uri: &str) -> String {
+        let Self { algorithm, nonce, cnonce, counted } = *self;
+        let session;
+        let ha1 = if algorithm.is_session() {
+            session = algorithm.hash(&[ha1, nonce, cnonce]);
+            &session
+        } else {
+            ha1
+        };
+        let ha2 = algorithm.hash(&[method, uri]);
+        match counted {
+            Some((count, qop)) => algorithm.hash(&[ha1, nonce, count, cnonce, qop, &ha2]),
+            None => algorithm.hash(&[ha1, nonce, &ha2]),
+        }
+    }
+}
+
+/// The value of a WWW-Authenticate or Proxy-Authenticate field. `stale` says that only the nonce was too old.
+pub fn challenge_value(realm: &str, nonce: &str, algorithm: Algorithm, stale: bool) -> String {
+    let stale = if stale { ", stale=true" } else { "" };
+    format!(
+        "Digest realm=\"{}\", nonce=\"{nonce}\", algorithm={}, qop=\"auth\"{stale}",
+        escaped(realm),
+        algorithm.as_str()
+    )
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+/// A challenge that somebody else made for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Challenge<'a> {
+    /// Whose password is asked for.
+    pub realm: &'a str,
+    /// To be answered to.
+    pub nonce: &'a str,
+    /// MD5 when not said.
+    pub algorithm: Algorithm,
+    /// To be returned as given.
+    pub opaque: Option<&'a str>,
+    /// Whether only the nonce was too old, so that the same password may be tried again.
+    pub is_stale: bool,
+    /// Whether `auth` is offered; otherwise the answer is that of RFC 2069.
+    pub offers_auth: bool,
+}
+
+impl<'a> Challenge<'a> {
+    /// Reads the value of a WWW-Authenticate or Proxy-Authenticate field.
+    pub fn parse(value: &'a str) -> Result<Self, DigestError> {
+        let fields = Fields::of(value)?;
+        let qop = fields.get("qop").unwrap_or("");
+        let offers_auth = qop.split(',').any(|one| one.trim().eq_ignore_ascii_case("auth"));
+        if !offers_auth && !qop.trim().is_empty() {
+            return Err(DigestError::Qop);
+        }
+        Ok(Self {
+            realm: fields.get("realm").ok_or(DigestError::Missing("realm"))?,
+            nonce: fields.get("nonce").ok_or(DigestError::Missing("nonce"))?,
+            algorithm: fields.algorithm()?,
+            opaque: fields.get("opaque"),
+            is_stale: fields.get("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
+            offers_auth,
+        })
+    }
+
+    /// The answer: the value of an Authorization or Proxy-Authorization field. `nc` counts from 1 for each nonce,
+    /// `cnonce` is the caller's randomness.
+    pub fn answer(
+        &self,
+        method: &str,
+        uri: &str,
+        user: &str,
+        password: &str,
+        cnonce: &str,
+        nc: u32,
+    ) -> String {
+        let count = format!("{nc:08x}");
+        let counted = self.offers_auth.then_some((count.as_str(), "auth"));
+        let Self { realm, nonce, algorithm, .. } = *self;
+        let proof = Protection { algorithm, nonce, cnonce, counted }.proof(
+            &ha1(algorithm, user, realm, password),
+            method,
+            uri,
+        );
+        let mut value = format!(
+            "Digest username=\"{}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", response=\"{proof}\", algorithm={}",
+            escaped(user),
+            algorithm.as_str()
+        );
+        let mut add =
+            |more: std::fmt::Arguments<'_>| value.write_fmt(more).expect("writing to memory cannot fail");
+        if counted.is_some() {
+            add(format_args!(", cnonce=\"{cnonce}\", qop=auth, nc={count}"));
+        } else if algorithm.is_session() {
+            add(format_args!(", cnonce=\"{cnonce}\""));
+        }
+        if let Some(opaque) = self.opaque {
+            add(format_args!(", opaque=\"{opaque}\""));
+        }
+        value
+    }
+}
+
+/// Answers the value of a WWW-Authenticate or Proxy-Authenticate field: see [`Challenge::answer`].
+pub fn answer_challenge(
+    challenge: &str,
+    method: &str,
+    uri: &str,
+    user: &str,
+    password: &str,
+    cnonce: &str,
+    nc: u32,
+) -> Result<String, DigestError> {
+    Ok(Challenge::parse(challenge)?.answer(method, uri, user, password, cnonce, nc))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_pbxs_send() {
+        let value = "Digest username=\"bob@example.com\",realm=\"a, b\", nonce=\"n\", uri=\"sip:x;y=1\",response=\"ABCDEF\",\
+                     algorithm=\"md5\", nc=0000000A, cnonce=\"c\", qop=\"auth\", opaque=\"\"";
+        let response = DigestResponse::parse(value).unwrap();
+        assert_eq!((response.username, response.user()), ("bob@example.com", "bob"));
+        assert_eq!((response.realm, response.uri), ("a, b", "sip:x;y=1"));
+        assert_eq!((response.nc, response.qop, response.opaque), (Some(10), Some("auth"), Some("")));
+        assert_eq!(response.algorithm, Algorithm::Md5);
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let plain = "username=u, realm=r, nonce=n, uri=u, response=r";
+        for (value, error) in [
+            ("Basic dTpw".to_owned(), DigestError::Scheme),
+            ("Digest".to_owned(), DigestError::Scheme),
+            ("Digest username=u".to_owned(), DigestError::Missing("realm")),
+            (format!("Digest {plain}, algorithm=SHA-512-256"), DigestError::Algorithm),
+            (format!("Digest {plain}, qop=auth-int, nc=1, cnonce=c"), DigestError::Qop),
+            (format!("Digest {plain}, qop=auth, cnonce=c"), DigestError::Missing("nc")),
+            (format!("Digest {plain}, qop=auth, nc=+1, cnonce=c"), DigestError::NonceCount),
+            (format!("Digest {plain}, qop=auth, nc=1"), DigestError::Missing("cnonce")),
+        ] {
+            assert_eq!(DigestResponse::parse(&value), Err(error), "{value}");
+        }
+    }
+
+    #[test]
+    fn both_sides_agree_for_every_algorithm() {
+        for algorithm in [Algorithm::Md5, Algorithm::Md5Sess, Algorithm::Sha256, Algorithm::Sha256Sess] {
+            let challenge = challenge_value("sip \"x\"", "abc", algorithm, true);
+            assert!(Challenge::parse(&challenge).unwrap().is_stale);
+            let answer = answer_challenge(&challenge, "REGISTER", "sip:d", "u", "p", "cn", 255).unwrap();
+            let response = DigestResponse::parse(&answer).unwrap();
+            let secret = ha1(algorithm, "u", response.realm, "p");
+            assert_eq!(response.nc, Some(255));
+            assert!(verify(&response, "REGISTER", &secret));
+            assert!(!verify(&response, "INVITE", &secret));
+            assert!(!verify(&response, "REGISTER", &ha1(algorithm, "u", response.realm, "q")));
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Before anything is parsed: what the first octets are, who is a scanner, and how fast a source may speak.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+/// What a datagram looks like from its first octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// May be a SIP message; the lexer decides.
+    Sip,
+    /// Nothing but line ends: keeps a NAT binding open. Ignored over UDP (RFC 5626 3.5.1 answers it over TCP).
+    KeepaliveCrlf,
+    /// Nothing but zero octets, or nothing at all: the same, from other makers.
+    KeepaliveZeros,
+    /// STUN (RFC 5389 6), which shares the port with SIP in RFC 5626.
+    Stun,
+    /// Anything else; met with silence.
+    Junk,
+}
+
+/// The magic cookie of STUN (RFC 5389 6).
+const STUN_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+
+/// Looks at a datagram, cheaply: every SIP message begins with a letter or another token character, perhaps after
+/// line ends, and is longer than a keepalive.
+pub fn classify(bytes: &[u8]) -> Guard {
+    let start = bytes.trim_ascii_start();
+    match (bytes, start) {
+        _ if bytes.iter().all(|&octet| octet == 0) => Guard::KeepaliveZeros,
+        (_, []) => Guard::KeepaliveCrlf,
+        ([0..=3, _, _, _, cookie @ ..], _) if cookie.starts_with(&STUN_COOKIE) => Guard::Stun,
+        (_, [first, ..])
+            if start.len() > 4 && (first.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(first)) =>
+        {
+            Guard::Sip
+        }
+        // jaK and the like: a few letters as keepalive are seen in the field, and are no message.
+        _ => Guard::Junk,
+    }
+}
+
+/// How the User-Agent of tools begins that only ever look for gateways to abuse. The list stops nobody who means
+/// harm; it keeps the noise of the rest out of logs and statistics.
+const SCANNERS: [&str; 11] = [
+    "friendly-scanner",
+    "friendly-request",
+    "sipvicious",
+    "sip-scan",
+    "sipcli/",
+    "sundayddr",
+    "pplsip",
+    "sipsak",
+    "vaxsipuseragent",
+    "scan-me",
+    "siparmyknife",
+];
+
+/// Whether a User-Agent is that of a known scanner, in any case.
+pub fn is_scanner(user_agent: &str) -> bool {
+    let agent = user_agent.trim().as_bytes();
+    SCANNERS.iter().any(|known| {
+        agent.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known.as_bytes()))
+    })
+}
+
+/// Whether a source may speak now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Within its rate.
+    Within,
+    /// Faster than its rate: drop and count.
+    Exceeded,
+}
+
+/// How long a full table waits before it looks for idle sources again, so that an attack by many addresses does not
+/// make every datagram pay for a walk through all of them.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// A token bucket for each source: a bounded number of them, and one common bucket for whoever does not fit.
+/// IPv6 sources count by their /64, since whoever has one address of it has them all.
+#[derive(Debug)]
+pub struct SourceRates {
+    buckets: HashMap<IpAddr, Bucket>,
+    overflow: Option<Bucket>,
+    per_second: f64,
+    burst: f64,
+    max: usize,
+    swept: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    tokens: f64,
+    filled: Instant,
+}
+
+impl SourceRates {
+    /// `per_second` messages on average and `burst` at once for each of at most `max` sources.
+    pub fn new(per_second: u32, burst: u32, max: usize) -> Self {
+        let (per_second, burst) = (f64::from(per_second.max(1)), f64::from(burst.max(1)));
+        Self { buckets: HashMap::new(), overflow: None, per_second, burst, max, swept: None }
+    }
+
+    /// Counts one message of a source.
+    pub fn take(&mut self, now: Instant, source: IpAddr) -> Pace {
+        let source = network(source);
+        let full = Bucket { tokens: self.burst, filled: now };
+        if !self.buckets.contains_key(&source) && self.buckets.len() >= self.max {
+            self.sweep(now);
+        }
+        let is_known = self.buckets.contains_key(&source);
+        let bucket = if is_known || self.buckets.len() < self.max {
+            self.buckets.entry(source).or_insert(full)
+        } else {
+            self.overflow.get_or_insert(full)
+        };
+        bucket.fill(now, self.per_second, self.burst);
+        if bucket.tokens < 1.0 {
+            return Pace::Exceeded;
+        }
+        bucket.tokens -= 1.0;
+        Pace::Within
+    }
+
+    /// How many sources are tracked.
+    pub fn tracked(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// A full bucket is the same as none.
+    fn sweep(&mut self, now: Instant) {
+        if self.swept.is_some_and(|last| now.saturating_duration_since(last) < SWEEP) {
+            return;
+        }
+        self.swept = Some(now);
+        let (per_second, burst) = (self.per_second, self.burst);
+        self.buckets.retain(|_, bucket| {
+            bucket.fill(now, per_second, burst);
+            bucket.tokens < burst
+        });
+    }
+}
+
+impl Bucket {
+    fn fill(&mut self, now: Instant, per_second: f64, burst: f64) {
+        let passed = now.saturating_duration_since(self.filled).as_secs_f64();
+        self.tokens = (self.tokens + passed * per_second).min(burst);
+        self.filled = now.max(self.filled);
+    }
+}
+
+fn network(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_octets_tell() {
+        for (bytes, guard) in [
+            (&b""[..], Guard::KeepaliveZeros),
+            (b"\0\0\0\0", Guard::KeepaliveZeros),
+            (b"\0\0", Guard::KeepaliveZeros),
+            (b"\r\n\r\n", Guard::KeepaliveCrlf),
+            (b"\r\n", Guard::KeepaliveCrlf),
+            (b"\0\x01\0\0\x21\x12\xa4\x42aaaaaaaaaaaa", Guard::Stun),
+            (b"\r\nINVITE sip:a SIP/2.0\r\n", Guard::Sip),
+            (b"SIP/2.0 200 OK", Guard::Sip),
+            (b"jaK\0", Guard::Junk),
+            (b"\x16\x03\x01hello", Guard::Junk),
+            (b"<xml>", Guard::Junk),
+        ] {
+            assert_eq!(classify(bytes), guard, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn scanners_are_known_by_name() {
+        for agent in ["friendly-scanner", "SIPVicious", "sipcli/v1.8", "VaxSIPUserAgent/3.1", "sipsak 0.9.6"]
+        {
+            assert!(is_scanner(agent), "{agent}");
+        }
+        for agent in ["", "Asterisk PBX 20", "3CXPhoneSystem", "my sipsak", "sipgo"] {
+            assert!(!is_scanner(agent), "{agent}");
+        }
+    }
+
+    /// A starting point in time without asking a clock.
+    fn start() -> Instant {
+        static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "an Instant has no other constructor; only differences matter"
+        )]
+        *START.get_or_init(Instant::now)
+    }
+
+    #[test]
+    fn a_source_may_burst_and_then_waits() {
+        let mut rates = SourceRates::new(10, 3, 100);
+        let one = "192.0.2.1".parse().unwrap();
+        assert_eq!(
+            [(); 4].map(|()| rates.take(start(), one)),
+            [Pace::Within, Pace::Within, Pace::Within, Pace::Exceeded]
+        );
+        assert_eq!(rates.take(start(), "192.0.2.2".parse().unwrap()), Pace::Within);
+        let later = start() + Duration::from_millis(100);
+        assert_eq!([(); 2].map(|()| rates.take(later, one)), [Pace::Within, Pace::Exceeded]);
+    }
+
+    #[test]
+    fn strangers_beyond_the_limit_share_one_bucket() {
+        let mut rates = SourceRates::new(1, 1, 2);
+        let source = |last: u8| IpAddr::from([192, 0, 2, last]);
+        assert_eq!(
+            [1, 2, 3, 4].map(|last| rates.take(start(), source(last))),
+            [Pace::Within, Pace::Within, Pace::Within, Pace::Exceeded]
+        );
+        assert_eq!(rates.tracked(), 2);
+        // Two seconds later the first two are idle, so there is room again.
+        let later = start() + Duration::from_secs(2);
+        assert_eq!([5, 6].map(|last| rates.take(later, source(last))), [Pace::Within, Pace::Within]);
+        assert_eq!(rates.tracked(), 2);
+    }
+
+    #[test]
+    fn ipv6_counts_by_network() {
+        let mut rates = SourceRates::new(1, 1, 10);
+        assert_eq!(rates.take(start(), "2001:db8::1".parse().unwrap()), Pace::Within);
+        assert_eq!(rates.take(start(), "2001:db8::2".parse().unwrap()), Pace::Exceeded);
+        assert_eq!(rates.take(start(), "2001:db8:0:1::1".parse().unwrap()), Pace::Within);
+    }
+}

@@ -1,0 +1,179 @@
+//! Finding the session description in a message's body.
+
+use bytes::Bytes;
+use memchr::memmem;
+use thiserror::Error;
+
+use crate::message::{Message, Name, Params};
+
+/// How deep multipart bodies may be nested.
+const MAX_DEPTH: usize = 3;
+
+/// Why a body cannot be used; the answer is 415 (RFC 3261 21.4.13).
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum BodyFault {
+    /// The body is compressed or otherwise encoded: the answer names `Accept-Encoding: identity`.
+    #[error("the encoding of the body is not supported")]
+    Encoding,
+    /// The body is of another type than SDP: the answer names `Accept: application/sdp`.
+    #[error("the type of the body is not supported")]
+    Type,
+}
+
+impl BodyFault {
+    /// The status owed.
+    pub fn status(&self) -> u16 {
+        415
+    }
+}
+
+/// The session description of a message, without copying it; `None` when it has none. A body that its sender marks as
+/// optional may be of any type (RFC 3261 20.11).
+pub fn sdp_body(msg: &Message) -> Result<Option<Bytes>, BodyFault> {
+    if msg.body().is_empty() {
+        return Ok(None);
+    }
+    if msg.headers(Name::ContentEncoding).any(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        return Err(BodyFault::Encoding);
+    }
+    let Some(kind) = msg.header(Name::ContentType) else {
+        return if msg.body().starts_with(b"v=0") {
+            Ok(Some(msg.body_bytes()))
+        } else {
+            Err(BodyFault::Type)
+        };
+    };
+    let disposition = msg.header(Name::ContentDisposition).unwrap_or("");
+    match find(kind, msg.body_bytes(), MAX_DEPTH) {
+        Found::Sdp(body) => Ok(Some(body)),
+        Found::Nothing => Ok(None),
+        Found::Foreign if is_optional(disposition) => Ok(None),
+        Found::Foreign => Err(BodyFault::Type),
+    }
+}
+
+enum Found {
+    Sdp(Bytes),
+    /// A container without a description in it.
+    Nothing,
+    Foreign,
+}
+
+fn find(content_type: &str, body: Bytes, depth: usize) -> Found {
+    let (kind, params) = split(content_type);
+    if kind.eq_ignore_ascii_case("application/sdp") {
+        return Found::Sdp(body);
+    }
+    let is_container = kind.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/"));
+    match params.value("boundary") {
+        Some(boundary) if is_container && depth > 0 && !boundary.is_empty() => {
+            let found = parts(&body, boundary).map(|part| inside(part, depth - 1));
+            found.into_iter().find(|found| matches!(found, Found::Sdp(_))).unwrap_or(Found::Nothing)
+        }
+        _ => Found::Foreign,
+    }
+}
+
+fn split(value: &str) -> (&str, Params<'_>) {
+    let end = value.find(';').unwrap_or(value.len());
+    (value[..end].trim(), Params::new(&value[end..]))
+}
+
+fn is_optional(disposition: &str) -> bool {
+    split(disposition).1.value("handling").is_some_and(|handling| handling.eq_ignore_ascii_case("optional"))
+}
+
+/// What stands between the delimiters (RFC 2046 5.1.1), without the line end that belongs to the delimiter. The last
+/// part may lack its closing delimiter.
+fn parts<'a>(body: &'a Bytes, boundary: &str) -> impl Iterator<Item = Bytes> + use<'a> {
+    let delimiter = format!("--{boundary}");
+    let starts: Vec<usize> = memmem::find_iter(body, delimiter.as_bytes())
+        .filter(|&at| at == 0 || body[at - 1] == b'\n')
+        .chain([body.len()])
+        .collect();
+    let length = delimiter.len();
+    let ranges: Vec<_> = starts.windows(2).map(|pair| pair[0] + length..pair[1]).collect();
+    ranges.into_iter().filter(|range| range.start <= range.end).map(|range| {
+        let part = body.slice(range);
+        let end =
+            part.strip_suffix(b"\r\n").or_else(|| part.strip_suffix(b"\n")).map_or(part.len(), <[u8]>::len);
+        part.slice(..end)
+    })
+}
+
+/// A part: its own header fields, an empty line, its body.
+fn inside(part: Bytes, depth: usize) -> Found {
+    // What follows the closing delimiter is no part.
+    if part.starts_with(b"--") {
+        return Found::Nothing;
+    }
+    let Some((head_end, body_start)) = end_of_head(&part) else { return Found::Nothing };
+    let Ok(head) = std::str::from_utf8(&part[..head_end]) else { return Found::Nothing };
+    let field = |name: &str| {
+        head.lines()
+            .filter_map(|line| line.split_once(':'))
+            .find_map(|(known, value)| (known.trim().eq_ignore_ascii_case(name)).then_some(value.trim()))
+    };
+    let is_plain =
+        |encoding: &str| ["7bit", "8bit", "binary"].iter().any(|plain| plain.eq_ignore_ascii_case(encoding));
+    match field("Content-Type").or_else(|| field("c")) {
+        Some(kind) if field("Content-Transfer-Encoding").is_none_or(is_plain) => {
+            find(kind, part.slice(body_start..), depth)
+        }
+        _ => Found::Foreign,
+    }
+}
+
+fn end_of_head(part: &[u8]) -> Option<(usize, usize)> {
+    let crlf = memmem::find(part, b"\r\n\r\n").map(|at| (at, at + 4));
+    let lf = memmem::find(part, b"\n\n").map(|at| (at, at + 2));
+    [crlf, lf].into_iter().flatten().min()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::message::{Transport, lex};
+
+    use super::*;
+
+    fn body(head: &str, body: &str) -> Result<Option<Bytes>, BodyFault> {
+        let text = format!("INVITE sip:a SIP/2.0\r\n{head}\r\n\r\n{body}");
+        sdp_body(&lex(Bytes::from(text), Transport::Datagram).unwrap())
+    }
+
+    #[test]
+    fn a_plain_description_is_the_body() {
+        let found = Ok(Some(Bytes::from_static(b"v=0\r\n")));
+        assert_eq!(body("Content-Type: application/sdp", "v=0\r\n"), found);
+        assert_eq!(body("c: Application/SDP; charset=utf-8", "v=0\r\n"), found);
+        assert_eq!(body("X: 1", "v=0\r\n"), found);
+        assert_eq!(body("Content-Type: application/sdp", ""), Ok(None));
+    }
+
+    #[test]
+    fn other_types_are_refused_unless_optional() {
+        assert_eq!(body("Content-Type: text/plain", "hello"), Err(BodyFault::Type));
+        assert_eq!(body("X: 1", "hello"), Err(BodyFault::Type));
+        assert_eq!(
+            body("Content-Type: text/plain\r\nContent-Disposition: render; handling=optional", "hello"),
+            Ok(None)
+        );
+        assert_eq!(
+            body("Content-Type: application/sdp\r\nContent-Encoding: gzip", "hello"),
+            Err(BodyFault::Encoding)
+        );
+    }
+
+    #[test]
+    fn the_description_is_found_among_parts() {
+        let text = "preamble\r\n--b1\r\nContent-Type: application/isup;version=nxv3\r\n\
+            Content-Disposition: signal; handling=optional\r\n\r\n\u{1}\u{0}\r\n--b1\r\nContent-Type: multipart/alternative; boundary=in\r\n\r\n\
+            --in\r\nContent-Type: application/sdp\r\n\r\nv=0\r\ns=-\r\n\r\n--in--\r\n--b1--\r\nepilogue";
+        assert_eq!(
+            body("Content-Type: multipart/mixed;boundary=\"b1\"", text),
+            Ok(Some(Bytes::from_static(b"v=0\r\ns=-\r\n")))
+        );
+        assert_eq!(body("Content-Type: multipart/mixed;boundary=other", text), Ok(None));
+        assert_eq!(body("Content-Type: multipart/mixed", text), Err(BodyFault::Type));
+    }
+}

@@ -57,7 +57,6 @@ impl Config {
             max_forwards: self.calls.max_forwards,
             echo_numbers: self.calls.echo_numbers.iter().cloned().collect(),
             emergency: self.emergency_numbers()?.map_or(defaults.emergency, |numbers| numbers.0),
-            caller_id_countries: self.calls.caller_id_countries.iter().cloned().collect(),
         })
     }
 

@@ -1,0 +1,293 @@
+//! Every metric: its name, its labels, its help text.
+//!
+//! Labels take their values from closed sets or from provisioning, never from the network, so that nobody
+//! outside can make the number of series grow.
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+use prometheus::{Gauge, GaugeVec};
+
+/// Bounds of the set-up histogram, seconds: from an answering machine's haste to a long ring.
+const SETUP_BUCKETS: [f64; 10] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 120.0];
+/// Bounds of the store's latency, seconds: the disk's flush dominates.
+const STORE_BUCKETS: [f64; 9] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0];
+
+/// The metrics of one daemon. Cloning is cheap and counts into the same series.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Channels of each profile that carry a call.
+    pub channels_in_use: IntGaugeVec,
+    /// Channels that each profile has bought.
+    pub channels_limit: IntGaugeVec,
+    /// Credit of each profile.
+    pub credit: GaugeVec,
+    /// Bundle seconds that each profile has left.
+    pub bundle_seconds_left: IntGaugeVec,
+    /// 1 for each profile whose PBX is registered.
+    pub registered: IntGaugeVec,
+    /// Calls in set-up or running.
+    pub calls_live: IntGauge,
+    /// Finished call attempts.
+    pub calls: IntCounterVec,
+    /// From INVITE to answer.
+    pub setup_seconds: HistogramVec,
+    /// Refused REGISTERs.
+    pub registrations_refused: IntCounterVec,
+    /// Messages received and sent.
+    pub sip_messages: IntCounterVec,
+    /// Messages dropped without an answer.
+    pub sip_dropped: IntCounterVec,
+    /// Open TCP and TLS connections.
+    pub connections: IntGaugeVec,
+    /// Connections refused, lost or closed by us.
+    pub connections_closed: IntCounterVec,
+    /// Things that found a queue full.
+    pub queue_dropped: IntCounterVec,
+    /// Packets relayed.
+    pub relay_packets: IntCounter,
+    /// Packets not relayed.
+    pub relay_dropped: IntCounterVec,
+    /// Calls with open media.
+    pub relay_sessions: IntGauge,
+    /// How long the store took.
+    pub store_seconds: HistogramVec,
+    /// Store operations that failed.
+    pub store_failures: IntCounterVec,
+    /// Leases that the ledger holds and no call owns, or the other way round.
+    pub lease_mismatch: IntGauge,
+    /// The directory in use.
+    pub directory_revision: IntGauge,
+    /// DNS look-ups by how they went.
+    pub resolutions: IntCounterVec,
+    /// 1 once the daemon is told to stop.
+    pub draining: IntGauge,
+    /// When the process started.
+    pub start_time: Gauge,
+}
+
+/// Makes metrics and registers them in one go, so that none is forgotten.
+struct Maker(Registry);
+
+impl Maker {
+    fn register<C: prometheus::core::Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let collector = made.expect("names and labels in this file are valid");
+        self.0.register(Box::new(collector.clone())).expect("names in this file are unique");
+        collector
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.register(IntGauge::new(name, help))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.register(IntCounter::new(name, help))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        self.register(HistogramVec::new(options, labels))
+    }
+}
+
+impl Metrics {
+    /// A fresh set, all at zero.
+    pub fn new() -> Self {
+        let make = Maker(Registry::new());
+        Self {
+            channels_in_use: make.gauges("sipgw_channels_in_use", "Channels that carry a call", &["profile"]),
+            channels_limit: make.gauges("sipgw_channels_limit", "Channels bought", &["profile"]),
+            credit: make.register(GaugeVec::new(
+                Opts::new("sipgw_credit", "Credit of the profile, in the company's currency"),
+                &["profile"],
+            )),
+            bundle_seconds_left: make.gauges(
+                "sipgw_bundle_seconds_left",
+                "Seconds left in the profile's minute bundles",
+                &["profile"],
+            ),
+            registered: make.gauges("sipgw_registered", "1 if the profile's PBX is registered", &["profile"]),
+            calls_live: make.gauge("sipgw_calls_live", "Calls in set-up or running"),
+            calls: make.counters(
+                "sipgw_calls_total",
+                "Call attempts that are over, by direction and by what became of them",
+                &["direction", "result"],
+            ),
+            setup_seconds: make.histograms(
+                "sipgw_setup_seconds",
+                "From the INVITE to the answer",
+                &["direction"],
+                &SETUP_BUCKETS,
+            ),
+            registrations_refused: make.counters(
+                "sipgw_registrations_refused_total",
+                "REGISTER requests refused, by reason",
+                &["reason"],
+            ),
+            sip_messages: make.counters(
+                "sipgw_sip_messages_total",
+                "SIP messages by transport, direction, and method or status",
+                &["transport", "direction", "kind"],
+            ),
+            sip_dropped: make.counters(
+                "sipgw_sip_dropped_total",
+                "SIP messages dropped without an answer, by reason",
+                &["reason"],
+            ),
+            connections: make.gauges("sipgw_connections", "Open TCP and TLS connections", &["transport"]),
+            connections_closed: make.counters(
+                "sipgw_connections_closed_total",
+                "Connections refused or ended, by reason",
+                &["transport", "reason"],
+            ),
+            queue_dropped: make.counters(
+                "sipgw_queue_dropped_total",
+                "Things dropped because a queue was full",
+                &["queue"],
+            ),
+            relay_packets: make.counter("sipgw_relay_packets_total", "RTP and RTCP packets relayed"),
+            relay_dropped: make.counters(
+                "sipgw_relay_dropped_total",
+                "RTP and RTCP packets not relayed, by reason",
+                &["reason"],
+            ),
+            relay_sessions: make.gauge("sipgw_relay_sessions", "Calls with open media"),
+            store_seconds: make.histograms(
+                "sipgw_store_seconds",
+                "How long the store took, by operation",
+                &["operation"],
+                &STORE_BUCKETS,
+            ),
+            store_failures: make.counters(
+                "sipgw_store_failures_total",
+                "Store operations that failed, by operation",
+                &["operation"],
+            ),
+            lease_mismatch: make.gauge(
+                "sipgw_lease_mismatch",
+                "Leases held in the ledger without a live call, and live calls without one; 0 in a healthy daemon",
+            ),
+            directory_revision: make.gauge("sipgw_directory_revision", "Revision of the provisioning in use"),
+            resolutions: make.counters(
+                "sipgw_resolutions_total",
+                "DNS look-ups, by how they went: fresh, cached, stale or failed",
+                &["result"],
+            ),
+            draining: make.gauge("sipgw_draining", "1 once the daemon is told to stop"),
+            start_time: make.register(Gauge::new(
+                "process_start_time_seconds",
+                "When the process started, seconds since 1970",
+            )),
+            registry: make.0,
+        }
+    }
+
+    /// The page that Prometheus reads.
+    pub fn page(&self) -> String {
+        let mut page = Vec::new();
+        TextEncoder::new()
+            .encode(&self.registry.gather(), &mut page)
+            .expect("writing text into memory does not fail");
+        String::from_utf8(page).expect("the text format is UTF-8")
+    }
+
+    /// The histogram of one store operation.
+    pub fn store(&self, operation: &'static str) -> Histogram {
+        self.store_seconds.with_label_values(&[operation])
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Which way a message went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Towards us.
+    Inbound,
+    /// From us.
+    Outbound,
+}
+
+impl Metrics {
+    /// Counts one message by what its first line says.
+    pub fn count_message(&self, transport: sip_core::types::Transport, direction: Direction, bytes: &[u8]) {
+        let direction = match direction {
+            Direction::Inbound => "in",
+            Direction::Outbound => "out",
+        };
+        self.sip_messages.with_label_values(&[transport.param(), direction, &kind(bytes)]).inc();
+    }
+}
+
+/// Methods that have a label of their own; anything else is `other`.
+const METHODS: [&str; 14] = [
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "INFO",
+    "INVITE",
+    "MESSAGE",
+    "NOTIFY",
+    "OPTIONS",
+    "PRACK",
+    "PUBLISH",
+    "REFER",
+    "REGISTER",
+    "SUBSCRIBE",
+    "UPDATE",
+];
+
+/// The method or the status of a message, from a closed set.
+fn kind(bytes: &[u8]) -> std::borrow::Cow<'static, str> {
+    let head = &bytes[..bytes.len().min(16)];
+    if let Some(status) = head.strip_prefix(b"SIP/2.0 ").and_then(|rest| rest.get(..3)) {
+        let is_status = status.iter().all(u8::is_ascii_digit) && (b'1'..=b'6').contains(&status[0]);
+        return if is_status { String::from_utf8_lossy(status).into_owned().into() } else { "other".into() };
+    }
+    let method = head.split(|b| *b == b' ').next().unwrap_or_default();
+    METHODS.into_iter().find(|known| known.as_bytes() == method).unwrap_or("other").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip_core::types::Transport;
+
+    #[test]
+    fn a_message_is_counted_by_method_or_status() {
+        let metrics = Metrics::new();
+        metrics.count_message(Transport::Udp, Direction::Inbound, b"INVITE sip:a@b SIP/2.0\r\n");
+        metrics.count_message(Transport::Udp, Direction::Outbound, b"SIP/2.0 503 Service Unavailable\r\n");
+        metrics.count_message(Transport::Tls, Direction::Inbound, b"XYZZY sip:a@b SIP/2.0\r\n");
+        metrics.count_message(Transport::Tls, Direction::Inbound, b"SIP/2.0 9x9");
+        let page = metrics.page();
+        assert!(
+            page.contains(r#"sipgw_sip_messages_total{direction="in",kind="INVITE",transport="udp"} 1"#),
+            "{page}"
+        );
+        assert!(page.contains(r#"kind="503",transport="udp"} 1"#));
+        assert!(page.contains(r#"kind="other",transport="tls"} 2"#));
+    }
+
+    #[test]
+    fn two_daemons_in_one_process_count_apart() {
+        let (one, other) = (Metrics::new(), Metrics::new());
+        one.calls_live.set(3);
+        assert!(one.page().contains("sipgw_calls_live 3"));
+        assert!(other.page().contains("sipgw_calls_live 0"));
+    }
+}

@@ -1,0 +1,70 @@
+//! Accepting TCP connections, plain or for TLS.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sip_core::types::Transport;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::connections::Connections;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// A peer that vanished without a word is noticed after about this long without traffic.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+/// After an error of `accept` such as "too many open files": the next attempt would fail at once as well.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Binds a listener and begins to accept.
+pub(super) fn listen(
+    transport: Transport,
+    address: SocketAddr,
+    connections: &Arc<Connections>,
+) -> io::Result<SocketAddr> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // A restart must not wait for the old connections' TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let listener = TcpListener::from_std(socket.into())?;
+    let local = listener.local_addr()?;
+    connections.spawn(accept(transport, local, listener, Arc::clone(connections)));
+    Ok(local)
+}
+
+async fn accept(
+    transport: Transport,
+    local: SocketAddr,
+    listener: TcpListener,
+    connections: Arc<Connections>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            () = connections.stopped() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                tune(&stream);
+                connections.accept(transport, local, peer, stream);
+            }
+            Err(error) => {
+                tracing::warn!(%local, %error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Small messages go out at once, and dead peers are noticed. A socket that refuses either still works.
+pub(super) fn tune(stream: &TcpStream) {
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 6);
+    let _untuned = stream.set_nodelay(true).and(SockRef::from(stream).set_tcp_keepalive(&keepalive));
+}

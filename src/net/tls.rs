@@ -1,0 +1,152 @@
+//! TLS for both roles: our certificate towards those who connect, and trust in those we connect to.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::config::{Config, TlsVersion};
+
+/// Why TLS cannot be set up; names the file.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A PEM file cannot be read, or holds nothing of the kind.
+    #[error("{}: {error}", file.display())]
+    Pem {
+        /// The file.
+        file: PathBuf,
+        /// The parser's word.
+        error: pem::Error,
+    },
+    /// A PEM file without any certificate.
+    #[error("{} holds no certificate", .0.display())]
+    NoCertificate(PathBuf),
+    /// Certificate and key do not fit, or are of a kind that is not supported.
+    #[error("{}: {error}", file.display())]
+    Unusable {
+        /// The certificate's file.
+        file: PathBuf,
+        /// The library's word.
+        error: rustls::Error,
+    },
+}
+
+/// The TLS of a daemon. Connections take what is current when they begin and keep it.
+pub struct Tls {
+    acceptor: ArcSwapOption<ServerConfig>,
+    connector: ArcSwapOption<ClientConfig>,
+    /// By which names hosts are known that we may connect to.
+    pub names: ServerNames,
+}
+
+impl Tls {
+    /// Reads the files that the configuration names.
+    pub fn load(config: &Config) -> Result<Self, TlsError> {
+        let tls = Self {
+            acceptor: ArcSwapOption::empty(),
+            connector: ArcSwapOption::empty(),
+            names: ServerNames::default(),
+        };
+        tls.reload(config)?;
+        Ok(tls)
+    }
+
+    /// Reads the files anew; after an error what was loaded before stays.
+    pub fn reload(&self, config: &Config) -> Result<(), TlsError> {
+        let server = server_config(config)?;
+        let client = client_config(config)?;
+        self.acceptor.store(server.map(Arc::new));
+        self.connector.store(Some(Arc::new(client)));
+        Ok(())
+    }
+
+    /// For an accepted connection; `None` without a certificate.
+    pub(super) fn acceptor(&self) -> Option<TlsAcceptor> {
+        self.acceptor.load_full().map(TlsAcceptor::from)
+    }
+
+    /// For a connection to `peer`, with the name that its certificate must show.
+    pub(super) fn connector(&self, peer: SocketAddr) -> Option<(TlsConnector, ServerName<'static>)> {
+        let connector = self.connector.load_full().map(TlsConnector::from)?;
+        Some((connector, self.names.of(peer)))
+    }
+}
+
+static ONLY_1_3: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
+
+fn versions(config: &Config) -> &'static [&'static SupportedProtocolVersion] {
+    match config.tls.min_version {
+        TlsVersion::V1_2 => rustls::ALL_VERSIONS,
+        TlsVersion::V1_3 => ONLY_1_3,
+    }
+}
+
+fn server_config(config: &Config) -> Result<Option<ServerConfig>, TlsError> {
+    let (Some(certificate), Some(key)) = (&config.tls.certificate, &config.tls.key) else { return Ok(None) };
+    let (file, key_file) = (config.resolve_path(certificate), config.resolve_path(key));
+    let chain = certificates(&file)?;
+    let key =
+        PrivateKeyDer::from_pem_file(&key_file).map_err(|error| TlsError::Pem { file: key_file, error })?;
+    let unusable = |error| TlsError::Unusable { file, error };
+    // No ALPN: some PBXs end a handshake that names a protocol they did not ask for.
+    let server = ServerConfig::builder_with_provider(ring::default_provider().into())
+        .with_protocol_versions(versions(config))
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(unusable)?;
+    Ok(Some(server))
+}
+
+fn client_config(config: &Config) -> Result<ClientConfig, TlsError> {
+    let mut roots = RootCertStore::empty();
+    // Machines without a system store still reach carriers through `tls.authorities`.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let file = config.tls.authorities.as_ref().map(|named| config.resolve_path(named)).unwrap_or_default();
+    if config.tls.authorities.is_some() {
+        for authority in certificates(&file)? {
+            roots.add(authority).map_err(|error| TlsError::Unusable { file: file.clone(), error })?;
+        }
+    }
+    let client = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_protocol_versions(versions(config))
+        .map_err(|error| TlsError::Unusable { file, error })?;
+    Ok(client.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain: Vec<_> = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect)
+        .map_err(|error| TlsError::Pem { file: file.into(), error })?;
+    if chain.is_empty() { Err(TlsError::NoCertificate(file.into())) } else { Ok(chain) }
+}
+
+/// Addresses and the domain names they were looked up by: what a certificate must show (RFC 5922 section 7.1).
+#[derive(Default)]
+pub struct ServerNames(Mutex<HashMap<SocketAddr, String>>);
+
+impl ServerNames {
+    /// Far more than there are carriers; beyond it the table starts afresh.
+    const MOST: usize = 10_000;
+
+    /// Notes under which name an address was found.
+    pub fn note(&self, address: SocketAddr, host: &str) {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.len() >= Self::MOST {
+            names.clear();
+        }
+        names.insert(address, host.to_owned());
+    }
+
+    /// The name to ask for, or else the address itself.
+    fn of(&self, peer: SocketAddr) -> ServerName<'static> {
+        let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = names.get(&peer).and_then(|host| ServerName::try_from(host.clone()).ok());
+        named.unwrap_or_else(|| ServerName::IpAddress(peer.ip().into()))
+    }
+}

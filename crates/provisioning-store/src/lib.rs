@@ -1,6 +1,9 @@
 //! Channel limits, credit and minute bundles per profile, kept in a database.
 
+pub mod cdr;
+pub mod ledger;
 pub mod lifecycle;
+pub mod memory;
 pub mod model;
 pub mod money;
 pub mod rating;

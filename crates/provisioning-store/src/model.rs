@@ -3,7 +3,7 @@
 //! Plain data with a JSON form in snake_case; amounts end in `_micros`, times in `_micros` since 1970.
 
 mod carrier;
-mod choices;
+pub(crate) mod choices;
 mod company;
 mod number;
 mod profile;

@@ -1,10 +1,5 @@
 //! Settings that are one of a few words, with one spelling for JSON, the command line and the database.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
-
 /// A word that is not one of a setting's choices.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{word}\" is not a {setting}; choose one of {choices}")]
@@ -21,7 +16,7 @@ pub struct UnknownChoice {
 macro_rules! choices {
     ($(#[$doc:meta])* $name:ident, $setting:literal { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
         pub enum $name { $($(#[$variant_doc])* #[serde(rename = $word)] $variant),+ }
 
         impl $name {
@@ -34,19 +29,19 @@ macro_rules! choices {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.write_str(self.word())
             }
         }
 
-        impl FromStr for $name {
-            type Err = UnknownChoice;
+        impl ::std::str::FromStr for $name {
+            type Err = $crate::model::UnknownChoice;
 
-            fn from_str(word: &str) -> Result<Self, UnknownChoice> {
+            fn from_str(word: &str) -> Result<Self, $crate::model::UnknownChoice> {
                 match word {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err(UnknownChoice {
+                    _ => Err($crate::model::UnknownChoice {
                         setting: $setting,
                         word: word.to_owned(),
                         choices: [$($word),+].join(", "),

@@ -51,13 +51,8 @@ impl Tariff {
         }
     }
 
-    /// True when no second of the call can ever cost anything or use bundle minutes.
+    /// True when no second of the call can cost anything; such a call leaves bundle minutes alone too.
     pub fn is_free(&self) -> bool {
-        self.costs_nothing() && self.bundle == BundleCover::NotCovered
-    }
-
-    /// True when credit seconds are free of charge.
-    fn costs_nothing(&self) -> bool {
         self.rate_per_minute == Micros::ZERO && self.connection_fee == Micros::ZERO
     }
 

@@ -1,0 +1,24 @@
+//! The books: who has what, what live calls have reserved, and the rules by which money and minutes move.
+//!
+//! Pure: an operation is a function of ([`Books`], operation, now). The same rules run on maps in memory
+//! ([`crate::memory`]) and on the rows a database transaction has loaded ([`crate::store`]).
+//!
+//! **Reserve, then settle.** A call reserves seconds before it may ring, extends them while it lasts and is settled
+//! once; what it did not use is free again. A reservation is also the call's channel: the channels in use are the set
+//! of live reservations, and no counter can drift from it.
+//!
+//! **Double entry.** Every movement is a [`Transfer`] from one account to another. Balances are the sums of their
+//! transfers; only `external` (money's way in), `revenue` and the two minute pools have no floor of zero.
+
+mod account;
+mod books;
+mod calls;
+mod credit;
+mod funding;
+mod operation;
+mod reservation;
+
+pub use account::{Account, Balance, Transfer, TransferKind, Unit, UnknownAccount};
+pub use books::{Books, Changes, Difference, Imbalance, Subscriber};
+pub use operation::{Grant, LedgerEntry, LedgerOp, Outcome, Refusal};
+pub use reservation::{Reservation, ReservePolicy};

@@ -1,0 +1,314 @@
+//! The state that the rules work on, and the record of what they changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::account::{Account, Balance, Transfer, TransferKind, Unit};
+use super::operation::{LedgerEntry, LedgerOp, Outcome, Refusal};
+use super::reservation::{Reservation, ReservePolicy};
+use crate::cdr::{CallId, Cdr, Settlement};
+use crate::lifecycle::Subscription;
+use crate::model::{CompanyId, ProfileId, Recharge, Timestamp};
+
+/// What the books know of a profile beside its accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscriber {
+    /// The company that pays.
+    pub company: CompanyId,
+    /// The latest subscription.
+    pub subscription: Option<Subscription>,
+    /// The profile's recharge.
+    pub recharge: Option<Recharge>,
+}
+
+/// All accounts and live calls, or the part of them that a batch of operations touches.
+#[derive(Clone, Debug, Default)]
+pub struct Books {
+    pub(crate) accounts: BTreeMap<Account, Balance>,
+    pub(crate) subscribers: BTreeMap<ProfileId, Subscriber>,
+    live: BTreeMap<CallId, Reservation>,
+    leases: BTreeMap<ProfileId, BTreeSet<CallId>>,
+    /// Live calls of a profile that a partial load has left in the database.
+    elsewhere: BTreeMap<ProfileId, usize>,
+    finished: BTreeMap<CallId, Settlement>,
+    changes: Changes,
+}
+
+/// By how much an account changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Change of the balance.
+    pub balance: i64,
+    /// Change of the reserved part.
+    pub reserved: i64,
+}
+
+/// Everything that operations changed since it was last taken: what a database has to write.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// New movements, oldest first.
+    pub transfers: Vec<Transfer>,
+    /// New records, oldest first.
+    pub cdrs: Vec<Cdr>,
+    /// Accounts that are new.
+    pub opened: BTreeSet<Account>,
+    /// Accounts that changed, new ones too, and by how much.
+    pub differences: BTreeMap<Account, Difference>,
+    /// Calls whose reservation is new, changed or gone.
+    pub calls: BTreeSet<CallId>,
+    /// Profiles whose subscription or recharge changed.
+    pub profiles: BTreeSet<ProfileId>,
+}
+
+/// A way in which books are wrong. There are none in sound books.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Imbalance {
+    /// An account is not what its transfers say.
+    #[error("{account} holds {balance}, but its transfers sum to {sum}")]
+    NotItsSum {
+        /// The account.
+        account: Account,
+        /// What it holds.
+        balance: i64,
+        /// What its transfers sum to.
+        sum: i64,
+    },
+    /// An account's reserved part is not what its live calls hold.
+    #[error("{account} has {reserved} reserved, but its live calls hold {held}")]
+    NotHeld {
+        /// The account.
+        account: Account,
+        /// What it says.
+        reserved: i64,
+        /// What live calls say.
+        held: i64,
+    },
+    /// An account is overdrawn.
+    #[error("{account} is overdrawn: {balance} with {reserved} reserved")]
+    Overdrawn {
+        /// The account.
+        account: Account,
+        /// What it holds.
+        balance: i64,
+        /// What of it is reserved.
+        reserved: i64,
+    },
+    /// All accounts of a unit together must hold nothing.
+    #[error("{total} {unit:?} were made or lost")]
+    MadeOrLost {
+        /// What was made or lost.
+        unit: Unit,
+        /// How much.
+        total: i64,
+    },
+}
+
+impl Books {
+    /// Books with nothing but the accounts that belong to nobody.
+    pub fn new() -> Self {
+        let common = [Account::External, Account::Revenue, Account::Minutes, Account::MinutesUsed];
+        Self { accounts: common.map(|account| (account, Balance::default())).into(), ..Self::default() }
+    }
+
+    /// Does one operation, whole or not at all.
+    pub fn apply(&mut self, policy: ReservePolicy, entry: &LedgerEntry) -> Result<Outcome, Refusal> {
+        let now = entry.at;
+        match &entry.op {
+            LedgerOp::OpenCompany { company } => self.open_company(*company),
+            LedgerOp::OpenProfile { profile, company } => self.open_profile(*profile, *company),
+            LedgerOp::TopUp { company, amount, note } => self.top_up(now, *company, *amount, note),
+            LedgerOp::Allocate { profile, amount } => self.allocate(now, *profile, *amount),
+            LedgerOp::TakeBack { profile, amount } => self.take_back(now, *profile, *amount),
+            LedgerOp::SetRecharge { profile, recharge } => self.set_recharge(*profile, *recharge),
+            LedgerOp::Subscribe { profile, order, prices } => self.subscribe(now, *profile, *order, prices),
+            LedgerOp::Reserve { call, profile, attempt } => {
+                self.reserve(now, policy, call, *profile, attempt)
+            }
+            LedgerOp::Answer { call, at } => self.answer(call, *at),
+            LedgerOp::Extend { call, elapsed_s } => self.extend(now, policy, call, *elapsed_s),
+            LedgerOp::Settle { call, record } => Ok(self.settle(now, call, record)),
+            LedgerOp::Void { call, record } => Ok(self.void(now, call, record)),
+            LedgerOp::Expire { call } => self.expire(now, call),
+        }
+    }
+
+    /// An account's state; an unknown account is empty.
+    pub fn balance(&self, account: Account) -> Balance {
+        self.accounts.get(&account).copied().unwrap_or_default()
+    }
+
+    /// What the books know of a profile.
+    pub fn subscriber(&self, profile: ProfileId) -> Result<&Subscriber, Refusal> {
+        self.subscribers.get(&profile).ok_or(Refusal::UnknownProfile(profile))
+    }
+
+    /// Live calls, in the order of their names.
+    pub fn live_calls(&self) -> impl Iterator<Item = &Reservation> {
+        self.live.values()
+    }
+
+    /// A live call.
+    pub fn live_call(&self, call: &CallId) -> Option<&Reservation> {
+        self.live.get(call)
+    }
+
+    /// Channels of a profile in use: the size of its set of live calls.
+    pub fn channels_in_use(&self, profile: ProfileId) -> usize {
+        self.leases.get(&profile).map_or(0, BTreeSet::len)
+            + self.elsewhere.get(&profile).copied().unwrap_or(0)
+    }
+
+    /// Takes out what changed since the last time.
+    pub fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Puts in a live call that a database has loaded.
+    pub(crate) fn load_live(&mut self, reservation: Reservation) {
+        self.leases.entry(reservation.profile).or_default().insert(reservation.call.clone());
+        self.live.insert(reservation.call.clone(), reservation);
+    }
+
+    /// Says how many live calls a profile has in the database, those loaded included.
+    pub(crate) fn load_lease_count(&mut self, profile: ProfileId, count: usize) {
+        let loaded = self.leases.get(&profile).map_or(0, BTreeSet::len);
+        self.elsewhere.insert(profile, count.saturating_sub(loaded));
+    }
+
+    /// Puts in a finished call that a database has loaded.
+    pub(crate) fn load_finished(&mut self, call: CallId, settlement: Settlement) {
+        self.finished.insert(call, settlement);
+    }
+
+    pub(super) fn finished(&self, call: &CallId) -> Option<Settlement> {
+        self.finished.get(call).copied()
+    }
+
+    pub(super) fn open(&mut self, account: Account) {
+        self.accounts.entry(account).or_default();
+        self.changes.opened.insert(account);
+    }
+
+    /// Moves `amount` and writes it down. The caller has checked that it is there to be moved.
+    pub(super) fn transfer(
+        &mut self,
+        at: Timestamp,
+        kind: TransferKind,
+        (from, to): (Account, Account),
+        amount: i64,
+        why: Why<'_>,
+    ) {
+        debug_assert!(from.unit() == to.unit() && amount >= 0);
+        if amount == 0 {
+            return;
+        }
+        self.change(from, Difference { balance: -amount, reserved: 0 });
+        self.change(to, Difference { balance: amount, reserved: 0 });
+        let (call, note) = match why {
+            Why::Call(call) => (Some(call.clone()), String::new()),
+            Why::Note(note) => (None, note.to_owned()),
+        };
+        self.changes.transfers.push(Transfer { at, kind, from, to, amount, call, note });
+    }
+
+    /// Reserves `amount` more of an account, or frees some below zero.
+    pub(super) fn hold(&mut self, account: Account, amount: i64) {
+        if amount != 0 {
+            self.change(account, Difference { balance: 0, reserved: amount });
+        }
+    }
+
+    fn change(&mut self, account: Account, by: Difference) {
+        let state = self.accounts.entry(account).or_default();
+        state.balance += by.balance;
+        state.reserved += by.reserved;
+        let sum = self.changes.differences.entry(account).or_default();
+        sum.balance += by.balance;
+        sum.reserved += by.reserved;
+    }
+
+    pub(super) fn subscriber_mut(&mut self, profile: ProfileId) -> Option<&mut Subscriber> {
+        self.changes.profiles.insert(profile);
+        self.subscribers.get_mut(&profile)
+    }
+
+    pub(super) fn add_subscriber(&mut self, profile: ProfileId, company: CompanyId) {
+        self.changes.profiles.insert(profile);
+        self.subscribers.insert(profile, Subscriber { company, subscription: None, recharge: None });
+    }
+
+    /// Puts in a new or changed live call.
+    pub(super) fn keep(&mut self, reservation: Reservation) {
+        self.changes.calls.insert(reservation.call.clone());
+        self.load_live(reservation);
+    }
+
+    /// Takes a live call out.
+    pub(super) fn release(&mut self, call: &CallId) -> Option<Reservation> {
+        let reservation = self.live.remove(call)?;
+        self.changes.calls.insert(call.clone());
+        if let Some(calls) = self.leases.get_mut(&reservation.profile) {
+            calls.remove(call);
+        }
+        Some(reservation)
+    }
+
+    /// Writes a call's record; its name is used up.
+    pub(super) fn record(&mut self, cdr: Cdr) {
+        self.finished.insert(cdr.call.clone(), cdr.settlement);
+        self.changes.cdrs.push(cdr);
+    }
+
+    /// Everything that is wrong with these books, given what each account's transfers sum to.
+    pub fn imbalances(&self, sums: &BTreeMap<Account, i64>) -> Vec<Imbalance> {
+        imbalances(&self.accounts, sums, &held(self.live.values()))
+    }
+}
+
+/// What a movement is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Why<'a> {
+    /// A call.
+    Call(&'a CallId),
+    /// An administrator's word.
+    Note(&'a str),
+}
+
+/// What live calls hold, by account.
+pub(crate) fn held<'a>(calls: impl Iterator<Item = &'a Reservation>) -> BTreeMap<Account, i64> {
+    let mut held = BTreeMap::new();
+    for call in calls {
+        *held.entry(Account::Profile(call.profile)).or_default() += call.credit.0;
+        let bundle = Account::Bundle { profile: call.profile, period: call.bundle_period };
+        *held.entry(bundle).or_default() += i64::from(call.bundle_s);
+    }
+    held
+}
+
+/// Everything that is wrong with these accounts, given their transfers' sums and what live calls hold.
+pub(crate) fn imbalances(
+    accounts: &BTreeMap<Account, Balance>,
+    sums: &BTreeMap<Account, i64>,
+    held: &BTreeMap<Account, i64>,
+) -> Vec<Imbalance> {
+    let mut wrong = Vec::new();
+    let mut totals = BTreeMap::from([(Unit::Micros, 0), (Unit::Seconds, 0)]);
+    let names: BTreeSet<_> = accounts.keys().chain(sums.keys()).chain(held.keys()).copied().collect();
+    for account in names {
+        let Balance { balance, reserved } = accounts.get(&account).copied().unwrap_or_default();
+        let sum = sums.get(&account).copied().unwrap_or(0);
+        let held = held.get(&account).copied().unwrap_or(0);
+        *totals.entry(account.unit()).or_default() += balance;
+        if balance != sum {
+            wrong.push(Imbalance::NotItsSum { account, balance, sum });
+        }
+        if reserved != held {
+            wrong.push(Imbalance::NotHeld { account, reserved, held });
+        }
+        if account.has_floor() && !(0..=balance).contains(&reserved) {
+            wrong.push(Imbalance::Overdrawn { account, balance, reserved });
+        }
+    }
+    let made = totals.into_iter().filter(|(_, total)| *total != 0);
+    wrong.extend(made.map(|(unit, total)| Imbalance::MadeOrLost { unit, total }));
+    wrong
+}

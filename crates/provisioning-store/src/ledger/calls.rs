@@ -1,0 +1,243 @@
+//! A call's way through the books: reserve, answer, extend, and one of settle, void, expire.
+
+use super::account::{Account, TransferKind};
+use super::books::{Books, Why};
+use super::funding::{Funding, Purse, fund};
+use super::operation::{Outcome, Refusal};
+use super::reservation::{Reservation, ReservePolicy};
+use crate::cdr::{Attempt, CallId, CallRecord, Cdr, Ending, Settlement};
+use crate::lifecycle::{self, Standing};
+use crate::model::{ProfileId, Timestamp};
+use crate::money::Micros;
+use crate::rating::{BundleCover, Tariff};
+
+/// Milliseconds in a second.
+const SECOND_MS: u64 = 1_000;
+
+impl Books {
+    /// Refusals are looked for in a fixed order: name, profile, standing, channel, credit.
+    pub(super) fn reserve(
+        &mut self,
+        now: Timestamp,
+        policy: ReservePolicy,
+        call: &CallId,
+        profile: ProfileId,
+        attempt: &Attempt,
+    ) -> Result<Outcome, Refusal> {
+        if let Some(live) = self.live_call(call) {
+            return Ok(Outcome::Granted(live.grant()));
+        }
+        if self.finished(call).is_some() {
+            return Err(Refusal::CallIsOver(call.clone()));
+        }
+        let subscription = self.subscriber(profile)?.subscription;
+        let standing = lifecycle::standing(subscription.as_ref(), now);
+        let Some(subscription) = subscription.filter(|_| standing == Standing::Active) else {
+            return Err(Refusal::NotActive(standing));
+        };
+        if self.channels_in_use(profile) >= subscription.channels as usize {
+            return Err(Refusal::NoFreeChannel { channels: subscription.channels });
+        }
+        let mut reservation = Reservation {
+            call: call.clone(),
+            profile,
+            attempt: attempt.clone(),
+            bundle_period: subscription.period,
+            bundle_s: 0,
+            credit: Micros::ZERO,
+            paid_s: None,
+            answered_at: None,
+            proved_s: 0,
+        };
+        if let Some(tariff) = attempt.tariff.filter(|tariff| !tariff.is_free()) {
+            let available = Micros(self.balance(Account::Profile(profile)).available());
+            let refused =
+                || Refusal::InsufficientCredit { needed: tariff.charge(tariff.minimum_s, 0), available };
+            let funding =
+                fund(&tariff, self.purse(now, &reservation, &tariff), policy.first_s).ok_or_else(refused)?;
+            self.take(now, &mut reservation, funding);
+        }
+        let grant = reservation.grant();
+        self.keep(reservation);
+        Ok(Outcome::Granted(grant))
+    }
+
+    pub(super) fn answer(&mut self, call: &CallId, at: Timestamp) -> Result<Outcome, Refusal> {
+        let mut reservation = self.running(call)?;
+        if reservation.answered_at.is_none() {
+            reservation.answered_at = Some(at);
+            self.keep(reservation);
+        }
+        Ok(Outcome::Answered)
+    }
+
+    pub(super) fn extend(
+        &mut self,
+        now: Timestamp,
+        policy: ReservePolicy,
+        call: &CallId,
+        elapsed_s: u32,
+    ) -> Result<Outcome, Refusal> {
+        let mut reservation = self.running(call)?;
+        reservation.proved_s = reservation.proved_s.max(elapsed_s);
+        let funding = reservation.paid_s.zip(reservation.attempt.tariff).and_then(|(paid_s, tariff)| {
+            let wanted_s = paid_s.saturating_add(policy.extension_s.max(1));
+            fund(&tariff, self.purse(now, &reservation, &tariff), wanted_s)
+                .filter(|funding| funding.paid_s > paid_s)
+        });
+        if let Some(funding) = funding {
+            self.take(now, &mut reservation, funding);
+        }
+        let has_grown = funding.is_some() || reservation.paid_s.is_none();
+        let grant = reservation.grant();
+        self.keep(reservation);
+        Ok(if has_grown { Outcome::Granted(grant) } else { Outcome::LastGrant(grant) })
+    }
+
+    pub(super) fn settle(&mut self, now: Timestamp, call: &CallId, record: &CallRecord) -> Outcome {
+        let duration_s = match record.ending.answered_at {
+            Some(_) => u32::try_from(record.ending.talk_ms.div_ceil(SECOND_MS)).unwrap_or(u32::MAX),
+            None => 0,
+        };
+        let owed = if record.ending.answered_at.is_some() { Owed::Everything } else { Owed::Nothing };
+        self.finish(now, call, record, duration_s, owed)
+    }
+
+    pub(super) fn void(&mut self, now: Timestamp, call: &CallId, record: &CallRecord) -> Outcome {
+        self.finish(now, call, record, 0, Owed::Nothing)
+    }
+
+    pub(super) fn expire(&mut self, now: Timestamp, call: &CallId) -> Result<Outcome, Refusal> {
+        if let Some(settlement) = self.finished(call) {
+            return Ok(Outcome::Settled(settlement));
+        }
+        let reservation = self.running(call)?;
+        let ended_at = reservation.answered_at.map_or(now, |at| at.plus_s(i64::from(reservation.proved_s)));
+        let ending = Ending {
+            answered_at: reservation.answered_at,
+            ended_at,
+            talk_ms: u64::from(reservation.proved_s) * SECOND_MS,
+            reason_code: "gateway_restarted".into(),
+            reason: "The gateway stopped during the call; it is charged to its last proved second.".into(),
+            ..Ending::default()
+        };
+        let record = CallRecord { profile: Some(reservation.profile), attempt: reservation.attempt, ending };
+        Ok(self.settle(now, call, &record))
+    }
+
+    /// Closes a call, once: charges it, frees what is left, writes the record.
+    fn finish(
+        &mut self,
+        now: Timestamp,
+        call: &CallId,
+        record: &CallRecord,
+        duration_s: u32,
+        owed: Owed,
+    ) -> Outcome {
+        if let Some(settlement) = self.finished(call) {
+            return Outcome::Settled(settlement);
+        }
+        let mut record = record.clone();
+        let mut settlement = Settlement { duration_s, ..Settlement::default() };
+        if let Some(reservation) = self.release(call) {
+            if owed == Owed::Everything {
+                settlement = charge(&reservation, duration_s);
+            }
+            self.collect(now, &reservation, settlement);
+            // The terms on which the call was let in are the ones it was charged by.
+            record.profile = Some(reservation.profile);
+            record.attempt.tariff = reservation.attempt.tariff;
+        }
+        self.record(Cdr { call: call.clone(), record, settlement });
+        Outcome::Settled(settlement)
+    }
+
+    /// Frees what the call held and moves what it owes.
+    fn collect(&mut self, now: Timestamp, call: &Reservation, settlement: Settlement) {
+        let profile = Account::Profile(call.profile);
+        let bundle = Account::Bundle { profile: call.profile, period: call.bundle_period };
+        let why = Why::Call(&call.call);
+        self.hold(profile, -call.credit.0);
+        self.hold(bundle, -i64::from(call.bundle_s));
+        let used_s = i64::from(settlement.bundle_s);
+        self.transfer(now, TransferKind::CallCharge, (profile, Account::Revenue), settlement.amount.0, why);
+        self.transfer(now, TransferKind::BundleUse, (bundle, Account::MinutesUsed), used_s, why);
+        let period = self.subscriber(call.profile).ok().and_then(|subscriber| subscriber.subscription);
+        if period.is_some_and(|subscription| subscription.period != call.bundle_period) {
+            self.end_bundle(now, bundle);
+        }
+    }
+
+    fn running(&self, call: &CallId) -> Result<Reservation, Refusal> {
+        match self.live_call(call) {
+            Some(reservation) => Ok(reservation.clone()),
+            None if self.finished(call).is_some() => Err(Refusal::CallIsOver(call.clone())),
+            None => Err(Refusal::UnknownCall(call.clone())),
+        }
+    }
+
+    /// What the call can draw on now. Its bundle seconds stay those of the period it began in; a call that goes on
+    /// past the period's end keeps what it holds and is paid by credit from there.
+    fn purse(&self, now: Timestamp, call: &Reservation, tariff: &Tariff) -> Purse {
+        let subscriber = self.subscriber(call.profile).ok().copied();
+        let is_paid = |period| {
+            subscriber.and_then(|subscriber| subscriber.subscription).is_some_and(|subscription| {
+                subscription.period == period
+                    && lifecycle::standing(Some(&subscription), now) == Standing::Active
+            })
+        };
+        let bundle = Account::Bundle { profile: call.profile, period: call.bundle_period };
+        let left_s = if is_paid(call.bundle_period) { self.balance(bundle).available() } else { 0 };
+        let bundle_s = match tariff.bundle {
+            BundleCover::Covered => call.bundle_s.saturating_add(u32::try_from(left_s).unwrap_or(u32::MAX)),
+            BundleCover::NotCovered => 0,
+        };
+        let company =
+            subscriber.map_or(0, |subscriber| self.balance(Account::Company(subscriber.company)).available());
+        Purse {
+            bundle_s,
+            credit: Micros(self.balance(Account::Profile(call.profile)).available() + call.credit.0),
+            company: Micros(company),
+            recharge: subscriber.and_then(|subscriber| subscriber.recharge),
+        }
+    }
+
+    /// Recharges as the funding asks and holds what it names for the call.
+    fn take(&mut self, now: Timestamp, call: &mut Reservation, funding: Funding) {
+        let profile = Account::Profile(call.profile);
+        if let Some((company, recharge)) =
+            self.subscriber(call.profile).ok().and_then(|it| Some((it.company, it.recharge?)))
+        {
+            let way = (Account::Company(company), profile);
+            for _ in 0..funding.recharges {
+                self.transfer(now, TransferKind::Recharge, way, recharge.amount.0, Why::Note(""));
+            }
+        }
+        let bundle = Account::Bundle { profile: call.profile, period: call.bundle_period };
+        self.hold(profile, funding.credit.0 - call.credit.0);
+        self.hold(bundle, i64::from(funding.bundle_s) - i64::from(call.bundle_s));
+        call.paid_s = Some(funding.paid_s);
+        call.bundle_s = funding.bundle_s;
+        call.credit = funding.credit;
+    }
+}
+
+/// Whether a call that is over owes its charge.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owed {
+    /// It was answered.
+    Everything,
+    /// It was not, or is forgiven.
+    Nothing,
+}
+
+/// What an answered call comes to; never more than was paid ahead for it, even when it was ended late.
+fn charge(call: &Reservation, duration_s: u32) -> Settlement {
+    let (Some(paid_s), Some(tariff)) = (call.paid_s, call.attempt.tariff) else {
+        return Settlement { duration_s, ..Settlement::default() };
+    };
+    let billed_s = tariff.billed_s(duration_s).min(paid_s);
+    let bundle_s = call.bundle_s.min(billed_s);
+    let amount = tariff.charge(billed_s, bundle_s).min(call.credit);
+    Settlement { duration_s, billed_s, bundle_s, amount }
+}

@@ -1,0 +1,237 @@
+//! What can be asked of the books, and what they answer.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cdr::{Attempt, CallId, CallRecord, Settlement};
+use crate::lifecycle::{Order, OrderRefused, PriceList, Standing, Subscription};
+use crate::model::{CompanyId, ProfileId, Recharge, Timestamp};
+use crate::money::Micros;
+
+/// An operation and its wall-clock time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LedgerEntry {
+    /// When it is asked.
+    pub at: Timestamp,
+    /// What is asked.
+    pub op: LedgerOp,
+}
+
+/// One operation on the books. Those on calls are idempotent by the call's name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LedgerOp {
+    /// Opens a company's account.
+    OpenCompany {
+        /// The company.
+        company: CompanyId,
+    },
+    /// Opens a profile's account, without a subscription.
+    OpenProfile {
+        /// The profile.
+        profile: ProfileId,
+        /// The company that pays its subscriptions.
+        company: CompanyId,
+    },
+    /// Money paid in for a company.
+    TopUp {
+        /// The company.
+        company: CompanyId,
+        /// How much, above zero.
+        amount: Micros,
+        /// An administrator's word on it.
+        note: String,
+    },
+    /// Credit from the company to a profile.
+    Allocate {
+        /// The profile.
+        profile: ProfileId,
+        /// How much, above zero.
+        amount: Micros,
+    },
+    /// Credit from a profile back to the company.
+    TakeBack {
+        /// The profile.
+        profile: ProfileId,
+        /// How much, above zero; `None` is all that live calls have not reserved.
+        amount: Option<Micros>,
+    },
+    /// Turns the refill of a profile's credit on, or off with `None`.
+    SetRecharge {
+        /// The profile.
+        profile: ProfileId,
+        /// When and how much.
+        recharge: Option<Recharge>,
+    },
+    /// Buys channels and bundles from company credit, to start now. A running subscription ends and its unused part
+    /// is refunded.
+    Subscribe {
+        /// The profile.
+        profile: ProfileId,
+        /// How many.
+        order: Order,
+        /// At which prices.
+        prices: Box<PriceList>,
+    },
+    /// Before a call may ring: occupies a channel and reserves its first seconds.
+    Reserve {
+        /// The call.
+        call: CallId,
+        /// Whose channel, whose credit.
+        profile: ProfileId,
+        /// How it begins; its terms decide what is reserved.
+        attempt: Box<Attempt>,
+    },
+    /// The call was answered: the paid seconds count from here.
+    Answer {
+        /// The call.
+        call: CallId,
+        /// When.
+        at: Timestamp,
+    },
+    /// The call goes on: proves how long it has lasted and asks for more seconds.
+    Extend {
+        /// The call.
+        call: CallId,
+        /// Seconds since it was answered.
+        elapsed_s: u32,
+    },
+    /// The call is over: charges it if it was answered, frees the rest, writes its record. A call that was never
+    /// reserved, because it was refused before, is recorded without charge.
+    Settle {
+        /// The call.
+        call: CallId,
+        /// Its record.
+        record: Box<CallRecord>,
+    },
+    /// The call is over and owes nothing, answered or not: frees everything, writes its record.
+    Void {
+        /// The call.
+        call: CallId,
+        /// Its record.
+        record: Box<CallRecord>,
+    },
+    /// The call's owner died: settles it to its last proved second, or voids it when it was never answered.
+    Expire {
+        /// The call.
+        call: CallId,
+    },
+}
+
+/// Seconds that a call may last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Seconds from answer that are paid; the call ends when they do. `None` is free of charge, without end.
+    pub paid_s: Option<u32>,
+}
+
+/// What an operation did.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The movement is booked, the setting kept.
+    Booked,
+    /// The subscription has begun.
+    Subscribed {
+        /// It.
+        subscription: Subscription,
+        /// What came back for the one before.
+        refund: Micros,
+    },
+    /// Reserve: the call may ring, and last as long as the grant says. Extend: the grant has grown.
+    Granted(Grant),
+    /// Extend: nothing is left to reserve; the grant given before is the last.
+    LastGrant(Grant),
+    /// The time of answer is known.
+    Answered,
+    /// The call is in the records; a repeated Settle, Void or Expire gives the first one's result.
+    Settled(Settlement),
+}
+
+/// Why an operation was refused. A refused operation changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such company in the books.
+    #[error("there is no company {0}")]
+    UnknownCompany(CompanyId),
+    /// No such profile in the books.
+    #[error("there is no profile {0}")]
+    UnknownProfile(ProfileId),
+    /// No such live call.
+    #[error("there is no live call {0}")]
+    UnknownCall(CallId),
+    /// The call is settled; its name cannot be used again.
+    #[error("the call {0} is over")]
+    CallIsOver(CallId),
+    /// The account was opened before.
+    #[error("this account is open already")]
+    AlreadyOpen,
+    /// The profile has no subscription that is paid now.
+    #[error("{}", standing_sentence(*.0))]
+    NotActive(Standing),
+    /// Every channel is occupied.
+    #[error(
+        "all {channels} channels of this profile are in use; wait for a call to end or buy more channels"
+    )]
+    NoFreeChannel {
+        /// How many the profile has.
+        channels: u32,
+    },
+    /// Neither credit nor bundle minutes pay the shortest billed duration.
+    #[error(
+        "the profile's credit of {available} does not pay the shortest call, which costs {needed}; add credit"
+    )]
+    InsufficientCredit {
+        /// Price of the shortest billed duration.
+        needed: Micros,
+        /// Credit that no other call has reserved.
+        available: Micros,
+    },
+    /// The company cannot pay.
+    #[error("the company's credit of {available} does not pay {needed}; top it up")]
+    InsufficientCompanyCredit {
+        /// The price.
+        needed: Micros,
+        /// What the company has.
+        available: Micros,
+    },
+    /// The profile does not have so much that is free.
+    #[error("only {available} of the profile's credit is free to take back")]
+    NothingToTakeBack {
+        /// What is free.
+        available: Micros,
+    },
+    /// Amounts that move must be above zero and countable.
+    #[error("an amount of {0} cannot be booked; give one above zero and below nine trillion")]
+    BadAmount(Micros),
+    /// The order itself is wrong.
+    #[error(transparent)]
+    Order(#[from] OrderRefused),
+}
+
+fn standing_sentence(standing: Standing) -> &'static str {
+    match standing {
+        Standing::NotSubscribed => "the profile has no channel subscription; buy one to activate it",
+        Standing::Active => "the profile is active",
+        Standing::Lapsed => "the profile's channel subscription has run out; buy one to reactivate it",
+    }
+}
+
+impl Refusal {
+    /// The refusal in one word, for tables, metrics and records.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownCompany(_) => "unknown_company",
+            Self::UnknownProfile(_) => "unknown_profile",
+            Self::UnknownCall(_) => "unknown_call",
+            Self::CallIsOver(_) => "call_is_over",
+            Self::AlreadyOpen => "already_open",
+            Self::NotActive(_) => "profile_not_active",
+            Self::NoFreeChannel { .. } => "no_free_channel",
+            Self::InsufficientCredit { .. } => "insufficient_credit",
+            Self::InsufficientCompanyCredit { .. } => "insufficient_company_credit",
+            Self::NothingToTakeBack { .. } => "nothing_to_take_back",
+            Self::BadAmount(_) => "bad_amount",
+            Self::Order(OrderRefused::ChannelsOutOfRange) => "channels_out_of_range",
+            Self::Order(OrderRefused::MoreBundlesThanChannels) => "more_bundles_than_channels",
+            Self::Order(OrderRefused::PriceTooLarge) => "price_too_large",
+        }
+    }
+}

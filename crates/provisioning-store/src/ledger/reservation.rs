@@ -1,0 +1,54 @@
+//! A live call in the books.
+
+use serde::{Deserialize, Serialize};
+
+use super::operation::Grant;
+use crate::cdr::{Attempt, CallId};
+use crate::model::{ProfileId, Timestamp};
+use crate::money::Micros;
+
+/// How far ahead calls reserve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReservePolicy {
+    /// Seconds reserved before the call may ring; at least the shortest billed duration is.
+    pub first_s: u32,
+    /// Seconds that each extension adds.
+    pub extension_s: u32,
+}
+
+impl Default for ReservePolicy {
+    /// A minute each: long enough to keep the database quiet, short enough to leave credit to other calls.
+    fn default() -> Self {
+        Self { first_s: 60, extension_s: 60 }
+    }
+}
+
+/// A live call: its channel, the seconds paid ahead for it, and how long it is known to have lasted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// The call.
+    pub call: CallId,
+    /// Whose channel it occupies and whose credit it reserves.
+    pub profile: ProfileId,
+    /// How it began, with its terms.
+    pub attempt: Attempt,
+    /// Bundle period that `bundle_s` comes from; 0 when there was none.
+    pub bundle_period: i64,
+    /// Bundle seconds reserved.
+    pub bundle_s: u32,
+    /// Credit reserved.
+    pub credit: Micros,
+    /// Seconds from answer that are paid; `None` is free of charge, without end.
+    pub paid_s: Option<u32>,
+    /// When it was answered.
+    pub answered_at: Option<Timestamp>,
+    /// Seconds from answer that the call is known to have lasted: what it owes after a crash.
+    pub proved_s: u32,
+}
+
+impl Reservation {
+    /// What the caller of the ledger is told.
+    pub fn grant(&self) -> Grant {
+        Grant { paid_s: self.paid_s }
+    }
+}

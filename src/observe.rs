@@ -1,0 +1,131 @@
+//! What happens, told: events of the core become log lines and metrics.
+//!
+//! Every line of a call carries its id as `call`, so that one search shows the whole call.
+
+use sip_core::types::{Binding, Ending, Event};
+use tokio::sync::mpsc;
+
+use crate::metrics::Metrics;
+
+/// A change of the registrations, for the store.
+#[derive(Clone, Debug)]
+pub enum BindingChange {
+    /// A PBX registered or refreshed.
+    Kept(Box<Binding>),
+    /// A PBX is no longer registered.
+    Ended(sip_core::types::ProfileId),
+}
+
+/// Tells the log, the metrics and the store what happens.
+pub struct Observer {
+    metrics: Metrics,
+    bindings: mpsc::Sender<BindingChange>,
+}
+
+impl Observer {
+    /// An observer whose changes of registrations go to `bindings`; a full queue loses them, and counts them.
+    pub fn new(metrics: Metrics, bindings: mpsc::Sender<BindingChange>) -> Self {
+        Self { metrics, bindings }
+    }
+
+    /// Tells one event.
+    pub fn observe(&self, event: &Event) {
+        match event {
+            Event::Registered(binding) => {
+                tracing::info!(
+                    profile = binding.profile.0,
+                    source = %binding.flow.peer,
+                    transport = binding.flow.transport.param(),
+                    behind_nat = binding.behind_nat,
+                    user_agent = binding.user_agent.as_deref().unwrap_or_default(),
+                    contact = binding.contact_uri,
+                    "A PBX registered."
+                );
+                self.keep(BindingChange::Kept(Box::new(binding.clone())));
+            }
+            Event::Unregistered { profile, why } => {
+                tracing::info!(profile = profile.0, "{}", why.sentence());
+                self.keep(BindingChange::Ended(*profile));
+            }
+            Event::RegisterRefused { profile, user, source, refusal } => {
+                let reason = refusal.code();
+                self.metrics.registrations_refused.with_label_values(&[reason]).inc();
+                let profile = profile.map(|profile| profile.0);
+                tracing::warn!(profile, user, %source, reason, "A REGISTER was refused. {}", refusal.sentence());
+            }
+            Event::Dropped { source, why } => {
+                self.metrics.sip_dropped.with_label_values(&[why]).inc();
+                tracing::debug!(%source, "A message was dropped: {why}.");
+            }
+            Event::CallStarted { call, source, from, to } => {
+                tracing::info!(%call, %source, from, to, "A call came in.");
+            }
+            Event::Invited { call, request_uri, target, carrier } => {
+                let carrier = carrier.map(|carrier| carrier.0);
+                tracing::info!(%call, request_uri, %target, carrier, "The called side was invited.");
+            }
+            Event::Ringing { call, after } => {
+                tracing::info!(%call, after_ms = after.as_millis() as u64, "The called side rings.");
+            }
+            Event::Answered { call, after } => {
+                tracing::info!(%call, after_ms = after.as_millis() as u64, "The call was answered.");
+            }
+            Event::Ended { call, ending, status } => {
+                tracing::info!(%call, status, reason = ending_code(ending), "{}", ending_sentence(ending));
+            }
+        }
+    }
+
+    fn keep(&self, change: BindingChange) {
+        if self.bindings.try_send(change).is_err() {
+            self.metrics.queue_dropped.with_label_values(&["bindings"]).inc();
+        }
+    }
+}
+
+/// What became of a call, as one word.
+pub fn ending_code(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::HungUp(_) => "hung_up",
+        Ending::Cancelled => "cancelled",
+        Ending::Refused(refusal) => refusal.code(),
+    }
+}
+
+/// What became of a call, as one sentence.
+pub fn ending_sentence(ending: &Ending) -> String {
+    match ending {
+        Ending::HungUp(leg) => format!("The {} hung up.", leg.as_str()),
+        Ending::Cancelled => "The caller gave up before the answer.".to_owned(),
+        Ending::Refused(refusal) => refusal.sentence().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip_core::refusal::Refusal;
+    use sip_core::types::{Leg, ProfileId, Unregistration};
+
+    #[test]
+    fn an_ending_has_a_word_and_a_sentence() {
+        let refused = Ending::Refused(Refusal::NoCredit);
+        assert_eq!(
+            (ending_code(&refused), ending_sentence(&refused)),
+            ("no_credit", Refusal::NoCredit.sentence().into())
+        );
+        assert_eq!(ending_sentence(&Ending::HungUp(Leg::Callee)), "The callee hung up.");
+    }
+
+    #[test]
+    fn a_full_queue_of_registrations_is_counted_and_stops_nothing() {
+        let metrics = Metrics::new();
+        let (sender, mut receiver) = mpsc::channel(1);
+        let observer = Observer::new(metrics.clone(), sender);
+        let gone = Event::Unregistered { profile: ProfileId(7), why: Unregistration::Expired };
+        observer.observe(&gone);
+        observer.observe(&gone);
+        assert!(matches!(receiver.try_recv(), Ok(BindingChange::Ended(ProfileId(7)))));
+        assert_eq!(metrics.queue_dropped.with_label_values(&["bindings"]).get(), 1);
+    }
+}

@@ -3,6 +3,7 @@
 import pytest
 
 import tone
+from bench import Bench
 from gateway import Gateway
 
 
@@ -22,7 +23,16 @@ def tones(tmp_path_factory):
 
 
 @pytest.fixture
-def gateway(tmp_path):
-    """A gateway of the test's own; leaving it checks that nothing was left behind and that it ended cleanly."""
-    with Gateway(tmp_path) as running:
-        yield running
+def bench(tmp_path, tones, request):
+    """A gateway of the test's own with its neighbours; at the end it must hold nothing and stop cleanly.
+
+    `@pytest.mark.gateway(no_answer_s=2)` changes its settings.
+    """
+    marker = request.node.get_closest_marker("gateway")
+    with Gateway(tmp_path, **(marker.kwargs if marker else {})) as gateway:
+        bench = Bench(tmp_path, gateway, tones)
+        try:
+            yield bench
+            gateway.has_settled()
+        finally:
+            bench.close()

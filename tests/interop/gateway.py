@@ -1,1 +1,201 @@
-class Gateway: pass
+"""The gateway under test: a configuration on free loopback ports, a temporary database, and its command line."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from peers.process import free_port, stop, wait_until
+from peers.scenario import Identity
+
+TOP = Path(__file__).resolve().parents[2]
+
+CONFIG = """
+node:
+  domain: {domain}
+sip:
+  listen:
+    - {{transport: udp, address: "{address}:{udp}"}}
+    - {{transport: tcp, address: "{address}:{udp}"}}
+    - {{transport: tls, address: "{address}:{tls}"}}
+tls:
+  certificate: tls.crt
+  key: tls.key
+registration:
+  direct_s: 3600
+  nat_s: 45
+  min_s: 20
+  nonce_lifetime_s: {nonce_lifetime_s}
+calls:
+  no_answer_s: {no_answer_s}
+  carrier_patience_s: 2
+  drain_s: 2
+media:
+  addresses:
+    - {{bind: {address}}}
+  ports: {rtp}-{rtp_end}
+  workers: 1
+store:
+  path: sipgw.db
+  key_file: sipgw.key
+  # The tests ask what was booked, not what survives a power failure.
+  synchronous: normal
+http:
+  listen: 127.0.0.1:{http}
+log:
+  level: debug
+"""
+
+RATES = """prefix,destination,country,rate_per_minute,connection_fee,minimum_s,increment_s
+1,United States,US,0.008,0,30,6
+372,Estonia,EE,0.04,0,30,6
+44,United Kingdom,GB,0.02,0,30,6
+8816,Steep,,120.00,0,1,1
+"""
+
+
+def binary() -> Path:
+    """The daemon: named by SIPGW_BINARY, else the newest build."""
+    named = os.environ.get("SIPGW_BINARY")
+    if named:
+        return Path(named)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target"))
+    built = [path for kind in ("debug", "release") if (path := target / kind / "sipgw").exists()]
+    assert built, f"no sipgw under {target}; run cargo build first"
+    return max(built, key=lambda path: path.stat().st_mtime)
+
+
+@dataclass(frozen=True)
+class Profile(Identity):
+    """A SIP profile, and so the identity of its PBX."""
+
+    id: int = 0
+    name: str = ""
+
+
+@dataclass
+class Gateway:
+    """One running daemon. Use it in a `with`."""
+
+    folder: Path
+    no_answer_s: int = 20
+    nonce_lifetime_s: int = 300
+    address: str = "127.0.0.1"
+    domain: str = "sip.test"
+    settings: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.udp, self.tls, self.http = free_port(), free_port(), free_port()
+        self.rtp = free_port(span=64)
+        self.config = self.folder / "sipgw.yaml"
+        self.certificate = self.folder / "tls.crt"
+        self.log = self.folder / "sipgw.log"
+        self._company: int | None = None
+
+    @property
+    def sip(self) -> str:
+        """Where SIP over UDP and TCP reaches it."""
+        return f"{self.address}:{self.udp}"
+
+    def __enter__(self):
+        self._make_certificate()
+        facts = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        self.config.write_text(CONFIG.format(**facts, rtp_end=self.rtp + 63))
+        self.start()
+        return self
+
+    def start(self):
+        self._out = open(self.log, "ab")
+        self._process = subprocess.Popen(
+            [binary(), "run", "--config", self.config],
+            stdin=subprocess.DEVNULL,
+            stdout=self._out,
+            stderr=self._out,
+            cwd=self.folder,
+        )
+        try:
+            wait_until(self._is_ready, "the gateway to be ready", 10)
+        except AssertionError as late:
+            stop(self._process)
+            raise AssertionError(f"{late}\n{self.log_tail()}") from None
+
+    def stop(self):
+        """Stops it as systemd would; it must end by itself and without complaint."""
+        status = stop(self._process, signal.SIGTERM, patience=8)
+        self._out.close()
+        assert status == 0, f"the gateway ended with {status}\n{self.log_tail()}"
+
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            stop(self._process)
+            self._out.close()
+            return
+        self.stop()
+        assert "panicked" not in self.log.read_text(errors="replace"), self.log_tail()
+
+    def log_tail(self) -> str:
+        return self.log.read_text(errors="replace")[-4000:]
+
+    def _make_certificate(self):
+        names = f"subjectAltName=DNS:{self.domain},IP:{self.address}"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+            + ["-days", "2", "-subj", f"/CN={self.domain}", "-addext", names]
+            + ["-keyout", self.folder / "tls.key", "-out", self.certificate],
+            check=True,
+            capture_output=True,
+            timeout=20,
+        )
+
+    def _is_ready(self) -> bool:
+        assert self._process.poll() is None, f"the gateway ended at once\n{self.log_tail()}"
+        try:
+            return self.page("/readyz") is not None
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def page(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=3) as answer:
+            return answer.read().decode()
+
+    def metric(self, name: str, **labels) -> float:
+        """The sum of a metric's series that have these labels."""
+        total = 0.0
+        for line in self.page("/metrics").splitlines():
+            found = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
+            if found and found[1] == name:
+                has = dict(re.findall(r'(\w+)="([^"]*)"', found[2] or ""))
+                if all(has.get(key) == value for key, value in labels.items()):
+                    total += float(found[3])
+        return total
+
+    def has_settled(self, timeout: float = 5.0):
+        """Waits until no call, no channel and no media port is left over."""
+        for name in ("sipgw_calls_live", "sipgw_channels_in_use", "sipgw_relay_sessions", "sipgw_lease_mismatch"):
+            wait_until(lambda: self.metric(name) == 0, f"{name} to be 0", timeout)
+
+    # Provisioning, as an operator does it.
+
+    def cli(self, *words) -> dict | list:
+        """Runs a command with --json and returns what it prints."""
+        done = subprocess.run(
+            [binary(), "--config", self.config, "--json", *map(str, words)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=15,
+            cwd=self.folder,
+        )
+        assert done.returncode == 0, f"sipgw {' '.join(map(str, words))}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return json.loads(done.stdout) if done.stdout.strip() else {}
+
+    def cdrs(self) -> list[dict]:
+        """All call detail records, oldest first."""
+        page = self.cli("cdr", "list")
+        rows = page["rows"] if isinstance(page, dict) else page
+        return sorted(rows, key=lambda cdr: cdr["started_at_micros"])

@@ -2,6 +2,7 @@
 
 import json
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -81,11 +82,16 @@ class Pjsua:
                 raise AssertionError(f"{self.name}: {news}; log: {self.log}")
             self._unread.append(news)
 
-    def forget(self):
-        """Drops every event not asked for so far."""
+    def events(self) -> list[dict]:
+        """Every event so far, asked for or not."""
         while not self._events.empty():
             self.seen.append(self._events.get())
-        self._unread.clear()
+            self._unread.append(self.seen[-1])
+        return self.seen
+
+    def kill(self):
+        """Ends it without a word to anybody, as a power failure would."""
+        stop(self._process, signal.SIGKILL)
 
     # What a person at the PBX does.
 

@@ -7,23 +7,23 @@ import socket
 import subprocess
 import time
 
-# Below the kernel's ephemeral range, so that no outgoing connection takes a port between its choice and its use.
-_ports = itertools.count(11000 + (os.getpid() * 97) % 9000)
-_PORT_END = 30000
+# Each worker of a parallel run has a range of its own, all below the kernel's ephemeral ports, so that no
+# outgoing connection takes a port between its choice and its use.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_SIZE = 3000
+_FIRST = 12000 + _WORKER * _SIZE
+_next = itertools.cycle(range(_FIRST, _FIRST + _SIZE, 2))
 
 
 def free_port(address: str = "127.0.0.1", span: int = 1) -> int:
     """An even port on `address`, it and the `span - 1` above it free for UDP and TCP at this moment."""
-    for candidate in _ports:
-        if candidate % 2:
-            continue
-        if candidate + span > _PORT_END:
-            raise RuntimeError("no free port left")
-        if all(_is_free(address, candidate + offset) for offset in range(span)):
-            for _ in range(span):
-                next(_ports)
+    for candidate in itertools.islice(_next, _SIZE):
+        fits = candidate + span <= _FIRST + _SIZE
+        if fits and all(_is_free(address, candidate + offset) for offset in range(span)):
+            for _ in range(1, span, 2):
+                next(_next)
             return candidate
-    raise RuntimeError("unreachable: the counter is endless")
+    raise RuntimeError("no free port left")
 
 
 def _is_free(address: str, port: int) -> bool:

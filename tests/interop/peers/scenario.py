@@ -191,6 +191,12 @@ class Caller(Scenario):
         self.receive(request="BYE")
         return self.send("SIP/2.0 200 OK", SAME_VIA, "[last_From:]", "[last_To:]", "[last_Call-ID:]", "[last_CSeq:]")
 
+    def is_reinvited(self, body: str):
+        self.receive(request="INVITE")
+        answer = ("[last_Via:]", "[last_From:]", "[last_To:]", "[last_Call-ID:]", "[last_CSeq:]")
+        self.send("SIP/2.0 200 OK", *answer, self.contact, body=body, retrans=500)
+        return self.receive(request="ACK")
+
     def asks(self, method: str, code: int = 200):
         """A request of another method outside a dialog."""
         self.cseq += 1
@@ -279,19 +285,30 @@ class Callee(Scenario):
         return self._respond("200 OK", tag="")
 
     def hangs_up(self, *headers: str):
+        self._request("BYE", *headers, retrans=500)
+        return self.receive(response=200)
+
+    def reinvites(self, body: str):
+        self._request("INVITE", self.CONTACT, body=body, retrans=500)
+        self.receive(response=100, optional="true")
+        self.receive(response=200)
+        self.cseq -= 1
+        return self._request("ACK")
+
+    def _request(self, method: str, *more: str, **rest):
+        """A request inside the call, whose From and To are the INVITE's, turned round."""
         self.cseq += 1
-        self.send(
-            "BYE [$target] SIP/2.0",
+        return self.send(
+            f"{method} [$target] SIP/2.0",
             VIA,
             "Max-Forwards: 70",
             "From:[$called];tag=[pid]S[call_number]",
             "To:[$caller]",
             "[last_Call-ID:]",
-            f"CSeq: {self.cseq} BYE",
-            *headers,
-            retrans=500,
+            f"CSeq: {self.cseq} {method}",
+            *more,
+            **rest,
         )
-        return self.receive(response=200)
 
     def _respond(self, status: str, *headers: str, body: str = "", tag: str = ";tag=[pid]S[call_number]", **attributes):
         return self.send(
@@ -321,7 +338,9 @@ class Registrant(Scenario):
     def contact(self) -> str:
         return f"<sip:{self.identity.user}@[local_ip]:[local_port];transport=[transport];rinstance=3e5b1c9a>"
 
-    def registers(self, contact: str | None = "", *more: str, expires: int | None = 300):
+    def registers(
+        self, contact: str | None = "", *more: str, expires: int | None = 300, max_forwards: int = 70
+    ):
         """A REGISTER; an empty contact is our usual one, `None` asks for what is registered."""
         self.cseq += 1
         contact = self.contact if contact == "" else contact
@@ -329,7 +348,7 @@ class Registrant(Scenario):
         return self.send(
             f"REGISTER sip:{self.identity.domain} SIP/2.0",
             VIA,
-            "Max-Forwards: 70",
+            f"Max-Forwards: {max_forwards}",
             f"From: <{self.identity.uri}>;tag=[pid]R[call_number]",
             f"To: <{self.identity.uri}>",
             "Call-ID: [call_id]",

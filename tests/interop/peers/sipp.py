@@ -26,6 +26,7 @@ class Sipp:
         port: int | None = None,
         remote: str | None = None,
         calls: int = 1,
+        at_once: int | None = None,
         transport: str = "udp",
         seconds: int = 20,
         echo: bool = False,
@@ -37,7 +38,7 @@ class Sipp:
         self._trace = folder / f"{name}.sip"
         script = folder / f"{name}.xml"
         script.write_text(scenario.xml())
-        command = ["sipp", "-sf", str(script), "-i", address, "-p", str(self.port), "-m", str(calls), "-l", str(calls)]
+        command = ["sipp", "-sf", str(script), "-i", address, "-p", str(self.port), "-m", str(calls), "-l", str(at_once or calls)]
         command += ["-mi", address, "-mp", str(free_port(address, 4)), "-cp", str(free_port()), "-nostdin"]
         command += ["-t", "t1" if transport == "tcp" else "u1", "-timeout", f"{seconds}s", "-timeout_error"]
         # Without its own habits: what is not in the scenario must fail the test, not be answered on the side.
@@ -65,8 +66,12 @@ class Sipp:
             if kind is None:
                 self.finished()
         finally:
-            stop(self._process, signal.SIGKILL)
-            self._out.close()
+            self.kill()
+
+    def kill(self):
+        """Ends it however far it came."""
+        stop(self._process, signal.SIGKILL)
+        self._out.close()
 
     @property
     def contact(self) -> str:
@@ -91,6 +96,11 @@ class Sipp:
     def waits_for(self, what: str | int, timeout: float = 8.0) -> Message:
         """The first received message of this kind, as soon as it is there."""
         return wait_until(lambda: self.received(what), f"{self.name} to receive {what}", timeout)[0]
+
+    def waits_for_final(self, timeout: float = 8.0) -> Message:
+        """The first final response, whatever it is."""
+        final = lambda: [m for m in self.messages if m.direction == "received" and m.status >= 200]  # noqa: E731
+        return wait_until(final, f"{self.name} to receive a final response", timeout)[0]
 
     def finished(self):
         """Waits for the scenario's end, which must be a success."""

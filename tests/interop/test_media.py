@@ -1,0 +1,176 @@
+"""What is heard: tones, digits and silence through real user agents, encrypted on one side and plain on the other."""
+
+import time
+
+import pytest
+
+import tone
+from bench import DID, ECHO, LONDON
+
+# How long the two sides talk: long enough for a second of tone after the media has started on both.
+TALK = 2.0
+
+
+def hear_each_other(bench, here, there, call, other):
+    """Both sides talk for a while and hang up; each heard the other's tone, and not its own."""
+    time.sleep(TALK)
+    figures = call.stats(), other.stats()
+    call.hang_up().ends(), other.ends()
+    assert tone.heard_seconds(there, bench.tones.LOW) > 1, figures
+    assert tone.heard_seconds(here, bench.tones.HIGH) > 1, figures
+    assert tone.heard_seconds(here, bench.tones.LOW) == 0, figures
+    return figures
+
+
+@pytest.mark.parametrize(
+    "transport, srtp, suite",
+    [
+        ("udp", "off", None),
+        ("tcp", "optional", None),
+        ("tls", "mandatory", "AES_CM_128_HMAC_SHA1_80"),
+        ("tls", "mandatory", "AES_CM_128_HMAC_SHA1_32"),
+        ("tls", "mandatory", "AES_256_CM_HMAC_SHA1_80"),
+    ],
+)
+def test_a_tone_goes_both_ways_between_a_pbx_and_a_plain_carrier(bench, transport, srtp, suite):
+    here, there = bench.folder / "here.wav", bench.folder / "there.wav"
+    suites = {"suites": [suite]} if suite else {}
+    pbx = bench.pjsua(bench.profile(), transport=transport, srtp=srtp, play=bench.tones.low, record=here, **suites)
+    carrier = bench.pjsua_carrier(play=bench.tones.high, record=there)
+    call = pbx.dial(f"sip:{LONDON}@{bench.gateway.domain}")
+    other = carrier.incoming().answer().is_confirmed()
+    call.is_confirmed()
+    ours, theirs = hear_each_other(bench, here, there, call, other)
+    assert ours["secure"] == (srtp != "off")
+    assert not theirs["secure"]
+    assert ours["remote"].startswith(bench.gateway.address) and theirs["remote"].startswith(bench.gateway.address)
+
+
+@pytest.mark.parametrize("transport, srtp", [("udp", "off"), ("tls", "mandatory")])
+def test_a_tone_goes_both_ways_in_an_incoming_call(bench, transport, srtp):
+    here, there = bench.folder / "here.wav", bench.folder / "there.wav"
+    profile = bench.profile(numbers=[DID], srtp="required" if srtp == "mandatory" else "off")
+    pbx = bench.pjsua(profile, transport=transport, srtp=srtp, play=bench.tones.low, record=here)
+    carrier = bench.pjsua_carrier(play=bench.tones.high, record=there)
+    other = carrier.dial(f"sip:{DID}@{bench.gateway.sip}")
+    call = pbx.incoming().answer().is_confirmed()
+    other.is_confirmed()
+    ours, theirs = hear_each_other(bench, here, there, call, other)
+    assert ours["secure"] == (srtp != "off") and not theirs["secure"]
+
+
+def test_two_pbxs_with_keys_of_their_own_hear_each_other(bench):
+    here, there = bench.folder / "here.wav", bench.folder / "there.wav"
+    one = bench.pjsua(
+        bench.profile(srtp="required"), transport="tls", srtp="mandatory", play=bench.tones.low, record=here
+    )
+    two = bench.pjsua(
+        bench.profile(name="Engineering", numbers=[DID], srtp="required"),
+        transport="tls",
+        srtp="mandatory",
+        play=bench.tones.high,
+        record=there,
+    )
+    call = one.dial(f"sip:{DID}@{bench.gateway.domain}")
+    other = two.incoming().answer().is_confirmed()
+    call.is_confirmed()
+    ours, theirs = hear_each_other(bench, here, there, call, other)
+    assert ours["secure"] and theirs["secure"]
+
+
+def test_baresip_over_tls_with_sdes_hears_a_plain_carrier(bench):
+    there = bench.folder / "there.wav"
+    pbx = bench.baresip(bench.profile(), transport="tls", srtp="srtp-mand", play=bench.tones.low)
+    carrier = bench.pjsua_carrier(play=bench.tones.high, record=there)
+    pbx.dial(f"sip:{LONDON}@{bench.gateway.domain}")
+    other = carrier.incoming().answer().is_confirmed()
+    pbx.established()
+    time.sleep(TALK)
+    other.hang_up().ends()
+    pbx.ended()
+    assert tone.heard_seconds(there, bench.tones.LOW) > 1
+    assert tone.heard_seconds(pbx.recording(), bench.tones.HIGH) > 1
+
+
+def test_baresip_answers_an_encrypted_incoming_call(bench):
+    there = bench.folder / "there.wav"
+    profile = bench.profile(numbers=[DID], srtp="required")
+    pbx = bench.baresip(profile, transport="tls", srtp="srtp-mand", play=bench.tones.low, answers="auto")
+    carrier = bench.pjsua_carrier(play=bench.tones.high, record=there)
+    other = carrier.dial(f"sip:{DID}@{bench.gateway.sip}").is_confirmed()
+    pbx.established()
+    time.sleep(TALK)
+    other.hang_up().ends()
+    pbx.ended()
+    assert tone.heard_seconds(there, bench.tones.LOW) > 1
+    assert tone.heard_seconds(pbx.recording(), bench.tones.HIGH) > 1
+
+
+@pytest.mark.parametrize("transport, srtp", [("udp", "off"), ("tls", "mandatory")])
+def test_the_echo_test_plays_back_what_it_hears(bench, transport, srtp):
+    heard = bench.folder / "heard.wav"
+    profile = bench.profile(credit="0")
+    pbx = bench.pjsua(profile, transport=transport, srtp=srtp, play=bench.tones.low, record=heard)
+    call = pbx.dial(f"sip:{ECHO}@{bench.gateway.domain}").is_confirmed()
+    time.sleep(TALK)
+    assert bench.gateway.metric("sipgw_channels_in_use", profile=profile.name) == 1
+    call.hang_up().ends()
+    assert tone.heard_seconds(heard, bench.tones.LOW) > 1
+    cdr = bench.cdr()
+    assert (cdr["kind"], cdr["amount_micros"]) == ("echo", 0)
+
+
+@pytest.mark.parametrize("transport, srtp", [("udp", "off"), ("tls", "mandatory")])
+def test_hold_silences_and_resume_brings_the_sound_back(bench, transport, srtp):
+    here, there = bench.folder / "here.wav", bench.folder / "there.wav"
+    pbx = bench.pjsua(bench.profile(), transport=transport, srtp=srtp, play=bench.tones.low, record=here)
+    carrier = bench.pjsua_carrier(play=bench.tones.high, record=there)
+    call = pbx.dial(f"sip:{LONDON}@{bench.gateway.domain}")
+    other = carrier.incoming().answer().is_confirmed()
+    call.is_confirmed().media("active")
+    other.media("active")
+    call.hold().media("local_hold")
+    other.media("remote_hold")
+    time.sleep(0.5)
+    before = other.stats()["received"]
+    call.resume().media("active")
+    other.media("active")
+    time.sleep(TALK)
+    assert other.stats()["received"] > before
+    hear_each_other(bench, here, there, call, other)
+
+
+def test_digits_arrive_in_both_directions(bench):
+    pbx = bench.pjsua(bench.profile(), transport="tls", srtp="mandatory", play=bench.tones.low)
+    carrier = bench.pjsua_carrier(play=bench.tones.high)
+    call = pbx.dial(f"sip:{LONDON}@{bench.gateway.domain}")
+    other = carrier.incoming().answer().is_confirmed()
+    call.is_confirmed()
+    time.sleep(0.5)
+    call.dtmf("159#")
+    assert other.heard_digits(4) == "159#"
+    other.dtmf("*42")
+    assert call.heard_digits(3) == "*42"
+    call.hang_up().ends(), other.ends()
+
+
+def test_early_media_is_heard_before_the_answer(bench):
+    here = bench.folder / "here.wav"
+    pbx = bench.pjsua(bench.profile(), play=bench.tones.low, record=here)
+    carrier = bench.pjsua_carrier(play=bench.tones.high)
+    call = pbx.dial(f"sip:{LONDON}@{bench.gateway.domain}")
+    other = carrier.incoming().answer(183)
+    call.media("active")
+    time.sleep(TALK)
+    call.hang_up().ends(), other.ends()
+    assert tone.heard_seconds(here, bench.tones.HIGH) > 1
+    assert bench.cdr()["answered_at_micros"] is None
+
+
+def test_a_profile_that_must_encrypt_is_not_answered_in_the_clear(bench):
+    pbx = bench.pjsua(bench.profile(srtp="required"), srtp="off")
+    carrier = bench.pjsua_carrier()
+    ended = pbx.dial(f"sip:{LONDON}@{bench.gateway.domain}").ends()
+    assert ended["code"] == 488
+    assert not [event for event in carrier.events() if event["event"] == "incoming"]
+    assert bench.cdr()["reason_code"] == "secure_media_required"

@@ -7,6 +7,18 @@ from bench import Bench
 from gateway import Gateway
 
 
+# Whether a test's own part failed: then what it left behind is no news.
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
 class Tones:
     """Two tones that no harmonic of the other can be taken for."""
 
@@ -33,6 +45,7 @@ def bench(tmp_path, tones, request):
         bench = Bench(tmp_path, gateway, tones)
         try:
             yield bench
-            gateway.has_settled()
+            if not request.node.stash.get(FAILED, False):
+                gateway.has_settled()
         finally:
             bench.close()

@@ -41,8 +41,8 @@ class Sipp:
         command = ["sipp", "-sf", str(script), "-i", address, "-p", str(self.port), "-m", str(calls), "-l", str(at_once or calls)]
         command += ["-mi", address, "-mp", str(free_port(address, 4)), "-cp", str(free_port()), "-nostdin"]
         command += ["-t", "t1" if transport == "tcp" else "u1", "-timeout", f"{seconds}s", "-timeout_error"]
-        # Without its own habits: what is not in the scenario must fail the test, not be answered on the side.
-        command += ["-default_behaviors", "none,-bye", "-trace_msg", "-message_file", str(self._trace)]
+        # What is not in the scenario ends it at once and fails the test; nothing is answered on the side.
+        command += ["-default_behaviors", "abortunexp", "-trace_msg", "-message_file", str(self._trace)]
         command += ["-trace_err", "-error_file", str(folder / f"{name}.errors")]
         command += ["-auth_uri", scenario.digest_uri] if scenario.digest_uri else []
         command += ["-rtp_echo"] if echo else []
@@ -97,10 +97,14 @@ class Sipp:
         """The first received message of this kind, as soon as it is there."""
         return wait_until(lambda: self.received(what), f"{self.name} to receive {what}", timeout)[0]
 
-    def waits_for_final(self, timeout: float = 8.0) -> Message:
-        """The first final response, whatever it is."""
-        final = lambda: [m for m in self.messages if m.direction == "received" and m.status >= 200]  # noqa: E731
-        return wait_until(final, f"{self.name} to receive a final response", timeout)[0]
+    def waits_for_final(self, number: int = 1, timeout: float = 8.0) -> Message:
+        """The first, second and so on of the final responses received, whatever they say."""
+
+        def finals():
+            found = [m for m in self.messages if m.direction == "received" and m.status >= 200]
+            return found[number - 1 :]
+
+        return wait_until(finals, f"{self.name} to receive final response {number}", timeout)[0]
 
     def finished(self):
         """Waits for the scenario's end, which must be a success."""

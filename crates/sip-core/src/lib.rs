@@ -1,8 +1,42 @@
-//! SIP signalling as pure functions of state, input and time: registration, IP authentication, INVITE routing, Request-URI insertion.
+//! SIP signalling as pure functions of state, input and time: registration, IP authentication, INVITE routing,
+//! Request-URI insertion.
+//!
+//! - [`gateway`]: the whole as one state machine; begin reading here
+//! - [`types`], [`settings`], [`limits`], [`directory`]: the words it exchanges with its surroundings
+//! - [`refusal`]: why something is refused, in one table
+//! - [`route`]: the called number in E.164, and who it belongs to
+//! - [`auth`], [`guard`]: who may speak
+//! - [`message`], [`sdp`]: octets read and written
+//!
+//! Inside, downwards only: `call` -> `dialog`, `registrar`, `route` -> `transaction` -> `message`.
+//!
+//! This crate opens no socket, reads no clock, starts no task and draws no randomness of its own: datagrams, the
+//! present moment and a seed come in as arguments, so a run can be replayed to the letter. It knows no money and
+//! touches no media; it asks others about them (see [`types::Question`]).
 
-pub mod message;
 pub mod auth;
+mod authenticator;
+mod call;
+mod dialog;
+pub mod directory;
+pub mod gateway;
 pub mod guard;
-pub mod sdp;
-pub mod types;
+pub mod limits;
+pub mod message;
+mod outbox;
 pub mod refusal;
+mod registrar;
+mod request;
+mod respond;
+mod rng;
+pub mod route;
+pub mod sdp;
+pub mod settings;
+mod timers;
+mod transaction;
+pub mod types;
+
+pub use call::{LiveCall, Stage};
+pub use directory::Directory;
+pub use gateway::{Counts, Gateway};
+pub use settings::Settings;

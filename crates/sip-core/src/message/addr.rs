@@ -27,6 +27,9 @@ pub enum MalformedAddr {
     /// A quoted string without its end.
     #[error("the address opens a quotation that it does not close")]
     OpenQuote,
+    /// A URI with `?` outside brackets (RFC 3261 20.10).
+    #[error("a URI with header fields must stand in brackets")]
+    NoBrackets,
     /// Something other than parameters after the URI.
     #[error("the address has something other than parameters after its URI")]
     Trailing,
@@ -62,6 +65,9 @@ impl<'a> NameAddr<'a> {
         let uri = raw[..end].trim();
         if uri.is_empty() {
             return Err(MalformedAddr::NoUri);
+        }
+        if uri.contains('?') {
+            return Err(MalformedAddr::NoBrackets);
         }
         Ok(Self { raw, display: "", uri, params: Params::new(&raw[end..]) })
     }
@@ -150,6 +156,7 @@ mod tests {
             (";tag=1", MalformedAddr::NoUri),
             ("<sip:a@b", MalformedAddr::OpenBracket),
             ("\"Mr. J. User <sip:j@x>", MalformedAddr::OpenQuote),
+            ("sip:a@b?Route=c", MalformedAddr::NoBrackets),
             ("<sip:a@b> x", MalformedAddr::Trailing),
         ] {
             assert_eq!(NameAddr::parse(text), Err(fault), "{text}");

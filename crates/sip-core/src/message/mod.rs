@@ -27,6 +27,8 @@ use smallvec::SmallVec;
 
 pub use addr::{ContactValue, MalformedAddr, NameAddr};
 pub use build::response_to;
+#[doc(hidden)]
+pub use codec::rsip_reads;
 pub use frame::{Frame, FrameError, StreamFramer};
 pub use lex::{LexError, Transport, lex};
 pub use method::Method;

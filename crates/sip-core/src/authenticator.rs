@@ -1,0 +1,169 @@
+//! Who sent a request: by digest against the directory (RFC 3261 section 22, RFC 8760).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::auth::digest::{self, Algorithm, DigestResponse};
+use crate::auth::nonce::{CountVerdict, NonceCounts, NonceKey, NonceState};
+use crate::directory::{Authentication, DigestPolicy, Directory, Profile};
+use crate::message::{Message, MessageWriter, Name};
+use crate::refusal::Refusal;
+use crate::rng::Rng;
+use crate::settings::Settings;
+use crate::types::Now;
+
+/// The outcome of looking at a request's credentials.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// The password was proved.
+    Accepted(Arc<Profile>),
+    /// No credentials of ours, or such with an old nonce: ask (again). Never counts against the sender.
+    Challenge(Staleness),
+    /// A fresh nonce was answered wrongly.
+    Refused {
+        /// The user name tried.
+        user: String,
+        /// The profile, if there is one of that name.
+        profile: Option<Arc<Profile>>,
+        why: Refusal,
+    },
+}
+
+/// Whether the password was right and only the nonce too old (RFC 7616 section 3.3: `stale`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Staleness {
+    Stale,
+    Fresh,
+}
+
+/// Where a request carries its credentials, and where we challenge it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Party {
+    /// REGISTER: 401, WWW-Authenticate, Authorization.
+    Registrar,
+    /// Everything else: 407, Proxy-Authenticate, Proxy-Authorization. Authorization is read as well, because
+    /// some PBXs (3CX) answer with it.
+    Gateway,
+}
+
+impl Party {
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Self::Registrar => 401,
+            Self::Gateway => 407,
+        }
+    }
+
+    fn challenge_header(self) -> Name {
+        match self {
+            Self::Registrar => Name::WwwAuthenticate,
+            Self::Gateway => Name::ProxyAuthenticate,
+        }
+    }
+
+    fn credentials_headers(self) -> [Name; 2] {
+        match self {
+            Self::Registrar => [Name::Authorization, Name::ProxyAuthorization],
+            Self::Gateway => [Name::ProxyAuthorization, Name::Authorization],
+        }
+    }
+}
+
+/// Issues nonces and checks answers to them; keeps no state but the counts of nonces in use.
+#[derive(Debug)]
+pub(crate) struct Authenticator {
+    key: NonceKey,
+    counts: NonceCounts,
+}
+
+impl Authenticator {
+    pub(crate) fn new(key: [u8; 32], nonces: usize) -> Self {
+        Self { key: NonceKey::new(key), counts: NonceCounts::new(nonces) }
+    }
+
+    /// Checks the credentials that a request carries for our realm.
+    pub(crate) fn check(
+        &mut self,
+        now: Now,
+        settings: &Settings,
+        directory: &Directory,
+        request: &Message,
+        party: Party,
+        source: IpAddr,
+    ) -> Verdict {
+        let mut answers = party.credentials_headers().into_iter().flat_map(|name| request.headers(name));
+        let Some(answer) = answers.find_map(|value| {
+            DigestResponse::parse(value).ok().filter(|answer| answer.realm == settings.realm)
+        }) else {
+            return Verdict::Challenge(Staleness::Fresh);
+        };
+        let lifetime = settings.registration.nonce_lifetime.as_secs();
+        let nonce = self.key.check(answer.nonce, now.unix_s, source, lifetime);
+        if nonce == NonceState::Foreign {
+            // Another server's, or ours from before a restart: a PBX must not be punished for that.
+            return Verdict::Challenge(Staleness::Stale);
+        }
+        let user = answer.user().to_owned();
+        let profile = directory.profile_of_user(&user).cloned();
+        let is_right = proves_password(profile.as_deref(), &answer, request.method().as_str());
+        match profile {
+            Some(_) | None if nonce == NonceState::Stale => Verdict::Challenge(Staleness::Stale),
+            Some(profile) if is_right => {
+                match self.counts.note(answer.nonce, answer.nc, now.unix_s, lifetime) {
+                    CountVerdict::New => Verdict::Accepted(profile),
+                    CountVerdict::Used => Verdict::Challenge(Staleness::Stale),
+                }
+            }
+            Some(profile) => Verdict::Refused { user, profile: Some(profile), why: Refusal::BadCredentials },
+            None => Verdict::Refused { user, profile: None, why: Refusal::UnknownUser },
+        }
+    }
+
+    /// Writes the challenges for `profile`, or for somebody unknown, most preferred first (RFC 8760 section 2.3).
+    pub(crate) fn challenge(
+        &self,
+        now: Now,
+        settings: &Settings,
+        profile: Option<&Profile>,
+        (party, staleness): (Party, Staleness),
+        source: IpAddr,
+        rng: &mut Rng,
+        response: &mut MessageWriter,
+    ) {
+        let nonce = self.key.issue(now.unix_s, source, rng.next_u64());
+        for &algorithm in algorithms(profile) {
+            let value =
+                digest::challenge_value(&settings.realm, &nonce, algorithm, staleness == Staleness::Stale);
+            response.header(party.challenge_header(), value);
+        }
+    }
+}
+
+fn algorithms(profile: Option<&Profile>) -> &'static [Algorithm] {
+    let policy = match profile.map(|p| &p.authentication) {
+        Some(Authentication::Registration { digest, .. }) => *digest,
+        _ => DigestPolicy::default(),
+    };
+    match policy {
+        DigestPolicy::Md5 => &[Algorithm::Md5],
+        DigestPolicy::Sha256ThenMd5 => &[Algorithm::Sha256, Algorithm::Md5],
+        DigestPolicy::Sha256 => &[Algorithm::Sha256],
+    }
+}
+
+/// Whether the answer proves the profile's password. The same work is done for an unknown user, so that the time
+/// taken says nothing about which users exist.
+fn proves_password(profile: Option<&Profile>, answer: &DigestResponse<'_>, method: &str) -> bool {
+    let is_sha256 = answer.algorithm.is_sha256();
+    let nobody = "0".repeat(if is_sha256 { 64 } else { 32 });
+    let ha1 = match profile.map(|p| &p.authentication) {
+        Some(Authentication::Registration { ha1_md5, ha1_sha256, digest }) => match (is_sha256, digest) {
+            (true, DigestPolicy::Md5) | (false, DigestPolicy::Sha256) => None,
+            (true, _) => Some(ha1_sha256),
+            (false, _) => Some(ha1_md5),
+        },
+        _ => None,
+    };
+    let is_right = digest::verify(answer, method, ha1.unwrap_or(&nobody));
+    is_right && ha1.is_some()
+}

@@ -1,0 +1,217 @@
+//! Responses on their way back: from the callee to the caller, or from the other half to whoever re-INVITEs.
+
+use super::exchange::Description;
+use super::leg::Phase;
+use super::media::Then;
+use super::{Call, CallTimer, ClientUser, Context, LegId, Purpose, Stage};
+use crate::message::{Message, Name};
+use crate::refusal::Refusal;
+use crate::types::{Ending, Event, Leg, Question, SdpRole};
+
+impl Call {
+    /// A response to a request of this call has come.
+    pub(crate) fn on_response(&mut self, ctx: &mut Context<'_>, user: ClientUser, response: &Message) {
+        let status = response.status();
+        match user.purpose {
+            Purpose::Invite => self.on_invite_response(ctx, user.leg, response),
+            Purpose::Reinvite => self.on_reinvite_response(ctx, user.leg, response),
+            Purpose::Forward(serial) if status >= 200 => self.on_forward_answered(ctx, serial, response),
+            Purpose::Bye if status >= 200 => self.on_bye_answered(user.leg),
+            Purpose::Forward(_) | Purpose::Bye | Purpose::Cancel => {}
+        }
+    }
+
+    /// A request of this call was never answered, or could not be sent.
+    pub(crate) fn on_unanswered(&mut self, ctx: &mut Context<'_>, user: ClientUser) {
+        match user.purpose {
+            Purpose::Invite if self.is_current_callee(user.leg) => self.on_invite_failed(ctx, 408, None),
+            Purpose::Invite | Purpose::Bye => self.on_bye_answered(user.leg),
+            Purpose::Reinvite => self.on_reinvite_failed(ctx, user.leg, 408, None),
+            Purpose::Forward(serial) => self.on_forward_unanswered(ctx, serial),
+            Purpose::Cancel => {}
+        }
+    }
+
+    fn is_current_callee(&self, id: LegId) -> bool {
+        self.stage == Stage::Setup && self.callee.as_ref().is_some_and(|leg| leg.id == id)
+    }
+
+    fn on_invite_response(&mut self, ctx: &mut Context<'_>, id: LegId, response: &Message) {
+        if !self.is_current_callee(id) {
+            return self.on_late_response(ctx, id, response);
+        }
+        match response.status() {
+            100 => self.stop_timer(ctx, CallTimer::Patience),
+            101..=199 => self.on_provisional(ctx, response),
+            200..=299 => self.on_answer(ctx, response),
+            status => self.on_invite_failed(ctx, status, Some(response)),
+        }
+    }
+
+    /// The callee rings, or sends early media.
+    fn on_provisional(&mut self, ctx: &mut Context<'_>, response: &Message) {
+        self.stop_timer(ctx, CallTimer::Patience);
+        if let Some(attempt) = &mut self.attempt {
+            attempt.progressed();
+        }
+        if let Some(leg) = &mut self.callee {
+            leg.dialog.learn(response);
+        }
+        if !std::mem::replace(&mut self.has_rung, true) {
+            let after = ctx.now.monotonic.saturating_duration_since(self.started);
+            ctx.out.tell(Event::Ringing { call: self.uid, after });
+        }
+        let offers_early = self.exchange.as_ref().is_some_and(|exchange| exchange.offer.is_some());
+        match Description::of(response) {
+            Ok(Some(answer)) if offers_early => {
+                self.describe(
+                    ctx,
+                    Leg::Callee,
+                    SdpRole::Answer,
+                    answer,
+                    Then::Provisional(response.status()),
+                );
+            }
+            // An offer in an unreliable 18x cannot be answered, so only the ringing is passed on.
+            _ => self.send_provisional(ctx, response.status(), None),
+        }
+    }
+
+    /// The callee has answered: from here on the call is charged.
+    fn on_answer(&mut self, ctx: &mut Context<'_>, response: &Message) {
+        self.stop_timer(ctx, CallTimer::Patience);
+        self.stop_timer(ctx, CallTimer::NoAnswer);
+        if let Some(leg) = &mut self.callee {
+            leg.dialog.learn(response);
+            leg.phase = Phase::Confirmed;
+            leg.invite = None;
+        }
+        self.mark_answered(ctx);
+        self.pass_2xx(ctx, Leg::Callee, response);
+    }
+
+    /// Passes a 2xx to whoever sent the exchange's INVITE. `from` is who answered.
+    pub(super) fn pass_2xx(&mut self, ctx: &mut Context<'_>, from: Leg, response: &Message) {
+        let Some(exchange) = &self.exchange else { return };
+        let (offers_early, early_answer) = (exchange.offer.is_some(), exchange.early_answer.clone());
+        let description = Description::of(response);
+        if let Some(leg) = self.half(from) {
+            if offers_early {
+                leg.ack(ctx, response, None);
+            } else {
+                leg.unacknowledged = Some(response.clone());
+            }
+        }
+        match (description, early_answer) {
+            (Ok(Some(description)), _) => {
+                let role = if offers_early { SdpRole::Answer } else { SdpRole::Offer };
+                self.describe(ctx, from, role, description, Then::Final);
+            }
+            // Some user agents answer in the 183 and leave the 200 empty.
+            (Ok(None), Some(early)) => self.send_2xx(ctx, Some(&early)),
+            _ => self.end_refused(ctx, Refusal::NoMediaInCommon),
+        }
+    }
+
+    /// The billing clock starts.
+    pub(super) fn mark_answered(&mut self, ctx: &mut Context<'_>) {
+        self.stage = Stage::Running;
+        self.answered = Some(ctx.now.monotonic);
+        let after = ctx.now.monotonic.saturating_duration_since(self.started);
+        ctx.out.tell(Event::Answered { call: self.uid, after });
+        for share in &self.shares {
+            ctx.out.ask(Question::Answer { lease: share.lease });
+        }
+        self.start_charging(ctx);
+    }
+
+    /// A response to an INVITE that is no longer wanted, or one that was answered before.
+    fn on_late_response(&mut self, ctx: &mut Context<'_>, id: LegId, response: &Message) {
+        let (uid, status) = (self.uid, response.status());
+        let is_fork = self.is_fork(id, response);
+        let Some(leg) = self.leg(id) else { return };
+        match status {
+            100..=199 => {
+                if std::mem::take(&mut leg.cancel_owed) {
+                    self.send_cancel(ctx, id);
+                }
+            }
+            // A second device behind the callee answered as well: one call has one callee.
+            200..=299 if is_fork => reject_fork(ctx, uid, leg, response),
+            200..=299 if leg.last_ack.is_some() || leg.unacknowledged.is_some() => {
+                leg.repeat_ack(ctx, response)
+            }
+            // The CANCEL crossed the 200 (RFC 3261 section 9.1): accept, and hang up.
+            200..=299 => {
+                leg.dialog.learn(response);
+                leg.invite = None;
+                leg.ack(ctx, response, None);
+                leg.hang_up(ctx, uid, None);
+                self.stop_timer(ctx, CallTimer::CancelWait(id));
+            }
+            _ => {
+                leg.phase = Phase::Closed;
+                leg.invite = None;
+                self.stop_timer(ctx, CallTimer::CancelWait(id));
+            }
+        }
+    }
+
+    fn is_fork(&mut self, id: LegId, response: &Message) -> bool {
+        let tag = response.to().and_then(|to| to.tag().map(str::to_owned));
+        self.leg(id).is_some_and(|leg| leg.last_ack.is_some() && !leg.dialog.is_remote_tag(tag.as_deref()))
+    }
+
+    /// The caller learns that the callee would not or could not.
+    pub(super) fn pass_failure(
+        &mut self,
+        ctx: &mut Context<'_>,
+        status: u16,
+        response: Option<&Message>,
+        is_carrier: bool,
+    ) {
+        let why = match status {
+            486 | 600 => Refusal::CalleeBusy,
+            603 => Refusal::CalleeDeclined,
+            488 | 606 | 415 => Refusal::MediaRefused,
+            408 if is_carrier => Refusal::CarriersFailed,
+            500..=599 if is_carrier => Refusal::CarriersFailed,
+            408 => Refusal::NoAnswer,
+            _ => Refusal::CalleeFailed,
+        };
+        // 3xx is not followed (toll fraud); a status the caller could misread as its own fault becomes the row's.
+        let passed = match status {
+            404 | 410 | 480 | 484 | 486 | 488 | 500..=699 => status,
+            _ => why.status(),
+        };
+        let reason = response.and_then(|response| response.header(Name::Reason)).map(str::to_owned);
+        self.end(ctx, Ending::Refused(why), passed, reason);
+    }
+}
+
+/// Accepts and ends a second answer to the same INVITE, in a dialog of its own.
+fn reject_fork(
+    ctx: &mut Context<'_>,
+    uid: crate::types::CallUid,
+    leg: &mut super::CallLeg,
+    response: &Message,
+) {
+    let mut fork = leg.dialog.fork(response);
+    let Some((cseq, _)) = response.cseq() else { return };
+    let branch = ctx.rng.branch();
+    let ack = fork.ack(cseq, &branch, ctx.settings).finish();
+    let flow = fork.flow_out();
+    ctx.out.send(flow, ack);
+    let branch = ctx.rng.branch();
+    let bye = fork.request(&crate::message::Method::Bye, &branch, ctx.settings).finish();
+    let user = ClientUser { call: uid, leg: leg.id, purpose: Purpose::Cancel };
+    ctx.transactions.request(
+        ctx.now.monotonic,
+        flow,
+        &crate::message::Method::Bye,
+        &branch,
+        bye,
+        user,
+        ctx.out,
+    );
+}

@@ -1,0 +1,384 @@
+//! One try to reach the callee: find the address, prepare the offer, send the INVITE, and go to the next on failure.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+
+use super::identity::Presentation;
+use super::leg::{Phase, finish};
+use super::media::{Then, secure_by_policy};
+use super::plan::Target;
+use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Stage};
+use crate::dialog::{Dialog, NextHop, Outset, contact_of, flow_to};
+use crate::directory::{Authentication, Carrier, Peer, Profile};
+use crate::message::{Message, Method, Name, Uri};
+use crate::refusal::Refusal;
+use crate::respond::ALLOW;
+use crate::route;
+use crate::types::{Event, Flow, Leg, Question, SdpRole, SecureMedia};
+
+/// What is being tried.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    target: Target,
+    /// Addresses of the carrier not tried yet.
+    addresses: VecDeque<SocketAddr>,
+    is_resolving: bool,
+    pub(super) secure: SecureMedia,
+    /// The body of the INVITE: `None` until it is ready, `Some(None)` for a late offer.
+    body: Option<Option<Bytes>>,
+    presentation: Option<Presentation>,
+    is_sent: bool,
+    has_shown_credentials: bool,
+    has_progressed: bool,
+}
+
+impl Attempt {
+    fn new(target: Target) -> Self {
+        Self {
+            target,
+            addresses: VecDeque::new(),
+            is_resolving: false,
+            secure: SecureMedia::Off,
+            body: None,
+            presentation: None,
+            is_sent: false,
+            has_shown_credentials: false,
+            has_progressed: false,
+        }
+    }
+
+    pub(crate) fn is_resolving(&self) -> bool {
+        self.is_resolving
+    }
+
+    pub(super) fn body_is_ready(&mut self, body: Option<Bytes>) {
+        self.body = Some(body);
+    }
+
+    /// The callee shows signs of life beyond 100: from now on another target must not be tried.
+    pub(super) fn progressed(&mut self) {
+        self.has_progressed = true;
+    }
+}
+
+impl Call {
+    /// Goes on to the next target; with none left the call ends for the reason given.
+    pub(super) fn try_next_target(&mut self, ctx: &mut Context<'_>, why_not: Refusal) {
+        let limit = ctx.settings.limits.attempts_per_call;
+        let is_exhausted = usize::from(self.attempts) >= limit;
+        let Some(target) = self.plan.targets.pop_front().filter(|_| !is_exhausted) else {
+            return self.end_refused(ctx, why_not);
+        };
+        self.attempts += 1;
+        self.attempt = Some(Attempt::new(target.clone()));
+        match target {
+            Target::Echo => self.prepare_echo(ctx),
+            Target::Pbx { profile, user } => match pbx_address(ctx, &profile, &user) {
+                Some((flow, uri)) => self.prepare_invite(ctx, flow, uri),
+                None => self.end_refused(ctx, Refusal::NotRegistered),
+            },
+            Target::Carrier { carrier, .. } => self.locate_carrier(ctx, &carrier),
+        }
+    }
+
+    fn locate_carrier(&mut self, ctx: &mut Context<'_>, carrier: &Carrier) {
+        if let Ok(ip) = carrier.host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            let port = carrier.port.unwrap_or_else(|| carrier.transport.default_port());
+            return self.on_resolved(ctx, vec![SocketAddr::new(ip, port)]);
+        }
+        if let Some(attempt) = &mut self.attempt {
+            attempt.is_resolving = true;
+        }
+        ctx.out.ask(Question::Resolve {
+            call: self.uid,
+            host: carrier.host.clone(),
+            port: carrier.port,
+            transport: carrier.transport,
+        });
+    }
+
+    /// The carrier's addresses are known.
+    pub(super) fn on_resolved(&mut self, ctx: &mut Context<'_>, addresses: Vec<SocketAddr>) {
+        let Some(attempt) = self.attempt.as_mut().filter(|a| self.stage == Stage::Setup && !a.is_sent) else {
+            return;
+        };
+        attempt.is_resolving = false;
+        attempt.addresses = addresses.into();
+        self.question_answered(ctx);
+        self.try_next_address(ctx);
+    }
+
+    fn try_next_address(&mut self, ctx: &mut Context<'_>) {
+        let Some(attempt) = &mut self.attempt else { return };
+        let Target::Carrier { carrier, digits } = attempt.target.clone() else { return };
+        let Some(address) = attempt.addresses.pop_front() else {
+            return self.try_next_target(ctx, Refusal::CarriersFailed);
+        };
+        let Some(flow) = flow_to(ctx.settings, carrier.transport, address) else {
+            return self.try_next_address(ctx);
+        };
+        let number = route::present(&digits, carrier.number_format, "");
+        let port = carrier.port.map(|port| format!(":{port}")).unwrap_or_default();
+        let transport = match carrier.transport {
+            crate::types::Transport::Udp => String::new(),
+            other => format!(";transport={}", other.param()),
+        };
+        let uri = format!("sip:{}{number}@{}{port}{transport}", carrier.prefix, carrier.host);
+        self.carrier = Some(carrier.id);
+        self.prepare_invite(ctx, flow, uri);
+    }
+
+    /// The callee's leg begins; its offer is asked for.
+    fn prepare_invite(&mut self, ctx: &mut Context<'_>, flow: Flow, request_uri: String) {
+        let Some(attempt) = &mut self.attempt else { return };
+        let (peer, format, country, to, next_hop) = match &attempt.target {
+            Target::Pbx { profile, user } => {
+                let to = format!("<sip:{user}@{}>", ctx.settings.domain);
+                (
+                    Peer::Profile(profile.id),
+                    profile.number_format,
+                    profile.country.as_str(),
+                    to,
+                    NextHop::Flow,
+                )
+            }
+            Target::Carrier { carrier, .. } => {
+                let to = format!("<{}>", request_uri.split(';').next().unwrap_or_default());
+                (Peer::Carrier(carrier.id), carrier.number_format, "", to, NextHop::Target)
+            }
+            Target::Echo => return,
+        };
+        let presentation = Presentation::new(&self.plan.caller, format, country, &ctx.settings.domain);
+        attempt.secure = secure_by_policy(ctx, peer, flow.transport);
+        attempt.body = None;
+        let id = LegId::Callee(self.attempts);
+        let dialog = Dialog::of_callee(Outset {
+            call_id: format!("{}@{}", ctx.rng.token(), ctx.settings.domain),
+            local_tag: ctx.rng.token(),
+            from: presentation.from.clone(),
+            to,
+            target: request_uri,
+            flow,
+            next_hop,
+            contact: contact_of(ctx.settings, &flow, &presentation.user),
+            max_forwards: self.max_forwards,
+        });
+        attempt.presentation = Some(presentation);
+        ctx.index.insert(&dialog.call_id, &dialog.local_tag, (self.uid, id));
+        self.callee_call_id = Some(dialog.call_id.clone());
+        self.callee = Some(CallLeg::new(id, peer, dialog, ctx.rng.next_u64() >> 1));
+        self.prepare_body(ctx);
+    }
+
+    fn prepare_body(&mut self, ctx: &mut Context<'_>) {
+        match self.exchange.as_ref().and_then(|exchange| exchange.offer.clone()) {
+            Some(offer) => self.describe(ctx, Leg::Caller, SdpRole::Offer, offer, Then::Offer),
+            None => {
+                if let Some(attempt) = &mut self.attempt {
+                    attempt.body_is_ready(None);
+                }
+                self.launch(ctx);
+            }
+        }
+    }
+
+    /// Sends the INVITE if the leases are granted and the body is ready.
+    pub(super) fn launch(&mut self, ctx: &mut Context<'_>) {
+        if self.stage != Stage::Setup || !self.shares.iter().all(super::Share::is_granted) {
+            return;
+        }
+        let Some(attempt) = self.attempt.as_mut().filter(|attempt| !attempt.is_sent) else { return };
+        let Some(body) = attempt.body.clone() else { return };
+        attempt.is_sent = true;
+        if matches!(attempt.target, Target::Echo) {
+            return self.on_echo_ready(ctx, body.as_ref());
+        }
+        self.send_invite(ctx, None);
+        self.start_timer(ctx, CallTimer::NoAnswer, ctx.settings.calls.no_answer);
+        if self.carrier_is_tried() {
+            self.start_timer(ctx, CallTimer::Patience, ctx.settings.calls.carrier_patience);
+        }
+    }
+
+    fn on_echo_ready(&mut self, ctx: &mut Context<'_>, sdp: Option<&Bytes>) {
+        self.mark_answered(ctx);
+        self.send_2xx(ctx, sdp);
+    }
+
+    fn carrier_is_tried(&self) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| matches!(attempt.target, Target::Carrier { .. }))
+    }
+
+    /// Writes and sends the INVITE, with credentials if it has been challenged.
+    fn send_invite(&mut self, ctx: &mut Context<'_>, credentials: Option<(Name, String)>) {
+        let (Some(attempt), Some(leg)) = (&self.attempt, &mut self.callee) else { return };
+        let branch = ctx.rng.branch();
+        let mut writer = leg.dialog.request(&Method::Invite, &branch, ctx.settings);
+        if let Some((name, value)) = credentials {
+            writer.header(name, value);
+        } else {
+            let flow = leg.dialog.flow_out();
+            ctx.out.tell(Event::Invited {
+                call: self.uid,
+                request_uri: leg.dialog.remote_target().to_owned(),
+                target: flow.peer,
+                carrier: match leg.peer {
+                    Peer::Carrier(id) => Some(id),
+                    Peer::Profile(_) => None,
+                },
+            });
+        }
+        writer.header(Name::Allow, ALLOW);
+        if let Some(presentation) = &attempt.presentation {
+            presentation.write(&mut writer);
+        }
+        let body = attempt.body.clone().flatten();
+        let bytes = finish(writer, body.as_ref());
+        leg.invite = Some(leg.send(ctx, self.uid, (Method::Invite, Purpose::Invite), &branch, bytes));
+    }
+
+    /// The callee refused the INVITE, or nobody was there (status 408).
+    pub(super) fn on_invite_failed(
+        &mut self,
+        ctx: &mut Context<'_>,
+        status: u16,
+        response: Option<&Message>,
+    ) {
+        let Some(attempt) = &self.attempt else { return };
+        let may_go_on = !attempt.has_progressed;
+        if let (401 | 407, Some(response)) = (status, response) {
+            return self.on_challenged(ctx, status, response);
+        }
+        if self.may_retry_plain(ctx, status) {
+            return self.retry_plain(ctx);
+        }
+        self.close_callee(ctx);
+        let is_carrier = self.carrier_is_tried();
+        // interop: fail over only on no answer, 408 and 5xx before any 18x; everything else is the callee's word.
+        if is_carrier && may_go_on && (status == 408 || (500..600).contains(&status)) {
+            self.forget_media_jobs();
+            return self.try_next_address(ctx);
+        }
+        self.pass_failure(ctx, status, response, is_carrier);
+    }
+
+    /// The callee's leg has had its last word.
+    pub(super) fn close_callee(&mut self, ctx: &mut Context<'_>) {
+        if let Some(mut leg) = self.callee.take() {
+            leg.phase = Phase::Closed;
+            ctx.index.remove(&leg.dialog.call_id, &leg.dialog.local_tag);
+        }
+        self.stop_timer(ctx, CallTimer::Patience);
+        self.stop_timer(ctx, CallTimer::NoAnswer);
+    }
+
+    /// A PBX whose SRTP was only supposed is tried once more with plain RTP.
+    fn may_retry_plain(&self, ctx: &Context<'_>, status: u16) -> bool {
+        let Some(attempt) = self
+            .attempt
+            .as_ref()
+            .filter(|a| matches!(status, 415 | 488 | 606) && a.secure == SecureMedia::Required)
+        else {
+            return false;
+        };
+        let srtp = match &attempt.target {
+            Target::Pbx { profile, .. } => ctx.directory.profile(profile.id).map(|p| p.srtp),
+            Target::Carrier { carrier, .. } => Some(carrier.srtp),
+            Target::Echo => None,
+        };
+        srtp == Some(crate::directory::SrtpPolicy::Auto)
+    }
+
+    fn retry_plain(&mut self, ctx: &mut Context<'_>) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.secure = SecureMedia::Off;
+            attempt.body = None;
+            attempt.is_sent = false;
+        }
+        self.prepare_body(ctx);
+    }
+
+    fn on_challenged(&mut self, ctx: &mut Context<'_>, status: u16, response: &Message) {
+        let Some(attempt) = &mut self.attempt else { return };
+        let credentials = match &attempt.target {
+            Target::Carrier { carrier, .. } => carrier.credentials.clone(),
+            Target::Pbx { .. } | Target::Echo => None,
+        };
+        let is_first = !std::mem::replace(&mut attempt.has_shown_credentials, true);
+        let is_carrier = self.carrier_is_tried();
+        let answer = credentials
+            .filter(|_| is_first)
+            .and_then(|(user, password)| self.answer_challenge(ctx, status, response, &user, &password));
+        match answer {
+            Some(credentials) => self.send_invite(ctx, Some(credentials)),
+            None if is_carrier => {
+                self.close_callee(ctx);
+                self.forget_media_jobs();
+                self.try_next_target(ctx, Refusal::CarrierAuthentication);
+            }
+            None => {
+                self.close_callee(ctx);
+                self.end_refused(ctx, Refusal::PbxDemandsCredentials);
+            }
+        }
+    }
+
+    fn answer_challenge(
+        &self,
+        ctx: &mut Context<'_>,
+        status: u16,
+        response: &Message,
+        user: &str,
+        password: &str,
+    ) -> Option<(Name, String)> {
+        let (asks, answers) = match status {
+            401 => (Name::WwwAuthenticate, Name::Authorization),
+            _ => (Name::ProxyAuthenticate, Name::ProxyAuthorization),
+        };
+        let uri = self.callee.as_ref()?.dialog.remote_target();
+        let cnonce = ctx.rng.token();
+        let answer = response.headers(asks).find_map(|challenge| {
+            crate::auth::digest::answer_challenge(challenge, "INVITE", uri, user, password, &cnonce, 1).ok()
+        });
+        answer.map(|value| (answers, value))
+    }
+
+    /// The target has shown no sign of life: leave it and try the next, but keep an ear open for a late 200.
+    pub(super) fn on_patience_lost(&mut self, ctx: &mut Context<'_>) {
+        self.abandon_callee(ctx);
+        self.forget_media_jobs();
+        self.try_next_address(ctx);
+    }
+
+    /// The callee rang too long.
+    pub(super) fn on_no_answer(&mut self, ctx: &mut Context<'_>) {
+        if self.stage == Stage::Setup {
+            self.end_refused(ctx, Refusal::NoAnswer);
+        }
+    }
+
+    /// Gives the callee up without waiting for its answer.
+    fn abandon_callee(&mut self, ctx: &mut Context<'_>) {
+        let Some(mut leg) = self.callee.take() else { return };
+        self.stop_timer(ctx, CallTimer::NoAnswer);
+        self.close_early(ctx, &mut leg);
+        self.abandoned.push(leg);
+    }
+}
+
+/// Where a profile's PBX is, and the Request-URI that tells it what was called (rules.md, Online Numbers).
+fn pbx_address(ctx: &Context<'_>, profile: &Profile, user: &str) -> Option<(Flow, String)> {
+    match &profile.authentication {
+        Authentication::Registration { .. } => {
+            let binding = ctx.registrar.binding(profile.id)?;
+            let contact = Uri::parse(&binding.contact_uri).ok()?;
+            Some((binding.flow, contact.with_user(user)))
+        }
+        Authentication::Ip { target, transport } => {
+            let flow = flow_to(ctx.settings, *transport, *target)?;
+            Some((flow, format!("sip:{user}@{target};transport={}", transport.param())))
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A call within what is paid: leases asked for, extended ahead of need, and the end at the last paid second.
+
+use std::time::Duration;
+
+use super::{Call, CallTimer, Context, Stage};
+use crate::refusal::Refusal;
+use crate::types::{CallUid, Grant, Lease, Leg, ProfileId, Question, Usage};
+
+/// One profile's share of the call.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pub(crate) lease: Lease,
+    pub(crate) profile: ProfileId,
+    pub(crate) usage: Usage,
+    state: ShareState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ShareState {
+    Asked,
+    Granted(Grant),
+    Refused,
+}
+
+impl Share {
+    /// Asks for a share; the reply will tell.
+    pub(super) fn ask(
+        ctx: &mut Context<'_>,
+        call: CallUid,
+        leg: Leg,
+        profile: ProfileId,
+        usage: Usage,
+    ) -> Self {
+        let lease = Lease { call, leg };
+        ctx.out.ask(Question::Reserve { lease, profile, usage: usage.clone() });
+        Self { lease, profile, usage, state: ShareState::Asked }
+    }
+
+    pub(super) fn is_asked(&self) -> bool {
+        self.state == ShareState::Asked
+    }
+
+    pub(super) fn is_granted(&self) -> bool {
+        matches!(self.state, ShareState::Granted(_))
+    }
+
+    fn paid(&self) -> Option<Duration> {
+        match self.state {
+            ShareState::Granted(grant) => grant.paid,
+            ShareState::Asked | ShareState::Refused => None,
+        }
+    }
+}
+
+impl Call {
+    fn share(&mut self, half: Leg) -> Option<&mut Share> {
+        self.shares.iter_mut().find(|share| share.lease.leg == half)
+    }
+
+    /// The store has decided about a share.
+    pub(super) fn on_reserved(
+        &mut self,
+        ctx: &mut Context<'_>,
+        lease: Lease,
+        result: Result<Grant, Refusal>,
+    ) {
+        if self.stage != Stage::Setup {
+            return;
+        }
+        let Some(share) = self.share(lease.leg).filter(|share| share.is_asked()) else { return };
+        match result {
+            Ok(grant) => {
+                share.state = ShareState::Granted(grant);
+                self.question_answered(ctx);
+                self.launch(ctx);
+            }
+            Err(why) => {
+                share.state = ShareState::Refused;
+                // A full incoming trunk is busy to the caller; a full outgoing one lets a PBX try its next trunk.
+                let is_incoming = lease.leg == Leg::Callee && why == Refusal::NoChannel;
+                self.end_refused(ctx, if is_incoming { Refusal::NoChannelIncoming } else { why });
+            }
+        }
+    }
+
+    /// The callee has answered: the paid time begins to run.
+    pub(super) fn start_charging(&mut self, ctx: &mut Context<'_>) {
+        for half in [Leg::Caller, Leg::Callee] {
+            self.schedule(ctx, half);
+        }
+    }
+
+    /// Sets the timers that extend what is paid, and end the call where it ends.
+    fn schedule(&mut self, ctx: &mut Context<'_>, half: Leg) {
+        let Some(paid) = self.share(half).and_then(|share| share.paid()) else { return };
+        let Some(answered) = self.answered else { return };
+        let ahead = paid.saturating_sub(ctx.settings.calls.extend_ahead);
+        self.start_timer_at(ctx, CallTimer::CutOff(half), answered + paid);
+        // Money for less than the lead leaves half of it for asking: an answer may take a moment.
+        let extend_at = if ahead.is_zero() { paid / 2 } else { ahead };
+        self.start_timer_at(ctx, CallTimer::Extend(half), answered + extend_at);
+    }
+
+    /// Asks for more, ahead of need.
+    pub(super) fn extend(&mut self, ctx: &mut Context<'_>, half: Leg) {
+        let (Some(answered), Stage::Running) = (self.answered, self.stage) else { return };
+        let elapsed = ctx.now.monotonic.saturating_duration_since(answered);
+        if let Some(share) = self.share(half) {
+            ctx.out.ask(Question::Extend { lease: share.lease, elapsed });
+        }
+    }
+
+    /// More is paid, or nothing is left: then the timer that ends the call stands.
+    pub(super) fn on_extended(
+        &mut self,
+        ctx: &mut Context<'_>,
+        lease: Lease,
+        result: Result<Grant, Refusal>,
+    ) {
+        let Some(share) = self.share(lease.leg).filter(|share| share.is_granted()) else { return };
+        let Ok(grant) = result else { return };
+        let has_grown = grant.paid.is_none() || grant.paid > share.paid();
+        if !has_grown {
+            return;
+        }
+        share.state = ShareState::Granted(grant);
+        self.stop_timer(ctx, CallTimer::CutOff(lease.leg));
+        if self.stage == Stage::Running {
+            self.schedule(ctx, lease.leg);
+        }
+    }
+
+    /// The last paid second is over.
+    pub(super) fn on_paid_time_over(&mut self, ctx: &mut Context<'_>, _half: Leg) {
+        self.end_refused(ctx, Refusal::CreditExhausted);
+    }
+}

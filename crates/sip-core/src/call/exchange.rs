@@ -1,0 +1,168 @@
+//! An INVITE that is being passed from one leg to the other, the first one or a later one, until its ACK.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::leg::{Phase, Unacked, finish};
+use super::{Call, CallTimer, Context};
+use crate::message::{Message, MessageWriter, Name};
+use crate::refusal::Refusal;
+use crate::respond::{self, ALLOW};
+use crate::sdp::{RemoteMedia, SessionDescription, sdp_body};
+use crate::transaction::{ClientKey, ServerKey};
+use crate::types::Leg;
+
+/// A description as a message carried it, and the audio in it that will be relayed.
+#[derive(Clone, Debug)]
+pub(crate) struct Description {
+    pub(crate) sdp: SessionDescription,
+    pub(crate) audio: usize,
+    pub(crate) remote: RemoteMedia,
+}
+
+impl Description {
+    /// Reads a message's description: `Ok(None)` if it has none, `Err` if we can make nothing of it.
+    pub(crate) fn of(message: &Message) -> Result<Option<Self>, Refusal> {
+        let body = sdp_body(message).map_err(|_| Refusal::NoMediaInCommon)?;
+        let Some(body) = body.filter(|body| !body.is_empty()) else { return Ok(None) };
+        let sdp = SessionDescription::parse(&body).map_err(|_| Refusal::NoMediaInCommon)?;
+        let (audio, remote) = sdp.audio().map_err(|_| Refusal::NoMediaInCommon)?;
+        Ok(Some(Self { sdp, audio, remote }))
+    }
+}
+
+/// An INVITE on its way from one leg to the other.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    /// The leg it came from.
+    pub(crate) from: Leg,
+    pub(crate) server: ServerKey,
+    pub(crate) request: Message,
+    received: SocketAddr,
+    /// What it offers; `None` for a late offer, which the other leg's 2xx will make.
+    pub(crate) offer: Option<Description>,
+    pub(crate) client: Option<ClientKey>,
+    /// The answer passed to `from` with a provisional response; it holds for a 2xx that brings none.
+    pub(crate) early_answer: Option<Bytes>,
+    /// The 2xx has been passed on; only the ACK is outstanding.
+    pub(crate) is_answered: bool,
+}
+
+impl Exchange {
+    pub(crate) fn new(
+        from: Leg,
+        server: ServerKey,
+        request: Message,
+        received: SocketAddr,
+        offer: Option<Description>,
+    ) -> Self {
+        Self { from, server, request, received, offer, client: None, early_answer: None, is_answered: false }
+    }
+}
+
+impl Call {
+    /// Answers the exchange's INVITE provisionally.
+    pub(super) fn send_provisional(&mut self, ctx: &mut Context<'_>, status: u16, sdp: Option<&Bytes>) {
+        let Some(exchange) = &self.exchange else { return };
+        let leg = if exchange.from == Leg::Caller { Some(&self.caller) } else { self.callee.as_ref() };
+        let Some(leg) = leg else { return };
+        let tag = (status > 100).then_some(leg.dialog.local_tag.as_str());
+        let mut writer = respond::response(ctx.settings, &exchange.request, status, tag, exchange.received);
+        if status > 100 {
+            writer.copy(&exchange.request, Name::RecordRoute);
+            writer.header(Name::Contact, leg.dialog.contact());
+            writer.header(Name::Allow, ALLOW);
+        }
+        let bytes = finish(writer, sdp);
+        ctx.transactions.answer(ctx.now.monotonic, exchange.server, status, bytes, ctx.out);
+    }
+
+    /// Accepts the exchange's INVITE and repeats the 2xx until its ACK (RFC 3261 section 13.3.1.4).
+    pub(super) fn send_2xx(&mut self, ctx: &mut Context<'_>, sdp: Option<&Bytes>) {
+        let Some(exchange) = &mut self.exchange else { return };
+        exchange.is_answered = true;
+        let (half, server, received) = (exchange.from, exchange.server, exchange.received);
+        let request = exchange.request.clone();
+        let t1 = ctx.settings.timers.t1;
+        let Some(leg) = self.half(half) else { return };
+        leg.phase = Phase::Confirmed;
+        let mut writer =
+            respond::response(ctx.settings, &request, 200, Some(&leg.dialog.local_tag), received);
+        writer.copy(&request, Name::RecordRoute);
+        writer.header(Name::Contact, leg.dialog.contact());
+        writer.header(Name::Allow, ALLOW);
+        let bytes = finish(writer, sdp);
+        let flow = leg.dialog.flow;
+        let cseq = request.cseq().map_or(0, |(number, _)| number);
+        leg.unacked = Some(Unacked { cseq, bytes: bytes.clone(), flow, interval: t1 });
+        ctx.transactions.answer(ctx.now.monotonic, server, 200, bytes, ctx.out);
+        self.start_timer(ctx, CallTimer::Resend(half), t1);
+        self.start_timer(ctx, CallTimer::AckWait(half), ctx.settings.timers.give_up());
+    }
+
+    /// Refuses the exchange's INVITE and forgets it; `add` writes what explains the status.
+    pub(super) fn refuse_exchange(
+        &mut self,
+        ctx: &mut Context<'_>,
+        status: u16,
+        add: impl FnOnce(&mut MessageWriter),
+    ) {
+        let Some(exchange) = self.exchange.take() else { return };
+        if exchange.is_answered {
+            return;
+        }
+        let leg = if exchange.from == Leg::Caller { Some(&self.caller) } else { self.callee.as_ref() };
+        let tag = leg.map(|leg| leg.dialog.local_tag.as_str());
+        let mut writer = respond::response(ctx.settings, &exchange.request, status, tag, exchange.received);
+        add(&mut writer);
+        ctx.transactions.answer(ctx.now.monotonic, exchange.server, status, writer.finish(), ctx.out);
+    }
+
+    /// Sends our 2xx again; the interval doubles up to T2.
+    pub(super) fn resend_2xx(&mut self, ctx: &mut Context<'_>, half: Leg) {
+        let t2 = ctx.settings.timers.t2;
+        let Some(unacked) = self.half(half).and_then(|leg| leg.unacked.as_mut()) else { return };
+        unacked.interval = (unacked.interval * 2).min(t2);
+        let interval = unacked.interval;
+        ctx.out.send(unacked.flow, unacked.bytes.clone());
+        self.start_timer(ctx, CallTimer::Resend(half), interval);
+    }
+
+    /// An ACK to a 2xx of ours has come.
+    pub(crate) fn on_ack(&mut self, ctx: &mut Context<'_>, half: Leg, ack: &Message) {
+        let number = ack.cseq().map(|(number, _)| number);
+        let uid = self.uid;
+        let Some(leg) = self.half(half) else { return };
+        if leg.unacked.as_ref().map(|unacked| unacked.cseq) != number {
+            return;
+        }
+        leg.unacked = None;
+        if let Some(reason) = leg.bye_owed.take() {
+            leg.send_bye(ctx, uid, reason);
+        }
+        self.stop_timer(ctx, CallTimer::Resend(half));
+        self.stop_timer(ctx, CallTimer::AckWait(half));
+        let Some(exchange) = self.exchange.as_ref().filter(|e| e.is_answered && e.from == half) else {
+            return;
+        };
+        if exchange.offer.is_some() {
+            self.exchange = None;
+        } else {
+            self.on_late_answer(ctx, ack);
+        }
+    }
+
+    /// Our 2xx was never acknowledged: the call has no second half (RFC 3261 section 13.3.1.4).
+    pub(super) fn on_ack_missing(&mut self, ctx: &mut Context<'_>, half: Leg) {
+        self.stop_timer(ctx, CallTimer::Resend(half));
+        let uid = self.uid;
+        let Some(leg) = self.half(half) else { return };
+        leg.unacked = None;
+        if let Some(reason) = leg.bye_owed.take() {
+            leg.send_bye(ctx, uid, reason);
+        } else {
+            self.end_refused(ctx, Refusal::NoAck);
+        }
+    }
+}

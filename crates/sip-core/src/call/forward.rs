@@ -1,0 +1,270 @@
+//! Requests within a running call, passed from one half to the other: re-INVITE and INFO.
+
+use std::net::SocketAddr;
+
+use super::exchange::{Description, Exchange};
+use super::leg::{Phase, finish};
+use super::media::Then;
+use super::{Call, Context, LegId, Purpose, Stage};
+use crate::message::{Message, Method, Name};
+use crate::refusal::Refusal;
+use crate::respond;
+use crate::transaction::ServerKey;
+use crate::types::{Ending, Flow, Leg, Question, SdpRole};
+
+/// A request other than INVITE that waits for the other half's answer.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    serial: u32,
+    from: Leg,
+    server: ServerKey,
+    request: Message,
+    received: SocketAddr,
+}
+
+/// How many passed requests may wait at once; a half that sends more is told to slow down.
+const FORWARDS_MAX: usize = 8;
+
+impl Call {
+    /// Whether a request carries the peer's tag and comes from where the peer is; follows the peer if its NAT has
+    /// given it another port, or it has connected anew.
+    pub(crate) fn is_of_peer(&mut self, ctx: &Context<'_>, id: LegId, request: &Message, flow: Flow) -> bool {
+        let Some(leg) = self.leg(id) else { return false };
+        let from = request.from();
+        let is_peer = leg.dialog.is_remote_tag(from.as_ref().and_then(|from| from.tag()))
+            && leg.is_from_peer(ctx, flow);
+        if is_peer {
+            leg.dialog.flow = flow;
+        }
+        is_peer
+    }
+
+    /// A request within one of our dialogs has come. A stranger's is answered as if there were no such dialog, one
+    /// out of order with 500 (RFC 3261 section 12.2.2).
+    pub(crate) fn on_request_in_order(
+        &mut self,
+        ctx: &mut Context<'_>,
+        id: LegId,
+        server: ServerKey,
+        request: &Message,
+        flow: Flow,
+    ) {
+        if !self.is_of_peer(ctx, id, request, flow) {
+            return self.answer_plain(ctx, server, request, 481, flow.peer);
+        }
+        let is_in_order = self.leg(id).is_some_and(|leg| leg.dialog.accepts_cseq(request));
+        if is_in_order {
+            self.on_request(ctx, id, server, request, flow);
+        } else {
+            self.answer_plain(ctx, server, request, 500, flow.peer);
+        }
+    }
+
+    fn on_request(
+        &mut self,
+        ctx: &mut Context<'_>,
+        id: LegId,
+        server: ServerKey,
+        request: &Message,
+        flow: Flow,
+    ) {
+        match request.method() {
+            Method::Bye => self.on_bye(ctx, id, server, request, flow),
+            Method::Invite => self.on_reinvite(ctx, id.role(), server, request, flow),
+            Method::Info => self.on_info(ctx, id.role(), server, request, flow),
+            Method::Options => self.answer_plain(ctx, server, request, 200, flow.peer),
+            _ => self.answer_plain(ctx, server, request, 405, flow.peer),
+        }
+    }
+
+    pub(super) fn answer_plain(
+        &self,
+        ctx: &mut Context<'_>,
+        server: ServerKey,
+        request: &Message,
+        status: u16,
+        to: SocketAddr,
+    ) {
+        let mut writer = respond::response(ctx.settings, request, status, None, to);
+        if matches!(status, 200 | 405) {
+            writer.header(Name::Allow, respond::ALLOW);
+        }
+        ctx.transactions.answer(ctx.now.monotonic, server, status, writer.finish(), ctx.out);
+    }
+
+    fn on_reinvite(
+        &mut self,
+        ctx: &mut Context<'_>,
+        from: Leg,
+        server: ServerKey,
+        request: &Message,
+        flow: Flow,
+    ) {
+        let is_ready =
+            self.stage == Stage::Running && self.half(from).is_some_and(|leg| leg.phase == Phase::Confirmed);
+        if !is_ready {
+            return self.answer_plain(ctx, server, request, 481, flow.peer);
+        }
+        // RFC 3261 section 14.2: one offer at a time; whoever comes second tries again later.
+        if self.exchange.is_some() || self.half(from).is_some_and(|leg| leg.unacked.is_some()) {
+            return self.answer_plain(ctx, server, request, 491, flow.peer);
+        }
+        let offer = match Description::of(request) {
+            Ok(offer) => offer,
+            Err(why) => {
+                let bytes = respond::refusal(ctx.settings, request, why, "", flow.peer);
+                return ctx.transactions.answer(ctx.now.monotonic, server, why.status(), bytes, ctx.out);
+            }
+        };
+        if let Some(leg) = self.half(from) {
+            leg.dialog.refresh_target(request);
+        }
+        self.exchange = Some(Exchange::new(from, server, request.clone(), flow.peer, offer.clone()));
+        self.send_provisional(ctx, 100, None);
+        let is_echo = self.callee.is_none();
+        match offer {
+            Some(offer) if is_echo => self.describe(ctx, from, SdpRole::Offer, offer, Then::Echo),
+            Some(offer) => self.describe(ctx, from, SdpRole::Offer, offer, Then::Offer),
+            None if is_echo => self.refuse_exchange(ctx, 488, |_| {}),
+            None => self.send_reinvite(ctx, None),
+        }
+    }
+
+    /// Passes the exchange's re-INVITE on to the other half.
+    pub(super) fn send_reinvite(&mut self, ctx: &mut Context<'_>, sdp: Option<&bytes::Bytes>) {
+        let uid = self.uid;
+        let Some(to) = self.exchange.as_ref().map(|exchange| exchange.from.other()) else { return };
+        let Some(leg) = self.half(to) else { return };
+        let branch = ctx.rng.branch();
+        let mut writer = leg.dialog.request(&Method::Invite, &branch, ctx.settings);
+        writer.header(Name::Allow, respond::ALLOW);
+        let client = leg.send(ctx, uid, (Method::Invite, Purpose::Reinvite), &branch, finish(writer, sdp));
+        if let Some(exchange) = &mut self.exchange {
+            exchange.client = Some(client);
+        }
+    }
+
+    pub(super) fn on_reinvite_response(&mut self, ctx: &mut Context<'_>, id: LegId, response: &Message) {
+        let half = id.role();
+        let is_awaited = self.exchange.as_ref().is_some_and(|e| e.from == half.other() && !e.is_answered);
+        match response.status() {
+            100..=199 => {}
+            200..=299 if is_awaited && self.stage == Stage::Running => {
+                let is_repeated = self.half(half).is_some_and(|leg| {
+                    let number = response.cseq().map(|(number, _)| number);
+                    leg.unacknowledged.is_some() || leg.last_ack.as_ref().map(|sent| sent.cseq) == number
+                });
+                if is_repeated {
+                    return self.repeat_ack(ctx, id, response);
+                }
+                if let Some(leg) = self.half(half) {
+                    leg.dialog.refresh_target(response);
+                }
+                self.pass_2xx(ctx, half, response);
+            }
+            200..=299 => self.acknowledge_stray(ctx, id, response),
+            status => self.on_reinvite_failed(ctx, id, status, Some(response)),
+        }
+    }
+
+    fn repeat_ack(&mut self, ctx: &mut Context<'_>, id: LegId, response: &Message) {
+        if let Some(leg) = self.leg(id) {
+            leg.repeat_ack(ctx, response);
+        }
+    }
+
+    /// A 2xx to a re-INVITE that nobody waits for any more still needs its ACK, or it is repeated for 32 s.
+    fn acknowledge_stray(&mut self, ctx: &mut Context<'_>, id: LegId, response: &Message) {
+        let Some(leg) = self.leg(id) else { return };
+        let number = response.cseq().map(|(number, _)| number);
+        if leg.last_ack.as_ref().map(|sent| sent.cseq) == number {
+            leg.repeat_ack(ctx, response);
+        } else if leg.unacknowledged.is_none() {
+            leg.ack(ctx, response, None);
+        }
+    }
+
+    /// The other half refused the re-INVITE: the call goes on as it was, unless the half is gone.
+    pub(super) fn on_reinvite_failed(
+        &mut self,
+        ctx: &mut Context<'_>,
+        id: LegId,
+        status: u16,
+        response: Option<&Message>,
+    ) {
+        let half = id.role();
+        if self.exchange.as_ref().is_none_or(|exchange| exchange.from != half.other()) {
+            return;
+        }
+        ctx.out.ask(Question::RollbackMedia { call: self.uid });
+        let reason = response.and_then(|response| response.header(Name::Reason)).map(str::to_owned);
+        self.refuse_exchange(ctx, status, |writer| {
+            if let Some(reason) = reason {
+                writer.header(Name::Reason, reason);
+            }
+        });
+        // interop: only 408 and 481 say that the dialog itself is dead.
+        if matches!(status, 408 | 481) {
+            self.end(ctx, Ending::HungUp(half), 200, None);
+        }
+    }
+
+    /// INFO, such as DTMF of old user agents: passed on with its body.
+    fn on_info(
+        &mut self,
+        ctx: &mut Context<'_>,
+        from: Leg,
+        server: ServerKey,
+        request: &Message,
+        flow: Flow,
+    ) {
+        let uid = self.uid;
+        if self.stage != Stage::Running || self.forwards.len() >= FORWARDS_MAX {
+            return self.answer_plain(ctx, server, request, 480, flow.peer);
+        }
+        let serial = self.forward_serial;
+        let Some(leg) = self.half(from.other()).filter(|leg| leg.phase == Phase::Confirmed) else {
+            return self.answer_plain(ctx, server, request, 200, flow.peer);
+        };
+        let branch = ctx.rng.branch();
+        let writer = leg.dialog.request(&Method::Info, &branch, ctx.settings);
+        let bytes = match request.header(Name::ContentType) {
+            Some(kind) if !request.body().is_empty() => writer.finish_with_body(kind, request.body()),
+            _ => writer.finish(),
+        };
+        leg.send(ctx, uid, (Method::Info, Purpose::Forward(serial)), &branch, bytes);
+        self.forward_serial += 1;
+        self.forwards.push(Forward { serial, from, server, request: request.clone(), received: flow.peer });
+    }
+
+    pub(super) fn on_forward_answered(&mut self, ctx: &mut Context<'_>, serial: u32, response: &Message) {
+        self.finish_forward(ctx, serial, response.status());
+    }
+
+    pub(super) fn on_forward_unanswered(&mut self, ctx: &mut Context<'_>, serial: u32) {
+        self.finish_forward(ctx, serial, 408);
+    }
+
+    fn finish_forward(&mut self, ctx: &mut Context<'_>, serial: u32, status: u16) {
+        let Some(index) = self.forwards.iter().position(|forward| forward.serial == serial) else { return };
+        let forward = self.forwards.swap_remove(index);
+        let asker = forward.from;
+        self.answer_plain(ctx, forward.server, &forward.request, status, forward.received);
+        if status == 481 {
+            self.end(ctx, Ending::HungUp(asker.other()), 200, None);
+        }
+    }
+
+    /// The call is over: whoever still waits for an answer gets 487 (RFC 3261 section 15.1.2).
+    pub(super) fn refuse_pending(&mut self, ctx: &mut Context<'_>) {
+        for forward in std::mem::take(&mut self.forwards) {
+            self.answer_plain(ctx, forward.server, &forward.request, 487, forward.received);
+        }
+        self.refuse_exchange(ctx, 487, |_| {});
+    }
+
+    /// A half was lost without a word.
+    pub(crate) fn end_refused(&mut self, ctx: &mut Context<'_>, why: Refusal) {
+        self.end(ctx, Ending::Refused(why), why.status(), None);
+    }
+}

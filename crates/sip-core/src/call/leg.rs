@@ -1,0 +1,150 @@
+//! One leg: a dialog with a peer, its descriptions, and how far it has come.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Context, LegId, Purpose};
+use crate::call::ClientUser;
+use crate::dialog::{Dialog, SentAck};
+use crate::directory::Peer;
+use crate::message::{Message, MessageWriter, Method, Name};
+use crate::sdp::LegSdp;
+use crate::transaction::ClientKey;
+use crate::types::{CallUid, Flow};
+
+/// How far a leg has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// INVITE received or sent, no final answer.
+    Early,
+    /// Answered with a 2xx.
+    Confirmed,
+    /// CANCEL or BYE sent, or BYE owed after the ACK; its answer is outstanding.
+    Closing,
+    /// Nothing more to come.
+    Closed,
+}
+
+/// One leg of a call.
+#[derive(Debug)]
+pub(crate) struct CallLeg {
+    pub(crate) id: LegId,
+    pub(crate) peer: Peer,
+    pub(crate) dialog: Dialog,
+    pub(crate) sdp: LegSdp,
+    pub(crate) phase: Phase,
+    /// Our first INVITE, while it runs.
+    pub(crate) invite: Option<ClientKey>,
+    /// A CANCEL is owed as soon as a provisional response allows it.
+    pub(crate) cancel_owed: bool,
+    /// Our 2xx that waits for its ACK.
+    pub(crate) unacked: Option<Unacked>,
+    /// The Reason of the BYE that is owed once that ACK has come.
+    pub(crate) bye_owed: Option<Option<String>>,
+    /// A 2xx with a late offer, whose ACK must wait for the other leg's answer.
+    pub(crate) unacknowledged: Option<Message>,
+    /// The ACK we sent last, for 2xx that come again.
+    pub(crate) last_ack: Option<SentAck>,
+}
+
+/// A 2xx of ours on its way to its ACK (RFC 3261 section 13.3.1.4).
+#[derive(Debug)]
+pub(crate) struct Unacked {
+    pub(crate) cseq: u32,
+    pub(crate) bytes: Bytes,
+    pub(crate) flow: Flow,
+    pub(crate) interval: Duration,
+}
+
+impl CallLeg {
+    pub(crate) fn new(id: LegId, peer: Peer, dialog: Dialog, session_id: u64) -> Self {
+        Self {
+            id,
+            peer,
+            dialog,
+            sdp: LegSdp::new(session_id),
+            phase: Phase::Early,
+            invite: None,
+            cancel_owed: false,
+            unacked: None,
+            bye_owed: None,
+            unacknowledged: None,
+            last_ack: None,
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// Whether a request within the dialog may come this way: from the host we talk to, or for a carrier from any
+    /// of its addresses. Anybody else could only have guessed or seen the tags.
+    pub(crate) fn is_from_peer(&self, ctx: &Context<'_>, flow: Flow) -> bool {
+        let same_host = self.dialog.flow.peer.ip() == flow.peer.ip();
+        same_host || ctx.directory.peer_at(flow.peer, flow.transport) == Some(self.peer)
+    }
+
+    /// Sends a finished request of this leg.
+    pub(crate) fn send(
+        &self,
+        ctx: &mut Context<'_>,
+        call: CallUid,
+        (method, purpose): (Method, Purpose),
+        branch: &str,
+        bytes: Bytes,
+    ) -> ClientKey {
+        let user = ClientUser { call, leg: self.id, purpose };
+        let flow = self.dialog.flow_out();
+        ctx.transactions.request(ctx.now.monotonic, flow, &method, branch, bytes, user, ctx.out)
+    }
+
+    /// Acknowledges a 2xx to our INVITE and keeps the ACK for its retransmissions.
+    pub(crate) fn ack(&mut self, ctx: &mut Context<'_>, response: &Message, sdp: Option<&Bytes>) {
+        let Some((cseq, _)) = response.cseq() else { return };
+        let branch = ctx.rng.branch();
+        let writer = self.dialog.ack(cseq, &branch, ctx.settings);
+        let bytes = finish(writer, sdp);
+        let flow = self.dialog.flow_out();
+        ctx.out.send(flow, bytes.clone());
+        self.last_ack = Some(SentAck { cseq, bytes, flow });
+    }
+
+    /// Repeats the ACK if this is a 2xx that was acknowledged before.
+    pub(crate) fn repeat_ack(&self, ctx: &mut Context<'_>, response: &Message) {
+        let number = response.cseq().map(|(number, _)| number);
+        if let Some(sent) = self.last_ack.as_ref().filter(|sent| Some(sent.cseq) == number) {
+            ctx.out.send(sent.flow, sent.bytes.clone());
+        }
+    }
+
+    /// Says goodbye to a confirmed leg, or promises to once the ACK to our 2xx has come (RFC 3261 section 15).
+    pub(crate) fn hang_up(&mut self, ctx: &mut Context<'_>, call: CallUid, reason: Option<String>) {
+        self.phase = Phase::Closing;
+        if let Some(response) = self.unacknowledged.take() {
+            self.ack(ctx, &response, None);
+        }
+        if self.unacked.is_some() {
+            self.bye_owed = Some(reason);
+        } else {
+            self.send_bye(ctx, call, reason);
+        }
+    }
+
+    pub(crate) fn send_bye(&mut self, ctx: &mut Context<'_>, call: CallUid, reason: Option<String>) {
+        let branch = ctx.rng.branch();
+        let mut writer = self.dialog.request(&Method::Bye, &branch, ctx.settings);
+        if let Some(reason) = reason {
+            writer.header(Name::Reason, reason);
+        }
+        self.send(ctx, call, (Method::Bye, Purpose::Bye), &branch, writer.finish());
+    }
+}
+
+/// Finishes a message with a description, or without a body.
+pub(crate) fn finish(writer: MessageWriter, sdp: Option<&Bytes>) -> Bytes {
+    match sdp {
+        Some(sdp) => writer.finish_with_body("application/sdp", sdp),
+        None => writer.finish(),
+    }
+}

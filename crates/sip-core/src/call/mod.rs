@@ -1,0 +1,297 @@
+//! One call: a back-to-back user agent between a caller's leg and a callee's (one file for each verb).
+//!
+//! `setup` admits and dials, `answer` passes responses back, `media` keeps descriptions in order, `reinvite` and
+//! `forward` serve a running call, `charge` keeps it within what is paid, `teardown` ends it in one place.
+
+mod answer;
+mod attempt;
+mod charge;
+mod exchange;
+mod forward;
+mod identity;
+mod leg;
+mod media;
+mod plan;
+mod setup;
+mod teardown;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+
+use crate::directory::{Directory, Peer};
+use crate::outbox::Outbox;
+use crate::registrar::Registrar;
+use crate::rng::Rng;
+use crate::settings::Settings;
+use crate::timers::{TimerHandle, Timers};
+use crate::transaction::Transactions;
+use crate::types::{CallUid, CarrierId, Leg, Now, ProfileId, Usage};
+
+pub(crate) use attempt::Attempt;
+use charge::Share;
+use exchange::Exchange;
+use forward::Forward;
+pub(crate) use leg::CallLeg;
+use media::MediaJob;
+pub(crate) use plan::Plan;
+pub(crate) use setup::Arrival;
+
+/// One of a call's legs: every try to reach the callee has its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum LegId {
+    Caller,
+    /// The callee as tried for the n-th time.
+    Callee(u16),
+}
+
+impl LegId {
+    pub(crate) fn role(self) -> Leg {
+        match self {
+            Self::Caller => Leg::Caller,
+            Self::Callee(_) => Leg::Callee,
+        }
+    }
+}
+
+/// Which request of a call an answer belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClientUser {
+    pub(crate) call: CallUid,
+    pub(crate) leg: LegId,
+    pub(crate) purpose: Purpose,
+}
+
+/// Why we sent a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The first INVITE of a leg.
+    Invite,
+    /// A later one.
+    Reinvite,
+    /// The other leg's request, passed on.
+    Forward(u32),
+    Cancel,
+    Bye,
+}
+
+/// A call's timers; each runs at most once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallTimer {
+    /// The callee rings too long.
+    NoAnswer,
+    /// The target has not reacted at all.
+    Patience,
+    /// A question stayed unanswered.
+    Question,
+    /// Send our 2xx again.
+    Resend(Leg),
+    /// The ACK to our 2xx does not come.
+    AckWait(Leg),
+    /// Ask for more paid time.
+    Extend(Leg),
+    /// What is paid ends.
+    CutOff(Leg),
+    /// A cancelled INVITE is still unanswered.
+    CancelWait(LegId),
+}
+
+/// Which leg a request within a dialog belongs to: by Call-ID and our tag.
+#[derive(Debug, Default)]
+pub(crate) struct DialogIndex(HashMap<Box<str>, (CallUid, LegId)>);
+
+impl DialogIndex {
+    fn key(call_id: &str, local_tag: &str) -> Box<str> {
+        // A tag is a token and holds no slash, so the joint is unambiguous.
+        format!("{local_tag}/{call_id}").into_boxed_str()
+    }
+
+    pub(crate) fn insert(&mut self, call_id: &str, local_tag: &str, leg: (CallUid, LegId)) {
+        self.0.insert(Self::key(call_id, local_tag), leg);
+    }
+
+    pub(crate) fn remove(&mut self, call_id: &str, local_tag: &str) {
+        self.0.remove(&Self::key(call_id, local_tag));
+    }
+
+    pub(crate) fn find(&self, call_id: &str, local_tag: &str) -> Option<(CallUid, LegId)> {
+        self.0.get(&Self::key(call_id, local_tag)).copied()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// What a call works with besides itself: the rest of the gateway, borrowed for one input.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Now,
+    pub(crate) settings: &'a Settings,
+    pub(crate) directory: &'a Directory,
+    pub(crate) registrar: &'a Registrar,
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) transactions: &'a mut Transactions<ClientUser>,
+    pub(crate) timers: &'a mut Timers<(CallUid, CallTimer)>,
+    pub(crate) index: &'a mut DialogIndex,
+    pub(crate) out: &'a mut Outbox,
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The callee has not answered.
+    Setup,
+    /// Answered.
+    Running,
+    /// Ended; only goodbyes are outstanding.
+    Over,
+}
+
+/// A call from its INVITE to the last goodbye.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) uid: CallUid,
+    pub(crate) stage: Stage,
+    started: Instant,
+    answered: Option<Instant>,
+    has_rung: bool,
+    /// Whether ports may be open.
+    has_media: bool,
+    /// Max-Forwards of the INVITE to the callee.
+    max_forwards: u8,
+    parties: Parties,
+    carrier: Option<CarrierId>,
+    callee_call_id: Option<String>,
+    codecs: Vec<String>,
+    caller: CallLeg,
+    callee: Option<CallLeg>,
+    /// Callees given up whose last word is outstanding: a late 200 must be met with ACK and BYE.
+    abandoned: Vec<CallLeg>,
+    plan: Plan,
+    attempt: Option<Attempt>,
+    attempts: u16,
+    /// The INVITE that is being passed from one leg to the other: the first one, or a re-INVITE.
+    exchange: Option<Exchange>,
+    forwards: Vec<Forward>,
+    forward_serial: u32,
+    media: VecDeque<MediaJob>,
+    shares: SmallVec<[Share; 2]>,
+    timers: SmallVec<[(CallTimer, TimerHandle); 4]>,
+}
+
+/// Who talks to whom, for the record.
+#[derive(Clone, Debug)]
+struct Parties {
+    from: String,
+    to: String,
+    user_agent: Option<String>,
+}
+
+/// A call as the outside may see it.
+#[derive(Clone, Debug)]
+pub struct LiveCall {
+    /// Its identity.
+    pub call: CallUid,
+    /// How far it has come.
+    pub stage: Stage,
+    /// Who calls.
+    pub from: String,
+    /// Who is called.
+    pub to: String,
+    /// When the INVITE came.
+    pub started: Instant,
+    /// When it was answered.
+    pub answered: Option<Instant>,
+    /// The carrier in it.
+    pub carrier: Option<CarrierId>,
+    /// The profiles in it and what each uses it for.
+    pub shares: Vec<(ProfileId, Usage)>,
+}
+
+impl Call {
+    /// A look from outside.
+    pub(crate) fn live(&self) -> LiveCall {
+        LiveCall {
+            call: self.uid,
+            stage: self.stage,
+            from: self.parties.from.clone(),
+            to: self.parties.to.clone(),
+            started: self.started,
+            answered: self.answered,
+            carrier: self.carrier,
+            shares: self.shares.iter().map(|share| (share.profile, share.usage.clone())).collect(),
+        }
+    }
+
+    /// Whether nothing is outstanding any more.
+    pub(crate) fn is_finished(&self) -> bool {
+        let callees = self.callee.iter().chain(&self.abandoned);
+        self.stage == Stage::Over && std::iter::once(&self.caller).chain(callees).all(CallLeg::is_closed)
+    }
+
+    /// Whether one of its legs is the leg of this peer.
+    pub(crate) fn involves(&self, peer: Peer) -> bool {
+        self.caller.peer == peer || self.callee.as_ref().is_some_and(|leg| leg.peer == peer)
+    }
+
+    fn leg(&mut self, id: LegId) -> Option<&mut CallLeg> {
+        match id {
+            LegId::Caller => Some(&mut self.caller),
+            LegId::Callee(_) => self.callee.iter_mut().chain(&mut self.abandoned).find(|leg| leg.id == id),
+        }
+    }
+
+    /// The leg that talks, as opposed to one that was given up.
+    fn half(&mut self, half: Leg) -> Option<&mut CallLeg> {
+        match half {
+            Leg::Caller => Some(&mut self.caller),
+            Leg::Callee => self.callee.as_mut(),
+        }
+    }
+
+    fn start_timer(&mut self, ctx: &mut Context<'_>, timer: CallTimer, after: Duration) {
+        self.start_timer_at(ctx, timer, ctx.now.monotonic + after);
+    }
+
+    fn start_timer_at(&mut self, ctx: &mut Context<'_>, timer: CallTimer, at: Instant) {
+        self.stop_timer(ctx, timer);
+        let handle = ctx.timers.start(at, (self.uid, timer));
+        self.timers.push((timer, handle));
+    }
+
+    fn stop_timer(&mut self, ctx: &mut Context<'_>, timer: CallTimer) {
+        self.timers.retain(|(running, handle)| {
+            if *running == timer {
+                ctx.timers.stop(*handle);
+            }
+            *running != timer
+        });
+    }
+
+    /// A timer of this call has fired.
+    pub(crate) fn on_timer(&mut self, ctx: &mut Context<'_>, timer: CallTimer) {
+        self.timers.retain(|(running, _)| *running != timer);
+        match timer {
+            CallTimer::NoAnswer => self.on_no_answer(ctx),
+            CallTimer::Patience => self.on_patience_lost(ctx),
+            CallTimer::Question => self.on_question_unanswered(ctx),
+            CallTimer::Resend(half) => self.resend_2xx(ctx, half),
+            CallTimer::AckWait(half) => self.on_ack_missing(ctx, half),
+            CallTimer::Extend(half) => self.extend(ctx, half),
+            CallTimer::CutOff(half) => self.on_paid_time_over(ctx, half),
+            CallTimer::CancelWait(leg) => self.on_cancel_unanswered(ctx, leg),
+        }
+    }
+
+    /// Forgets timers and dialogs; the call is finished.
+    pub(crate) fn dismantle(&mut self, ctx: &mut Context<'_>) {
+        for (_, handle) in self.timers.drain(..) {
+            ctx.timers.stop(handle);
+        }
+        let callees = self.callee.iter().chain(&self.abandoned);
+        for leg in std::iter::once(&self.caller).chain(callees) {
+            ctx.index.remove(&leg.dialog.call_id, &leg.dialog.local_tag);
+        }
+    }
+}

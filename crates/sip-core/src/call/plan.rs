@@ -1,0 +1,170 @@
+//! What is to be done about an INVITE, decided from the message and the directory alone.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::directory::{Carrier, Directory, Peer, Profile};
+use crate::message::{Message, Uri};
+use crate::refusal::Refusal;
+use crate::rng::Rng;
+use crate::route::{self, Caller, Number, Outgoing};
+use crate::settings::Settings;
+use crate::types::{CarrierId, Leg, ProfileId, Usage};
+
+/// Somewhere to send the call.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// Ourselves: the echo test.
+    Echo,
+    /// A customer's PBX, which is told `user` as the called number.
+    Pbx { profile: Arc<Profile>, user: String },
+    /// The telephone network.
+    Carrier { carrier: Arc<Carrier>, digits: String },
+}
+
+/// Who pays, who is called, in which order.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) targets: VecDeque<Target>,
+    /// The leases to ask for.
+    pub(crate) shares: Vec<(Leg, ProfileId, Usage)>,
+    /// Who the callee is told is calling.
+    pub(crate) caller: Caller,
+    /// The called number or name, for the record.
+    pub(crate) called: String,
+    /// Whose call it is, even if it is refused.
+    pub(crate) owner: Option<(Leg, ProfileId)>,
+    /// The carrier that brought the call.
+    pub(crate) carrier: Option<CarrierId>,
+    /// Why it cannot be done at all.
+    pub(crate) refusal: Option<Refusal>,
+}
+
+impl Plan {
+    /// Plans the call of a peer that has been recognised.
+    pub(crate) fn new(
+        directory: &Directory,
+        settings: &Settings,
+        peer: Peer,
+        invite: &Message,
+        rng: &mut Rng,
+    ) -> Self {
+        match peer {
+            Peer::Profile(id) => match directory.profile(id) {
+                Some(profile) => Self::outgoing(directory, settings, profile, invite, rng),
+                None => Self::refused(invite, None, Refusal::UnknownPeer),
+            },
+            Peer::Carrier(id) => Self::incoming(directory, id, invite),
+        }
+    }
+
+    fn refused(invite: &Message, owner: Option<(Leg, ProfileId)>, why: Refusal) -> Self {
+        let uri = Uri::parse(invite.request_uri()).ok();
+        let called = uri.and_then(|uri| route::dialled(&uri)).unwrap_or_default();
+        Self {
+            targets: VecDeque::new(),
+            shares: Vec::new(),
+            caller: Caller::Anonymous,
+            called,
+            owner,
+            carrier: None,
+            refusal: Some(why),
+        }
+    }
+
+    fn outgoing(
+        directory: &Directory,
+        settings: &Settings,
+        profile: &Arc<Profile>,
+        invite: &Message,
+        rng: &mut Rng,
+    ) -> Self {
+        let owner = Some((Leg::Caller, profile.id));
+        if !profile.is_active {
+            return Self::refused(invite, owner, Refusal::ProfileInactive);
+        }
+        let Ok(uri) = Uri::parse(invite.request_uri()) else {
+            return Self::refused(invite, owner, Refusal::AddressIncomplete);
+        };
+        match route::outgoing(directory, &settings.calls, profile, &uri, rng) {
+            Ok(Outgoing::Echo { number }) => Self {
+                targets: [Target::Echo].into(),
+                shares: vec![(Leg::Caller, profile.id, Usage::Echo)],
+                caller: Caller::Anonymous,
+                called: number,
+                owner,
+                carrier: None,
+                refusal: None,
+            },
+            Ok(Outgoing::OnNet { number, profile: callee }) => Self::on_net(profile, &callee, number, invite),
+            Ok(Outgoing::Network { number, carriers }) => Self::network(profile, number, carriers, invite),
+            Err(why) => Self::refused(invite, owner, why),
+        }
+    }
+
+    fn network(profile: &Profile, number: Number, carriers: Vec<Arc<Carrier>>, invite: &Message) -> Self {
+        let digits = &number.digits;
+        let target = |carrier| Target::Carrier { carrier, digits: digits.clone() };
+        Self {
+            targets: carriers.into_iter().map(target).collect(),
+            shares: vec![(Leg::Caller, profile.id, Usage::Outgoing { number: digits.clone() })],
+            caller: shown_caller(profile, invite, &number),
+            called: number.digits,
+            owner: Some((Leg::Caller, profile.id)),
+            carrier: None,
+            refusal: None,
+        }
+    }
+
+    /// A call to an Online Number hosted here goes straight to its profile (rules.md, Charging a call).
+    fn on_net(profile: &Profile, callee: &Arc<Profile>, number: Number, invite: &Message) -> Self {
+        let digits = &number.digits;
+        let user = route::present(digits, callee.number_format, &callee.country);
+        let shares = vec![
+            (Leg::Caller, profile.id, Usage::OnNet { number: digits.clone() }),
+            (Leg::Callee, callee.id, Usage::Incoming { called: digits.clone() }),
+        ];
+        Self {
+            targets: [Target::Pbx { profile: callee.clone(), user }].into(),
+            shares,
+            caller: shown_caller(profile, invite, &number),
+            called: number.digits,
+            owner: Some((Leg::Caller, profile.id)),
+            carrier: None,
+            refusal: (!callee.is_active).then_some(Refusal::CalledProfileInactive),
+        }
+    }
+
+    fn incoming(directory: &Directory, carrier: CarrierId, invite: &Message) -> Self {
+        let refused = |owner, why| Self { carrier: Some(carrier), ..Self::refused(invite, owner, why) };
+        let incoming = match route::incoming(directory, invite) {
+            Ok(incoming) => incoming,
+            Err(why) => return refused(None, why),
+        };
+        let owner = Some((Leg::Callee, incoming.profile));
+        let Some(profile) = directory.profile(incoming.profile).filter(|profile| profile.is_active) else {
+            return refused(owner, Refusal::CalledProfileInactive);
+        };
+        let user = incoming
+            .user
+            .unwrap_or_else(|| route::present(&incoming.called, profile.number_format, &profile.country));
+        Self {
+            targets: [Target::Pbx { profile: profile.clone(), user }].into(),
+            shares: vec![(Leg::Callee, profile.id, Usage::Incoming { called: incoming.called.clone() })],
+            caller: route::caller(invite),
+            called: incoming.called,
+            owner,
+            carrier: Some(carrier),
+            refusal: None,
+        }
+    }
+}
+
+/// What a profile's call shows to the called country; nothing if the PBX withholds it for this call.
+fn shown_caller(profile: &Profile, invite: &Message, called: &Number) -> Caller {
+    if route::is_withheld(invite) {
+        return Caller::Anonymous;
+    }
+    let shown = route::caller_id(&profile.caller_id, invite, &profile.country, called);
+    shown.map_or(Caller::Anonymous, Caller::Number)
+}

@@ -1,0 +1,196 @@
+//! From the INVITE to the dial: the call's record is opened, its leases and its media are asked for.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::charge::Share;
+use super::exchange::{Description, Exchange};
+use super::media::Then;
+use super::{Attempt, Call, CallLeg, CallTimer, Context, LegId, Parties, Plan, Stage};
+use crate::dialog::{Dialog, NextHop, contact_of};
+use crate::directory::Peer;
+use crate::message::{Message, Name};
+use crate::refusal::Refusal;
+use crate::route::{self, Caller};
+use crate::transaction::ServerKey;
+use crate::types::{Ending, Event, Flow, Leg, Reply, SdpRole};
+
+/// An INVITE that starts a call, from a peer that has been recognised.
+pub(crate) struct Arrival {
+    pub(crate) invite: Message,
+    pub(crate) server: ServerKey,
+    pub(crate) flow: Flow,
+    pub(crate) peer: Peer,
+    /// Max-Forwards left for the callee.
+    pub(crate) max_forwards: u8,
+}
+
+impl Call {
+    /// Opens a call: 100 at once, then either the refusal or the questions.
+    pub(crate) fn open(ctx: &mut Context<'_>, arrival: Arrival) -> Self {
+        let uid = ctx.rng.call_uid();
+        let plan = Plan::new(ctx.directory, ctx.settings, arrival.peer, &arrival.invite, ctx.rng);
+        let parties = Parties {
+            from: caller_for_record(&plan, &arrival.invite),
+            to: plan.called.clone(),
+            user_agent: arrival.invite.header(Name::UserAgent).map(str::to_owned),
+        };
+        let caller = caller_leg(ctx, &arrival);
+        ctx.index.insert(&caller.dialog.call_id, &caller.dialog.local_tag, (uid, LegId::Caller));
+        ctx.out.tell(Event::CallStarted {
+            call: uid,
+            source: arrival.flow.peer,
+            from: parties.from.clone(),
+            to: parties.to.clone(),
+        });
+        let offer = Description::of(&arrival.invite);
+        let exchange = Exchange::new(
+            Leg::Caller,
+            arrival.server,
+            arrival.invite,
+            arrival.flow.peer,
+            offer.as_ref().ok().cloned().flatten(),
+        );
+        let mut call = Self {
+            uid,
+            stage: Stage::Setup,
+            started: ctx.now.monotonic,
+            answered: None,
+            has_rung: false,
+            has_media: false,
+            max_forwards: arrival.max_forwards,
+            parties,
+            carrier: plan.carrier,
+            callee_call_id: None,
+            codecs: Vec::new(),
+            caller,
+            callee: None,
+            abandoned: Vec::new(),
+            plan,
+            attempt: None,
+            attempts: 0,
+            exchange: Some(exchange),
+            forwards: Vec::new(),
+            forward_serial: 0,
+            media: VecDeque::new(),
+            shares: SmallVec::new(),
+            timers: SmallVec::new(),
+        };
+        call.send_provisional(ctx, 100, None);
+        match call.plan.refusal.or(offer.err()) {
+            Some(why) => call.end_refused(ctx, why),
+            None => call.admit(ctx),
+        }
+        call
+    }
+
+    /// Asks for the leases and, at the same time, gets the first target ready.
+    fn admit(&mut self, ctx: &mut Context<'_>) {
+        for (leg, profile, usage) in std::mem::take(&mut self.plan.shares) {
+            self.shares.push(Share::ask(ctx, self.uid, leg, profile, usage));
+        }
+        self.start_timer(ctx, CallTimer::Question, ctx.settings.calls.question_patience);
+        self.try_next_target(ctx, Refusal::NoCarrier);
+    }
+
+    /// A reply has come.
+    pub(crate) fn on_reply(&mut self, ctx: &mut Context<'_>, reply: Reply) {
+        match reply {
+            Reply::Reserved { lease, result } => self.on_reserved(ctx, lease, result),
+            Reply::Extended { lease, result } => self.on_extended(ctx, lease, result),
+            Reply::Media { result, .. } => self.on_media(ctx, result),
+            Reply::Resolved { addresses, .. } => self.on_resolved(ctx, addresses),
+        }
+    }
+
+    /// Stops the wait for replies once none is outstanding.
+    pub(super) fn question_answered(&mut self, ctx: &mut Context<'_>) {
+        let is_resolving = self.attempt.as_ref().is_some_and(Attempt::is_resolving);
+        let is_waiting = self.shares.iter().any(Share::is_asked) || is_resolving || !self.media.is_empty();
+        if !is_waiting {
+            self.stop_timer(ctx, CallTimer::Question);
+        }
+    }
+
+    /// A question was never answered: something of ours is broken or too slow, and the caller must not wait for it.
+    pub(super) fn on_question_unanswered(&mut self, ctx: &mut Context<'_>) {
+        let why = if self.shares.iter().any(Share::is_asked) {
+            Refusal::StoreUnavailable
+        } else {
+            Refusal::InternalFault
+        };
+        if self.stage == Stage::Setup {
+            self.end_refused(ctx, why);
+        } else {
+            self.forget_media_jobs();
+            self.refuse_exchange(ctx, why.status(), |w| crate::respond::explain(w, ctx.settings, why));
+        }
+    }
+
+    /// The offer has been rewritten for the callee, or for the other half in a re-INVITE.
+    pub(super) fn on_offer_ready(&mut self, ctx: &mut Context<'_>, sdp: Bytes) {
+        if self.stage == Stage::Setup {
+            if let Some(attempt) = &mut self.attempt {
+                attempt.body_is_ready(Some(sdp));
+            }
+            self.launch(ctx);
+        } else {
+            self.send_reinvite(ctx, Some(&sdp));
+        }
+    }
+
+    /// Asks the relay for the echo endpoint.
+    pub(super) fn prepare_echo(&mut self, ctx: &mut Context<'_>) {
+        match self.exchange.as_ref().and_then(|exchange| exchange.offer.clone()) {
+            Some(offer) => self.describe(ctx, Leg::Caller, SdpRole::Offer, offer, Then::Echo),
+            // Without an offer there is nothing to mirror; no PBX tests its echo that way.
+            None => self.end_refused(ctx, Refusal::NoMediaInCommon),
+        }
+    }
+
+    /// The echo endpoint is open: answer, once the channel is granted as well.
+    pub(super) fn answer_echo(&mut self, ctx: &mut Context<'_>, sdp: &Bytes) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.body_is_ready(Some(sdp.clone()));
+        }
+        self.launch(ctx);
+    }
+
+    /// The caller gave up before the answer (RFC 3261 section 9.2).
+    pub(crate) fn on_cancel(&mut self, ctx: &mut Context<'_>) {
+        if self.stage == Stage::Setup {
+            self.end(ctx, Ending::Cancelled, 487, None);
+        }
+    }
+}
+
+fn caller_leg(ctx: &mut Context<'_>, arrival: &Arrival) -> CallLeg {
+    let next_hop = if matches!(arrival.peer, Peer::Carrier(_)) { NextHop::Target } else { NextHop::Flow };
+    let called = crate::message::Uri::parse(arrival.invite.request_uri()).ok();
+    let user = called.and_then(|uri| uri.user().map(str::to_owned)).unwrap_or_default();
+    let contact = contact_of(ctx.settings, &arrival.flow, &user);
+    let tag = ctx.rng.token();
+    let dialog = Dialog::of_caller(
+        &arrival.invite,
+        arrival.flow,
+        next_hop,
+        tag,
+        contact,
+        ctx.settings.calls.max_forwards,
+    );
+    CallLeg::new(LegId::Caller, arrival.peer, dialog, ctx.rng.next_u64() >> 1)
+}
+
+/// The caller as the record shows it: what the callee is shown, or else what the message claims.
+fn caller_for_record(plan: &Plan, invite: &Message) -> String {
+    match &plan.caller {
+        Caller::Number(digits) => digits.clone(),
+        Caller::Name(name) => name.clone(),
+        Caller::Anonymous => {
+            let from = invite.from().and_then(|from| from.uri().ok());
+            from.and_then(|uri| route::dialled(&uri)).unwrap_or_else(|| "anonymous".to_owned())
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The one place where a call ends: whoever hangs up, whatever fails, everything is settled exactly once.
+
+use super::leg::Phase;
+use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Stage};
+use crate::call::ClientUser;
+use crate::message::{Message, Method, Name};
+use crate::respond;
+use crate::transaction::{ServerKey, cancel_of};
+use crate::types::{CallRecord, Ending, Event, Flow, Lease, Leg, Question};
+
+impl Call {
+    /// Ends the call. `status` is the caller's final answer if it has none yet; `reason` a Reason to pass on.
+    pub(crate) fn end(&mut self, ctx: &mut Context<'_>, ending: Ending, status: u16, reason: Option<String>) {
+        if self.stage == Stage::Over {
+            return;
+        }
+        self.stage = Stage::Over;
+        self.stop_call_timers(ctx);
+        self.settle(ctx, ending, status);
+        self.forget_media_jobs();
+        let reason = reason.or(match ending {
+            Ending::Refused(why) => Some(respond::bye_reason(why)),
+            Ending::HungUp(_) | Ending::Cancelled => None,
+        });
+        self.close_caller(ctx, ending, status, reason.as_deref());
+        self.refuse_pending(ctx);
+        self.close_callee_leg(ctx, reason);
+        if std::mem::take(&mut self.has_media) {
+            ctx.out.ask(Question::CloseMedia { call: self.uid });
+        }
+        ctx.out.tell(Event::Ended { call: self.uid, ending, status });
+    }
+
+    /// Stops everything that concerns the call, but not what concerns a leg's goodbye.
+    fn stop_call_timers(&mut self, ctx: &mut Context<'_>) {
+        for timer in [CallTimer::NoAnswer, CallTimer::Patience, CallTimer::Question] {
+            self.stop_timer(ctx, timer);
+        }
+        for half in [Leg::Caller, Leg::Callee] {
+            self.stop_timer(ctx, CallTimer::Extend(half));
+            self.stop_timer(ctx, CallTimer::CutOff(half));
+        }
+    }
+
+    /// Hands every share's record over, or the one record of an attempt that never had a share.
+    fn settle(&mut self, ctx: &mut Context<'_>, ending: Ending, status: u16) {
+        for share in &self.shares {
+            let record = CallRecord {
+                profile: Some(share.profile),
+                usage: Some(share.usage.clone()),
+                reserved: true,
+                ..self.record(ctx, share.lease, ending, status)
+            };
+            ctx.out.ask(Question::Settle(Box::new(record)));
+        }
+        if self.shares.is_empty() {
+            let leg = self.plan.owner.map_or(Leg::Caller, |(leg, _)| leg);
+            let lease = Lease { call: self.uid, leg };
+            ctx.out.ask(Question::Settle(Box::new(self.record(ctx, lease, ending, status))));
+        }
+    }
+
+    fn record(&self, ctx: &Context<'_>, lease: Lease, ending: Ending, status: u16) -> CallRecord {
+        CallRecord {
+            lease,
+            profile: self.plan.owner.map(|(_, profile)| profile),
+            usage: None,
+            reserved: false,
+            carrier: self.carrier,
+            from: self.parties.from.clone(),
+            to: self.parties.to.clone(),
+            started: self.started,
+            answered: self.answered,
+            ended: ctx.now.monotonic,
+            ending,
+            status: if self.answered.is_some() { 200 } else { status },
+            caller_call_id: self.caller.dialog.call_id.clone(),
+            callee_call_id: self.callee_call_id.clone(),
+            user_agent: self.parties.user_agent.clone(),
+            codecs: self.codecs.clone(),
+        }
+    }
+
+    fn close_caller(&mut self, ctx: &mut Context<'_>, ending: Ending, status: u16, reason: Option<&str>) {
+        match self.caller.phase {
+            Phase::Early => {
+                self.caller.phase = Phase::Closed;
+                self.refuse_exchange(ctx, status, |writer| {
+                    if let Ending::Refused(why) = ending {
+                        respond::explain(writer, ctx.settings, why);
+                    }
+                });
+            }
+            Phase::Confirmed => self.caller.hang_up(ctx, self.uid, reason.map(str::to_owned)),
+            Phase::Closing | Phase::Closed => {}
+        }
+    }
+
+    fn close_callee_leg(&mut self, ctx: &mut Context<'_>, reason: Option<String>) {
+        let Some(mut leg) = self.callee.take() else { return };
+        match leg.phase {
+            Phase::Early => self.close_early(ctx, &mut leg),
+            Phase::Confirmed => leg.hang_up(ctx, self.uid, reason),
+            Phase::Closing | Phase::Closed => {}
+        }
+        self.callee = Some(leg);
+    }
+
+    /// Gives up a leg that has not answered: CANCEL now, or once a provisional response allows it.
+    pub(super) fn close_early(&mut self, ctx: &mut Context<'_>, leg: &mut CallLeg) {
+        let Some(invite) = leg.invite else {
+            leg.phase = Phase::Closed;
+            return;
+        };
+        leg.phase = Phase::Closing;
+        match ctx.transactions.cancellable_invite(invite) {
+            Some((sent, flow)) => self.cancel(ctx, leg.id, &sent, flow),
+            None => leg.cancel_owed = true,
+        }
+    }
+
+    /// A provisional response has come to an INVITE that is to be cancelled.
+    pub(super) fn send_cancel(&mut self, ctx: &mut Context<'_>, id: LegId) {
+        let invite = self.leg(id).and_then(|leg| leg.invite);
+        if let Some((sent, flow)) = invite.and_then(|invite| ctx.transactions.cancellable_invite(invite)) {
+            self.cancel(ctx, id, &sent, flow);
+        }
+    }
+
+    fn cancel(&mut self, ctx: &mut Context<'_>, id: LegId, invite: &bytes::Bytes, flow: Flow) {
+        let Some((cancel, branch)) = cancel_of(invite) else { return };
+        let user = ClientUser { call: self.uid, leg: id, purpose: Purpose::Cancel };
+        ctx.transactions.request(ctx.now.monotonic, flow, &Method::Cancel, &branch, cancel, user, ctx.out);
+        // RFC 3261 section 9.1: without a final answer by 64*T1 the INVITE counts as ended.
+        self.start_timer(ctx, CallTimer::CancelWait(id), ctx.settings.timers.give_up());
+    }
+
+    /// A cancelled INVITE was never answered.
+    pub(super) fn on_cancel_unanswered(&mut self, _ctx: &mut Context<'_>, id: LegId) {
+        if let Some(leg) = self.leg(id) {
+            leg.phase = Phase::Closed;
+        }
+    }
+
+    /// One half hangs up.
+    pub(super) fn on_bye(
+        &mut self,
+        ctx: &mut Context<'_>,
+        id: LegId,
+        server: ServerKey,
+        bye: &Message,
+        flow: Flow,
+    ) {
+        self.answer_plain(ctx, server, bye, 200, flow.peer);
+        let Some(leg) = self.leg(id) else { return };
+        leg.phase = Phase::Closed;
+        leg.unacked = None;
+        leg.bye_owed = None;
+        let half = id.role();
+        self.stop_timer(ctx, CallTimer::Resend(half));
+        self.stop_timer(ctx, CallTimer::AckWait(half));
+        let reason = bye.header(Name::Reason).map(str::to_owned);
+        self.end(ctx, Ending::HungUp(half), 487, reason);
+    }
+
+    /// Our BYE was answered, or never will be; either way that leg is gone.
+    pub(super) fn on_bye_answered(&mut self, id: LegId) {
+        if let Some(leg) = self.leg(id) {
+            leg.phase = Phase::Closed;
+        }
+    }
+}

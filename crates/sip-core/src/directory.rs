@@ -1,0 +1,246 @@
+//! The read-only view of provisioning that the core needs.
+//!
+//! The shell builds a new one whenever the store changes and swaps it in whole; the core never writes to it.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::auth::ip::IpRule;
+use crate::types::{CarrierId, ProfileId, Transport};
+
+/// All that is provisioned, indexed for the call path.
+#[derive(Clone, Debug, Default)]
+pub struct Directory {
+    profiles: HashMap<ProfileId, Arc<Profile>>,
+    users: HashMap<String, ProfileId>,
+    numbers: HashMap<String, ProfileId>,
+    accounts: HashMap<String, AccountRoute>,
+    carriers: Vec<Arc<Carrier>>,
+    ip_rules: Vec<(IpRule, Peer)>,
+}
+
+/// Somebody we exchange calls with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// A customer's PBX.
+    Profile(ProfileId),
+    /// A trunk to the telephone network.
+    Carrier(CarrierId),
+}
+
+/// One trunk to one PBX.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// The number in the store.
+    pub id: ProfileId,
+    /// A label.
+    pub name: String,
+    /// The SIP user: 14 digits beginning 990500.
+    pub user: String,
+    /// The company's country, ISO 3166 alpha-2: decides how national numbers are read.
+    pub country: String,
+    /// Whether it may call and be called.
+    pub is_active: bool,
+    /// How its PBX is recognised.
+    pub authentication: Authentication,
+    /// How numbers are written towards the PBX.
+    pub number_format: NumberFormat,
+    /// What its calls show as the caller.
+    pub caller_id: CallerId,
+    /// How its media is protected.
+    pub srtp: SrtpPolicy,
+}
+
+/// How a PBX is recognised.
+#[derive(Clone, Debug)]
+pub enum Authentication {
+    /// By user name and password; the hashes are `H(user:realm:password)` in lower-case hex.
+    Registration {
+        /// For MD5.
+        ha1_md5: String,
+        /// For SHA-256.
+        ha1_sha256: String,
+        /// Which challenges it is offered.
+        digest: DigestPolicy,
+    },
+    /// By address; calls to it go to `target`.
+    Ip {
+        /// Address to send calls to.
+        target: SocketAddr,
+        /// Over which transport.
+        transport: Transport,
+    },
+}
+
+/// Which digest algorithms a profile is challenged with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DigestPolicy {
+    /// MD5 alone: old PBXs read only the first challenge.
+    #[default]
+    Md5,
+    /// SHA-256 first, then MD5 (RFC 8760 section 2.3).
+    Sha256ThenMd5,
+    /// SHA-256 alone.
+    Sha256,
+}
+
+/// How a number is written in a user part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum NumberFormat {
+    /// `12025550123`, as in the guide.
+    #[default]
+    Plain,
+    /// `+12025550123`.
+    E164,
+    /// `0012025550123`.
+    DoubleZero,
+    /// As dialled within the company's country, with its trunk prefix.
+    National,
+}
+
+/// What a profile's calls show as the caller: digits without `+`.
+#[derive(Clone, Debug, Default)]
+pub struct CallerId {
+    /// Where no country's own is set; `None` shows none.
+    pub default: Option<String>,
+    /// By the called country, ISO 3166 alpha-2.
+    pub by_country: HashMap<String, String>,
+    /// The numbers that the PBX may choose by call, empty if the policy forbids choosing.
+    pub choices: HashSet<String>,
+}
+
+/// How media towards and from a peer is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SrtpPolicy {
+    /// Found out from the transport and from what the peer offers.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+    /// Offered as RTP/AVP with keys (RFC 8643).
+    Optional,
+    /// RTP/SAVP or nothing.
+    Required,
+}
+
+/// Where calls to a business account go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountRoute {
+    /// The profile it is attached to.
+    pub profile: ProfileId,
+    /// The user part of the Request-URI: the extension, or else the account's name.
+    pub user: String,
+}
+
+/// A trunk to the telephone network.
+#[derive(Clone, Debug)]
+pub struct Carrier {
+    /// The number in the store.
+    pub id: CarrierId,
+    /// A label.
+    pub name: String,
+    /// Domain name or address.
+    pub host: String,
+    /// `None`: by SRV records, or the transport's default.
+    pub port: Option<u16>,
+    /// Over which transport.
+    pub transport: Transport,
+    /// Lower is tried first.
+    pub priority: u16,
+    /// Share among those of the same priority.
+    pub weight: u16,
+    /// User name and password, if it challenges us.
+    pub credentials: Option<(String, String)>,
+    /// How numbers are written towards it.
+    pub number_format: NumberFormat,
+    /// Put before every called number.
+    pub prefix: String,
+    /// Called prefixes it takes (E.164 digits); empty takes all.
+    pub destinations: Vec<String>,
+    /// How its media is protected.
+    pub srtp: SrtpPolicy,
+    /// Whether calls are sent to it.
+    pub is_active: bool,
+}
+
+impl Directory {
+    /// An empty directory.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a profile.
+    pub fn add_profile(&mut self, profile: Profile) {
+        self.users.insert(profile.user.clone(), profile.id);
+        self.profiles.insert(profile.id, Arc::new(profile));
+    }
+
+    /// Gives an Online Number (E.164 digits without `+`) to a profile.
+    pub fn add_number(&mut self, number: impl Into<String>, profile: ProfileId) {
+        self.numbers.insert(number.into(), profile);
+    }
+
+    /// Attaches a business account; names are compared without regard to case.
+    pub fn add_account(&mut self, name: &str, route: AccountRoute) {
+        self.accounts.insert(name.to_ascii_lowercase(), route);
+    }
+
+    /// Adds a carrier.
+    pub fn add_carrier(&mut self, carrier: Carrier) {
+        self.carriers.push(Arc::new(carrier));
+        self.carriers.sort_by_key(|c| (c.priority, c.id));
+    }
+
+    /// Recognises a peer by address.
+    pub fn add_ip_rule(&mut self, rule: IpRule, peer: Peer) {
+        self.ip_rules.push((rule, peer));
+        self.ip_rules.sort_by_key(|(rule, _)| std::cmp::Reverse(rule.specificity()));
+    }
+
+    /// A profile by number.
+    pub fn profile(&self, id: ProfileId) -> Option<&Arc<Profile>> {
+        self.profiles.get(&id)
+    }
+
+    /// All profiles, in no order.
+    pub fn profiles(&self) -> impl Iterator<Item = &Arc<Profile>> {
+        self.profiles.values()
+    }
+
+    /// A profile by SIP user.
+    pub fn profile_of_user(&self, user: &str) -> Option<&Arc<Profile>> {
+        self.users.get(user).and_then(|id| self.profiles.get(id))
+    }
+
+    /// The profile that an Online Number reaches.
+    pub fn profile_of_number(&self, number: &str) -> Option<&Arc<Profile>> {
+        self.numbers.get(number).and_then(|id| self.profiles.get(id))
+    }
+
+    /// Where a business account's calls go.
+    pub fn account(&self, name: &str) -> Option<&AccountRoute> {
+        self.accounts.get(&name.to_ascii_lowercase())
+    }
+
+    /// A carrier by number.
+    pub fn carrier(&self, id: CarrierId) -> Option<&Arc<Carrier>> {
+        self.carriers.iter().find(|carrier| carrier.id == id)
+    }
+
+    /// All carriers, by priority.
+    pub fn carriers(&self) -> &[Arc<Carrier>] {
+        &self.carriers
+    }
+
+    /// Who is known at this address, by the most specific rule.
+    pub fn peer_at(&self, source: SocketAddr, transport: Transport) -> Option<Peer> {
+        let rule = self.ip_rules.iter().find(|(rule, _)| rule.matches(source, transport));
+        rule.map(|(_, peer)| *peer)
+    }
+
+    /// Whether any rule names this host, whatever its port: such hosts are no strangers.
+    pub fn knows_host(&self, host: IpAddr) -> bool {
+        self.ip_rules.iter().any(|(rule, _)| rule.cidr.contains(host))
+    }
+}

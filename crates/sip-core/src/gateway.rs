@@ -1,0 +1,304 @@
+//! The core as one state machine: inputs by `handle_*`, outputs by `poll_*`.
+//!
+//! After each `handle_*` the shell polls transmits, questions and events until each yields `None`, then asks
+//! `poll_timeout` when to call `handle_timeout`. A spurious call changes nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use slotmap::SecondaryMap;
+
+use crate::authenticator::Authenticator;
+use crate::call::{Call, CallTimer, ClientUser, Context, DialogIndex, LiveCall};
+use crate::directory::{Authentication, Directory, Peer};
+use crate::guard::{self, Guard, SourceRates};
+use crate::message::{self, Message, Method, lex, validate};
+use crate::outbox::Outbox;
+use crate::refusal::Refusal;
+use crate::registrar::Registrar;
+use crate::respond;
+use crate::rng::Rng;
+use crate::settings::Settings;
+use crate::timers::Timers;
+use crate::transaction::{Lapse, ServerKey, Transactions};
+use crate::types::{
+    Binding, CallUid, ConnectionId, Event, Flow, Now, ProfileId, Question, Reply, Transmit, Unregistration,
+};
+
+/// One gateway: everything it knows of the present.
+#[derive(Debug)]
+pub struct Gateway {
+    pub(crate) settings: Settings,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) rng: Rng,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) rates: SourceRates,
+    pub(crate) registrar: Registrar,
+    pub(crate) transactions: Transactions<ClientUser>,
+    pub(crate) calls: HashMap<CallUid, Call>,
+    /// The call that each unanswered INVITE opened, for CANCEL.
+    pub(crate) invites: SecondaryMap<ServerKey, CallUid>,
+    pub(crate) index: DialogIndex,
+    pub(crate) timers: Timers<(CallUid, CallTimer)>,
+    pub(crate) is_draining: bool,
+    pub(crate) out: Outbox,
+}
+
+/// How much of everything there is, for metrics and tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Calls, those that only say goodbye included.
+    pub calls: usize,
+    /// Server and client transactions.
+    pub transactions: usize,
+    /// Registered PBXs.
+    pub bindings: usize,
+    /// Dialogs.
+    pub dialogs: usize,
+    /// Calls' timers.
+    pub timers: usize,
+}
+
+impl Gateway {
+    /// Starts with nothing registered and no call. `seed` must be secret: nonces and tags depend on it.
+    pub fn new(settings: Settings, directory: Arc<Directory>, seed: [u8; 32]) -> Self {
+        let mut rng = Rng::new(seed);
+        let limits = &settings.limits;
+        Self {
+            authenticator: Authenticator::new(rng.key(), limits.nonces),
+            rates: SourceRates::new(
+                limits.requests_per_source,
+                limits.requests_per_source * 2,
+                limits.sources,
+            ),
+            registrar: Registrar::new(limits.bindings),
+            transactions: Transactions::new(settings.timers.clone(), limits.transactions),
+            calls: HashMap::new(),
+            invites: SecondaryMap::new(),
+            index: DialogIndex::default(),
+            timers: Timers::default(),
+            is_draining: false,
+            out: Outbox::default(),
+            rng,
+            directory,
+            settings,
+        }
+    }
+
+    /// A datagram has come.
+    pub fn handle_datagram(&mut self, now: Now, flow: Flow, bytes: Bytes) {
+        match guard::classify(&bytes) {
+            Guard::Sip => self.handle_message(now, flow, bytes, message::Transport::Datagram),
+            // Keepalives of NAT bindings: right, frequent, and of no interest.
+            Guard::KeepaliveCrlf | Guard::KeepaliveZeros | Guard::Stun => {}
+            Guard::Junk => self.drop_message(flow, "not SIP"),
+        }
+    }
+
+    /// One message, cut out of a stream by [`message::StreamFramer`], has come.
+    pub fn handle_stream(&mut self, now: Now, flow: Flow, bytes: Bytes) {
+        self.handle_message(now, flow, bytes, message::Transport::Stream);
+    }
+
+    fn handle_message(&mut self, now: Now, flow: Flow, bytes: Bytes, transport: message::Transport) {
+        let Ok(message) = lex(bytes, transport) else { return self.drop_message(flow, "not SIP") };
+        match validate(&message) {
+            Err(fault) if message.is_request() && *message.method() != Method::Ack => {
+                let tag = self.rng.token();
+                let mut writer =
+                    respond::response(&self.settings, &message, fault.status(), Some(&tag), flow.peer);
+                writer.header(
+                    message::Name::Warning,
+                    format_args!("399 {} \"{}\"", self.settings.domain, fault.sentence()),
+                );
+                self.out.send(flow, writer.finish());
+            }
+            Err(fault) => self.drop_message(flow, fault.sentence()),
+            Ok(()) if message.is_request() => self.on_request(now, flow, &message),
+            Ok(()) => self.on_response(now, flow, &message),
+        }
+    }
+
+    pub(crate) fn drop_message(&mut self, flow: Flow, why: &'static str) {
+        self.out.tell(Event::Dropped { source: flow.peer, why });
+    }
+
+    fn on_response(&mut self, now: Now, flow: Flow, response: &Message) {
+        if let Some((_, user)) =
+            self.transactions.receive_response(now.monotonic, flow, response, &mut self.out)
+        {
+            self.with_call(now, user.call, |call, ctx| call.on_response(ctx, user, response));
+        }
+    }
+
+    /// Lets a call work with the rest of the gateway, and lets go of it once it is finished.
+    pub(crate) fn with_call(
+        &mut self,
+        now: Now,
+        uid: CallUid,
+        work: impl FnOnce(&mut Call, &mut Context<'_>),
+    ) {
+        let Some(mut call) = self.calls.remove(&uid) else { return };
+        let mut ctx = self.context(now);
+        work(&mut call, &mut ctx);
+        if call.is_finished() {
+            call.dismantle(&mut ctx);
+        } else {
+            self.calls.insert(uid, call);
+        }
+    }
+
+    pub(crate) fn context(&mut self, now: Now) -> Context<'_> {
+        Context {
+            now,
+            settings: &self.settings,
+            directory: &self.directory,
+            registrar: &self.registrar,
+            rng: &mut self.rng,
+            transactions: &mut self.transactions,
+            timers: &mut self.timers,
+            index: &mut self.index,
+            out: &mut self.out,
+        }
+    }
+
+    /// A connection is gone: bindings made over it end, requests sent over it have failed.
+    pub fn handle_connection_lost(&mut self, now: Now, connection: ConnectionId) {
+        self.registrar.connection_lost(connection, &mut self.out);
+        let failed = self.transactions.connection_lost(now.monotonic, connection, &mut self.out);
+        self.fail(now, failed);
+    }
+
+    /// A message could not be sent to `flow`.
+    pub fn handle_send_failed(&mut self, now: Now, flow: Flow) {
+        let failed = self.transactions.send_failed(now.monotonic, flow, &mut self.out);
+        self.fail(now, failed);
+    }
+
+    fn fail(&mut self, now: Now, failed: Vec<ClientUser>) {
+        for user in failed {
+            self.with_call(now, user.call, |call, ctx| call.on_unanswered(ctx, user));
+        }
+    }
+
+    /// A question is answered.
+    pub fn handle_reply(&mut self, now: Now, reply: Reply) {
+        let uid = match &reply {
+            Reply::Reserved { lease, .. } | Reply::Extended { lease, .. } => lease.call,
+            Reply::Media { call, .. } | Reply::Resolved { call, .. } => *call,
+        };
+        self.with_call(now, uid, |call, ctx| call.on_reply(ctx, reply));
+    }
+
+    /// Some deadline may have passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.registrar.handle_timeout(now.monotonic, &mut self.out);
+        while let Some(lapse) = self.transactions.handle_timeout(now.monotonic, &mut self.out) {
+            match lapse {
+                Lapse::NoAnswer(user) => {
+                    self.with_call(now, user.call, |call, ctx| call.on_unanswered(ctx, user))
+                }
+                Lapse::NoAck => {}
+            }
+        }
+        while let Some((uid, timer)) = self.timers.pop_due(now.monotonic) {
+            self.with_call(now, uid, |call, ctx| call.on_timer(ctx, timer));
+        }
+    }
+
+    /// Provisioning has changed. Running calls go on; bindings of profiles that no longer register end.
+    pub fn set_directory(&mut self, _now: Now, directory: Arc<Directory>) {
+        let registers = |id: ProfileId| {
+            let profile = directory.profile(id);
+            profile.is_some_and(|p| matches!(p.authentication, Authentication::Registration { .. }))
+        };
+        let gone: Vec<_> =
+            self.registrar.bindings().map(|b| b.profile).filter(|id| !registers(*id)).collect();
+        for profile in gone {
+            self.registrar.remove(profile, Unregistration::ProfileGone, &mut self.out);
+        }
+        self.directory = directory;
+    }
+
+    /// Puts back a binding that was kept over a restart.
+    pub fn restore_binding(&mut self, now: Now, binding: Binding) {
+        self.registrar.restore(now, binding);
+    }
+
+    /// From now on new calls are refused with 503; running ones go on.
+    pub fn refuse_new_calls(&mut self) {
+        self.is_draining = true;
+    }
+
+    /// Ends a call from outside: the operator, media silence, a deleted profile.
+    pub fn end_call(&mut self, now: Now, call: CallUid, why: Refusal) {
+        self.with_call(now, call, |call, ctx| call.end_refused(ctx, why));
+    }
+
+    /// Ends every call.
+    pub fn end_all_calls(&mut self, now: Now, why: Refusal) {
+        let mut all: Vec<_> = self.calls.keys().copied().collect();
+        all.sort_unstable();
+        for uid in all {
+            self.end_call(now, uid, why);
+        }
+    }
+
+    /// Ends every call of a peer.
+    pub fn end_calls_of(&mut self, now: Now, peer: Peer, why: Refusal) {
+        let mut hit: Vec<_> =
+            self.calls.iter().filter(|(_, c)| c.involves(peer)).map(|(uid, _)| *uid).collect();
+        hit.sort_unstable();
+        for uid in hit {
+            self.end_call(now, uid, why);
+        }
+    }
+
+    /// The next message to put on the wire.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.out.transmits.pop_front()
+    }
+
+    /// The next question.
+    pub fn poll_question(&mut self) -> Option<Question> {
+        self.out.questions.pop_front()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.out.events.pop_front()
+    }
+
+    /// When `handle_timeout` is due at the latest; `None` while nothing runs.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.registrar.next_timeout(), self.transactions.next_timeout(), self.timers.next()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The registered PBXs, in no order.
+    pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
+        self.registrar.bindings()
+    }
+
+    /// The calls, oldest first.
+    pub fn live_calls(&self) -> Vec<LiveCall> {
+        let mut calls: Vec<_> = self.calls.values().map(Call::live).collect();
+        calls.sort_by_key(|call| (call.started, call.call));
+        calls
+    }
+
+    /// How much of everything there is.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            calls: self.calls.len(),
+            transactions: self.transactions.len(),
+            bindings: self.registrar.len(),
+            dialogs: self.index.len(),
+            timers: self.timers.len(),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The bound of every map and queue of the core. What exceeds one is refused or dropped, and counted.
+
+/// Bounds; the defaults fit a machine with 4 GiB of memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls at once, in set-up or running.
+    pub calls: usize,
+    /// Server and client transactions at once.
+    pub transactions: usize,
+    /// Registered PBXs.
+    pub bindings: usize,
+    /// Carriers tried for one call.
+    pub attempts_per_call: usize,
+    /// Nonces whose counts are remembered.
+    pub nonces: usize,
+    /// Sources whose rate is remembered.
+    pub sources: usize,
+    /// Unauthenticated requests a source may send, a second on average.
+    pub requests_per_source: u32,
+    /// Transmits, questions and events waiting to be polled.
+    pub outputs: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            calls: 20_000,
+            transactions: 200_000,
+            bindings: 200_000,
+            attempts_per_call: 6,
+            nonces: 200_000,
+            sources: 100_000,
+            requests_per_source: 500,
+            outputs: 100_000,
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Why a call or a registration is refused: one table from reason to status, cause, code and sentence.
+//!
+//! The same row serves the SIP response, the log, the CDR, the API and the console, so a customer who reads
+//! one of them to another speaks of the same thing.
+
+/// A reason to refuse a request or to end a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "each variant's sentence in the table below is its documentation")]
+pub enum Refusal {
+    AccountSuspended,
+    AddressIncomplete,
+    AnotherTransport,
+    BadContact,
+    BadCredentials,
+    BadRequest,
+    CallerGone,
+    CalleeBusy,
+    CalleeDeclined,
+    CalleeFailed,
+    CalledProfileInactive,
+    CarrierAuthentication,
+    CarriersFailed,
+    CreditExhausted,
+    DestinationForbidden,
+    Emergency,
+    EndedByOperator,
+    InternalFault,
+    IntervalTooBrief,
+    LoopDetected,
+    MediaRefused,
+    MediaSilent,
+    MediaUnavailable,
+    NoAck,
+    NoAnswer,
+    NoChannel,
+    NoChannelIncoming,
+    NoCarrier,
+    NoCredit,
+    NoMediaInCommon,
+    NoRate,
+    NotRegistered,
+    NumberNotAssigned,
+    Overloaded,
+    PbxDemandsCredentials,
+    ProfileInactive,
+    SecureMediaRequired,
+    ShuttingDown,
+    StoreUnavailable,
+    UnknownPeer,
+    UnknownUser,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefusalRow {
+    /// The SIP status.
+    pub status: u16,
+    /// The Q.850 cause of the Reason header field (RFC 3326).
+    pub cause: u8,
+    /// Our own code: stable, for machines.
+    pub code: &'static str,
+    /// One plain sentence, for people.
+    pub sentence: &'static str,
+}
+
+const fn row(status: u16, cause: u8, code: &'static str, sentence: &'static str) -> RefusalRow {
+    RefusalRow { status, cause, code, sentence }
+}
+
+impl Refusal {
+    /// Every reason, for documentation and tests.
+    pub const ALL: [Self; 41] = [
+        Self::AccountSuspended,
+        Self::AddressIncomplete,
+        Self::AnotherTransport,
+        Self::BadContact,
+        Self::BadCredentials,
+        Self::BadRequest,
+        Self::CallerGone,
+        Self::CalleeBusy,
+        Self::CalleeDeclined,
+        Self::CalleeFailed,
+        Self::CalledProfileInactive,
+        Self::CarrierAuthentication,
+        Self::CarriersFailed,
+        Self::CreditExhausted,
+        Self::DestinationForbidden,
+        Self::Emergency,
+        Self::EndedByOperator,
+        Self::InternalFault,
+        Self::IntervalTooBrief,
+        Self::LoopDetected,
+        Self::MediaRefused,
+        Self::MediaSilent,
+        Self::MediaUnavailable,
+        Self::NoAck,
+        Self::NoAnswer,
+        Self::NoChannel,
+        Self::NoChannelIncoming,
+        Self::NoCarrier,
+        Self::NoCredit,
+        Self::NoMediaInCommon,
+        Self::NoRate,
+        Self::NotRegistered,
+        Self::NumberNotAssigned,
+        Self::Overloaded,
+        Self::PbxDemandsCredentials,
+        Self::ProfileInactive,
+        Self::SecureMediaRequired,
+        Self::ShuttingDown,
+        Self::StoreUnavailable,
+        Self::UnknownPeer,
+        Self::UnknownUser,
+    ];
+
+    /// The table.
+    pub const fn row(self) -> RefusalRow {
+        match self {
+            Self::AccountSuspended => {
+                row(403, 21, "account_suspended", "The company's account is suspended.")
+            }
+            Self::AddressIncomplete => {
+                row(484, 28, "address_incomplete", "The called number cannot be read as a telephone number.")
+            }
+            Self::AnotherTransport => row(
+                403,
+                21,
+                "another_transport",
+                "This profile must use another transport than the one it used.",
+            ),
+            Self::BadContact => row(400, 95, "bad_contact", "The REGISTER's Contact cannot be used."),
+            Self::BadCredentials => {
+                row(403, 21, "bad_credentials", "The user name or the password is wrong.")
+            }
+            Self::BadRequest => row(400, 95, "bad_request", "The request is malformed."),
+            Self::CallerGone => row(481, 16, "caller_gone", "The caller's connection was lost."),
+            Self::CalleeBusy => row(486, 17, "callee_busy", "The called party is busy."),
+            Self::CalleeDeclined => row(603, 21, "callee_declined", "The called party declined the call."),
+            Self::CalleeFailed => row(480, 31, "callee_failed", "The called party could not take the call."),
+            Self::CalledProfileInactive => row(
+                480,
+                20,
+                "called_profile_inactive",
+                "The called number's profile has no running channel subscription.",
+            ),
+            Self::CarrierAuthentication => row(
+                500,
+                38,
+                "carrier_authentication",
+                "The carrier did not accept the gateway's credentials.",
+            ),
+            Self::CarriersFailed => row(503, 38, "carriers_failed", "No carrier could complete the call."),
+            Self::CreditExhausted => {
+                row(402, 16, "credit_exhausted", "The profile's credit ran out, so the call was ended.")
+            }
+            Self::DestinationForbidden => {
+                row(403, 21, "destination_forbidden", "Calls to this destination are not allowed.")
+            }
+            Self::Emergency => row(
+                403,
+                21,
+                "emergency",
+                "Emergency calls are not carried here: use another telephone service to reach help.",
+            ),
+            Self::EndedByOperator => row(480, 16, "ended_by_operator", "The operator ended the call."),
+            Self::InternalFault => {
+                row(500, 41, "internal_fault", "The gateway could not handle the request.")
+            }
+            Self::IntervalTooBrief => {
+                row(423, 31, "interval_too_brief", "The registration interval asked for is too short.")
+            }
+            Self::LoopDetected => row(483, 25, "loop_detected", "The call has passed too many hops."),
+            Self::MediaRefused => {
+                row(488, 88, "media_refused", "The called party cannot take this kind of media.")
+            }
+            Self::MediaSilent => {
+                row(408, 102, "media_silent", "No media arrived for too long, so the call was ended.")
+            }
+            Self::MediaUnavailable => {
+                row(503, 34, "media_unavailable", "The gateway has no free media port.")
+            }
+            Self::NoAck => {
+                row(408, 102, "no_ack", "The caller never confirmed the answer, so the call was ended.")
+            }
+            Self::NoAnswer => row(480, 19, "no_answer", "The called party did not answer in time."),
+            Self::NoChannel => row(503, 34, "no_channel", "All channels of the profile are in use."),
+            Self::NoChannelIncoming => {
+                row(486, 17, "no_channel_incoming", "All channels of the called profile are in use.")
+            }
+            Self::NoCarrier => row(503, 3, "no_carrier", "No carrier is set up for this destination."),
+            Self::NoCredit => row(402, 21, "no_credit", "The profile's credit does not pay for this call."),
+            Self::NoMediaInCommon => row(
+                488,
+                88,
+                "no_media_in_common",
+                "The session description offers no media that can be carried.",
+            ),
+            Self::NoRate => row(404, 3, "no_rate", "The rate table has no price for this destination."),
+            Self::NotRegistered => row(480, 20, "not_registered", "The called PBX is not registered."),
+            Self::NumberNotAssigned => {
+                row(404, 1, "number_not_assigned", "The called number is not assigned to any profile.")
+            }
+            Self::Overloaded => row(503, 42, "overloaded", "The gateway is too busy at the moment."),
+            Self::PbxDemandsCredentials => row(
+                480,
+                21,
+                "pbx_demands_credentials",
+                "The called PBX demands credentials: let it accept calls from the gateway's address.",
+            ),
+            Self::ProfileInactive => {
+                row(403, 21, "profile_inactive", "The profile has no running channel subscription.")
+            }
+            Self::SecureMediaRequired => row(
+                488,
+                88,
+                "secure_media_required",
+                "This profile must use SRTP, and the description offers none.",
+            ),
+            Self::ShuttingDown => row(503, 41, "shutting_down", "The gateway is shutting down."),
+            Self::StoreUnavailable => {
+                row(503, 41, "store_unavailable", "The gateway's accounting does not answer at the moment.")
+            }
+            Self::UnknownPeer => {
+                row(403, 21, "unknown_peer", "The gateway does not know who is calling from this address.")
+            }
+            Self::UnknownUser => row(403, 21, "unknown_user", "The user name or the password is wrong."),
+        }
+    }
+
+    /// The SIP status.
+    pub const fn status(self) -> u16 {
+        self.row().status
+    }
+
+    /// The code for machines.
+    pub const fn code(self) -> &'static str {
+        self.row().code
+    }
+
+    /// The sentence for people.
+    pub const fn sentence(self) -> &'static str {
+        self.row().sentence
+    }
+
+    /// Finds a reason by its code.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn codes_are_unique_and_lead_back() {
+        let codes: HashSet<_> = Refusal::ALL.iter().map(|r| r.code()).collect();
+        assert_eq!(codes.len(), Refusal::ALL.len());
+        for reason in Refusal::ALL {
+            assert_eq!(Refusal::from_code(reason.code()), Some(reason));
+        }
+    }
+
+    #[test]
+    fn every_row_is_a_refusal_with_one_sentence() {
+        for reason in Refusal::ALL {
+            let row = reason.row();
+            assert!((400..700).contains(&row.status), "{reason:?}");
+            assert!(row.cause < 128, "{reason:?}");
+            assert!(row.sentence.ends_with('.'), "{reason:?}");
+            assert!(!row.sentence.contains('"'), "{reason:?} must fit a quoted string");
+        }
+    }
+
+    #[test]
+    fn unknown_user_and_wrong_password_are_told_apart_only_inside() {
+        let (user, password) = (Refusal::UnknownUser.row(), Refusal::BadCredentials.row());
+        assert_eq!((user.status, user.sentence), (password.status, password.sentence));
+    }
+}

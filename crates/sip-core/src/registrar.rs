@@ -1,0 +1,428 @@
+//! Registered PBXs: bindings, their expiry, NAT detection, and that the newest wins (RFC 3261 section 10.3).
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::message::{ContactValue, Message, Name, NameAddr};
+use crate::outbox::Outbox;
+use crate::refusal::Refusal;
+use crate::settings::RegistrationSettings;
+use crate::timers::{TimerHandle, Timers};
+use crate::types::{Binding, ConnectionId, Event, Flow, Now, ProfileId, Unregistration};
+
+/// The bindings, one for each profile: one profile serves one PBX.
+#[derive(Debug)]
+pub(crate) struct Registrar {
+    bindings: HashMap<ProfileId, Entry>,
+    by_connection: HashMap<ConnectionId, ProfileId>,
+    timers: Timers<ProfileId>,
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    binding: Binding,
+    expiry: TimerHandle,
+}
+
+/// What a REGISTER asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Wish<'a> {
+    /// No Contact: say what is registered.
+    Query,
+    /// `Contact: *` with `Expires: 0`.
+    RemoveAll,
+    /// Remove this contact.
+    Remove,
+    /// Bind this contact for so many seconds; `None` leaves the interval to us.
+    Bind { contact: NameAddrText<'a>, expires_s: Option<u32> },
+}
+
+/// A Contact value as received and the URI within.
+#[derive(Debug, PartialEq, Eq)]
+struct NameAddrText<'a> {
+    value: &'a str,
+    uri: &'a str,
+}
+
+/// The answer to a REGISTER.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Registration {
+    /// 200 with what is bound now: the Contact value to echo and the seconds left.
+    Done(Option<(String, u32)>),
+    /// 423 with Min-Expires.
+    TooBrief { min_s: u32 },
+    /// 400 or another refusal.
+    Refused(Refusal),
+    /// An old REGISTER that came late (section 10.3 step 7).
+    OutOfOrder,
+}
+
+impl Registrar {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { bindings: HashMap::new(), by_connection: HashMap::new(), timers: Timers::default(), limit }
+    }
+
+    /// Carries out an authenticated REGISTER of `profile`.
+    pub(crate) fn register(
+        &mut self,
+        now: Now,
+        settings: &RegistrationSettings,
+        profile: ProfileId,
+        request: &Message,
+        flow: Flow,
+        out: &mut Outbox,
+    ) -> Registration {
+        let wish = match wish_of(request) {
+            Ok(wish) => wish,
+            Err(refusal) => return Registration::Refused(refusal),
+        };
+        if wish == Wish::Query {
+            return Registration::Done(self.current(profile, now));
+        }
+        let (call_id, cseq) = (request.call_id().unwrap_or_default(), request.cseq().map_or(0, |(n, _)| n));
+        let is_old = self.bindings.get(&profile).is_some_and(|entry| {
+            // A new Call-ID is a reboot and starts a new order of its own.
+            entry.binding.call_id == call_id && cseq <= entry.binding.cseq
+        });
+        if is_old {
+            return Registration::OutOfOrder;
+        }
+        match wish {
+            Wish::Query => Registration::Done(self.current(profile, now)),
+            Wish::RemoveAll | Wish::Remove => {
+                self.remove(profile, Unregistration::Asked, out);
+                Registration::Done(None)
+            }
+            Wish::Bind { contact, expires_s } => {
+                let behind_nat = is_behind_nat(request, contact.uri, flow);
+                let granted = match grant(settings, expires_s, behind_nat) {
+                    Ok(granted) => granted,
+                    Err(min_s) => return Registration::TooBrief { min_s },
+                };
+                if self.bindings.len() >= self.limit && !self.bindings.contains_key(&profile) {
+                    return Registration::Refused(Refusal::Overloaded);
+                }
+                let binding = Binding {
+                    profile,
+                    contact_uri: contact.uri.to_owned(),
+                    contact: without_expires(contact.value),
+                    flow,
+                    user_agent: request.header(Name::UserAgent).map(str::to_owned),
+                    call_id: call_id.to_owned(),
+                    cseq,
+                    behind_nat,
+                    expires_unix_s: now.unix_s + u64::from(granted),
+                };
+                self.bind(now, binding, out);
+                Registration::Done(self.current(profile, now))
+            }
+        }
+    }
+
+    fn bind(&mut self, now: Now, binding: Binding, out: &mut Outbox) {
+        let profile = binding.profile;
+        if let Some(old) = self.take(profile)
+            && is_elsewhere(&old, &binding)
+        {
+            out.tell(Event::Unregistered { profile, why: Unregistration::Replaced });
+        }
+        out.tell(Event::Registered(binding.clone()));
+        self.insert(now, binding);
+    }
+
+    /// Puts a binding kept over a restart back; one that has ended meanwhile, or whose connection died with the
+    /// old process, is left out.
+    pub(crate) fn restore(&mut self, now: Now, binding: Binding) {
+        let is_usable = binding.expires_unix_s > now.unix_s && !binding.flow.transport.is_reliable();
+        if is_usable && !self.bindings.contains_key(&binding.profile) && self.bindings.len() < self.limit {
+            self.insert(now, binding);
+        }
+    }
+
+    fn insert(&mut self, now: Now, binding: Binding) {
+        let left = Duration::from_secs(binding.expires_unix_s.saturating_sub(now.unix_s));
+        let profile = binding.profile;
+        let expiry = self.timers.start(now.monotonic + left, profile);
+        if let Some(connection) = binding.flow.connection {
+            self.by_connection.insert(connection, profile);
+        }
+        self.bindings.insert(profile, Entry { binding, expiry });
+    }
+
+    fn take(&mut self, profile: ProfileId) -> Option<Binding> {
+        let entry = self.bindings.remove(&profile)?;
+        self.timers.stop(entry.expiry);
+        if let Some(connection) = entry.binding.flow.connection {
+            self.by_connection.remove(&connection);
+        }
+        Some(entry.binding)
+    }
+
+    /// Ends a binding, if there is one.
+    pub(crate) fn remove(&mut self, profile: ProfileId, why: Unregistration, out: &mut Outbox) {
+        if self.take(profile).is_some() {
+            out.tell(Event::Unregistered { profile, why });
+        }
+    }
+
+    /// A lost connection ends the binding made over it: nothing else leads to a PBX behind a NAT.
+    pub(crate) fn connection_lost(&mut self, connection: ConnectionId, out: &mut Outbox) {
+        if let Some(profile) = self.by_connection.get(&connection).copied() {
+            self.remove(profile, Unregistration::ConnectionLost, out);
+        }
+    }
+
+    /// Ends what was not refreshed in time.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
+        while let Some(profile) = self.timers.pop_due(now) {
+            self.remove(profile, Unregistration::Expired, out);
+        }
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The binding of a profile.
+    pub(crate) fn binding(&self, profile: ProfileId) -> Option<&Binding> {
+        self.bindings.get(&profile).map(|entry| &entry.binding)
+    }
+
+    /// All bindings, in no order.
+    pub(crate) fn bindings(&self) -> impl Iterator<Item = &Binding> {
+        self.bindings.values().map(|entry| &entry.binding)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bindings.len()
+    }
+
+    fn current(&self, profile: ProfileId, now: Now) -> Option<(String, u32)> {
+        let binding = self.binding(profile)?;
+        let left = binding.expires_unix_s.saturating_sub(now.unix_s);
+        Some((binding.contact.clone(), u32::try_from(left).unwrap_or(u32::MAX)))
+    }
+}
+
+/// Whether the old binding was another PBX, or another address of the same.
+fn is_elsewhere(old: &Binding, new: &Binding) -> bool {
+    old.call_id != new.call_id && old.flow.peer.ip() != new.flow.peer.ip()
+}
+
+fn wish_of(request: &Message) -> Result<Wish<'_>, Refusal> {
+    let expires = request.expires();
+    let mut wish = Wish::Query;
+    let mut count = 0;
+    for contact in request.contacts() {
+        count += 1;
+        match contact {
+            // 10.2.2: the star stands alone and only with Expires: 0.
+            ContactValue::Star if expires == Some(0) => wish = Wish::RemoveAll,
+            ContactValue::Star => return Err(Refusal::BadContact),
+            ContactValue::Addr(addr) => {
+                let own = addr.params().value("expires").and_then(|text| text.parse().ok());
+                let expires_s = own.or(expires);
+                if addr.uri().is_err() || wish == Wish::RemoveAll {
+                    return Err(Refusal::BadContact);
+                }
+                // One profile serves one PBX: of several contacts the first that is to be bound counts.
+                match (&wish, expires_s) {
+                    (Wish::Query, Some(0)) => wish = Wish::Remove,
+                    (Wish::Query | Wish::Remove, _) => {
+                        let contact = NameAddrText { value: addr.raw(), uri: addr.uri_raw() };
+                        wish = Wish::Bind { contact, expires_s };
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    if count > 1 && wish == Wish::RemoveAll {
+        return Err(Refusal::BadContact);
+    }
+    // A Contact that could not be read yields nothing to iterate over, yet was there.
+    if count == 0 && request.header(Name::Contact).is_some() {
+        return Err(Refusal::BadContact);
+    }
+    Ok(wish)
+}
+
+/// The interval granted, or the least that would be (rules.md: 45 s behind a NAT or firewall, else 3,600 s).
+fn grant(settings: &RegistrationSettings, asked_s: Option<u32>, behind_nat: bool) -> Result<u32, u32> {
+    let most = if behind_nat { settings.nat_s } else { settings.direct_s };
+    match asked_s {
+        None => Ok(most),
+        Some(asked) if asked < settings.min_s => Err(settings.min_s),
+        Some(asked) => Ok(asked.min(most)),
+    }
+}
+
+/// Whether the PBX names itself otherwise than its packets do: in Via, or in Contact.
+fn is_behind_nat(request: &Message, contact_uri: &str, flow: Flow) -> bool {
+    let via_differs = request.top_via().is_some_and(|via| {
+        via.host().ip().is_some_and(|ip| ip != flow.peer.ip())
+            || (!flow.transport.is_reliable() && via.port().unwrap_or(5060) != flow.peer.port())
+    });
+    let contact_differs = crate::message::Uri::parse(contact_uri)
+        .ok()
+        .and_then(|uri| uri.host().ip())
+        .is_some_and(|ip| ip != flow.peer.ip());
+    via_differs || contact_differs
+}
+
+/// The Contact as received less its `expires`: the rest is echoed byte for byte, because user agents find their own
+/// binding by comparing (interop: pjsip, 3CX).
+fn without_expires(value: &str) -> String {
+    let Ok(addr) = NameAddr::parse(value) else { return value.to_owned() };
+    let params = addr.params().raw();
+    let Some(head) = value.strip_suffix(params) else { return value.to_owned() };
+    let kept = params
+        .split(';')
+        .filter(|param| !param.split('=').next().unwrap_or_default().trim().eq_ignore_ascii_case("expires"));
+    let kept: Vec<_> = kept.collect();
+    let joined = format!("{head}{}", kept.join(";"));
+    joined.trim_end_matches([' ', ';']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::lex;
+    use crate::types::Transport;
+    use bytes::Bytes;
+
+    const PROFILE: ProfileId = ProfileId(7);
+
+    fn now() -> Now {
+        Now { monotonic: Instant::now(), unix_s: 1_000_000 }
+    }
+
+    fn flow(peer: &str) -> Flow {
+        Flow {
+            transport: Transport::Udp,
+            local: "192.0.2.1:5060".parse().unwrap(),
+            peer: peer.parse().unwrap(),
+            connection: None,
+        }
+    }
+
+    fn register(call_id: &str, cseq: u32, extra: &str) -> Message {
+        let text = format!(
+            "REGISTER sip:gw SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bK{cseq}\r\n\
+             From: <sip:u@gw>;tag=1\r\nTo: <sip:u@gw>\r\nCall-ID: {call_id}\r\nCSeq: {cseq} REGISTER\r\n\
+             Max-Forwards: 70\r\n{extra}Content-Length: 0\r\n\r\n"
+        );
+        lex(Bytes::from(text), crate::message::Transport::Datagram).unwrap()
+    }
+
+    fn run(registrar: &mut Registrar, message: &Message, peer: &str) -> Registration {
+        let settings = RegistrationSettings::default();
+        registrar.register(now(), &settings, PROFILE, message, flow(peer), &mut Outbox::default())
+    }
+
+    const CONTACT: &str = "Contact: <sip:u@198.51.100.9:5060;rinstance=abc>;q=0.5;expires=600\r\n";
+
+    #[test]
+    fn the_contact_is_echoed_with_its_parameters() {
+        let mut registrar = Registrar::new(10);
+        let done = run(&mut registrar, &register("a", 1, CONTACT), "198.51.100.9:5060");
+        assert_eq!(
+            done,
+            Registration::Done(Some(("<sip:u@198.51.100.9:5060;rinstance=abc>;q=0.5".into(), 600)))
+        );
+        let query = run(&mut registrar, &register("b", 1, ""), "198.51.100.9:5060");
+        assert_eq!(query, done);
+    }
+
+    #[test]
+    fn a_pbx_behind_a_nat_is_given_45_seconds() {
+        let mut registrar = Registrar::new(10);
+        let done = run(&mut registrar, &register("a", 1, CONTACT), "203.0.113.5:40000");
+        assert!(matches!(done, Registration::Done(Some((_, 45)))), "{done:?}");
+        let port_only = run(&mut registrar, &register("b", 1, CONTACT), "198.51.100.9:40000");
+        assert!(matches!(port_only, Registration::Done(Some((_, 45)))), "{port_only:?}");
+    }
+
+    #[test]
+    fn too_short_an_interval_is_named() {
+        let mut registrar = Registrar::new(10);
+        let brief = register("a", 1, "Contact: <sip:u@198.51.100.9>\r\nExpires: 5\r\n");
+        assert_eq!(run(&mut registrar, &brief, "198.51.100.9:5060"), Registration::TooBrief { min_s: 20 });
+    }
+
+    #[test]
+    fn the_contacts_own_interval_wins_over_expires() {
+        let mut registrar = Registrar::new(10);
+        let both = register("a", 1, "Contact: <sip:u@198.51.100.9>;expires=100\r\nExpires: 200\r\n");
+        let done = run(&mut registrar, &both, "198.51.100.9:5060");
+        assert!(matches!(done, Registration::Done(Some((_, 100)))), "{done:?}");
+    }
+
+    #[test]
+    fn the_star_needs_expires_0() {
+        let mut registrar = Registrar::new(10);
+        run(&mut registrar, &register("a", 1, CONTACT), "198.51.100.9:5060");
+        let wrong = register("a", 2, "Contact: *\r\nExpires: 60\r\n");
+        assert_eq!(
+            run(&mut registrar, &wrong, "198.51.100.9:5060"),
+            Registration::Refused(Refusal::BadContact)
+        );
+        let right = register("a", 3, "Contact: *\r\nExpires: 0\r\n");
+        assert_eq!(run(&mut registrar, &right, "198.51.100.9:5060"), Registration::Done(None));
+        assert!(registrar.binding(PROFILE).is_none());
+        assert_eq!(registrar.timers.len(), 0);
+    }
+
+    #[test]
+    fn a_lower_cseq_is_late_unless_the_call_id_is_new() {
+        let mut registrar = Registrar::new(10);
+        run(&mut registrar, &register("a", 5, CONTACT), "198.51.100.9:5060");
+        assert_eq!(
+            run(&mut registrar, &register("a", 4, CONTACT), "198.51.100.9:5060"),
+            Registration::OutOfOrder
+        );
+        let rebooted = run(&mut registrar, &register("b", 1, CONTACT), "198.51.100.9:5060");
+        assert!(matches!(rebooted, Registration::Done(Some(_))));
+    }
+
+    #[test]
+    fn the_newest_registration_wins_and_is_told() {
+        let mut registrar = Registrar::new(10);
+        run(&mut registrar, &register("a", 1, CONTACT), "198.51.100.9:5060");
+        let mut out = Outbox::default();
+        let message = register("b", 1, CONTACT);
+        let settings = RegistrationSettings::default();
+        registrar.register(now(), &settings, PROFILE, &message, flow("203.0.113.8:5060"), &mut out);
+        assert!(matches!(out.events[0], Event::Unregistered { why: Unregistration::Replaced, .. }));
+        assert_eq!(registrar.len(), 1);
+        assert_eq!(registrar.timers.len(), 1);
+    }
+
+    #[test]
+    fn a_lost_connection_ends_its_binding() {
+        let mut registrar = Registrar::new(10);
+        let over_tcp = Flow {
+            transport: Transport::Tcp,
+            connection: Some(ConnectionId(3)),
+            ..flow("198.51.100.9:5060")
+        };
+        let (settings, mut out) = (RegistrationSettings::default(), Outbox::default());
+        registrar.register(now(), &settings, PROFILE, &register("a", 1, CONTACT), over_tcp, &mut out);
+        registrar.connection_lost(ConnectionId(4), &mut out);
+        assert!(registrar.binding(PROFILE).is_some());
+        registrar.connection_lost(ConnectionId(3), &mut out);
+        assert!(registrar.binding(PROFILE).is_none());
+    }
+
+    #[test]
+    fn an_unrefreshed_binding_expires() {
+        let mut registrar = Registrar::new(10);
+        run(&mut registrar, &register("a", 1, CONTACT), "198.51.100.9:5060");
+        let at = registrar.next_timeout().unwrap();
+        let mut out = Outbox::default();
+        registrar.handle_timeout(at, &mut out);
+        assert!(matches!(out.events[0], Event::Unregistered { why: Unregistration::Expired, .. }));
+        assert!(registrar.next_timeout().is_none());
+    }
+}

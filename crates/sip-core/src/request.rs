@@ -1,0 +1,301 @@
+//! Requests as they come in: told apart, authenticated, and handed to the registrar or a call.
+
+use std::sync::Arc;
+
+use crate::authenticator::{Party, Staleness, Verdict};
+use crate::call::{Arrival, Call};
+use crate::directory::{Directory, Peer, Profile};
+use crate::gateway::Gateway;
+use crate::guard::{self, Pace};
+use crate::message::{Message, Method, Name};
+use crate::refusal::Refusal;
+use crate::registrar::Registration;
+use crate::respond::{self, ALLOW};
+use crate::transaction::Incoming;
+use crate::types::{Event, Flow, Now};
+
+impl Gateway {
+    pub(crate) fn on_request(&mut self, now: Now, flow: Flow, request: &Message) {
+        match self.transactions.receive_request(now.monotonic, request, &mut self.out) {
+            Incoming::Absorbed => {}
+            Incoming::AckOf2xx => self.on_ack(now, flow, request),
+            Incoming::New if *request.method() == Method::Cancel => self.on_cancel(now, flow, request),
+            Incoming::New if has_to_tag(request) => self.on_request_in_dialog(now, flow, request),
+            Incoming::New => self.on_first_request(now, flow, request),
+        }
+    }
+
+    fn on_ack(&mut self, now: Now, flow: Flow, ack: &Message) {
+        let Some((uid, id)) = self.dialog_of(ack) else { return };
+        self.with_call(now, uid, |call, ctx| {
+            if call.is_of_peer(ctx, id, ack, flow) {
+                call.on_ack(ctx, id.role(), ack);
+            }
+        });
+    }
+
+    fn dialog_of(&self, request: &Message) -> Option<(crate::types::CallUid, crate::call::LegId)> {
+        let to = request.to()?;
+        self.index.find(request.call_id()?, to.tag()?)
+    }
+
+    /// CANCEL is answered by itself, and ends the INVITE it names (RFC 3261 section 9.2).
+    fn on_cancel(&mut self, now: Now, flow: Flow, cancel: &Message) {
+        let invite = self.transactions.invite_of_cancel(cancel, flow);
+        let call = invite.and_then(|invite| self.invites.get(invite).copied());
+        self.answer(now, flow, cancel, if invite.is_some() { 200 } else { 481 });
+        if let Some(uid) = call {
+            self.with_call(now, uid, Call::on_cancel);
+        }
+    }
+
+    fn on_request_in_dialog(&mut self, now: Now, flow: Flow, request: &Message) {
+        let Some((uid, id)) = self.dialog_of(request) else {
+            return self.answer(now, flow, request, 481);
+        };
+        let Some(server) = self.transactions.open(flow, request) else {
+            return self.refuse_stateless(flow, request, Refusal::Overloaded);
+        };
+        self.with_call(now, uid, |call, ctx| call.on_request_in_order(ctx, id, server, request, flow));
+    }
+
+    fn on_first_request(&mut self, now: Now, flow: Flow, request: &Message) {
+        if request.header(Name::UserAgent).is_some_and(guard::is_scanner) && self.known_peer(flow).is_none() {
+            return self.drop_message(flow, "a scanner");
+        }
+        // RFC 3261 section 8.2.2.3: no extension can be required of us yet.
+        let required: Vec<_> =
+            request.headers(Name::Require).chain(request.headers(Name::ProxyRequire)).collect();
+        if !required.is_empty() {
+            return self.refuse_extensions(flow, request, &required);
+        }
+        match request.method() {
+            Method::Register => self.on_register(now, flow, request),
+            Method::Invite => self.on_invite(now, flow, request),
+            Method::Options => self.on_options(now, flow, request),
+            Method::Bye | Method::Info | Method::Prack | Method::Update | Method::Notify => {
+                let keeps_alive =
+                    request.header(Name::Event).is_some_and(|event| event.eq_ignore_ascii_case("keep-alive"));
+                self.answer(now, flow, request, if keeps_alive { 200 } else { 481 });
+            }
+            _ => self.answer(now, flow, request, 405),
+        }
+    }
+
+    fn refuse_extensions(&mut self, flow: Flow, request: &Message, required: &[&str]) {
+        let tag = self.rng.token();
+        let mut writer = respond::response(&self.settings, request, 420, Some(&tag), flow.peer);
+        writer.header(Name::Unsupported, required.join(", "));
+        self.out.send(flow, writer.finish());
+    }
+
+    /// Who speaks from here, by address alone.
+    fn known_peer(&self, flow: Flow) -> Option<Peer> {
+        self.directory.peer_at(flow.peer, flow.transport)
+    }
+
+    /// OPTIONS from somebody we serve is a question whether we live (interop: no 200 takes the trunk out of service).
+    fn on_options(&mut self, now: Now, flow: Flow, request: &Message) {
+        let is_bound = || self.registrar.bindings().any(|binding| binding.flow.peer.ip() == flow.peer.ip());
+        let user =
+            request.from().and_then(|from| from.uri().ok()).and_then(|uri| uri.user().map(str::to_owned));
+        let is_user = || user.as_deref().is_some_and(|user| self.directory.profile_of_user(user).is_some());
+        if self.known_peer(flow).is_some() || is_user() || is_bound() {
+            self.answer(now, flow, request, 200);
+        } else if self.rates.take(now.monotonic, flow.peer.ip()) == Pace::Within {
+            self.refuse_stateless(flow, request, Refusal::UnknownPeer);
+        }
+    }
+
+    /// Answers a request with nothing more than a status.
+    fn answer(&mut self, now: Now, flow: Flow, request: &Message, status: u16) {
+        let Some(server) = self.transactions.open(flow, request) else {
+            return self.refuse_stateless(flow, request, Refusal::Overloaded);
+        };
+        let tag = self.rng.token();
+        let mut writer = respond::response(&self.settings, request, status, Some(&tag), flow.peer);
+        if matches!(status, 200 | 405) && *request.method() != Method::Cancel {
+            writer.header(Name::Allow, ALLOW);
+            writer.header(Name::Accept, "application/sdp");
+        }
+        self.transactions.answer(now.monotonic, server, status, writer.finish(), &mut self.out);
+    }
+
+    fn refuse_stateless(&mut self, flow: Flow, request: &Message, why: Refusal) {
+        let tag = self.rng.token();
+        let bytes = respond::refusal(&self.settings, request, why, &tag, flow.peer);
+        self.out.send(flow, bytes);
+    }
+
+    fn on_register(&mut self, now: Now, flow: Flow, request: &Message) {
+        let Some(profile) = self.authenticate(now, flow, request, Party::Registrar) else { return };
+        let address = request.to().and_then(|to| to.uri().ok()).and_then(|uri| uri.user().map(str::to_owned));
+        if address.as_deref() != Some(profile.user.as_str()) {
+            // The address of record must be the user's own (RFC 3261 section 10.3 step 4).
+            return self.refuse_register(
+                now,
+                flow,
+                request,
+                (&profile.user, Some(&profile)),
+                Refusal::BadCredentials,
+            );
+        }
+        let settings = &self.settings.registration;
+        let registration = self.registrar.register(now, settings, profile.id, request, flow, &mut self.out);
+        match registration {
+            Registration::Done(bound) => self.confirm_register(now, flow, request, bound),
+            Registration::TooBrief { min_s } => self.answer_register(now, flow, request, 423, |writer| {
+                writer.header(Name::MinExpires, min_s);
+                writer.header(
+                    Name::Warning,
+                    format_args!("399 sipgw \"{}\"", Refusal::IntervalTooBrief.sentence()),
+                );
+            }),
+            Registration::Refused(why) => {
+                self.refuse_register(now, flow, request, (&profile.user, Some(&profile)), why);
+            }
+            // RFC 3261 section 10.3 step 7: an old request that comes late fails.
+            Registration::OutOfOrder => self.answer_register(now, flow, request, 500, |_| {}),
+        }
+    }
+
+    fn confirm_register(&mut self, now: Now, flow: Flow, request: &Message, bound: Option<(String, u32)>) {
+        self.answer_register(now, flow, request, 200, |writer| {
+            if let Some((contact, expires_s)) = bound {
+                writer.header(Name::Contact, format_args!("{contact};expires={expires_s}"));
+                writer.header(Name::Expires, expires_s);
+            }
+        });
+    }
+
+    fn refuse_register(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        request: &Message,
+        (user, profile): (&str, Option<&Arc<Profile>>),
+        why: Refusal,
+    ) {
+        self.out.tell(Event::RegisterRefused {
+            profile: profile.map(|profile| profile.id),
+            user: user.to_owned(),
+            source: flow.peer,
+            refusal: why,
+        });
+        let domain = self.settings.domain.clone();
+        self.answer_register(now, flow, request, why.status(), |writer| {
+            respond::explain_at(writer, &domain, why)
+        });
+    }
+
+    fn answer_register(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        request: &Message,
+        status: u16,
+        add: impl FnOnce(&mut crate::message::MessageWriter),
+    ) {
+        let Some(server) = self.transactions.open(flow, request) else {
+            return self.refuse_stateless(flow, request, Refusal::Overloaded);
+        };
+        let tag = self.rng.token();
+        let mut writer = respond::response(&self.settings, request, status, Some(&tag), flow.peer);
+        add(&mut writer);
+        self.transactions.answer(now.monotonic, server, status, writer.finish(), &mut self.out);
+    }
+
+    /// The profile that proved its password, or `None` after the challenge or refusal has been sent.
+    fn authenticate(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        request: &Message,
+        party: Party,
+    ) -> Option<Arc<Profile>> {
+        let source = flow.peer.ip();
+        match self.authenticator.check(now, &self.settings, &self.directory, request, party, source) {
+            Verdict::Accepted(profile) => Some(profile),
+            Verdict::Challenge(staleness) => {
+                self.challenge(now, flow, request, party, staleness);
+                None
+            }
+            Verdict::Refused { user, profile, why } => {
+                if self.rates.take(now.monotonic, source) == Pace::Within {
+                    self.refuse_register(now, flow, request, (&user, profile.as_ref()), why);
+                } else {
+                    self.drop_message(flow, "too many refused requests from this source");
+                }
+                None
+            }
+        }
+    }
+
+    /// Challenges without state (RFC 3261 section 8.2.7): a request that brings no proof costs no memory.
+    fn challenge(&mut self, now: Now, flow: Flow, request: &Message, party: Party, staleness: Staleness) {
+        if self.rates.take(now.monotonic, flow.peer.ip()) != Pace::Within {
+            return self.drop_message(flow, "too many unproved requests from this source");
+        }
+        let tag = self.rng.token();
+        let mut writer = respond::response(&self.settings, request, party.status(), Some(&tag), flow.peer);
+        let profile = claimed_profile(&self.directory, request);
+        let (settings, rng) = (&self.settings, &mut self.rng);
+        self.authenticator.challenge(
+            now,
+            settings,
+            profile.as_deref(),
+            (party, staleness),
+            flow.peer.ip(),
+            rng,
+            &mut writer,
+        );
+        self.out.send(flow, writer.finish());
+    }
+
+    fn on_invite(&mut self, now: Now, flow: Flow, invite: &Message) {
+        let peer = match self.known_peer(flow) {
+            Some(peer) => peer,
+            None => match self.authenticate(now, flow, invite, Party::Gateway) {
+                Some(profile) => Peer::Profile(profile.id),
+                None => return,
+            },
+        };
+        let max_forwards = invite.max_forwards().unwrap_or(70);
+        let why_not = if max_forwards == 0 {
+            Some(Refusal::LoopDetected)
+        } else if self.is_draining {
+            Some(Refusal::ShuttingDown)
+        } else if self.calls.len() >= self.settings.limits.calls {
+            Some(Refusal::Overloaded)
+        } else {
+            None
+        };
+        if let Some(why) = why_not {
+            return self.refuse_stateless(flow, invite, why);
+        }
+        let Some(server) = self.transactions.open(flow, invite) else {
+            return self.refuse_stateless(flow, invite, Refusal::Overloaded);
+        };
+        let max_forwards = (max_forwards - 1).min(self.settings.calls.max_forwards);
+        let arrival = Arrival { invite: invite.clone(), server, flow, peer, max_forwards };
+        let mut ctx = self.context(now);
+        let mut call = Call::open(&mut ctx, arrival);
+        if call.is_finished() {
+            call.dismantle(&mut ctx);
+        } else {
+            self.invites.insert(server, call.uid);
+            self.calls.insert(call.uid, call);
+        }
+    }
+}
+
+fn has_to_tag(request: &Message) -> bool {
+    request.to().is_some_and(|to| to.tag().is_some())
+}
+
+/// The profile a request claims to be from, which decides what it is challenged with.
+fn claimed_profile(directory: &Directory, request: &Message) -> Option<Arc<Profile>> {
+    let from = request.from()?;
+    let uri = from.uri().ok()?;
+    directory.profile_of_user(uri.user()?).cloned()
+}

@@ -1,0 +1,67 @@
+//! Writing responses: the parts that every answer of ours carries, and the words of a refusal.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::message::{Message, MessageWriter, Name, reason_phrase, response_to};
+use crate::refusal::Refusal;
+use crate::settings::Settings;
+
+/// The methods we answer with more than 405; written into every Allow.
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, OPTIONS, BYE, INFO";
+
+/// The header field with our own code of a refusal, for machines.
+const CODE_HEADER: &str = "X-Sipgw-Reason";
+
+/// Seconds after which a peer may try again when the gateway itself is the obstacle.
+const RETRY_AFTER_S: u32 = 5;
+
+/// Begins a response; the caller adds what is particular and finishes it.
+pub(crate) fn response(
+    settings: &Settings,
+    request: &Message,
+    status: u16,
+    to_tag: Option<&str>,
+    received: SocketAddr,
+) -> MessageWriter {
+    let mut writer = response_to(request, status, reason_phrase(status), to_tag, received);
+    writer.header(Name::Server, &settings.product);
+    writer
+}
+
+/// A whole refusal, with the status of its row.
+pub(crate) fn refusal(
+    settings: &Settings,
+    request: &Message,
+    why: Refusal,
+    to_tag: &str,
+    received: SocketAddr,
+) -> Bytes {
+    let mut writer = response(settings, request, why.status(), Some(to_tag), received);
+    explain(&mut writer, settings, why);
+    writer.finish()
+}
+
+/// Adds why: Reason (RFC 3326) with the Q.850 cause, Warning 399 (RFC 3261 section 20.43) with the sentence, and
+/// our code.
+pub(crate) fn explain(writer: &mut MessageWriter, settings: &Settings, why: Refusal) {
+    explain_at(writer, &settings.domain, why);
+}
+
+/// The same for a writer that has no settings at hand.
+pub(crate) fn explain_at(writer: &mut MessageWriter, domain: &str, why: Refusal) {
+    let row = why.row();
+    writer.header(Name::Reason, format_args!("Q.850;cause={};text=\"{}\"", row.cause, row.sentence));
+    writer.header(Name::Warning, format_args!("399 {domain} \"{}\"", row.sentence));
+    writer.header_raw(CODE_HEADER, row.code);
+    if matches!(why, Refusal::Overloaded | Refusal::StoreUnavailable | Refusal::ShuttingDown) {
+        writer.header(Name::RetryAfter, RETRY_AFTER_S);
+    }
+}
+
+/// The Reason of a BYE of ours.
+pub(crate) fn bye_reason(why: Refusal) -> String {
+    let row = why.row();
+    format!("SIP;cause={};text=\"{}\", Q.850;cause={}", row.status, row.sentence, row.cause)
+}

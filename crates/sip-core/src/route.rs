@@ -1,0 +1,381 @@
+//! Where a call goes: the called number in E.164, the profile or the carriers behind it, the Request-URI.
+
+use std::sync::Arc;
+
+use phonenumber::Mode;
+
+use crate::directory::{CallerId, Carrier, Directory, NumberFormat, Profile};
+use crate::message::{Message, Name, NameAddr, Scheme, Uri};
+use crate::refusal::Refusal;
+use crate::rng::Rng;
+use crate::settings::CallSettings;
+use crate::types::ProfileId;
+
+/// The longest E.164 number (ITU-T E.164 section 6.2.1).
+const E164_DIGITS_MAX: usize = 15;
+/// Shorter numbers are service codes, not subscribers.
+const E164_DIGITS_MIN: usize = 7;
+
+/// A telephone number: E.164 digits without `+`, and the country it belongs to where that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Number {
+    /// Digits, country code first.
+    pub digits: String,
+    /// ISO 3166 alpha-2.
+    pub country: Option<String>,
+}
+
+/// Where a call from a PBX goes.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// The echo test.
+    Echo { number: String },
+    /// An Online Number hosted here.
+    OnNet { number: Number, profile: Arc<Profile> },
+    /// To the telephone network, over these carriers in turn.
+    Network { number: Number, carriers: Vec<Arc<Carrier>> },
+}
+
+/// Where a call from the network goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Incoming {
+    pub(crate) profile: ProfileId,
+    /// What was called: the Online Number's digits, or the business account's name.
+    pub(crate) called: String,
+    /// The user part for the PBX, unless the number is to be written in the profile's format.
+    pub(crate) user: Option<String>,
+}
+
+/// What the caller dialled, before any reading: the decoded user part, or the number of a tel: URI.
+pub(crate) fn dialled(uri: &Uri<'_>) -> Option<String> {
+    let user = uri.user_decoded()?;
+    // RFC 3261 19.1.6: telephone parameters such as ;npdi;rn= sit inside the user part.
+    let number = user.split(';').next().unwrap_or_default().trim();
+    let context = uri
+        .params()
+        .value("phone-context")
+        .or_else(|| user.split(';').find_map(|param| param.strip_prefix("phone-context=")));
+    match context {
+        // RFC 3966 5.1.5: a local number is completed by its global context.
+        Some(context) if context.starts_with('+') && !number.starts_with('+') => {
+            Some(format!("{context}{number}"))
+        }
+        _ => Some(number.to_owned()),
+    }
+}
+
+/// Decides where a call from `profile` to `request_uri` goes.
+pub(crate) fn outgoing(
+    directory: &Directory,
+    settings: &CallSettings,
+    profile: &Profile,
+    request_uri: &Uri<'_>,
+    rng: &mut Rng,
+) -> Result<Outgoing, Refusal> {
+    let dialled = dialled(request_uri).filter(|d| !d.is_empty()).ok_or(Refusal::AddressIncomplete)?;
+    if is_emergency(settings, &profile.country, &dialled) {
+        return Err(Refusal::Emergency);
+    }
+    let number = e164(&dialled, &profile.country).ok_or(Refusal::AddressIncomplete)?;
+    if settings.echo_numbers.contains(&number.digits) {
+        return Ok(Outgoing::Echo { number: number.digits });
+    }
+    if let Some(callee) = directory.profile_of_number(&number.digits) {
+        return Ok(Outgoing::OnNet { number, profile: callee.clone() });
+    }
+    let carriers = carriers_for(directory, &number.digits, rng);
+    if carriers.is_empty() { Err(Refusal::NoCarrier) } else { Ok(Outgoing::Network { number, carriers }) }
+}
+
+/// Whether `dialled` is an emergency number in this country.
+fn is_emergency(settings: &CallSettings, country: &str, dialled: &str) -> bool {
+    let plain: String = dialled.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')')).collect();
+    [country, "*"]
+        .into_iter()
+        .filter_map(|key| settings.emergency.get(key))
+        .any(|numbers| numbers.contains(&plain))
+}
+
+/// Reads a number as dialled in `country` (ISO 3166 alpha-2): `+`, the country's international prefix, national
+/// and plain E.164 forms, with visual separators. `None` if it is no subscriber's number.
+pub fn e164(dialled: &str, country: &str) -> Option<Number> {
+    let compact: String =
+        dialled.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')' | '/')).collect();
+    let (has_plus, digits) = match compact.strip_prefix('+') {
+        Some(rest) => (true, rest),
+        None => (false, compact.as_str()),
+    };
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let international = |digits: &str| parse(None, &format!("+{digits}"));
+    if has_plus {
+        return international(digits).or_else(|| plain_e164(digits));
+    }
+    // `00` is dialled everywhere, whatever the country's own international prefix is.
+    if let Some(rest) = digits.strip_prefix("00") {
+        return international(rest).or_else(|| plain_e164(rest));
+    }
+    // National first, then E.164 without its plus: in the US, 12025550123 is both and means the same.
+    parse(country.parse().ok(), digits).or_else(|| international(digits))
+}
+
+fn parse(country: Option<phonenumber::country::Id>, text: &str) -> Option<Number> {
+    let number = phonenumber::parse(country, text).ok()?;
+    if !number.is_valid() {
+        return None;
+    }
+    let digits = number.format().mode(Mode::E164).to_string().trim_start_matches('+').to_owned();
+    let country = number.country().id().map(|id| id.as_ref().to_owned());
+    in_bounds(&digits).then_some(Number { digits, country })
+}
+
+/// A number in international form that the numbering plans we ship do not know yet: carried as it is, since ranges
+/// are opened faster than software is updated.
+fn plain_e164(digits: &str) -> Option<Number> {
+    (in_bounds(digits) && !digits.starts_with('0'))
+        .then(|| Number { digits: digits.to_owned(), country: None })
+}
+
+fn in_bounds(digits: &str) -> bool {
+    (E164_DIGITS_MIN..=E164_DIGITS_MAX).contains(&digits.len())
+}
+
+/// The carriers that take this number: by priority, and by weighted chance among equals (as RFC 2782 does).
+fn carriers_for(directory: &Directory, digits: &str, rng: &mut Rng) -> Vec<Arc<Carrier>> {
+    let takes = |c: &&Arc<Carrier>| {
+        c.is_active
+            && (c.destinations.is_empty() || c.destinations.iter().any(|d| digits.starts_with(d.as_str())))
+    };
+    let mut left: Vec<_> = directory.carriers().iter().filter(takes).cloned().collect();
+    let mut ordered = Vec::with_capacity(left.len());
+    while let Some(priority) = left.first().map(|c| c.priority) {
+        let equals = left.iter().take_while(|c| c.priority == priority).count();
+        ordered.push(left.remove(weighted_choice(&left[..equals], rng)));
+    }
+    ordered
+}
+
+/// An index into `carriers`, each as likely as its weight says; weight 0 counts as a small chance.
+fn weighted_choice(carriers: &[Arc<Carrier>], rng: &mut Rng) -> usize {
+    let weight = |carrier: &Arc<Carrier>| u64::from(carrier.weight) * 100 + 1;
+    let mut point = rng.below(carriers.iter().map(weight).sum());
+    for (index, carrier) in carriers.iter().enumerate() {
+        match point.checked_sub(weight(carrier)) {
+            Some(rest) => point = rest,
+            None => return index,
+        }
+    }
+    0
+}
+
+/// Decides where a call from a carrier goes: by Request-URI first, then by To, since some carriers put the trunk's
+/// own number into the Request-URI.
+pub(crate) fn incoming(directory: &Directory, invite: &Message) -> Result<Incoming, Refusal> {
+    let of_request = Uri::parse(invite.request_uri()).ok().and_then(|uri| called(directory, &uri));
+    let of_to = || invite.to().and_then(|to| to.uri().ok()).and_then(|uri| called(directory, &uri));
+    of_request.or_else(of_to).ok_or(Refusal::NumberNotAssigned)
+}
+
+fn called(directory: &Directory, uri: &Uri<'_>) -> Option<Incoming> {
+    let name = dialled(uri)?;
+    if let Some(route) = directory.account(&name) {
+        return Some(Incoming { profile: route.profile, called: name, user: Some(route.user.clone()) });
+    }
+    let digits: String = name.chars().filter(char::is_ascii_digit).collect();
+    let digits = digits.strip_prefix("00").unwrap_or(&digits).to_owned();
+    let profile = directory.profile_of_number(&digits)?;
+    Some(Incoming { profile: profile.id, called: digits, user: None })
+}
+
+/// Writes a number for a user part.
+pub fn present(digits: &str, format: NumberFormat, country: &str) -> String {
+    match format {
+        NumberFormat::Plain => digits.to_owned(),
+        NumberFormat::E164 => format!("+{digits}"),
+        NumberFormat::DoubleZero => format!("00{digits}"),
+        NumberFormat::National => national(digits, country),
+    }
+}
+
+/// The number as dialled within `country`; one of another country with `00`.
+fn national(digits: &str, country: &str) -> String {
+    let number = phonenumber::parse(None, format!("+{digits}")).ok();
+    let is_home = |n: &phonenumber::PhoneNumber| n.country().id().is_some_and(|id| id.as_ref() == country);
+    match number.filter(is_home) {
+        Some(number) => {
+            let text = number.format().mode(Mode::National).to_string();
+            text.chars().filter(char::is_ascii_digit).collect()
+        }
+        None => format!("00{digits}"),
+    }
+}
+
+/// The number that a profile's call shows: the one for the called country, or the default; what the PBX asserts
+/// counts only if it is among the profile's choices (rules.md, Caller ID).
+pub(crate) fn caller_id(
+    caller_id: &CallerId,
+    invite: &Message,
+    country: &str,
+    called: &Number,
+) -> Option<String> {
+    let asserted = || {
+        let number = asserted_number(invite, country)?;
+        caller_id.choices.contains(&number).then_some(number)
+    };
+    let of_country = || called.country.as_ref().and_then(|c| caller_id.by_country.get(c)).cloned();
+    asserted().or_else(of_country).or_else(|| caller_id.default.clone())
+}
+
+/// The caller's number as the message asserts it: P-Asserted-Identity, P-Preferred-Identity, From.
+fn asserted_number(invite: &Message, country: &str) -> Option<String> {
+    [Name::PAssertedIdentity, Name::PPreferredIdentity, Name::From]
+        .into_iter()
+        .find_map(|name| number_in(invite.header(name)?, country))
+}
+
+fn number_in(value: &str, country: &str) -> Option<String> {
+    let addr = NameAddr::parse(value).ok()?;
+    let user = dialled(&addr.uri().ok()?)?;
+    Some(e164(&user, country)?.digits)
+}
+
+/// Who calls, as a carrier tells us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// E.164 digits.
+    Number(String),
+    /// Something that is no telephone number: shown as it is.
+    Name(String),
+    /// Withheld.
+    Anonymous,
+}
+
+/// Reads the caller from a carrier's INVITE: P-Asserted-Identity, Remote-Party-ID, From, unless withheld.
+pub(crate) fn caller(invite: &Message) -> Caller {
+    if is_withheld(invite) {
+        return Caller::Anonymous;
+    }
+    [Name::PAssertedIdentity, Name::RemotePartyId, Name::From]
+        .into_iter()
+        .filter_map(|name| invite.header(name))
+        .find_map(caller_in)
+        .unwrap_or(Caller::Anonymous)
+}
+
+/// Whether the caller asks not to be shown: by Privacy (RFC 3323 section 4.2) or an anonymous From.
+pub(crate) fn is_withheld(invite: &Message) -> bool {
+    let asks =
+        |token: &str| ["id", "user", "header", "full"].iter().any(|t| token.trim().eq_ignore_ascii_case(t));
+    let is_private = invite.headers(Name::Privacy).any(|privacy| privacy.split(';').any(asks));
+    let from = invite.from().and_then(|from| from.uri().ok());
+    is_private
+        || from.is_some_and(|uri| uri.user().is_some_and(|user| user.eq_ignore_ascii_case("anonymous")))
+}
+
+fn caller_in(value: &str) -> Option<Caller> {
+    let addr = NameAddr::parse(value).ok()?;
+    let uri = addr.uri().ok()?;
+    if uri.scheme() == Scheme::Other {
+        return None;
+    }
+    let user = dialled(&uri).filter(|user| !user.is_empty())?;
+    // A carrier writes E.164, with or without plus or zeros.
+    let digits = user.trim_start_matches('+');
+    let digits = digits.strip_prefix("00").unwrap_or(digits);
+    let is_number = in_bounds(digits) && digits.bytes().all(|b| b.is_ascii_digit());
+    Some(if is_number { Caller::Number(digits.to_owned()) } else { Caller::Name(user) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digits(dialled: &str, country: &str) -> Option<String> {
+        e164(dialled, country).map(|number| number.digits)
+    }
+
+    #[test]
+    fn numbers_are_read_in_every_form_a_pbx_dials() {
+        for dialled in
+            ["+12152751701", "0012152751701", "01112152751701", "12152751701", "2152751701", "(215) 275-1701"]
+        {
+            assert_eq!(digits(dialled, "US").as_deref(), Some("12152751701"), "{dialled}");
+        }
+        for dialled in ["020 7946 0123", "+44 20 7946 0123", "00442079460123", "442079460123"] {
+            assert_eq!(digits(dialled, "GB").as_deref(), Some("442079460123"), "{dialled}");
+        }
+        assert_eq!(digits("0049 30 123456", "DE").as_deref(), Some("4930123456"));
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        for dialled in ["", "+", "abc", "12", "5551", "+12", "*98", "architects.sales"] {
+            assert_eq!(digits(dialled, "US"), None, "{dialled}");
+        }
+    }
+
+    #[test]
+    fn a_number_knows_its_country() {
+        assert_eq!(e164("+3728800814", "US").unwrap().country.as_deref(), Some("EE"));
+        assert_eq!(e164("+442079460123", "US").unwrap().country.as_deref(), Some("GB"));
+    }
+
+    #[test]
+    fn telephone_parameters_and_contexts_are_understood() {
+        let of = |uri: &str| dialled(&Uri::parse(uri).unwrap());
+        assert_eq!(of("sip:%2B12025550123@gw").as_deref(), Some("+12025550123"));
+        assert_eq!(of("sip:+12025550123;npdi;rn=+1202@gw;user=phone").as_deref(), Some("+12025550123"));
+        assert_eq!(of("tel:5550123;phone-context=+1202").as_deref(), Some("+12025550123"));
+        assert_eq!(of("tel:+1-202-555-0123").as_deref(), Some("+1-202-555-0123"));
+    }
+
+    #[test]
+    fn numbers_are_presented_as_the_peer_wants_them() {
+        assert_eq!(present("12026843376", NumberFormat::Plain, "US"), "12026843376");
+        assert_eq!(present("12026843376", NumberFormat::E164, "US"), "+12026843376");
+        assert_eq!(present("12026843376", NumberFormat::DoubleZero, "US"), "0012026843376");
+        assert_eq!(present("442079460123", NumberFormat::National, "GB"), "02079460123");
+        assert_eq!(present("12026843376", NumberFormat::National, "GB"), "0012026843376");
+    }
+
+    #[test]
+    fn emergency_numbers_are_known_by_country_and_everywhere() {
+        let settings = CallSettings::default();
+        assert!(is_emergency(&settings, "US", "911"));
+        assert!(is_emergency(&settings, "EE", "1-1-2"));
+        assert!(!is_emergency(&settings, "US", "9115550123"));
+    }
+
+    #[test]
+    fn a_higher_priority_is_tried_first_and_weights_share() {
+        let carrier = |id: i64, priority, weight| Carrier {
+            id: crate::types::CarrierId(id),
+            name: format!("c{id}"),
+            host: "192.0.2.1".into(),
+            port: None,
+            transport: crate::types::Transport::Udp,
+            priority,
+            weight,
+            credentials: None,
+            number_format: NumberFormat::E164,
+            prefix: String::new(),
+            destinations: Vec::new(),
+            srtp: crate::directory::SrtpPolicy::Off,
+            is_active: true,
+        };
+        let mut directory = Directory::new();
+        directory.add_carrier(carrier(1, 20, 1));
+        directory.add_carrier(carrier(2, 10, 90));
+        directory.add_carrier(carrier(3, 10, 10));
+        let mut rng = Rng::new([7; 32]);
+        let mut first = [0u32; 4];
+        for _ in 0..1000 {
+            let order: Vec<_> = carriers_for(&directory, "1", &mut rng).iter().map(|c| c.id.0).collect();
+            assert_eq!(order.len(), 3);
+            assert_eq!(order[2], 1, "the lower priority comes last");
+            first[usize::try_from(order[0]).unwrap()] += 1;
+        }
+        assert!((850..950).contains(&first[2]), "{first:?}");
+    }
+}

@@ -1,0 +1,155 @@
+//! How one gateway is set up: what an operator can tune, in the core's own terms.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::limits::Limits;
+use crate::types::Transport;
+
+/// Everything the core is told once, at start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Our domain: the host of From and To towards PBXs.
+    pub domain: String,
+    /// The digest realm, the same for REGISTER and INVITE.
+    pub realm: String,
+    /// User-Agent and Server: `sipgw/<version>`.
+    pub product: String,
+    /// Where we listen; at least one.
+    pub listeners: Vec<Listener>,
+    /// Names and addresses besides `domain` that a Request-URI may carry to mean us.
+    pub aliases: HashSet<String>,
+    /// Registration intervals.
+    pub registration: RegistrationSettings,
+    /// How calls behave.
+    pub calls: CallSettings,
+    /// The timers of RFC 3261.
+    pub timers: TimerSettings,
+    /// Bounds of every map, queue and loop.
+    pub limits: Limits,
+}
+
+/// One address we listen at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Over which transport.
+    pub transport: Transport,
+    /// The bound address.
+    pub local: SocketAddr,
+    /// The host to write into Via and Contact: as peers reach us.
+    pub advertised_host: IpAddr,
+    /// The port to write into Via and Contact.
+    pub advertised_port: u16,
+}
+
+/// Registration intervals (rules.md: 45 s behind a NAT or firewall, 3,600 s directly on the internet).
+#[derive(Clone, Debug)]
+pub struct RegistrationSettings {
+    /// Granted to a PBX behind a NAT or firewall, seconds.
+    pub nat_s: u32,
+    /// Granted to a PBX directly on the internet, seconds.
+    pub direct_s: u32,
+    /// Less than this is answered 423 (RFC 3261 section 10.3), seconds.
+    pub min_s: u32,
+    /// How long a nonce is fresh.
+    pub nonce_lifetime: Duration,
+}
+
+impl Default for RegistrationSettings {
+    fn default() -> Self {
+        // A PBX refreshes some seconds before the end, so less than 20 s would leave it no time.
+        Self { nat_s: 45, direct_s: 3600, min_s: 20, nonce_lifetime: Duration::from_secs(300) }
+    }
+}
+
+/// How calls behave.
+#[derive(Clone, Debug)]
+pub struct CallSettings {
+    /// How long the callee may ring.
+    pub no_answer: Duration,
+    /// How long a carrier may stay silent (no 18x, no final answer) before the next one is tried.
+    pub carrier_patience: Duration,
+    /// How long a question may stay unanswered.
+    pub question_patience: Duration,
+    /// A grant is extended this long before what is paid ends.
+    pub extend_ahead: Duration,
+    /// The highest Max-Forwards written (rules.md: 30 or lower).
+    pub max_forwards: u8,
+    /// E.164 digits of the echo test.
+    pub echo_numbers: HashSet<String>,
+    /// Numbers never carried, by country (ISO 3166 alpha-2); `*` holds for every country.
+    pub emergency: HashMap<String, HashSet<String>>,
+}
+
+impl Default for CallSettings {
+    fn default() -> Self {
+        Self {
+            no_answer: Duration::from_secs(120),
+            carrier_patience: Duration::from_secs(8),
+            question_patience: Duration::from_secs(5),
+            extend_ahead: Duration::from_secs(10),
+            max_forwards: 30,
+            echo_numbers: HashSet::from(["17606604690".to_owned()]),
+            emergency: HashMap::from([(
+                "*".to_owned(),
+                ["112", "911", "999", "000"].map(str::to_owned).into_iter().collect(),
+            )]),
+        }
+    }
+}
+
+/// The base values of RFC 3261 section 17 (table 4).
+#[derive(Clone, Debug)]
+pub struct TimerSettings {
+    /// Round-trip estimate.
+    pub t1: Duration,
+    /// The longest retransmit interval for non-INVITE requests and INVITE responses.
+    pub t2: Duration,
+    /// The longest time a message stays in the network.
+    pub t4: Duration,
+}
+
+impl Default for TimerSettings {
+    fn default() -> Self {
+        Self { t1: Duration::from_millis(500), t2: Duration::from_secs(4), t4: Duration::from_secs(5) }
+    }
+}
+
+impl TimerSettings {
+    /// 64*T1: when a transaction gives up.
+    pub fn give_up(&self) -> Duration {
+        self.t1 * 64
+    }
+}
+
+impl Settings {
+    /// Settings for one listener with every default; tests and the simulation start from here.
+    pub fn new(domain: impl Into<String>, listeners: Vec<Listener>) -> Self {
+        let domain = domain.into();
+        Self {
+            realm: domain.clone(),
+            domain,
+            product: concat!("sipgw/", env!("CARGO_PKG_VERSION")).to_owned(),
+            listeners,
+            aliases: HashSet::new(),
+            registration: RegistrationSettings::default(),
+            calls: CallSettings::default(),
+            timers: TimerSettings::default(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// The listener that a message came to, or the first of its transport and address family.
+    pub fn listener(&self, transport: Transport, local: SocketAddr) -> Option<&Listener> {
+        let of_transport = || self.listeners.iter().filter(move |l| l.transport == transport);
+        of_transport()
+            .find(|l| l.local == local)
+            .or_else(|| of_transport().find(|l| l.local.is_ipv4() == local.is_ipv4()))
+    }
+
+    /// The listener to send from towards `peer`.
+    pub fn listener_toward(&self, transport: Transport, peer: SocketAddr) -> Option<&Listener> {
+        self.listeners.iter().find(|l| l.transport == transport && l.local.is_ipv4() == peer.is_ipv4())
+    }
+}

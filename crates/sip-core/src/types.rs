@@ -1,0 +1,521 @@
+//! The words that the core and its surroundings exchange: flows, transmits, questions, replies, events.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::refusal::Refusal;
+use crate::sdp::{LocalMedia, RemoteMedia};
+
+/// The present moment, as the shell knows it when it hands in an input.
+///
+/// Behaviour depends on `monotonic` only; `unix_s` serves nonces and records.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Never steps back; every timer is measured by it.
+    pub monotonic: Instant,
+    /// Seconds since 1970-01-01 UTC.
+    pub unix_s: u64,
+}
+
+/// A SIP transport (RFC 3261 section 18; `sips` is not offered).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    /// RFC 768 datagrams.
+    Udp,
+    /// A TCP connection.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+}
+
+impl Transport {
+    /// Whether the transport itself delivers: no retransmissions are sent over it (RFC 3261 section 17.1).
+    pub fn is_reliable(self) -> bool {
+        self != Self::Udp
+    }
+
+    /// The spelling in a Via header field.
+    pub fn via_token(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+        }
+    }
+
+    /// The spelling in a `transport=` parameter.
+    pub fn param(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+
+    /// Reads a `transport=` parameter or a configuration value, in any case.
+    pub fn from_param(text: &str) -> Option<Self> {
+        [Self::Udp, Self::Tcp, Self::Tls].into_iter().find(|t| t.param().eq_ignore_ascii_case(text))
+    }
+
+    /// The port used where none is named (RFC 3261 section 19.1.2).
+    pub fn default_port(self) -> u16 {
+        if self == Self::Tls { 5061 } else { 5060 }
+    }
+}
+
+/// One accepted or opened connection, numbered by the shell and never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// Where a message came from, and where an answer to it goes.
+///
+/// With a `connection` the answer goes over that connection only; without one, a datagram goes from `local`
+/// to `peer`, and for a stream the shell reuses or opens a connection to `peer`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// The transport of the message.
+    pub transport: Transport,
+    /// Our address: the listener's.
+    pub local: SocketAddr,
+    /// The other end, as the packet shows it.
+    pub peer: SocketAddr,
+    /// The connection, for TCP and TLS.
+    pub connection: Option<ConnectionId>,
+}
+
+/// A message to put on the wire.
+#[derive(Clone, Debug)]
+pub struct Transmit {
+    /// Where to.
+    pub flow: Flow,
+    /// The octets.
+    pub bytes: Bytes,
+}
+
+/// A call's identity in every log line, the ledger and the CDR: 128 random bits, shown as 32 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallUid(pub u128);
+
+impl fmt::Display for CallUid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for CallUid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// The two halves of a call as the gateway sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Leg {
+    /// The half that sent us the INVITE.
+    Caller,
+    /// The half that we invite.
+    Callee,
+}
+
+impl Leg {
+    /// The opposite half.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Caller => Self::Callee,
+            Self::Callee => Self::Caller,
+        }
+    }
+
+    /// `caller` or `callee`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Callee => "callee",
+        }
+    }
+}
+
+/// A profile's number in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProfileId(pub i64);
+
+/// A carrier's number in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CarrierId(pub i64);
+
+/// One profile's share of one call: the channel it occupies and the money it may use.
+///
+/// A call between two profiles here has two leases, one for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lease {
+    /// The call.
+    pub call: CallUid,
+    /// The half that belongs to the profile.
+    pub leg: Leg,
+}
+
+impl fmt::Display for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.call, self.leg.as_str())
+    }
+}
+
+/// What a lease is for; decides what it costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// From the PBX to the telephone network.
+    Outgoing {
+        /// The called number: E.164 digits without `+`.
+        number: String,
+    },
+    /// From the PBX to an Online Number hosted here.
+    OnNet {
+        /// The called number: E.164 digits without `+`.
+        number: String,
+    },
+    /// From the network, or from another profile, to the PBX.
+    Incoming {
+        /// The called Online Number (digits) or the business account's name.
+        called: String,
+    },
+    /// From the PBX to the echo test.
+    Echo,
+}
+
+impl Usage {
+    /// `outgoing`, `on_net`, `incoming` or `echo`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Outgoing { .. } => "outgoing",
+            Self::OnNet { .. } => "on_net",
+            Self::Incoming { .. } => "incoming",
+            Self::Echo => "echo",
+        }
+    }
+}
+
+/// How the media of one leg is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SecureMedia {
+    /// RTP/AVP without keys.
+    #[default]
+    Off,
+    /// RTP/AVP with keys offered; the peer decides (RFC 8643).
+    Optional,
+    /// RTP/SAVP only.
+    Required,
+}
+
+/// Whether a description offers or answers (RFC 3264).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SdpRole {
+    /// An offer.
+    Offer,
+    /// An answer.
+    Answer,
+}
+
+/// What the core asks of its surroundings. Each that names a reply gets exactly one, or its timer ends the wait.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// May this profile make this call? Answered by [`Reply::Reserved`].
+    Reserve {
+        /// The share asked for.
+        lease: Lease,
+        /// Who pays and whose channel it is.
+        profile: ProfileId,
+        /// What for.
+        usage: Usage,
+    },
+    /// The callee has answered: from now on the call is charged. No reply.
+    Answer {
+        /// The share.
+        lease: Lease,
+    },
+    /// May the call go on beyond what is paid? Answered by [`Reply::Extended`].
+    Extend {
+        /// The share.
+        lease: Lease,
+        /// Talked so far, since the answer.
+        elapsed: Duration,
+    },
+    /// The call attempt is over: charge it, free its channel, write its record. Exactly once for each lease and
+    /// for each attempt refused before it had one. No reply.
+    Settle(Box<CallRecord>),
+    /// Describe our media towards the other half. Answered by [`Reply::Media`].
+    Media {
+        /// The call.
+        call: CallUid,
+        /// Whose description `remote` is.
+        from: Leg,
+        /// Offer or answer.
+        role: SdpRole,
+        /// What that half said.
+        remote: RemoteMedia,
+        /// How the other half's media is to be protected, if an offer goes to it.
+        secure: SecureMedia,
+        /// The signalling address of the half that `remote` describes: latching prefers its host.
+        near: IpAddr,
+        /// The signalling address of the half that will be told: chooses our address and its family.
+        toward: IpAddr,
+    },
+    /// Open the echo endpoint for the caller. Answered by [`Reply::Media`].
+    EchoMedia {
+        /// The call.
+        call: CallUid,
+        /// The caller's offer.
+        remote: RemoteMedia,
+        /// The caller's signalling address.
+        toward: IpAddr,
+    },
+    /// The offer made last was refused: return to the media as agreed before. No reply.
+    RollbackMedia {
+        /// The call.
+        call: CallUid,
+    },
+    /// The call is over: free the ports. No reply.
+    CloseMedia {
+        /// The call.
+        call: CallUid,
+    },
+    /// Find the addresses of a host (RFC 3263). Answered by [`Reply::Resolved`].
+    Resolve {
+        /// The call that waits.
+        call: CallUid,
+        /// A domain name.
+        host: String,
+        /// The port, if one is configured; without one SRV records decide.
+        port: Option<u16>,
+        /// The transport configured.
+        transport: Transport,
+    },
+}
+
+/// The answers to questions.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// To [`Question::Reserve`].
+    Reserved {
+        /// The share.
+        lease: Lease,
+        /// Granted, or why not.
+        result: Result<Grant, Refusal>,
+    },
+    /// To [`Question::Extend`].
+    Extended {
+        /// The share.
+        lease: Lease,
+        /// Granted, or why not: then the call ends when what is paid ends.
+        result: Result<Grant, Refusal>,
+    },
+    /// To [`Question::Media`] and [`Question::EchoMedia`].
+    Media {
+        /// The call.
+        call: CallUid,
+        /// What to write into the description for the half that is told.
+        result: Result<LocalMedia, Refusal>,
+    },
+    /// To [`Question::Resolve`]: the addresses in the order to try, at best first; empty if there are none.
+    Resolved {
+        /// The call.
+        call: CallUid,
+        /// Addresses.
+        addresses: Vec<SocketAddr>,
+    },
+}
+
+/// What has been paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Talking time paid so far, counted from the answer; `None` if the call costs nothing.
+    pub paid: Option<Duration>,
+}
+
+/// Why a call ended that was not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// One half hung up.
+    HungUp(Leg),
+    /// The caller gave up before the answer.
+    Cancelled,
+    /// Refused, failed or cut by us or by the callee's side.
+    Refused(Refusal),
+}
+
+/// Everything that a call detail record needs from the core.
+#[derive(Clone, Debug)]
+pub struct CallRecord {
+    /// The share that is settled.
+    pub lease: Lease,
+    /// Whose record it is; `None` if the attempt could not be told to belong to any profile.
+    pub profile: Option<ProfileId>,
+    /// What the lease was for; `None` if the attempt was refused before that was known.
+    pub usage: Option<Usage>,
+    /// Whether a reservation was asked for, so that there is something to settle.
+    pub reserved: bool,
+    /// The carrier that carried or brought the call.
+    pub carrier: Option<CarrierId>,
+    /// The caller's number or name as it was shown.
+    pub from: String,
+    /// The called number or name: E.164 digits where it could be read.
+    pub to: String,
+    /// When the INVITE came.
+    pub started: Instant,
+    /// When the callee answered.
+    pub answered: Option<Instant>,
+    /// When the call ended.
+    pub ended: Instant,
+    /// Why.
+    pub ending: Ending,
+    /// The final status sent to the caller, 200 for an answered call.
+    pub status: u16,
+    /// The caller's Call-ID.
+    pub caller_call_id: String,
+    /// The callee's Call-ID, if it was invited.
+    pub callee_call_id: Option<String>,
+    /// The caller's User-Agent.
+    pub user_agent: Option<String>,
+    /// The codecs that were agreed, such as `PCMA/8000`.
+    pub codecs: Vec<String>,
+}
+
+impl CallRecord {
+    /// Talking time: from the answer to the end, zero if never answered.
+    pub fn duration(&self) -> Duration {
+        self.answered.map_or(Duration::ZERO, |at| self.ended.saturating_duration_since(at))
+    }
+}
+
+/// What happened, for logs, metrics and the store. Nothing waits for an event.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A PBX registered or refreshed.
+    Registered(Binding),
+    /// A binding ended.
+    Unregistered {
+        /// Whose.
+        profile: ProfileId,
+        /// Why.
+        why: Unregistration,
+    },
+    /// A REGISTER was refused.
+    RegisterRefused {
+        /// The profile, if the user name is known.
+        profile: Option<ProfileId>,
+        /// The user name tried.
+        user: String,
+        /// Who tried.
+        source: SocketAddr,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A call attempt was seen.
+    CallStarted {
+        /// The call.
+        call: CallUid,
+        /// From whom.
+        source: SocketAddr,
+        /// Caller as claimed.
+        from: String,
+        /// Called as dialled.
+        to: String,
+    },
+    /// The callee rings (the first 18x).
+    Ringing {
+        /// The call.
+        call: CallUid,
+        /// Since the INVITE came.
+        after: Duration,
+    },
+    /// The callee answered.
+    Answered {
+        /// The call.
+        call: CallUid,
+        /// Since the INVITE came.
+        after: Duration,
+    },
+    /// The INVITE was sent to a target; shows the Request-URI as sent.
+    Invited {
+        /// The call.
+        call: CallUid,
+        /// The Request-URI.
+        request_uri: String,
+        /// Where to.
+        target: SocketAddr,
+        /// The carrier, unless the target is a PBX.
+        carrier: Option<CarrierId>,
+    },
+    /// The call is over (its records go with [`Question::Settle`]).
+    Ended {
+        /// The call.
+        call: CallUid,
+        /// Why.
+        ending: Ending,
+        /// The final status.
+        status: u16,
+    },
+    /// A message was dropped without an answer.
+    Dropped {
+        /// From whom.
+        source: SocketAddr,
+        /// Why.
+        why: &'static str,
+    },
+}
+
+/// Why a binding ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unregistration {
+    /// The PBX asked for it.
+    Asked,
+    /// It was not refreshed in time.
+    Expired,
+    /// Its connection was lost.
+    ConnectionLost,
+    /// A newer registration from elsewhere took its place.
+    Replaced,
+    /// The profile was deleted or now uses IP authentication.
+    ProfileGone,
+}
+
+impl Unregistration {
+    /// One plain sentence.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Asked => "The PBX ended its registration.",
+            Self::Expired => "The PBX did not refresh its registration in time.",
+            Self::ConnectionLost => "The connection over which the PBX had registered was lost.",
+            Self::Replaced => {
+                "A newer registration from another address took the place of this one: \
+                 one profile serves one PBX."
+            }
+            Self::ProfileGone => "The profile was deleted or no longer authenticates by registration.",
+        }
+    }
+}
+
+/// A registered PBX.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Whose.
+    pub profile: ProfileId,
+    /// The Contact URI, byte for byte as registered, parameters included.
+    pub contact_uri: String,
+    /// The whole Contact value as received, echoed in answers (without `expires`).
+    pub contact: String,
+    /// Where the REGISTER came from: requests to the PBX go here.
+    pub flow: Flow,
+    /// The PBX's product name.
+    pub user_agent: Option<String>,
+    /// The REGISTER's Call-ID, which orders its CSeq.
+    pub call_id: String,
+    /// The last CSeq seen.
+    pub cseq: u32,
+    /// Whether a NAT or firewall stands between.
+    pub behind_nat: bool,
+    /// Seconds since 1970 at which it ends.
+    pub expires_unix_s: u64,
+}

@@ -2,4 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod packet;
+pub mod sdes;
+pub mod session;
 pub mod srtp;

@@ -12,6 +12,7 @@ use super::{MAX_STREAMS, Srtp, SrtpError, rtcp_ssrc};
 use crate::packet::{PacketBuf, RtpHeader};
 use aes::{Aes128, Aes128Enc, Aes256, Aes256Enc};
 
+#[expect(clippy::large_enum_variant, reason = "a context is made once a call and boxed as a whole")]
 enum Transform {
     Cm128(CounterMode<Aes128Enc>),
     Cm256(CounterMode<Aes256Enc>),
@@ -95,7 +96,7 @@ impl Context {
 /// The likely index of a packet, then its neighbours one rollover away: a peer that lost more than half the
 /// number space, or that we joined late, is found again instead of staying mute.
 fn candidates(window: Option<&ReplayWindow>, sequence: u16) -> impl Iterator<Item = u64> {
-    let likely = window.map_or(u64::from(sequence), |window| estimate(window.highest(), sequence));
+    let likely = window.map_or_else(|| u64::from(sequence), |window| estimate(window.highest(), sequence));
     let window = window.copied();
     [Some(likely), likely.checked_add(1 << 16), likely.checked_sub(1 << 16)].into_iter().flatten().filter(
         move |index| *index <= MAX_RTP_INDEX && !window.is_some_and(|window| window.is_replay(*index)),
@@ -109,8 +110,8 @@ impl Srtp for Context {
             return Err(SrtpError::TooManyStreams);
         }
         let window = self.rtp.window(header.ssrc);
-        let index =
-            window.map_or(u64::from(header.sequence), |window| estimate(window.highest(), header.sequence));
+        let index = window
+            .map_or_else(|| u64::from(header.sequence), |window| estimate(window.highest(), header.sequence));
         // The same index twice under one key would give the keystream away (RFC 3711, 9.1).
         if window.is_some_and(|window| window.is_replay(index)) {
             return Err(SrtpError::Replayed);

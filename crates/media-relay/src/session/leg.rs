@@ -1,0 +1,145 @@
+//! One side's state: its latches, its keys and its counters.
+
+use super::description::Terms;
+use super::latch::{Evidence, Latch};
+use super::stats::{DropReason, SideStats};
+use super::{Channel, rtcp};
+use crate::packet::{Kind, PacketBuf, RtpHeader};
+use crate::srtp::{Context, Keys, Srtp};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// One direction's SRTP state, or none for plain RTP.
+///
+/// The same key keeps its state, a new key begins anew (RFC 4568, 7.1.4). The context before the current one
+/// is kept on a shelf: when a re-offer is taken back, its key returns with its rollover counter, and no packet
+/// index is ever used twice under it.
+#[derive(Default)]
+struct Protection {
+    current: Option<Box<Context>>,
+    shelf: Option<Box<Context>>,
+}
+
+impl Protection {
+    fn apply(&mut self, keys: Option<&Keys>) {
+        let has = |context: &Option<Box<Context>>| context.as_ref().map(|context| context.keys()) == keys;
+        if has(&self.current) {
+            return;
+        }
+        let next = match keys {
+            None => None,
+            Some(_) if has(&self.shelf) => self.shelf.take(),
+            Some(keys) => Some(Box::new(Context::new(keys.clone()))),
+        };
+        if let Some(before) = std::mem::replace(&mut self.current, next) {
+            self.shelf = Some(before);
+        }
+    }
+}
+
+/// One side of a relay.
+#[derive(Default)]
+pub(super) struct Leg {
+    terms: Option<Terms>,
+    latches: [Latch; 2],
+    inbound: Protection,
+    outbound: Protection,
+    pub(super) stats: SideStats,
+    /// Since when silence counts: the last agreement that lets the peer send.
+    expected_since: Option<Instant>,
+    pub(super) is_silent: bool,
+    /// Unauthentic packets already told of.
+    pub(super) unauthentic_told: u64,
+}
+
+impl Leg {
+    pub(super) fn apply(&mut self, now: Instant, terms: &Terms) {
+        if self.terms.as_ref() == Some(terms) {
+            return;
+        }
+        self.latches[Channel::Rtp.index()].signal(terms.remote.rtp);
+        self.latches[Channel::Rtcp.index()].signal(terms.remote.rtcp);
+        self.inbound.apply(terms.security.as_ref().map(|security| &security.receive));
+        self.outbound.apply(terms.security.as_ref().map(|security| &security.send));
+        // A peer on hold, or without a port, owes nothing; one that comes back gets the whole time again.
+        let is_expected = terms.remote.flow.sends();
+        self.expected_since = is_expected.then_some(now);
+        self.is_silent = false;
+        self.terms = Some(terms.clone());
+    }
+
+    /// Verifies, decrypts and latches. On success the packet lies in clear; RTP's header is returned.
+    pub(super) fn accept(
+        &mut self,
+        now: Instant,
+        kind: Kind,
+        source: SocketAddr,
+        channel: Channel,
+        packet: &mut PacketBuf,
+    ) -> Result<Option<RtpHeader>, DropReason> {
+        if self.terms.is_none() {
+            return Err(DropReason::NotDescribed);
+        }
+        let octets = packet.len();
+        let header = match kind {
+            Kind::Rtp => Some(RtpHeader::parse(packet.as_slice()).ok_or(DropReason::Malformed)?),
+            _ => None,
+        };
+        let evidence = match (&mut self.inbound.current, &header) {
+            (Some(context), Some(_)) => {
+                context.unprotect_rtp(packet)?;
+                Evidence::Authentic
+            }
+            (Some(context), None) => {
+                context.unprotect_rtcp(packet)?;
+                Evidence::Authentic
+            }
+            (None, Some(header)) => Evidence::Stream { ssrc: header.ssrc, sequence: header.sequence },
+            (None, None) => Evidence::Control { companion: self.latches[0].source() },
+        };
+        if header.is_none() && !rtcp::is_valid(packet.as_slice()) {
+            return Err(DropReason::Malformed);
+        }
+        if !self.latches[channel.index()].admits(now, source, evidence) {
+            return Err(DropReason::Stranger);
+        }
+        match &header {
+            Some(header) => self.stats.count_media(now, octets, header),
+            None => self.stats.count_control(now),
+        }
+        Ok(header)
+    }
+
+    /// Encrypts if this leg is encrypted, and says where the packet goes.
+    pub(super) fn dispatch(
+        &mut self,
+        kind: Kind,
+        packet: &mut PacketBuf,
+    ) -> Result<(SocketAddr, Channel), DropReason> {
+        let terms = self.terms.as_ref().ok_or(DropReason::NoDestination)?;
+        let channel = match kind {
+            Kind::Rtp => Channel::Rtp,
+            _ if terms.remote.is_mux => Channel::Rtp,
+            _ => Channel::Rtcp,
+        };
+        let target = self.latches[channel.index()].target().ok_or(DropReason::NoDestination)?;
+        if let Some(context) = &mut self.outbound.current {
+            match kind {
+                Kind::Rtp => context.protect_rtp(packet)?,
+                _ => context.protect_rtcp(packet)?,
+            }
+        }
+        Ok((target, channel))
+    }
+
+    /// Since when a peer that should send has not been heard at all.
+    pub(super) fn quiet_since(&self) -> Option<Instant> {
+        let since = self.expected_since?;
+        Some(self.stats.last.map_or(since, |last| last.max(since)))
+    }
+
+    #[cfg(test)]
+    pub(super) fn inbound_rollover(&self, ssrc: u32) -> Option<u32> {
+        self.inbound.current.as_ref().and_then(|context| context.rollover(ssrc))
+    }
+}

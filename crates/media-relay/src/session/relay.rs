@@ -1,0 +1,195 @@
+//! The packet path of one call: in on one side, out on the other.
+
+use super::echo::Echo;
+use super::leg::Leg;
+use super::stats::{CallStats, DropReason};
+use super::{Channel, Side, Terms};
+use crate::packet::{Kind, MAX_DATAGRAM, PacketBuf, classify};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// What to do with a packet that was handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Send the buffer, as it is now, from this side's socket to this address.
+    Forward {
+        /// Whose socket; with an echo the side it came from.
+        side: Side,
+        /// Which of its sockets.
+        channel: Channel,
+        /// Where to.
+        destination: SocketAddr,
+    },
+    /// Send nothing. The buffer's contents are unspecified.
+    Drop(DropReason),
+}
+
+/// What the signalling should hear of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// The first valid RTP packet came from this side.
+    FirstPacket {
+        /// From where.
+        side: Side,
+    },
+    /// A side that was silent is heard again.
+    Resumed {
+        /// Which one.
+        side: Side,
+    },
+    /// A side that ought to send has not been heard, RTP or RTCP, for the agreed time.
+    Silent {
+        /// Which one.
+        side: Side,
+        /// The last packet, or the agreement to send if none came after it.
+        since: Instant,
+    },
+    /// Packets failed authentication since the last such event: wrong keys, or an attack.
+    Unauthentic {
+        /// From which side's peer.
+        side: Side,
+        /// How many of them.
+        packets: u64,
+    },
+}
+
+/// Events kept for a caller that does not ask; more are left out.
+const MAX_EVENTS: usize = 16;
+
+/// One call's media. One owner, no locks; no allocation for a packet once its stream is known.
+pub struct Relay {
+    legs: [Leg; 2],
+    echo: Echo,
+    is_echo: bool,
+    events: VecDeque<SessionEvent>,
+}
+
+impl Relay {
+    /// A relay whose sides agreed to nothing yet: every packet is dropped. `seed` is any random number.
+    #[must_use]
+    pub fn new(seed: u32) -> Self {
+        Self { legs: Default::default(), echo: Echo::new(seed), is_echo: false, events: VecDeque::new() }
+    }
+
+    /// Puts a side's agreement into effect. The same keys keep their rollover counters and replay windows.
+    pub fn apply(&mut self, now: Instant, side: Side, terms: &Terms) {
+        self.legs[side.index()].apply(now, terms);
+    }
+
+    /// From now on each side hears itself.
+    pub fn start_echo(&mut self) {
+        self.is_echo = true;
+    }
+
+    /// Forgets a side's peer: another one takes its place, as when a call is tried at the next carrier.
+    pub fn forget(&mut self, side: Side) {
+        self.legs[side.index()] = Leg::default();
+    }
+
+    /// Takes a packet that arrived on a side's socket and changes it into what is to be sent.
+    pub fn handle_packet(
+        &mut self,
+        now: Instant,
+        side: Side,
+        source: SocketAddr,
+        channel: Channel,
+        packet: &mut PacketBuf,
+    ) -> Verdict {
+        match self.pass(now, side, source, channel, packet) {
+            Ok(verdict) => verdict,
+            Err(reason) => {
+                self.legs[side.index()].stats.count_drop(reason);
+                Verdict::Drop(reason)
+            }
+        }
+    }
+
+    fn pass(
+        &mut self,
+        now: Instant,
+        side: Side,
+        source: SocketAddr,
+        channel: Channel,
+        packet: &mut PacketBuf,
+    ) -> Result<Verdict, DropReason> {
+        let kind = match classify(packet.as_slice()) {
+            _ if packet.len() > MAX_DATAGRAM => return Err(DropReason::TooLong),
+            Kind::Stun => return Err(DropReason::Stun),
+            Kind::Keepalive => return Err(DropReason::Keepalive),
+            Kind::Unknown => return Err(DropReason::Unknown),
+            Kind::Rtp if channel == Channel::Rtcp => return Err(DropReason::Malformed),
+            kind => kind,
+        };
+        let leg = &mut self.legs[side.index()];
+        let is_first = leg.stats.first.is_none();
+        leg.accept(now, kind, source, channel, packet)?;
+        if leg.is_silent {
+            leg.is_silent = false;
+            self.tell(SessionEvent::Resumed { side });
+        }
+        if is_first && kind == Kind::Rtp {
+            self.tell(SessionEvent::FirstPacket { side });
+        }
+        let to = match (self.is_echo, kind) {
+            (false, _) => side.other(),
+            (true, Kind::Rtp) => {
+                self.echo.turn(packet);
+                side
+            }
+            (true, _) => return Err(DropReason::EchoControl),
+        };
+        let (destination, channel) = self.legs[to.index()].dispatch(kind, packet)?;
+        Ok(Verdict::Forward { side: to, channel, destination })
+    }
+
+    /// Notes that a forwarded packet could not be sent after all.
+    pub fn note_unsent(&mut self, from: Side) {
+        self.legs[from.index()].stats.count_drop(DropReason::Unsent);
+    }
+
+    /// Looks for silence and for failed authentication. Call it about every second.
+    pub fn handle_tick(&mut self, now: Instant, silence: Duration) {
+        for side in Side::BOTH {
+            let leg = &mut self.legs[side.index()];
+            let failed = leg.stats.dropped(DropReason::Unauthentic);
+            let packets = failed - std::mem::replace(&mut leg.unauthentic_told, failed);
+            let quiet = leg.quiet_since().filter(|_| !leg.is_silent);
+            let silent = quiet.filter(|since| now.saturating_duration_since(*since) >= silence);
+            leg.is_silent |= silent.is_some();
+            if packets > 0 {
+                self.tell(SessionEvent::Unauthentic { side, packets });
+            }
+            if let Some(since) = silent {
+                self.tell(SessionEvent::Silent { side, since });
+            }
+        }
+    }
+
+    /// The next event, until `None`.
+    pub fn poll_event(&mut self) -> Option<SessionEvent> {
+        self.events.pop_front()
+    }
+
+    fn tell(&mut self, event: SessionEvent) {
+        if self.events.len() < MAX_EVENTS {
+            self.events.push_back(event);
+        }
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn stats(&self) -> CallStats {
+        CallStats { near: self.legs[0].stats, far: self.legs[1].stats }
+    }
+
+    /// The rollover counter of a sender on an encrypted side.
+    #[cfg(test)]
+    fn inbound_rollover(&self, side: Side, ssrc: u32) -> Option<u32> {
+        self.legs[side.index()].inbound_rollover(ssrc)
+    }
+}
+
+#[cfg(test)]
+#[path = "relay_tests.rs"]
+mod tests;

@@ -1,0 +1,270 @@
+use super::*;
+use crate::packet::RtpHeader;
+use crate::session::{Flow, Remote, Security};
+use crate::srtp::reference::Reference;
+use crate::srtp::suite::MAX_MASTER;
+use crate::srtp::{Keys, Srtp, Suite};
+use proptest::prelude::*;
+
+const NEAR: &str = "192.0.2.1:4000";
+const FAR: &str = "[2001:db8::2]:5000";
+const THIEF: &str = "203.0.113.66:666";
+
+fn at(address: &str) -> SocketAddr {
+    address.parse().unwrap()
+}
+
+fn buf(octets: &[u8]) -> PacketBuf {
+    let mut packet = PacketBuf::new();
+    packet.fill(octets);
+    packet
+}
+
+fn rtp(sequence: u16) -> Vec<u8> {
+    let mut packet = vec![0x80, 8];
+    packet.extend_from_slice(&sequence.to_be_bytes());
+    packet.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 9]);
+    packet.extend_from_slice(&[0x55; 160]);
+    packet
+}
+
+fn report() -> Vec<u8> {
+    vec![0x80, 201, 0, 1, 0, 0, 0, 9]
+}
+
+fn keys(number: u8) -> Keys {
+    Keys::from_random(Suite::AesCm128Sha1Tag80, &[number; MAX_MASTER])
+}
+
+fn security(send: u8, receive: u8) -> Option<Security> {
+    Some(Security { send: keys(send), receive: keys(receive) })
+}
+
+fn terms(address: &str, security: Option<Security>) -> Terms {
+    let rtp = at(address);
+    let rtcp = SocketAddr::new(rtp.ip(), rtp.port() + 1);
+    let remote = Remote { rtp: Some(rtp), rtcp: Some(rtcp), is_mux: false, flow: Flow::SendRecv };
+    Terms { remote, security }
+}
+
+fn relay(near: Terms, far: Terms) -> Relay {
+    let mut relay = Relay::new(0);
+    relay.apply(Instant::now(), Side::Near, &near);
+    relay.apply(Instant::now(), Side::Far, &far);
+    relay
+}
+
+fn feed(relay: &mut Relay, side: Side, source: &str, channel: Channel, octets: &[u8]) -> (Verdict, Vec<u8>) {
+    let mut packet = buf(octets);
+    let verdict = relay.handle_packet(Instant::now(), side, at(source), channel, &mut packet);
+    (verdict, packet.as_slice().to_vec())
+}
+
+fn to(side: Side, channel: Channel, address: &str) -> Verdict {
+    Verdict::Forward { side, channel, destination: at(address) }
+}
+
+#[test]
+fn plain_media_crosses_between_address_families_unchanged() {
+    let mut relay = relay(terms(NEAR, None), terms(FAR, None));
+    let (verdict, sent) = feed(&mut relay, Side::Near, NEAR, Channel::Rtp, &rtp(1));
+    assert_eq!((verdict, sent), (to(Side::Far, Channel::Rtp, FAR), rtp(1)));
+    let (verdict, _) = feed(&mut relay, Side::Far, FAR, Channel::Rtp, &rtp(1));
+    assert_eq!(verdict, to(Side::Near, Channel::Rtp, NEAR));
+    let (verdict, sent) = feed(&mut relay, Side::Near, "192.0.2.1:4001", Channel::Rtcp, &report());
+    assert_eq!((verdict, sent), (to(Side::Far, Channel::Rtcp, "[2001:db8::2]:5001"), report()));
+    assert_eq!(relay.poll_event(), Some(SessionEvent::FirstPacket { side: Side::Near }));
+    assert_eq!(relay.poll_event(), Some(SessionEvent::FirstPacket { side: Side::Far }));
+    assert_eq!(relay.poll_event(), None);
+    assert_eq!((relay.stats().near.packets, relay.stats().near.control_packets), (1, 1));
+}
+
+#[test]
+fn nothing_passes_before_both_sides_agreed() {
+    let mut relay = Relay::new(0);
+    let (verdict, _) = feed(&mut relay, Side::Near, NEAR, Channel::Rtp, &rtp(1));
+    assert_eq!(verdict, Verdict::Drop(DropReason::NotDescribed));
+    relay.apply(Instant::now(), Side::Near, &terms(NEAR, None));
+    let (verdict, _) = feed(&mut relay, Side::Near, NEAR, Channel::Rtp, &rtp(1));
+    assert_eq!(verdict, Verdict::Drop(DropReason::NoDestination));
+}
+
+#[test]
+fn a_thief_gets_nothing_and_changes_nothing() {
+    let mut relay = relay(terms(NEAR, None), terms(FAR, None));
+    feed(&mut relay, Side::Near, NEAR, Channel::Rtp, &rtp(1));
+    for sequence in 0..100 {
+        let (verdict, _) = feed(&mut relay, Side::Near, THIEF, Channel::Rtp, &rtp(sequence));
+        assert_eq!(verdict, Verdict::Drop(DropReason::Stranger));
+        let (verdict, _) = feed(&mut relay, Side::Near, THIEF, Channel::Rtcp, &report());
+        assert_eq!(verdict, Verdict::Drop(DropReason::Stranger));
+        let (verdict, _) = feed(&mut relay, Side::Far, FAR, Channel::Rtp, &rtp(sequence));
+        assert_eq!(verdict, to(Side::Near, Channel::Rtp, NEAR));
+    }
+}
+
+#[test]
+fn multiplexed_control_packets_use_the_media_port() {
+    let mut far = terms(FAR, None);
+    far.remote.is_mux = true;
+    let mut relay = relay(terms(NEAR, None), far);
+    feed(&mut relay, Side::Far, FAR, Channel::Rtp, &rtp(1));
+    let (verdict, _) = feed(&mut relay, Side::Far, FAR, Channel::Rtp, &report());
+    assert_eq!(verdict, to(Side::Near, Channel::Rtcp, "192.0.2.1:4001"));
+    let (verdict, _) = feed(&mut relay, Side::Near, "192.0.2.1:4001", Channel::Rtcp, &report());
+    assert_eq!(verdict, to(Side::Far, Channel::Rtp, FAR));
+}
+
+#[test]
+fn srtp_and_rtp_meet_and_each_leg_has_its_own_keys() {
+    let mut relay = relay(terms(NEAR, security(1, 2)), terms(FAR, security(3, 4)));
+    let mut near_sender = Reference::new(&keys(2)).unwrap();
+    let mut far_ear = Reference::new(&keys(3)).unwrap();
+    let mut packet = buf(&rtp(7));
+    near_sender.protect_rtp(&mut packet).unwrap();
+    let (verdict, sent) = feed(&mut relay, Side::Near, NEAR, Channel::Rtp, packet.as_slice());
+    assert_eq!(verdict, to(Side::Far, Channel::Rtp, FAR));
+    let mut sent = buf(&sent);
+    far_ear.unprotect_rtp(&mut sent).unwrap();
+    assert_eq!(sent.as_slice(), rtp(7));
+    let mut control = buf(&report());
+    near_sender.protect_rtcp(&mut control).unwrap();
+    let (_, sent) = feed(&mut relay, Side::Near, NEAR, Channel::Rtcp, control.as_slice());
+    let mut sent = buf(&sent);
+    far_ear.unprotect_rtcp(&mut sent).unwrap();
+    assert_eq!(sent.as_slice(), report());
+    let (verdict, _) = feed(&mut relay, Side::Near, NEAR, Channel::Rtp, &rtp(8));
+    assert_eq!(verdict, Verdict::Drop(DropReason::Unauthentic), "plain packets do not pass as encrypted");
+    relay.handle_tick(Instant::now(), Duration::from_secs(60));
+    relay.poll_event();
+    assert_eq!(relay.poll_event(), Some(SessionEvent::Unauthentic { side: Side::Near, packets: 1 }));
+}
+
+/// Sends through sequence numbers `from..to` in steps of 1000 and says how many arrived.
+fn run(relay: &mut Relay, sender: &mut Reference, from: u32, until: u32) -> usize {
+    (from..until)
+        .step_by(1000)
+        .filter(|number| {
+            let mut packet = buf(&rtp(*number as u16));
+            sender.protect_rtp(&mut packet).unwrap();
+            matches!(
+                feed(relay, Side::Near, NEAR, Channel::Rtp, packet.as_slice()).0,
+                Verdict::Forward { .. }
+            )
+        })
+        .count()
+}
+
+#[test]
+fn the_same_key_keeps_the_rollover_counter_and_a_new_key_resets_it() {
+    let mut relay = relay(terms(NEAR, security(1, 2)), terms(FAR, None));
+    let mut sender = Reference::new(&keys(2)).unwrap();
+    assert_eq!(run(&mut relay, &mut sender, 1000, 100_000), 99);
+    assert_eq!(relay.inbound_rollover(Side::Near, 9), Some(1));
+
+    let mut refreshed = terms(NEAR, security(1, 2));
+    refreshed.remote.flow = Flow::SendOnly;
+    relay.apply(Instant::now(), Side::Near, &refreshed);
+    assert_eq!(run(&mut relay, &mut sender, 100_000, 110_000), 10);
+    assert_eq!(relay.inbound_rollover(Side::Near, 9), Some(1));
+
+    relay.apply(Instant::now(), Side::Near, &terms(NEAR, security(1, 5)));
+    let mut renewed = Reference::new(&keys(5)).unwrap();
+    assert_eq!(run(&mut relay, &mut renewed, 110_000, 120_000), 10);
+    assert_eq!(relay.inbound_rollover(Side::Near, 9), Some(0));
+
+    relay.apply(Instant::now(), Side::Near, &refreshed);
+    assert_eq!(run(&mut relay, &mut sender, 110_000, 120_000), 10, "a key taken back finds its counter");
+    assert_eq!(relay.inbound_rollover(Side::Near, 9), Some(1));
+}
+
+#[test]
+fn an_authentic_peer_may_move_but_a_replay_may_not_move_it() {
+    let mut relay = relay(terms(NEAR, security(1, 2)), terms(FAR, None));
+    let mut sender = Reference::new(&keys(2)).unwrap();
+    let mut packet = buf(&rtp(1));
+    sender.protect_rtp(&mut packet).unwrap();
+    feed(&mut relay, Side::Near, NEAR, Channel::Rtp, packet.as_slice());
+    let (verdict, _) = feed(&mut relay, Side::Near, THIEF, Channel::Rtp, packet.as_slice());
+    assert_eq!(verdict, Verdict::Drop(DropReason::Replayed));
+    let mut packet = buf(&rtp(2));
+    sender.protect_rtp(&mut packet).unwrap();
+    feed(&mut relay, Side::Near, "198.51.100.7:30000", Channel::Rtp, packet.as_slice());
+    let (verdict, _) = feed(&mut relay, Side::Far, FAR, Channel::Rtp, &rtp(1));
+    assert_eq!(verdict, to(Side::Near, Channel::Rtp, "198.51.100.7:30000"));
+}
+
+#[test]
+fn the_echo_sends_media_back_under_another_ssrc_and_our_key() {
+    let mut relay = Relay::new(77);
+    relay.apply(Instant::now(), Side::Near, &terms(NEAR, security(1, 2)));
+    relay.start_echo();
+    let mut sender = Reference::new(&keys(2)).unwrap();
+    let mut ear = Reference::new(&keys(1)).unwrap();
+    for sequence in 1..5 {
+        let mut packet = buf(&rtp(sequence));
+        sender.protect_rtp(&mut packet).unwrap();
+        let (verdict, sent) = feed(&mut relay, Side::Near, NEAR, Channel::Rtp, packet.as_slice());
+        assert_eq!(verdict, to(Side::Near, Channel::Rtp, NEAR));
+        let mut sent = buf(&sent);
+        ear.unprotect_rtp(&mut sent).unwrap();
+        let header = RtpHeader::parse(sent.as_slice()).unwrap();
+        assert_eq!((header.sequence, header.ssrc != 9), (sequence, true));
+        assert_eq!(sent.as_slice()[12..], rtp(1)[12..]);
+    }
+}
+
+#[test]
+fn silence_is_told_once_of_those_who_ought_to_speak() {
+    let start = Instant::now();
+    let limit = Duration::from_secs(10);
+    let mut held = terms(FAR, None);
+    held.remote.flow = Flow::Inactive;
+    let mut relay = Relay::new(0);
+    relay.apply(start, Side::Near, &terms(NEAR, None));
+    relay.apply(start, Side::Far, &held);
+    relay.handle_tick(start + limit - Duration::from_millis(1), limit);
+    assert_eq!(relay.poll_event(), None);
+    relay.handle_tick(start + limit, limit);
+    relay.handle_tick(start + limit * 2, limit);
+    assert_eq!(relay.poll_event(), Some(SessionEvent::Silent { side: Side::Near, since: start }));
+    assert_eq!(relay.poll_event(), None);
+    relay.handle_packet(start + limit * 3, Side::Near, at(NEAR), Channel::Rtp, &mut buf(&rtp(1)));
+    assert_eq!(relay.poll_event(), Some(SessionEvent::Resumed { side: Side::Near }));
+}
+
+#[test]
+fn what_is_no_media_is_dropped_by_name() {
+    let mut relay = relay(terms(NEAR, None), terms(FAR, None));
+    for (octets, reason) in [
+        (vec![], DropReason::Keepalive),
+        (vec![0; 4], DropReason::Keepalive),
+        (vec![0x40; 40], DropReason::Unknown),
+        (vec![0x80; 4000], DropReason::TooLong),
+        (vec![0x9f; 14], DropReason::Malformed),
+        ([report(), vec![1, 2]].concat(), DropReason::Malformed),
+    ] {
+        let (verdict, _) = feed(&mut relay, Side::Near, NEAR, Channel::Rtp, &octets);
+        assert_eq!(verdict, Verdict::Drop(reason));
+        assert!(relay.stats().near.dropped(reason) > 0);
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_octets_never_panic_and_never_pass_an_encrypted_side(
+        packets in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..60), 1..20),
+        first in 0x80u8..0xc0,
+        channel in proptest::sample::select(vec![Channel::Rtp, Channel::Rtcp]),
+    ) {
+        let mut relay = relay(terms(NEAR, security(1, 2)), terms(FAR, None));
+        for mut packet in packets {
+            if let Some(octet) = packet.first_mut() {
+                *octet = first;
+            }
+            let (verdict, _) = feed(&mut relay, Side::Near, NEAR, channel, &packet);
+            prop_assert!(matches!(verdict, Verdict::Drop(_)));
+            feed(&mut relay, Side::Far, FAR, channel, &packet);
+        }
+    }
+}

@@ -13,6 +13,7 @@ pub enum Refusal {
     BadContact,
     BadCredentials,
     BadRequest,
+    BodyNotUnderstood,
     CallerGone,
     CalleeBusy,
     CalleeDeclined,
@@ -69,13 +70,14 @@ const fn row(status: u16, cause: u8, code: &'static str, sentence: &'static str)
 
 impl Refusal {
     /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::AccountSuspended,
         Self::AddressIncomplete,
         Self::AnotherTransport,
         Self::BadContact,
         Self::BadCredentials,
         Self::BadRequest,
+        Self::BodyNotUnderstood,
         Self::CallerGone,
         Self::CalleeBusy,
         Self::CalleeDeclined,
@@ -133,6 +135,12 @@ impl Refusal {
                 row(403, 21, "bad_credentials", "The user name or the password is wrong.")
             }
             Self::BadRequest => row(400, 95, "bad_request", "The request is malformed."),
+            Self::BodyNotUnderstood => row(
+                415,
+                79,
+                "body_not_understood",
+                "The message's body is of a kind that the gateway does not read.",
+            ),
             Self::CallerGone => row(481, 16, "caller_gone", "The caller's connection was lost."),
             Self::CalleeBusy => row(486, 17, "callee_busy", "The called party is busy."),
             Self::CalleeDeclined => row(603, 21, "callee_declined", "The called party declined the call."),

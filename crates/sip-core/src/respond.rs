@@ -55,6 +55,10 @@ pub(crate) fn explain_at(writer: &mut MessageWriter, domain: &str, why: Refusal)
     writer.header(Name::Reason, format_args!("Q.850;cause={};text=\"{}\"", row.cause, row.sentence));
     writer.header(Name::Warning, format_args!("399 {domain} \"{}\"", row.sentence));
     writer.header_raw(CODE_HEADER, row.code);
+    if why == Refusal::BodyNotUnderstood {
+        // RFC 3261 section 21.4.13: 415 lists what is read.
+        writer.header(Name::Accept, "application/sdp");
+    }
     if matches!(why, Refusal::Overloaded | Refusal::StoreUnavailable | Refusal::ShuttingDown) {
         writer.header(Name::RetryAfter, RETRY_AFTER_S);
     }

@@ -53,6 +53,14 @@ impl Attempt {
         self.is_resolving
     }
 
+    /// A new leg begins at the next address.
+    fn begin(&mut self) {
+        self.body = None;
+        self.is_sent = false;
+        self.has_shown_credentials = false;
+        self.has_progressed = false;
+    }
+
     pub(super) fn body_is_ready(&mut self, body: Option<Bytes>) {
         self.body = Some(body);
     }
@@ -152,7 +160,7 @@ impl Call {
         };
         let presentation = Presentation::new(&self.plan.caller, format, country, &ctx.settings.domain);
         attempt.secure = secure_by_policy(ctx, peer, flow.transport);
-        attempt.body = None;
+        attempt.begin();
         let id = LegId::Callee(self.attempts);
         let dialog = Dialog::of_callee(Outset {
             call_id: format!("{}@{}", ctx.rng.token(), ctx.settings.domain),

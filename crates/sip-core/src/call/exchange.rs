@@ -24,7 +24,7 @@ pub(crate) struct Description {
 impl Description {
     /// Reads a message's description: `Ok(None)` if it has none, `Err` if we can make nothing of it.
     pub(crate) fn of(message: &Message) -> Result<Option<Self>, Refusal> {
-        let body = sdp_body(message).map_err(|_| Refusal::NoMediaInCommon)?;
+        let body = sdp_body(message).map_err(|_| Refusal::BodyNotUnderstood)?;
         let Some(body) = body.filter(|body| !body.is_empty()) else { return Ok(None) };
         let sdp = SessionDescription::parse(&body).map_err(|_| Refusal::NoMediaInCommon)?;
         let (audio, remote) = sdp.audio().map_err(|_| Refusal::NoMediaInCommon)?;

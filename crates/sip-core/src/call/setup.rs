@@ -152,6 +152,9 @@ impl Call {
 
     /// The echo endpoint is open: answer, once the channel is granted as well.
     pub(super) fn answer_echo(&mut self, ctx: &mut Context<'_>, sdp: &Bytes) {
+        if self.stage == Stage::Running {
+            return self.send_2xx(ctx, Some(sdp));
+        }
         if let Some(attempt) = &mut self.attempt {
             attempt.body_is_ready(Some(sdp.clone()));
         }

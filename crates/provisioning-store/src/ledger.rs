@@ -19,6 +19,7 @@ mod operation;
 mod reservation;
 
 pub use account::{Account, Balance, Transfer, TransferKind, Unit, UnknownAccount};
+pub(crate) use books::imbalances;
 pub use books::{Books, Changes, Difference, Imbalance, Subscriber};
 pub use operation::{Grant, LedgerEntry, LedgerOp, Outcome, Refusal};
 pub use reservation::{Reservation, ReservePolicy};

@@ -274,7 +274,7 @@ pub(super) enum Why<'a> {
 }
 
 /// What live calls hold, by account.
-pub(crate) fn held<'a>(calls: impl Iterator<Item = &'a Reservation>) -> BTreeMap<Account, i64> {
+fn held<'a>(calls: impl Iterator<Item = &'a Reservation>) -> BTreeMap<Account, i64> {
     let mut held = BTreeMap::new();
     for call in calls {
         *held.entry(Account::Profile(call.profile)).or_default() += call.credit.0;

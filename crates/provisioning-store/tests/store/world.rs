@@ -7,6 +7,8 @@ use provisioning_store::memory::LedgerState;
 use provisioning_store::model::{CompanyId, ProfileId, Timestamp};
 use provisioning_store::money::Micros;
 use provisioning_store::rating::{BundleCover, Tariff};
+use provisioning_store::secrets::SecretKey;
+use provisioning_store::store::{Store, StoreOptions};
 
 pub(crate) const COMPANY: CompanyId = CompanyId(1);
 pub(crate) const PROFILE: ProfileId = ProfileId(1);
@@ -106,5 +108,45 @@ pub(crate) fn settled(outcome: Result<Outcome, Refusal>) -> Settlement {
     match outcome {
         Ok(Outcome::Settled(settlement)) => settlement,
         other => panic!("not a settlement: {other:?}"),
+    }
+}
+
+/// A database file that goes away with the test.
+pub(crate) struct Home {
+    folder: tempfile::TempDir,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn options(&self) -> StoreOptions {
+        StoreOptions::new(self.folder.path().join("sipgw.db"), SecretKey::new([7; 32]))
+    }
+
+    pub(crate) async fn open(&self) -> Store {
+        Store::open(self.options()).await.unwrap()
+    }
+}
+
+/// The operations that [`ledger`] begins with.
+pub(crate) fn opening(channels: u32, profile: i64) -> Vec<LedgerOp> {
+    let order = Order { channels, bundles: 0 };
+    let prices = Box::new(PriceList::default());
+    let amount = Micros(prices.channel.0 * i64::from(channels) + profile);
+    vec![
+        LedgerOp::OpenCompany { company: COMPANY },
+        LedgerOp::TopUp { company: COMPANY, amount, note: "cheque".into() },
+        LedgerOp::OpenProfile { profile: PROFILE, company: COMPANY },
+        LedgerOp::Subscribe { profile: PROFILE, order, prices },
+        LedgerOp::Allocate { profile: PROFILE, amount: Micros(profile) },
+    ]
+}
+
+/// Puts [`opening`] into a database.
+pub(crate) async fn open_books(store: &Store, channels: u32, profile: i64) {
+    for op in opening(channels, profile) {
+        store.apply_one(start(), op).await.unwrap();
     }
 }

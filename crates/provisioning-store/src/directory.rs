@@ -1,0 +1,30 @@
+//! What the daemon needs to know of provisioning to handle calls, of one moment.
+
+use crate::model::{
+    BusinessAccount, CallerIdRule, Carrier, Company, Credentials, IpRule, Landline, OnlineNumber, Profile,
+};
+
+/// Everything that calls and registrations are decided by, read in one transaction.
+#[derive(Clone, Debug)]
+pub struct DirectoryRows {
+    /// The revision these rows are of; compare with [`Store::revision`](crate::store::Store::revision).
+    pub revision: i64,
+    /// Companies, by identity.
+    pub companies: Vec<Company>,
+    /// Profiles, by identity.
+    pub profiles: Vec<Profile>,
+    /// The profiles' credentials with passwords in clear, in the same order.
+    pub credentials: Vec<Credentials>,
+    /// Addresses of PBXs with IP authentication.
+    pub ip_rules: Vec<IpRule>,
+    /// Online Numbers, by number.
+    pub numbers: Vec<OnlineNumber>,
+    /// Business accounts, by name.
+    pub business_accounts: Vec<BusinessAccount>,
+    /// Stored landline numbers.
+    pub landlines: Vec<Landline>,
+    /// Caller ID rules, by profile; a profile's default comes first.
+    pub caller_ids: Vec<CallerIdRule>,
+    /// Carriers, by priority; passwords in clear.
+    pub carriers: Vec<Carrier>,
+}

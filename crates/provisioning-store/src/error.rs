@@ -1,0 +1,83 @@
+//! What can go wrong with the store, by who is to blame.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use crate::ledger::Refusal;
+use crate::rating::RatesRefused;
+use crate::secrets::SecretError;
+
+/// Why the store did not do what it was asked. Cloneable, because one failed commit fails many callers.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database: gone, locked, full, or not ours.
+    #[error("the database failed while {doing}: {cause}")]
+    Database {
+        /// What the store was doing.
+        doing: &'static str,
+        /// The database's own words.
+        cause: Arc<dyn Error + Send + Sync>,
+    },
+    /// The writer has ended; the daemon is shutting down.
+    #[error("the store's writer has ended")]
+    Closed,
+    /// Another writer changed the accounts meanwhile; nothing was written, ask again.
+    #[error("another writer changed these accounts at the same moment; nothing was written")]
+    Conflict,
+    /// A row holds what this program would never have written.
+    #[error("the database holds \"{found}\" where {expected} belongs; it was changed by hand or is damaged")]
+    Damaged {
+        /// What stands there.
+        found: String,
+        /// What should.
+        expected: &'static str,
+    },
+    /// The key or a sealed secret.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The ledger's rules.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The rate file.
+    #[error(transparent)]
+    Rates(#[from] RatesRefused),
+    /// The thing asked for is not there.
+    #[error("there is no {what} {name}")]
+    NotFound {
+        /// Kind of thing.
+        what: &'static str,
+        /// Which one was asked for.
+        name: String,
+    },
+    /// The name is in use.
+    #[error("there is a {what} {name} already")]
+    Taken {
+        /// Kind of thing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The business account belongs to another profile.
+    #[error("the business account {account} belongs to the profile {profile}; remove it there first")]
+    AccountInUse {
+        /// Name of the account.
+        account: String,
+        /// Name of the profile that has it.
+        profile: String,
+    },
+    /// What was given cannot be stored.
+    #[error("{field}: {problem}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// What is wrong and how to cure it.
+        problem: String,
+    },
+}
+
+impl StoreError {
+    /// True for failures of the database itself, where the same request may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Database { .. } | Self::Conflict | Self::Closed)
+    }
+}

@@ -1,0 +1,32 @@
+//! Bindings of registered PBXs, kept so that those on UDP survive a restart.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ProfileId, Timestamp, Transport};
+
+/// Where a profile's PBX was last registered from. One for each profile: the newest wins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// The profile.
+    pub profile: ProfileId,
+    /// The Contact as it was sent, with its parameters.
+    pub contact: String,
+    /// Address and port that the REGISTER came from: the flow that reaches the PBX.
+    pub source: String,
+    /// Our address and port that it came to.
+    pub local: String,
+    /// Transport.
+    pub transport: Transport,
+    /// The PBX's User-Agent, or empty.
+    pub user_agent: String,
+    /// Call-ID of the registration.
+    pub call_id: String,
+    /// Its latest CSeq.
+    pub cseq: u32,
+    /// When it was last refreshed.
+    #[serde(rename = "registered_at_micros")]
+    pub registered_at: Timestamp,
+    /// When it ends unless it is refreshed.
+    #[serde(rename = "expires_at_micros")]
+    pub expires_at: Timestamp,
+}

@@ -1,0 +1,90 @@
+//! The only module that names the database library.
+//!
+//! Statements are written in the dialect that SQLite and PostgreSQL share: numbered parameters, `ON CONFLICT`,
+//! `RETURNING`, integers and text. What differs - opening, pragmas, the kind of transaction - is in one file per
+//! database; a second database adds its file and compiles the others against its own [`Db`].
+
+mod carriers;
+mod cdrs;
+mod companies;
+mod directory;
+mod ledger;
+mod numbers;
+mod profiles;
+mod rates;
+mod registrations;
+mod rows;
+mod sqlite;
+mod statements;
+
+pub(crate) use ledger::Author;
+pub(crate) use profiles::ProfileOrder;
+pub(crate) use sqlite::Database;
+use sqlite::{Connection, Db};
+
+use std::sync::Arc;
+
+use sqlx::QueryBuilder;
+use sqlx::query_builder::Separated;
+
+use crate::error::StoreError;
+
+/// Rows that one statement carries. A batch is cut into these sizes, so that there are few different statements and
+/// each is prepared once.
+const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];
+
+/// Cuts rows into pieces of the sizes in [`CHUNKS`], largest first.
+fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = CHUNKS.into_iter().find(|&size| size <= rows.len())?;
+        let (chunk, rest) = rows.split_at(size);
+        rows = rest;
+        Some(chunk)
+    })
+}
+
+/// A statement that ends in `VALUES (..), (..)`.
+fn with_values<T>(
+    start: &str,
+    rows: &[T],
+    push: impl FnMut(Separated<'_, Db, &'static str>, &T),
+    end: &str,
+) -> QueryBuilder<Db> {
+    let mut statement = QueryBuilder::new(start);
+    statement.push_values(rows, push);
+    statement.push(end);
+    statement
+}
+
+/// A statement that ends in `IN (..)`.
+fn with_list<T>(start: &str, keys: &[T], end: &str) -> QueryBuilder<Db>
+where
+    T: Clone + for<'q> sqlx::Encode<'q, Db> + sqlx::Type<Db>,
+{
+    let mut statement = QueryBuilder::new(start);
+    statement.push(" (");
+    let mut list = statement.separated(", ");
+    for key in keys {
+        list.push_bind(key.clone());
+    }
+    list.push_unseparated(")");
+    statement.push(end);
+    statement
+}
+
+/// Turns the library's errors into ours, saying what was being done.
+fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
+    move |error| StoreError::Database { doing, cause: Arc::new(error) }
+}
+
+/// The same for inserts and updates, where a broken uniqueness means that a name is taken.
+fn failed_unless_taken<'a>(
+    doing: &'static str,
+    what: &'static str,
+    name: &'a str,
+) -> impl Fn(sqlx::Error) -> StoreError + 'a {
+    move |error| {
+        let is_taken = error.as_database_error().is_some_and(|error| error.is_unique_violation());
+        if is_taken { StoreError::Taken { what, name: name.to_owned() } } else { failed(doing)(error) }
+    }
+}

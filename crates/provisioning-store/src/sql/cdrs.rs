@@ -1,0 +1,96 @@
+//! Call records: pages, filters, the latest.
+
+use sqlx::QueryBuilder;
+
+use super::rows::CdrRow;
+use super::{Database, Db, failed, statements};
+use crate::cdr::{Answer, CallId, Cdr, CdrFilter, CdrPage, PAGE_ROWS};
+use crate::error::StoreError;
+
+impl Database {
+    pub(crate) async fn cdrs(&self, filter: &CdrFilter, page: u32) -> Result<CdrPage, StoreError> {
+        let page = page.max(1);
+        let mut reader = self.reader().begin().await.map_err(failed("reading call records"))?;
+        let mut statement = QueryBuilder::new(statements::COUNT_CDRS);
+        push_filter(&mut statement, filter);
+        let total: i64 = statement
+            .build_query_scalar()
+            .fetch_one(&mut *reader)
+            .await
+            .map_err(failed("counting call records"))?;
+        let mut statement = QueryBuilder::new(statements::CDRS);
+        push_filter(&mut statement, filter);
+        push_newest(&mut statement, PAGE_ROWS, i64::from(page - 1) * i64::from(PAGE_ROWS));
+        let rows: Vec<CdrRow> = statement
+            .build_query_as()
+            .fetch_all(&mut *reader)
+            .await
+            .map_err(failed("reading call records"))?;
+        let rows = rows.into_iter().map(Cdr::try_from).collect::<Result<_, _>>()?;
+        Ok(CdrPage { rows, page, total: total.unsigned_abs() })
+    }
+
+    pub(crate) async fn latest_cdrs(&self, filter: &CdrFilter, most: u32) -> Result<Vec<Cdr>, StoreError> {
+        let mut statement = QueryBuilder::new(statements::CDRS);
+        push_filter(&mut statement, filter);
+        push_newest(&mut statement, most, 0);
+        let rows: Vec<CdrRow> = statement
+            .build_query_as()
+            .fetch_all(self.reader())
+            .await
+            .map_err(failed("reading call records"))?;
+        rows.into_iter().map(Cdr::try_from).collect()
+    }
+
+    pub(crate) async fn cdr(&self, call: &CallId) -> Result<Option<Cdr>, StoreError> {
+        let mut statement = QueryBuilder::new(statements::CDRS);
+        statement.push(" WHERE call_id = ").push_bind(call.as_str().to_owned());
+        let row: Option<CdrRow> = statement
+            .build_query_as()
+            .fetch_optional(self.reader())
+            .await
+            .map_err(failed("reading a call record"))?;
+        row.map(Cdr::try_from).transpose()
+    }
+}
+
+fn push_newest(statement: &mut QueryBuilder<Db>, most: u32, skip: i64) {
+    statement.push(" ORDER BY started_at DESC, id DESC LIMIT ").push_bind(i64::from(most));
+    statement.push(" OFFSET ").push_bind(skip);
+}
+
+fn push_filter(statement: &mut QueryBuilder<Db>, filter: &CdrFilter) {
+    statement.push(" WHERE 1 = 1");
+    if let Some(profile) = filter.profile {
+        statement.push(" AND profile_id = ").push_bind(profile.0);
+    }
+    if let Some(company) = filter.company {
+        statement
+            .push(" AND profile_id IN (SELECT id FROM profiles WHERE company_id = ")
+            .push_bind(company.0);
+        statement.push(")");
+    }
+    if let Some(direction) = filter.direction {
+        statement.push(" AND direction = ").push_bind(direction.word());
+    }
+    if let Some(since) = filter.since {
+        statement.push(" AND started_at >= ").push_bind(since.0);
+    }
+    if let Some(before) = filter.before {
+        statement.push(" AND started_at < ").push_bind(before.0);
+    }
+    if let Some(number) = &filter.number {
+        // Numbers are digits and a plus; taking out the wildcards keeps a filter from meaning something else.
+        let pattern = format!("%{}%", number.replace(['%', '_'], ""));
+        statement.push(" AND (from_number LIKE ").push_bind(pattern.clone());
+        statement.push(" OR to_number LIKE ").push_bind(pattern).push(")");
+    }
+    if let Some(reason_code) = &filter.reason_code {
+        statement.push(" AND reason_code = ").push_bind(reason_code.clone());
+    }
+    match filter.answer {
+        Some(Answer::Answered) => statement.push(" AND answered_at IS NOT NULL"),
+        Some(Answer::Unanswered) => statement.push(" AND answered_at IS NULL"),
+        None => statement,
+    };
+}

@@ -1,0 +1,135 @@
+//! Companies in the database.
+
+use sqlx::FromRow;
+
+use super::ledger::{Author, apply_in};
+use super::{Connection, Database, failed, statements};
+use crate::error::StoreError;
+use crate::ledger::{LedgerEntry, LedgerOp};
+use crate::model::{Company, CompanyId, Landline, NewCompany, Timestamp};
+use crate::money::Micros;
+
+#[derive(FromRow)]
+struct CompanyRow {
+    id: i64,
+    name: String,
+    country: String,
+    currency: String,
+    is_verified: i64,
+    credit_micros: i64,
+}
+
+impl From<CompanyRow> for Company {
+    fn from(row: CompanyRow) -> Self {
+        Self {
+            id: CompanyId(row.id),
+            name: row.name,
+            country: row.country,
+            currency: row.currency,
+            is_verified: row.is_verified == 1,
+            credit: Micros(row.credit_micros),
+        }
+    }
+}
+
+impl Database {
+    pub(crate) async fn create_company(
+        &self,
+        author: Author<'_>,
+        now: Timestamp,
+        new: &NewCompany,
+    ) -> Result<CompanyId, StoreError> {
+        let mut transaction = self.begin().await?;
+        let id: i64 = sqlx::query_scalar(statements::INSERT_COMPANY)
+            .bind(&new.name)
+            .bind(&new.country)
+            .bind(&new.currency)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed("creating a company"))?;
+        let company = CompanyId(id);
+        let entry = LedgerEntry { at: now, op: LedgerOp::OpenCompany { company } };
+        for outcome in apply_in(&mut transaction, author, &[entry]).await? {
+            outcome?;
+        }
+        raise_revision(&mut transaction).await?;
+        transaction.commit().await.map_err(failed("creating a company"))?;
+        Ok(company)
+    }
+
+    pub(crate) async fn company(&self, company: CompanyId) -> Result<Option<Company>, StoreError> {
+        let row: Option<CompanyRow> = sqlx::query_as(statements::COMPANY)
+            .bind(company.0)
+            .fetch_optional(self.reader())
+            .await
+            .map_err(failed("reading a company"))?;
+        Ok(row.map(Company::from))
+    }
+
+    pub(crate) async fn companies(&self) -> Result<Vec<Company>, StoreError> {
+        let mut reader = self.reader().acquire().await.map_err(failed("reading companies"))?;
+        companies(&mut reader).await
+    }
+
+    pub(crate) async fn verify_company(
+        &self,
+        company: CompanyId,
+        is_verified: bool,
+    ) -> Result<(), StoreError> {
+        let statement = sqlx::query(statements::VERIFY_COMPANY).bind(company.0).bind(i64::from(is_verified));
+        self.change("verifying a company", ("company", company.to_string()), statement).await
+    }
+
+    pub(crate) async fn add_landline(&self, landline: &Landline) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query(statements::INSERT_LANDLINE)
+            .bind(landline.company.0)
+            .bind(&landline.number)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed("storing a landline number"))?;
+        raise_revision(&mut transaction).await?;
+        transaction.commit().await.map_err(failed("storing a landline number"))
+    }
+
+    /// Runs one change of one row; none is an error that names what was looked for.
+    pub(super) async fn change(
+        &self,
+        doing: &'static str,
+        (what, name): (&'static str, String),
+        statement: sqlx::query::Query<'_, super::Db, <super::Db as sqlx::Database>::Arguments>,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let done = statement.execute(&mut *transaction).await.map_err(failed(doing))?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::NotFound { what, name });
+        }
+        raise_revision(&mut transaction).await?;
+        transaction.commit().await.map_err(failed(doing))
+    }
+}
+
+/// Tells the daemon that the directory has changed; part of every transaction that changes it.
+pub(super) async fn raise_revision(connection: &mut Connection) -> Result<(), StoreError> {
+    sqlx::query(statements::RAISE_REVISION)
+        .execute(connection)
+        .await
+        .map_err(failed("raising the directory's revision"))?;
+    Ok(())
+}
+
+pub(super) async fn companies(connection: &mut Connection) -> Result<Vec<Company>, StoreError> {
+    let rows: Vec<CompanyRow> = sqlx::query_as(statements::COMPANIES)
+        .fetch_all(connection)
+        .await
+        .map_err(failed("reading companies"))?;
+    Ok(rows.into_iter().map(Company::from).collect())
+}
+
+pub(super) async fn landlines(connection: &mut Connection) -> Result<Vec<Landline>, StoreError> {
+    let rows: Vec<(i64, String)> = sqlx::query_as(statements::LANDLINES)
+        .fetch_all(connection)
+        .await
+        .map_err(failed("reading landline numbers"))?;
+    Ok(rows.into_iter().map(|(company, number)| Landline { company: CompanyId(company), number }).collect())
+}

@@ -1,0 +1,307 @@
+//! Online Numbers, business accounts and Caller ID in the database.
+
+use sqlx::FromRow;
+
+use super::companies::raise_revision;
+use super::{Connection, Database, failed, failed_unless_taken, statements};
+use crate::error::StoreError;
+use crate::model::{
+    BusinessAccount, BusinessAccountId, CallerId, CallerIdRule, CompanyId, NumberId, NumberTarget,
+    OnlineNumber, ProfileId,
+};
+
+#[derive(FromRow)]
+struct NumberRow {
+    id: i64,
+    company_id: i64,
+    number: String,
+    country: String,
+    profile_id: Option<i64>,
+    business_account_id: Option<i64>,
+}
+
+impl From<NumberRow> for OnlineNumber {
+    fn from(row: NumberRow) -> Self {
+        let target = match (row.profile_id, row.business_account_id) {
+            (Some(profile), _) => NumberTarget::Profile(ProfileId(profile)),
+            (None, Some(account)) => NumberTarget::BusinessAccount(BusinessAccountId(account)),
+            (None, None) => NumberTarget::Nobody,
+        };
+        Self {
+            id: NumberId(row.id),
+            company: CompanyId(row.company_id),
+            number: row.number,
+            country: row.country,
+            target,
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct AccountRow {
+    id: i64,
+    company_id: i64,
+    name: String,
+    profile_id: Option<i64>,
+    extension: Option<String>,
+}
+
+impl From<AccountRow> for BusinessAccount {
+    fn from(row: AccountRow) -> Self {
+        Self {
+            id: BusinessAccountId(row.id),
+            company: CompanyId(row.company_id),
+            name: row.name,
+            profile: row.profile_id.map(ProfileId),
+            extension: row.extension,
+        }
+    }
+}
+
+impl Database {
+    pub(crate) async fn add_number(
+        &self,
+        company: CompanyId,
+        number: &str,
+        country: &str,
+    ) -> Result<NumberId, StoreError> {
+        let mut transaction = self.begin().await?;
+        let id: i64 = sqlx::query_scalar(statements::INSERT_NUMBER)
+            .bind(company.0)
+            .bind(number)
+            .bind(country)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed_unless_taken("adding a number", "number", number))?;
+        raise_revision(&mut transaction).await?;
+        transaction.commit().await.map_err(failed("adding a number"))?;
+        Ok(NumberId(id))
+    }
+
+    /// Gives a number a target of the same company. A profile that loses its number loses it as Caller ID too.
+    pub(crate) async fn assign_number(
+        &self,
+        number: NumberId,
+        target: NumberTarget,
+    ) -> Result<(), StoreError> {
+        let (profile, account) = match target {
+            NumberTarget::Nobody => (None, None),
+            NumberTarget::Profile(profile) => (Some(profile.0), None),
+            NumberTarget::BusinessAccount(account) => (None, Some(account.0)),
+        };
+        let mut transaction = self.begin().await?;
+        let owner: Option<i64> = match target {
+            NumberTarget::Nobody => None,
+            NumberTarget::Profile(profile) => Some(company_of_profile(&mut transaction, profile).await?),
+            NumberTarget::BusinessAccount(account) => {
+                Some(company_of_account(&mut transaction, account).await?)
+            }
+        };
+        let company: Option<i64> = sqlx::query_scalar(statements::ASSIGN_NUMBER)
+            .bind(number.0)
+            .bind(profile)
+            .bind(account)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed("assigning a number"))?;
+        let company =
+            company.ok_or_else(|| StoreError::NotFound { what: "number", name: number.to_string() })?;
+        same_company(owner.unwrap_or(company), company, "target")?;
+        sqlx::query(statements::FORGET_LOST_CALLER_IDS)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed("assigning a number"))?;
+        raise_revision(&mut transaction).await?;
+        transaction.commit().await.map_err(failed("assigning a number"))
+    }
+
+    pub(crate) async fn numbers(&self) -> Result<Vec<OnlineNumber>, StoreError> {
+        let mut reader = self.reader().acquire().await.map_err(failed("reading numbers"))?;
+        numbers(&mut reader).await
+    }
+
+    pub(crate) async fn create_account(
+        &self,
+        company: CompanyId,
+        name: &str,
+        extension: Option<&str>,
+    ) -> Result<BusinessAccountId, StoreError> {
+        let mut transaction = self.begin().await?;
+        let id: i64 = sqlx::query_scalar(statements::INSERT_ACCOUNT)
+            .bind(company.0)
+            .bind(name)
+            .bind(extension)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed_unless_taken("creating a business account", "business account", name))?;
+        raise_revision(&mut transaction).await?;
+        transaction.commit().await.map_err(failed("creating a business account"))?;
+        Ok(BusinessAccountId(id))
+    }
+
+    pub(crate) async fn attach_account(
+        &self,
+        account: BusinessAccountId,
+        profile: ProfileId,
+        extension: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let owner = company_of_profile(&mut transaction, profile).await?;
+        let company: Option<i64> = sqlx::query_scalar(statements::ATTACH_ACCOUNT)
+            .bind(account.0)
+            .bind(profile.0)
+            .bind(extension)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed("attaching a business account"))?;
+        match company {
+            Some(company) => same_company(owner, company, "profile")?,
+            None => return Err(holder(&mut transaction, account).await?),
+        }
+        raise_revision(&mut transaction).await?;
+        transaction.commit().await.map_err(failed("attaching a business account"))
+    }
+
+    pub(crate) async fn detach_account(&self, account: BusinessAccountId) -> Result<(), StoreError> {
+        let statement = sqlx::query(statements::DETACH_ACCOUNT).bind(account.0);
+        self.change("detaching a business account", ("business account", account.to_string()), statement)
+            .await
+    }
+
+    pub(crate) async fn accounts(&self) -> Result<Vec<BusinessAccount>, StoreError> {
+        let mut reader = self.reader().acquire().await.map_err(failed("reading business accounts"))?;
+        accounts(&mut reader).await
+    }
+
+    /// Sets what a profile shows to one country, or to all others for the empty one; `None` shows nothing.
+    pub(crate) async fn set_caller_id(
+        &self,
+        profile: ProfileId,
+        country: &str,
+        shown: Option<&CallerId>,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        company_of_profile(&mut transaction, profile).await?;
+        let statement = match shown {
+            None => sqlx::query(statements::CLEAR_CALLER_ID).bind(profile.0).bind(country),
+            Some(shown) => {
+                may_show(&mut transaction, profile, shown).await?;
+                let choice = match shown {
+                    CallerId::OnlineNumber(_) => "online_number",
+                    CallerId::Landline(_) => "landline",
+                };
+                sqlx::query(statements::SET_CALLER_ID)
+                    .bind(profile.0)
+                    .bind(country)
+                    .bind(choice)
+                    .bind(shown.number())
+            }
+        };
+        statement.execute(&mut *transaction).await.map_err(failed("setting the caller ID"))?;
+        raise_revision(&mut transaction).await?;
+        transaction.commit().await.map_err(failed("setting the caller ID"))
+    }
+}
+
+async fn company_of_profile(connection: &mut Connection, profile: ProfileId) -> Result<i64, StoreError> {
+    let company: Option<i64> = sqlx::query_scalar(statements::COMPANY_OF_PROFILE)
+        .bind(profile.0)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed("reading a profile"))?;
+    company.ok_or_else(|| StoreError::NotFound { what: "profile", name: profile.to_string() })
+}
+
+async fn company_of_account(
+    connection: &mut Connection,
+    account: BusinessAccountId,
+) -> Result<i64, StoreError> {
+    let company: Option<i64> = sqlx::query_scalar(statements::COMPANY_OF_ACCOUNT)
+        .bind(account.0)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed("reading a business account"))?;
+    company.ok_or_else(|| StoreError::NotFound { what: "business account", name: account.to_string() })
+}
+
+fn same_company(one: i64, other: i64, field: &'static str) -> Result<(), StoreError> {
+    if one == other {
+        return Ok(());
+    }
+    Err(StoreError::Invalid {
+        field,
+        problem: "belongs to another company; choose one of the same company".into(),
+    })
+}
+
+/// Why an account could not be attached: it is not there, or somebody has it.
+async fn holder(connection: &mut Connection, account: BusinessAccountId) -> Result<StoreError, StoreError> {
+    let row: Option<(String, String)> = sqlx::query_as(statements::HOLDER_OF_ACCOUNT)
+        .bind(account.0)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed("reading a business account"))?;
+    Ok(match row {
+        Some((account, profile)) => StoreError::AccountInUse { account, profile },
+        None => StoreError::NotFound { what: "business account", name: account.to_string() },
+    })
+}
+
+/// A profile shows its own Online Numbers, and landlines of its company only when that is verified.
+async fn may_show(
+    connection: &mut Connection,
+    profile: ProfileId,
+    shown: &CallerId,
+) -> Result<(), StoreError> {
+    let statement = match shown {
+        CallerId::OnlineNumber(_) => statements::NUMBER_OF_PROFILE,
+        CallerId::Landline(_) => statements::LANDLINE_OF_VERIFIED,
+    };
+    let found: Option<i64> = sqlx::query_scalar(statement)
+        .bind(profile.0)
+        .bind(shown.number())
+        .fetch_optional(connection)
+        .await
+        .map_err(failed("checking the caller ID"))?;
+    let problem = match (shown, found) {
+        (_, Some(1)) => return Ok(()),
+        (CallerId::OnlineNumber(_), _) => {
+            "is not an Online Number of this profile; assign it to the profile first"
+        }
+        (CallerId::Landline(_), None) => {
+            "is not stored as a landline number of the company; store it there first"
+        }
+        (CallerId::Landline(_), Some(_)) => {
+            "can be shown only when the company is verified; have it verified first"
+        }
+    };
+    Err(StoreError::Invalid { field: "caller ID", problem: format!("{} {problem}", shown.number()) })
+}
+
+pub(super) async fn numbers(connection: &mut Connection) -> Result<Vec<OnlineNumber>, StoreError> {
+    let rows: Vec<NumberRow> =
+        sqlx::query_as(statements::NUMBERS).fetch_all(connection).await.map_err(failed("reading numbers"))?;
+    Ok(rows.into_iter().map(OnlineNumber::from).collect())
+}
+
+pub(super) async fn accounts(connection: &mut Connection) -> Result<Vec<BusinessAccount>, StoreError> {
+    let rows: Vec<AccountRow> = sqlx::query_as(statements::BUSINESS_ACCOUNTS)
+        .fetch_all(connection)
+        .await
+        .map_err(failed("reading business accounts"))?;
+    Ok(rows.into_iter().map(BusinessAccount::from).collect())
+}
+
+pub(super) async fn caller_ids(connection: &mut Connection) -> Result<Vec<CallerIdRule>, StoreError> {
+    let rows: Vec<(i64, String, String, String)> = sqlx::query_as(statements::CALLER_IDS)
+        .fetch_all(connection)
+        .await
+        .map_err(failed("reading caller IDs"))?;
+    let rule = |(profile, country, choice, number): (i64, String, String, String)| CallerIdRule {
+        profile: ProfileId(profile),
+        country: Some(country).filter(|country| !country.is_empty()),
+        // The table admits these two words only.
+        shown: if choice == "landline" { CallerId::Landline(number) } else { CallerId::OnlineNumber(number) },
+    };
+    Ok(rows.into_iter().map(rule).collect())
+}

@@ -1,0 +1,290 @@
+//! Profiles, their credentials and addresses in the database.
+
+use sqlx::FromRow;
+
+use super::companies::raise_revision;
+use super::ledger::{Author, apply_in};
+use super::rows::{SubscriberRow, narrow, word};
+use super::{Connection, Database, failed, statements};
+use crate::error::StoreError;
+use crate::ledger::{LedgerEntry, LedgerOp};
+use crate::lifecycle::{Order, PriceList};
+use crate::model::{
+    CompanyId, Credentials, IpRule, IpRuleId, NewIpRule, Profile, ProfileId, ProfileSettings, Timestamp,
+};
+use crate::money::Micros;
+use crate::secrets::{OsEntropy, Password, Vault, generate_password, generate_sip_user};
+
+/// Draws before a free SIP user is given up on; with a hundred million of them the second is nearly always free.
+const SIP_USER_DRAWS: usize = 20;
+
+#[derive(FromRow)]
+struct ProfileRow {
+    id: i64,
+    name: String,
+    sip_user: String,
+    authentication: String,
+    digest: String,
+    presentation: String,
+    srtp: String,
+    caller_id_by_call: String,
+    #[sqlx(flatten)]
+    subscriber: SubscriberRow,
+    credit_micros: i64,
+    reserved_micros: i64,
+    bundle_left_s: i64,
+    channels_in_use: i64,
+}
+
+impl TryFrom<ProfileRow> for Profile {
+    type Error = StoreError;
+
+    fn try_from(row: ProfileRow) -> Result<Self, StoreError> {
+        let subscriber = row.subscriber.subscriber()?;
+        let settings = ProfileSettings {
+            authentication: word(&row.authentication, "a way to authenticate")?,
+            digest: word(&row.digest, "a set of digest algorithms")?,
+            presentation: word(&row.presentation, "a number presentation")?,
+            srtp: word(&row.srtp, "an SRTP policy")?,
+            caller_id_by_call: word(&row.caller_id_by_call, "a policy for caller ID by call")?,
+        };
+        Ok(Self {
+            id: ProfileId(row.id),
+            company: subscriber.company,
+            name: row.name,
+            sip_user: row.sip_user,
+            settings,
+            subscription: subscriber.subscription,
+            recharge: subscriber.recharge,
+            credit: Micros(row.credit_micros),
+            reserved: Micros(row.reserved_micros),
+            bundle_left_s: narrow(row.bundle_left_s, "a number of seconds")?,
+            channels_in_use: narrow(row.channels_in_use, "a number of calls")?,
+        })
+    }
+}
+
+/// What a new profile is made of.
+pub(crate) struct ProfileOrder<'a> {
+    pub(crate) company: CompanyId,
+    pub(crate) name: &'a str,
+    pub(crate) settings: ProfileSettings,
+    pub(crate) order: Option<(Order, PriceList)>,
+}
+
+/// What a profile's password is sealed for.
+fn identity(profile: ProfileId) -> String {
+    format!("profile:{profile}")
+}
+
+impl Database {
+    /// Creates the profile, its accounts and, if ordered, its subscription: all or nothing.
+    pub(crate) async fn create_profile(
+        &self,
+        author: Author<'_>,
+        vault: &Vault,
+        now: Timestamp,
+        new: ProfileOrder<'_>,
+    ) -> Result<Credentials, StoreError> {
+        let mut transaction = self.begin().await?;
+        let (profile, sip_user) = insert_profile(&mut transaction, &new).await?;
+        let open = LedgerOp::OpenProfile { profile, company: new.company };
+        let subscribe =
+            new.order.map(|(order, prices)| LedgerOp::Subscribe { profile, order, prices: Box::new(prices) });
+        let entries: Vec<_> =
+            [Some(open), subscribe].into_iter().flatten().map(|op| LedgerEntry { at: now, op }).collect();
+        for outcome in apply_in(&mut transaction, author, &entries).await? {
+            outcome?;
+        }
+        let password = seal_new_password(&mut transaction, vault, profile).await?;
+        raise_revision(&mut transaction).await?;
+        transaction.commit().await.map_err(failed("creating a profile"))?;
+        Ok(Credentials { profile, sip_user, password })
+    }
+
+    pub(crate) async fn profile(&self, profile: ProfileId) -> Result<Option<Profile>, StoreError> {
+        let row: Option<ProfileRow> = sqlx::query_as(statements::PROFILE)
+            .bind(profile.0)
+            .fetch_optional(self.reader())
+            .await
+            .map_err(failed("reading a profile"))?;
+        row.map(Profile::try_from).transpose()
+    }
+
+    pub(crate) async fn profiles(&self, company: Option<CompanyId>) -> Result<Vec<Profile>, StoreError> {
+        let mut reader = self.reader().acquire().await.map_err(failed("reading profiles"))?;
+        profiles(&mut reader, company).await
+    }
+
+    pub(crate) async fn rename_profile(&self, profile: ProfileId, name: &str) -> Result<(), StoreError> {
+        let statement = sqlx::query(statements::RENAME_PROFILE).bind(profile.0).bind(name.to_owned());
+        self.change("renaming a profile", ("profile", profile.to_string()), statement).await
+    }
+
+    pub(crate) async fn change_profile(
+        &self,
+        profile: ProfileId,
+        settings: ProfileSettings,
+    ) -> Result<(), StoreError> {
+        let statement = sqlx::query(statements::CHANGE_PROFILE)
+            .bind(profile.0)
+            .bind(settings.authentication.word())
+            .bind(settings.digest.word())
+            .bind(settings.presentation.word())
+            .bind(settings.srtp.word())
+            .bind(settings.caller_id_by_call.word());
+        self.change("changing a profile", ("profile", profile.to_string()), statement).await
+    }
+
+    pub(crate) async fn credentials(
+        &self,
+        vault: &Vault,
+        profile: ProfileId,
+    ) -> Result<Credentials, StoreError> {
+        let row: Option<(i64, String, String)> = sqlx::query_as(statements::SEALED_PASSWORD)
+            .bind(profile.0)
+            .fetch_optional(self.reader())
+            .await
+            .map_err(failed("reading credentials"))?;
+        let row = row.ok_or_else(|| StoreError::NotFound { what: "profile", name: profile.to_string() })?;
+        open_credentials(vault, row)
+    }
+
+    pub(crate) async fn new_password(
+        &self,
+        vault: &Vault,
+        profile: ProfileId,
+    ) -> Result<Credentials, StoreError> {
+        let password = generate_password(&mut OsEntropy)?;
+        let sealed = vault.seal(&identity(profile), &password, &mut OsEntropy)?;
+        let mut transaction = self.begin().await?;
+        let sip_user: Option<String> = sqlx::query_scalar(statements::CHANGE_PASSWORD)
+            .bind(profile.0)
+            .bind(sealed)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed("changing a password"))?;
+        let sip_user =
+            sip_user.ok_or_else(|| StoreError::NotFound { what: "profile", name: profile.to_string() })?;
+        raise_revision(&mut transaction).await?;
+        transaction.commit().await.map_err(failed("changing a password"))?;
+        Ok(Credentials { profile, sip_user, password })
+    }
+
+    pub(crate) async fn add_ip_rule(
+        &self,
+        profile: ProfileId,
+        rule: &NewIpRule,
+    ) -> Result<IpRuleId, StoreError> {
+        let mut transaction = self.begin().await?;
+        let id: i64 = sqlx::query_scalar(statements::INSERT_IP_RULE)
+            .bind(profile.0)
+            .bind(rule.network.to_string())
+            .bind(rule.port.map(i64::from))
+            .bind(rule.transport.word())
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed("adding an address"))?;
+        raise_revision(&mut transaction).await?;
+        transaction.commit().await.map_err(failed("adding an address"))?;
+        Ok(IpRuleId(id))
+    }
+
+    pub(crate) async fn remove_ip_rule(&self, rule: IpRuleId) -> Result<(), StoreError> {
+        let statement = sqlx::query(statements::DELETE_IP_RULE).bind(rule.0);
+        self.change("removing an address", ("address rule", rule.to_string()), statement).await
+    }
+}
+
+async fn insert_profile(
+    connection: &mut Connection,
+    new: &ProfileOrder<'_>,
+) -> Result<(ProfileId, String), StoreError> {
+    for _ in 0..SIP_USER_DRAWS {
+        let sip_user = generate_sip_user(&mut OsEntropy)?;
+        // The password is sealed for the profile's identity, which is known only once the row is there.
+        let id: Option<i64> = sqlx::query_scalar(statements::INSERT_PROFILE)
+            .bind(new.company.0)
+            .bind(new.name)
+            .bind(&sip_user)
+            .bind("")
+            .bind(new.settings.authentication.word())
+            .bind(new.settings.digest.word())
+            .bind(new.settings.presentation.word())
+            .bind(new.settings.srtp.word())
+            .bind(new.settings.caller_id_by_call.word())
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(failed("creating a profile"))?;
+        if let Some(id) = id {
+            return Ok((ProfileId(id), sip_user));
+        }
+    }
+    Err(StoreError::Taken { what: "SIP user", name: format!("in each of {SIP_USER_DRAWS} draws") })
+}
+
+async fn seal_new_password(
+    connection: &mut Connection,
+    vault: &Vault,
+    profile: ProfileId,
+) -> Result<Password, StoreError> {
+    let password = generate_password(&mut OsEntropy)?;
+    let sealed = vault.seal(&identity(profile), &password, &mut OsEntropy)?;
+    sqlx::query(statements::SEAL_PASSWORD)
+        .bind(profile.0)
+        .bind(sealed)
+        .execute(connection)
+        .await
+        .map_err(failed("creating a profile"))?;
+    Ok(password)
+}
+
+fn open_credentials(
+    vault: &Vault,
+    (id, sip_user, sealed): (i64, String, String),
+) -> Result<Credentials, StoreError> {
+    let profile = ProfileId(id);
+    Ok(Credentials { profile, sip_user, password: vault.open(&identity(profile), &sealed)? })
+}
+
+pub(super) async fn profiles(
+    connection: &mut Connection,
+    company: Option<CompanyId>,
+) -> Result<Vec<Profile>, StoreError> {
+    let query = match company {
+        Some(company) => sqlx::query_as(statements::PROFILES_OF_COMPANY).bind(company.0),
+        None => sqlx::query_as(statements::PROFILES),
+    };
+    let rows: Vec<ProfileRow> = query.fetch_all(connection).await.map_err(failed("reading profiles"))?;
+    rows.into_iter().map(Profile::try_from).collect()
+}
+
+pub(super) async fn all_credentials(
+    connection: &mut Connection,
+    vault: &Vault,
+) -> Result<Vec<Credentials>, StoreError> {
+    let rows: Vec<(i64, String, String)> = sqlx::query_as(statements::SEALED_PASSWORDS)
+        .fetch_all(connection)
+        .await
+        .map_err(failed("reading credentials"))?;
+    rows.into_iter().map(|row| open_credentials(vault, row)).collect()
+}
+
+pub(super) async fn ip_rules(connection: &mut Connection) -> Result<Vec<IpRule>, StoreError> {
+    let rows: Vec<(i64, i64, String, Option<i64>, String)> = sqlx::query_as(statements::IP_RULES)
+        .fetch_all(connection)
+        .await
+        .map_err(failed("reading addresses"))?;
+    let rule = |(id, profile, network, port, transport): (i64, i64, String, Option<i64>, String)| {
+        Ok(IpRule {
+            id: IpRuleId(id),
+            profile: ProfileId(profile),
+            rule: NewIpRule {
+                network: word(&network, "a network")?,
+                port: port.map(|port| narrow(port, "a port")).transpose()?,
+                transport: word(&transport, "a transport")?,
+            },
+        })
+    };
+    rows.into_iter().map(rule).collect()
+}

@@ -1,0 +1,98 @@
+//! Registrations in the database.
+
+use sqlx::FromRow;
+use sqlx::query_builder::Separated;
+
+use super::rows::{narrow, word};
+use super::{Database, Db, chunks, failed, statements, with_list, with_values};
+use crate::error::StoreError;
+use crate::model::{ProfileId, Timestamp};
+use crate::registrations::Registration;
+
+#[derive(FromRow)]
+struct RegistrationRow {
+    profile_id: i64,
+    contact: String,
+    source: String,
+    local: String,
+    transport: String,
+    user_agent: String,
+    call_id: String,
+    cseq: i64,
+    registered_at: i64,
+    expires_at: i64,
+}
+
+impl TryFrom<RegistrationRow> for Registration {
+    type Error = StoreError;
+
+    fn try_from(row: RegistrationRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            profile: ProfileId(row.profile_id),
+            contact: row.contact,
+            source: row.source,
+            local: row.local,
+            transport: word(&row.transport, "a transport")?,
+            user_agent: row.user_agent,
+            call_id: row.call_id,
+            cseq: narrow(row.cseq, "a sequence number")?,
+            registered_at: Timestamp(row.registered_at),
+            expires_at: Timestamp(row.expires_at),
+        })
+    }
+}
+
+impl Database {
+    pub(crate) async fn save_registrations(&self, registrations: &[Registration]) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        for chunk in chunks(registrations) {
+            let mut statement =
+                with_values(statements::INSERT_REGISTRATIONS, chunk, push, statements::UPDATE_REGISTRATIONS);
+            statement.build().execute(&mut *transaction).await.map_err(failed("saving registrations"))?;
+        }
+        transaction.commit().await.map_err(failed("saving registrations"))
+    }
+
+    pub(crate) async fn delete_registrations(&self, profiles: &[ProfileId]) -> Result<(), StoreError> {
+        let profiles: Vec<i64> = profiles.iter().map(|profile| profile.0).collect();
+        let mut transaction = self.begin().await?;
+        for chunk in chunks(&profiles) {
+            let mut statement = with_list(statements::DELETE_REGISTRATIONS_IN, chunk, "");
+            statement.build().execute(&mut *transaction).await.map_err(failed("deleting registrations"))?;
+        }
+        transaction.commit().await.map_err(failed("deleting registrations"))
+    }
+
+    pub(crate) async fn delete_expired_registrations(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query(statements::DELETE_EXPIRED_REGISTRATIONS)
+            .bind(now.0)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed("deleting expired registrations"))?;
+        transaction.commit().await.map_err(failed("deleting expired registrations"))?;
+        Ok(done.rows_affected())
+    }
+
+    pub(crate) async fn registrations(&self, now: Timestamp) -> Result<Vec<Registration>, StoreError> {
+        let rows: Vec<RegistrationRow> = sqlx::query_as(statements::REGISTRATIONS)
+            .bind(now.0)
+            .fetch_all(self.reader())
+            .await
+            .map_err(failed("reading registrations"))?;
+        rows.into_iter().map(Registration::try_from).collect()
+    }
+}
+
+fn push(mut row: Separated<'_, Db, &'static str>, it: &Registration) {
+    row.push_bind(it.profile.0)
+        .push_bind(it.contact.clone())
+        .push_bind(it.source.clone())
+        .push_bind(it.local.clone())
+        .push_bind(it.transport.word())
+        .push_bind(it.user_agent.clone())
+        .push_bind(it.call_id.clone())
+        .push_bind(i64::from(it.cseq))
+        .push_bind(it.registered_at.0)
+        .push_bind(it.expires_at.0);
+}

@@ -1,0 +1,210 @@
+//! Every statement that is not put together from parts, in the dialect that both databases share.
+
+/// The columns that a live call and its record share.
+macro_rules! attempt_columns {
+    () => {
+        "direction, kind, from_number, to_number, destination, country, rate_per_minute_micros, \
+         connection_fee_micros, minimum_s, increment_s, is_bundle_covered, started_at"
+    };
+}
+
+/// A live call's columns for reading.
+macro_rules! live_call {
+    () => {
+        concat!(
+            "SELECT call_id, profile_id, ",
+            attempt_columns!(),
+            ", bundle_period, bundle_held_s, credit_held_micros, paid_s, answered_at, proved_s FROM reservations WHERE "
+        )
+    };
+}
+
+/// A profile with what the ledger knows of it.
+macro_rules! profile {
+    ($($rest:literal)?) => {
+        concat!(
+            "SELECT p.id, p.name, p.sip_user, p.authentication, p.digest, p.presentation, p.srtp, p.caller_id_by_call, \
+             s.profile_id, s.company_id, s.channels, s.bundles, s.period, s.bought_at, s.paid_until, \
+             s.channels_price_micros, s.bundles_price_micros, s.bundle_s, s.is_cancelled, \
+             s.recharge_threshold_micros, s.recharge_amount_micros, \
+             a.balance AS credit_micros, a.reserved AS reserved_micros, COALESCE(b.balance, 0) AS bundle_left_s, \
+             (SELECT COUNT(*) FROM reservations r WHERE r.profile_id = p.id) AS channels_in_use \
+             FROM profiles p \
+             JOIN subscribers s ON s.profile_id = p.id \
+             JOIN accounts a ON a.name = 'profile:' || p.id \
+             LEFT JOIN accounts b ON b.name = 'bundle:' || p.id || ':' || s.period "
+            $(, $rest)?,
+            " ORDER BY p.id"
+        )
+    };
+}
+
+/// A company with its credit.
+macro_rules! company {
+    ($($rest:literal)?) => {
+        concat!(
+            "SELECT c.id, c.name, c.country, c.currency, c.is_verified, a.balance AS credit_micros \
+             FROM companies c JOIN accounts a ON a.name = 'company:' || c.id "
+            $(, $rest)?,
+            " ORDER BY c.id"
+        )
+    };
+}
+
+// The ledger.
+pub(super) const LIVE_CALLS_IN: &str = concat!(live_call!(), "call_id IN");
+pub(super) const LIVE_CALLS_OF_OWNER: &str = concat!(live_call!(), "owner = $1 ORDER BY call_id");
+pub(super) const SETTLEMENTS_IN: &str =
+    "SELECT call_id, duration_s, billed_s, bundle_s, amount_micros FROM cdrs WHERE call_id IN";
+pub(super) const SUBSCRIBERS_IN: &str = "SELECT profile_id, company_id, channels, bundles, period, bought_at, paid_until, \
+     channels_price_micros, bundles_price_micros, bundle_s, is_cancelled, recharge_threshold_micros, \
+     recharge_amount_micros FROM subscribers WHERE profile_id IN";
+pub(super) const ACCOUNTS_IN: &str = "SELECT name, balance, reserved FROM accounts WHERE name IN";
+pub(super) const LEASES_IN: &str = "SELECT profile_id, COUNT(*) FROM reservations WHERE profile_id IN";
+pub(super) const INSERT_ACCOUNTS: &str = "INSERT INTO accounts (name, has_floor, balance, reserved) ";
+pub(super) const CHANGE_ACCOUNTS: &str =
+    "UPDATE accounts SET balance = balance + v.column2, reserved = reserved + v.column3 FROM (";
+pub(super) const CHANGE_ACCOUNTS_WHERE: &str = ") AS v WHERE accounts.name = v.column1 AND (accounts.has_floor = 0 OR \
+     (accounts.reserved + v.column3 >= 0 AND accounts.balance + v.column2 >= accounts.reserved + v.column3))";
+pub(super) const INSERT_SUBSCRIBERS: &str = "INSERT INTO subscribers (profile_id, company_id, channels, bundles, period, \
+     bought_at, paid_until, channels_price_micros, bundles_price_micros, bundle_s, is_cancelled, \
+     recharge_threshold_micros, recharge_amount_micros) ";
+pub(super) const UPDATE_SUBSCRIBERS: &str = " ON CONFLICT (profile_id) DO UPDATE SET channels = excluded.channels, \
+     bundles = excluded.bundles, period = excluded.period, bought_at = excluded.bought_at, \
+     paid_until = excluded.paid_until, channels_price_micros = excluded.channels_price_micros, \
+     bundles_price_micros = excluded.bundles_price_micros, bundle_s = excluded.bundle_s, \
+     is_cancelled = excluded.is_cancelled, recharge_threshold_micros = excluded.recharge_threshold_micros, \
+     recharge_amount_micros = excluded.recharge_amount_micros";
+pub(super) const INSERT_CALLS: &str = concat!(
+    "INSERT INTO reservations (call_id, owner, profile_id, ",
+    attempt_columns!(),
+    ", bundle_period, bundle_held_s, credit_held_micros, paid_s, answered_at, proved_s) "
+);
+pub(super) const UPDATE_CALLS: &str = " ON CONFLICT (call_id) DO UPDATE SET bundle_held_s = excluded.bundle_held_s, \
+     credit_held_micros = excluded.credit_held_micros, paid_s = excluded.paid_s, \
+     answered_at = excluded.answered_at, proved_s = excluded.proved_s";
+pub(super) const DELETE_CALLS_IN: &str = "DELETE FROM reservations WHERE call_id IN";
+pub(super) const INSERT_TRANSFERS: &str =
+    "INSERT INTO transfers (at, kind, from_account, to_account, amount, call_id, note) ";
+pub(super) const INSERT_CDRS: &str = concat!(
+    "INSERT INTO cdrs (call_id, profile_id, ",
+    attempt_columns!(),
+    ", answered_at, ended_at, talk_ms, reason_code, reason, sip_status, caller_call_id, callee_call_id, carrier, \
+     user_agent, media, duration_s, billed_s, bundle_s, amount_micros) "
+);
+pub(super) const ALL_ACCOUNTS: &str = "SELECT name, balance, reserved FROM accounts";
+pub(super) const TRANSFER_SUMS: &str = "SELECT name, CAST(SUM(amount) AS BIGINT) FROM \
+     (SELECT to_account AS name, amount FROM transfers UNION ALL SELECT from_account, -amount FROM transfers) AS moved \
+     GROUP BY name";
+pub(super) const HELD_BY_LIVE_CALLS: &str = "SELECT profile_id, bundle_period, CAST(SUM(credit_held_micros) AS BIGINT), \
+     CAST(SUM(bundle_held_s) AS BIGINT) FROM reservations GROUP BY profile_id, bundle_period";
+
+// Records.
+pub(super) const CDRS: &str = concat!(
+    "SELECT call_id, profile_id, ",
+    attempt_columns!(),
+    ", answered_at, ended_at, talk_ms, reason_code, reason, sip_status, caller_call_id, callee_call_id, carrier, \
+     user_agent, media, duration_s, billed_s, bundle_s, amount_micros FROM cdrs"
+);
+pub(super) const COUNT_CDRS: &str = "SELECT COUNT(*) FROM cdrs";
+
+// The database itself.
+pub(super) const META: &str = "SELECT value FROM meta WHERE name = $1";
+pub(super) const INSERT_META: &str =
+    "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+pub(super) const REVISION: &str = "SELECT value FROM directory_revision WHERE only_row = 1";
+pub(super) const RAISE_REVISION: &str = "UPDATE directory_revision SET value = value + 1 WHERE only_row = 1";
+
+// Companies.
+pub(super) const INSERT_COMPANY: &str =
+    "INSERT INTO companies (name, country, currency) VALUES ($1, $2, $3) RETURNING id";
+pub(super) const COMPANIES: &str = company!();
+pub(super) const COMPANY: &str = company!("WHERE c.id = $1");
+pub(super) const VERIFY_COMPANY: &str = "UPDATE companies SET is_verified = $2 WHERE id = $1";
+pub(super) const INSERT_LANDLINE: &str =
+    "INSERT INTO landlines (company_id, number) VALUES ($1, $2) ON CONFLICT (company_id, number) DO NOTHING";
+pub(super) const LANDLINES: &str = "SELECT company_id, number FROM landlines ORDER BY company_id, number";
+pub(super) const LANDLINE_OF_VERIFIED: &str = "SELECT c.is_verified FROM landlines l \
+     JOIN profiles p ON p.company_id = l.company_id JOIN companies c ON c.id = l.company_id \
+     WHERE p.id = $1 AND l.number = $2";
+
+// Profiles.
+pub(super) const INSERT_PROFILE: &str = "INSERT INTO profiles (company_id, name, sip_user, sealed_password, \
+     authentication, digest, presentation, srtp, caller_id_by_call) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+     ON CONFLICT (sip_user) DO NOTHING RETURNING id";
+pub(super) const PROFILES: &str = profile!();
+pub(super) const PROFILE: &str = profile!("WHERE p.id = $1");
+pub(super) const PROFILES_OF_COMPANY: &str = profile!("WHERE p.company_id = $1");
+pub(super) const RENAME_PROFILE: &str = "UPDATE profiles SET name = $2 WHERE id = $1";
+pub(super) const CHANGE_PROFILE: &str = "UPDATE profiles SET authentication = $2, digest = $3, presentation = $4, \
+     srtp = $5, caller_id_by_call = $6 WHERE id = $1";
+pub(super) const CHANGE_PASSWORD: &str =
+    "UPDATE profiles SET sealed_password = $2 WHERE id = $1 RETURNING sip_user";
+pub(super) const SEALED_PASSWORDS: &str = "SELECT id, sip_user, sealed_password FROM profiles ORDER BY id";
+pub(super) const SEALED_PASSWORD: &str = "SELECT id, sip_user, sealed_password FROM profiles WHERE id = $1";
+pub(super) const SEAL_PASSWORD: &str = "UPDATE profiles SET sealed_password = $2 WHERE id = $1";
+pub(super) const INSERT_IP_RULE: &str =
+    "INSERT INTO ip_rules (profile_id, network, port, transport) VALUES ($1, $2, $3, $4) RETURNING id";
+pub(super) const DELETE_IP_RULE: &str = "DELETE FROM ip_rules WHERE id = $1";
+pub(super) const IP_RULES: &str = "SELECT id, profile_id, network, port, transport FROM ip_rules ORDER BY id";
+
+// Numbers, business accounts, Caller ID.
+pub(super) const INSERT_NUMBER: &str =
+    "INSERT INTO online_numbers (company_id, number, country) VALUES ($1, $2, $3) RETURNING id";
+pub(super) const NUMBERS: &str = "SELECT id, company_id, number, country, profile_id, business_account_id \
+     FROM online_numbers ORDER BY number";
+pub(super) const ASSIGN_NUMBER: &str =
+    "UPDATE online_numbers SET profile_id = $2, business_account_id = $3 WHERE id = $1 RETURNING company_id";
+pub(super) const COMPANY_OF_PROFILE: &str = "SELECT company_id FROM profiles WHERE id = $1";
+pub(super) const COMPANY_OF_ACCOUNT: &str = "SELECT company_id FROM business_accounts WHERE id = $1";
+pub(super) const FORGET_LOST_CALLER_IDS: &str = "DELETE FROM caller_ids WHERE choice = 'online_number' AND NOT EXISTS \
+     (SELECT 1 FROM online_numbers n WHERE n.number = caller_ids.number AND n.profile_id = caller_ids.profile_id)";
+pub(super) const NUMBER_OF_PROFILE: &str =
+    "SELECT COUNT(*) FROM online_numbers WHERE number = $2 AND profile_id = $1";
+pub(super) const INSERT_ACCOUNT: &str =
+    "INSERT INTO business_accounts (company_id, name, extension) VALUES ($1, $2, $3) RETURNING id";
+pub(super) const BUSINESS_ACCOUNTS: &str =
+    "SELECT id, company_id, name, profile_id, extension FROM business_accounts ORDER BY name";
+/// The condition is the check that an account belongs to at most one profile.
+pub(super) const ATTACH_ACCOUNT: &str = "UPDATE business_accounts SET profile_id = $2, extension = $3 \
+     WHERE id = $1 AND (profile_id IS NULL OR profile_id = $2) RETURNING company_id";
+pub(super) const DETACH_ACCOUNT: &str =
+    "UPDATE business_accounts SET profile_id = NULL WHERE id = $1 RETURNING company_id";
+pub(super) const HOLDER_OF_ACCOUNT: &str = "SELECT b.name, p.name FROM business_accounts b \
+     JOIN profiles p ON p.id = b.profile_id WHERE b.id = $1";
+pub(super) const SET_CALLER_ID: &str = "INSERT INTO caller_ids (profile_id, country, choice, number) \
+     VALUES ($1, $2, $3, $4) ON CONFLICT (profile_id, country) \
+     DO UPDATE SET choice = excluded.choice, number = excluded.number";
+pub(super) const CLEAR_CALLER_ID: &str = "DELETE FROM caller_ids WHERE profile_id = $1 AND country = $2";
+pub(super) const CALLER_IDS: &str =
+    "SELECT profile_id, country, choice, number FROM caller_ids ORDER BY profile_id, country";
+
+// Carriers and rates.
+pub(super) const INSERT_CARRIER: &str = "INSERT INTO carriers (name, host, port, transport, priority, weight, \
+     digest_user, sealed_password, sources, number_format, strip, prefix, srtp, active) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9, $10, $11, $12, $13) RETURNING id";
+pub(super) const CHANGE_CARRIER: &str = "UPDATE carriers SET name = $1, host = $2, port = $3, transport = $4, \
+     priority = $5, weight = $6, digest_user = $7, sealed_password = NULL, sources = $8, number_format = $9, \
+     strip = $10, prefix = $11, srtp = $12, active = $13 WHERE id = $14 RETURNING id";
+/// The password is sealed for the carrier's identity, which is known only once the row is there.
+pub(super) const SEAL_CARRIER: &str = "UPDATE carriers SET sealed_password = $2 WHERE id = $1";
+pub(super) const DELETE_CARRIER: &str = "DELETE FROM carriers WHERE id = $1";
+pub(super) const CARRIERS: &str = "SELECT id, name, host, port, transport, priority, weight, digest_user, \
+     sealed_password, sources, number_format, strip, prefix, srtp, active FROM carriers ORDER BY priority, name";
+pub(super) const DELETE_RATES: &str = "DELETE FROM rates WHERE price_list = $1";
+pub(super) const INSERT_RATES: &str = "INSERT INTO rates (price_list, prefix, destination, country, \
+     rate_per_minute_micros, connection_fee_micros, minimum_s, increment_s) ";
+pub(super) const RATES: &str = "SELECT prefix, destination, country, rate_per_minute_micros, connection_fee_micros, \
+     minimum_s, increment_s FROM rates WHERE price_list = $1";
+
+// Registrations.
+pub(super) const INSERT_REGISTRATIONS: &str = "INSERT INTO registrations (profile_id, contact, source, local, transport, \
+     user_agent, call_id, cseq, registered_at, expires_at) ";
+pub(super) const UPDATE_REGISTRATIONS: &str = " ON CONFLICT (profile_id) DO UPDATE SET contact = excluded.contact, \
+     source = excluded.source, local = excluded.local, transport = excluded.transport, \
+     user_agent = excluded.user_agent, call_id = excluded.call_id, cseq = excluded.cseq, \
+     registered_at = excluded.registered_at, expires_at = excluded.expires_at";
+pub(super) const REGISTRATIONS: &str = "SELECT profile_id, contact, source, local, transport, user_agent, call_id, cseq, \
+     registered_at, expires_at FROM registrations WHERE expires_at > $1 ORDER BY profile_id";
+pub(super) const DELETE_REGISTRATIONS_IN: &str = "DELETE FROM registrations WHERE profile_id IN";
+pub(super) const DELETE_EXPIRED_REGISTRATIONS: &str = "DELETE FROM registrations WHERE expires_at <= $1";

@@ -1,0 +1,541 @@
+//! The store: what the daemon and the command line need, in verbs.
+//!
+//! Every verb that changes something is one transaction: done whole, or not at all. Times are given by the caller.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+
+use crate::cdr::{CallId, Cdr, CdrFilter, CdrPage};
+use crate::directory::DirectoryRows;
+use crate::error::StoreError;
+use crate::ledger::{
+    Account, Balance, Imbalance, LedgerEntry, LedgerOp, Outcome, Refusal, Reservation, ReservePolicy,
+};
+use crate::lifecycle::{Order, PriceList, Subscription};
+use crate::model::{
+    BusinessAccount, BusinessAccountId, CallerId, Carrier, CarrierAuthentication, CarrierId, Company,
+    CompanyId, Credentials, IpRuleId, Landline, NewCarrier, NewCompany, NewIpRule, NumberId, NumberTarget,
+    OnlineNumber, Profile, ProfileId, ProfileSettings, Recharge, Timestamp,
+};
+use crate::money::Micros;
+use crate::rating::RateTable;
+use crate::registrations::Registration;
+use crate::secrets::{SecretKey, Vault};
+use crate::sql::{Author, Database, ProfileOrder};
+
+/// The price list that is used where none is named.
+pub const STANDARD_PRICE_LIST: &str = "standard";
+/// Longest name of a company, profile, carrier or account, in characters.
+const LONGEST_NAME: usize = 100;
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The database file; created when it is not there.
+    pub path: PathBuf,
+    /// The key that seals passwords, kept outside the database.
+    pub key: SecretKey,
+    /// Name of this gateway: after a restart under the same name, its live calls are its orphans.
+    pub owner: String,
+    /// How far ahead calls reserve.
+    pub policy: ReservePolicy,
+}
+
+impl StoreOptions {
+    /// Options for a gateway called `gateway` with the standard policy.
+    pub fn new(path: impl AsRef<Path>, key: SecretKey) -> Self {
+        Self {
+            path: path.as_ref().to_owned(),
+            key,
+            owner: "gateway".into(),
+            policy: ReservePolicy::default(),
+        }
+    }
+}
+
+/// What a new profile is made of.
+#[derive(Clone, Debug)]
+pub struct NewProfile {
+    /// The company it belongs to.
+    pub company: CompanyId,
+    /// Name, a label.
+    pub name: String,
+    /// Settings.
+    pub settings: ProfileSettings,
+    /// A subscription to buy at once, at these prices.
+    pub order: Option<(Order, PriceList)>,
+}
+
+/// An open store. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    database: Database,
+    vault: Vault,
+    owner: String,
+    policy: ReservePolicy,
+}
+
+impl Store {
+    /// Opens or creates the database, brings its tables up to date and checks the key.
+    pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
+        let database = Database::open(&options.path).await?;
+        let vault = Vault::new(&options.key);
+        database.check_key(&vault).await?;
+        Ok(Self { database, vault, owner: options.owner, policy: options.policy })
+    }
+
+    /// Closes the database after the work in progress.
+    pub async fn close(self) {
+        self.database.close().await;
+    }
+
+    fn author(&self) -> Author<'_> {
+        Author { owner: &self.owner, policy: self.policy }
+    }
+}
+
+/// The ledger.
+impl Store {
+    /// Does a batch in one transaction and one sync of the disk. A refused operation leaves the others alone; when
+    /// the database fails, nothing of the batch has happened.
+    pub async fn apply(&self, entries: &[LedgerEntry]) -> Result<Vec<Result<Outcome, Refusal>>, StoreError> {
+        self.database.apply(self.author(), entries).await
+    }
+
+    /// Does one operation.
+    pub async fn apply_one(&self, at: Timestamp, op: LedgerOp) -> Result<Outcome, StoreError> {
+        let outcomes = self.apply(&[LedgerEntry { at, op }]).await?;
+        let outcome = outcomes.into_iter().next().expect("a batch has as many outcomes as operations");
+        Ok(outcome?)
+    }
+
+    /// After a restart, before any call is taken: settles this gateway's live calls to their last proved second and
+    /// voids those that were never answered. Returns how many there were.
+    pub async fn settle_orphans(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let orphans = self.live_calls().await?;
+        let expire = |orphan: &Reservation| LedgerEntry {
+            at: now,
+            op: LedgerOp::Expire { call: orphan.call.clone() },
+        };
+        let entries: Vec<_> = orphans.iter().map(expire).collect();
+        for outcome in self.apply(&entries).await? {
+            outcome?;
+        }
+        Ok(orphans.len())
+    }
+
+    /// This gateway's live calls in the books. Their difference to the calls that are really going on must be nothing.
+    pub async fn live_calls(&self) -> Result<Vec<Reservation>, StoreError> {
+        self.database.live_calls(&self.owner).await
+    }
+
+    /// Every account and its state.
+    pub async fn balances(&self) -> Result<BTreeMap<Account, Balance>, StoreError> {
+        self.database.balances().await
+    }
+
+    /// Proves the books: every balance is the sum of its transfers, every reserved part is what live calls hold,
+    /// nothing is overdrawn, nothing was made or lost. Returns what is wrong: nothing.
+    pub async fn verify(&self) -> Result<Vec<Imbalance>, StoreError> {
+        self.database.imbalances().await
+    }
+}
+
+/// Call records.
+impl Store {
+    /// A page of 50 records, newest first; pages count from 1.
+    pub async fn cdrs(&self, filter: &CdrFilter, page: u32) -> Result<CdrPage, StoreError> {
+        self.database.cdrs(filter, page).await
+    }
+
+    /// The latest records, at most `most`, newest first.
+    pub async fn latest_cdrs(&self, filter: &CdrFilter, most: u32) -> Result<Vec<Cdr>, StoreError> {
+        self.database.latest_cdrs(filter, most).await
+    }
+
+    /// The record of one call.
+    pub async fn cdr(&self, call: &CallId) -> Result<Option<Cdr>, StoreError> {
+        self.database.cdr(call).await
+    }
+}
+
+/// The directory and registrations.
+impl Store {
+    /// Everything that calls are decided by, of one moment, passwords in clear.
+    pub async fn load_directory(&self) -> Result<DirectoryRows, StoreError> {
+        self.database.directory(&self.vault).await
+    }
+
+    /// A number that goes up with every change of the directory or the rates: cheap to ask, to see whether to load.
+    pub async fn revision(&self) -> Result<i64, StoreError> {
+        self.database.revision().await
+    }
+
+    /// Keeps bindings, in the place of the profiles' older ones.
+    pub async fn save_registrations(&self, registrations: &[Registration]) -> Result<(), StoreError> {
+        self.database.save_registrations(registrations).await
+    }
+
+    /// Forgets the bindings of these profiles.
+    pub async fn delete_registrations(&self, profiles: &[ProfileId]) -> Result<(), StoreError> {
+        self.database.delete_registrations(profiles).await
+    }
+
+    /// Forgets the bindings that have expired. Returns how many.
+    pub async fn delete_expired_registrations(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.database.delete_expired_registrations(now).await
+    }
+
+    /// The bindings that have not expired.
+    pub async fn load_registrations(&self, now: Timestamp) -> Result<Vec<Registration>, StoreError> {
+        self.database.registrations(now).await
+    }
+}
+
+/// Companies.
+impl Store {
+    /// Opens a company's account.
+    pub async fn create_company(&self, now: Timestamp, new: &NewCompany) -> Result<Company, StoreError> {
+        let new = NewCompany {
+            name: named("company name", &new.name)?,
+            country: letters("country", &new.country, 2)?,
+            currency: letters("currency", &new.currency, 3)?,
+        };
+        let company = self.database.create_company(self.author(), now, &new).await?;
+        self.company(company).await
+    }
+
+    /// All companies.
+    pub async fn companies(&self) -> Result<Vec<Company>, StoreError> {
+        self.database.companies().await
+    }
+
+    /// One company.
+    pub async fn company(&self, company: CompanyId) -> Result<Company, StoreError> {
+        found("company", company, self.database.company(company).await?)
+    }
+
+    /// Says that a company is who it claims to be; it may now show its landline numbers.
+    pub async fn verify_company(&self, company: CompanyId) -> Result<(), StoreError> {
+        self.database.verify_company(company, true).await
+    }
+
+    /// Takes a verification back.
+    pub async fn unverify_company(&self, company: CompanyId) -> Result<(), StoreError> {
+        self.database.verify_company(company, false).await
+    }
+
+    /// Books money paid in.
+    pub async fn top_up(
+        &self,
+        now: Timestamp,
+        company: CompanyId,
+        amount: Micros,
+        note: &str,
+    ) -> Result<Company, StoreError> {
+        self.apply_one(now, LedgerOp::TopUp { company, amount, note: note.to_owned() }).await?;
+        self.company(company).await
+    }
+
+    /// Stores a landline number for use as Caller ID.
+    pub async fn add_landline(&self, company: CompanyId, number: &str) -> Result<Landline, StoreError> {
+        self.company(company).await?;
+        let landline = Landline { company, number: e164(number)? };
+        self.database.add_landline(&landline).await?;
+        Ok(landline)
+    }
+}
+
+/// Profiles.
+impl Store {
+    /// Creates a profile with new credentials and, if ordered, a subscription that the company pays at once.
+    pub async fn create_profile(
+        &self,
+        now: Timestamp,
+        new: NewProfile,
+    ) -> Result<(Profile, Credentials), StoreError> {
+        self.company(new.company).await?;
+        let name = named("profile name", &new.name)?;
+        let order =
+            ProfileOrder { company: new.company, name: &name, settings: new.settings, order: new.order };
+        let credentials = self.database.create_profile(self.author(), &self.vault, now, order).await?;
+        Ok((self.profile(credentials.profile).await?, credentials))
+    }
+
+    /// All profiles, or one company's.
+    pub async fn profiles(&self, company: Option<CompanyId>) -> Result<Vec<Profile>, StoreError> {
+        self.database.profiles(company).await
+    }
+
+    /// One profile.
+    pub async fn profile(&self, profile: ProfileId) -> Result<Profile, StoreError> {
+        found("profile", profile, self.database.profile(profile).await?)
+    }
+
+    /// Gives a profile another name.
+    pub async fn rename_profile(&self, profile: ProfileId, name: &str) -> Result<(), StoreError> {
+        self.database.rename_profile(profile, &named("profile name", name)?).await
+    }
+
+    /// Changes a profile's settings.
+    pub async fn set_profile_settings(
+        &self,
+        profile: ProfileId,
+        settings: ProfileSettings,
+    ) -> Result<(), StoreError> {
+        self.database.change_profile(profile, settings).await
+    }
+
+    /// A profile's user and password, for an administrator's eyes.
+    pub async fn credentials(&self, profile: ProfileId) -> Result<Credentials, StoreError> {
+        self.database.credentials(&self.vault, profile).await
+    }
+
+    /// Generates a new password. A running registration is not touched.
+    pub async fn new_password(&self, profile: ProfileId) -> Result<Credentials, StoreError> {
+        self.database.new_password(&self.vault, profile).await
+    }
+
+    /// Buys channels and bundles from company credit. A running subscription is replaced, its unused part refunded.
+    pub async fn subscribe(
+        &self,
+        now: Timestamp,
+        profile: ProfileId,
+        order: Order,
+        prices: &PriceList,
+    ) -> Result<(Subscription, Micros), StoreError> {
+        let op = LedgerOp::Subscribe { profile, order, prices: Box::new(prices.clone()) };
+        match self.apply_one(now, op).await? {
+            Outcome::Subscribed { subscription, refund } => Ok((subscription, refund)),
+            other => unreachable!("Subscribe is answered by Subscribed, not by {other:?}"),
+        }
+    }
+
+    /// Moves credit from the company to a profile.
+    pub async fn allocate(
+        &self,
+        now: Timestamp,
+        profile: ProfileId,
+        amount: Micros,
+    ) -> Result<Profile, StoreError> {
+        self.apply_one(now, LedgerOp::Allocate { profile, amount }).await?;
+        self.profile(profile).await
+    }
+
+    /// Moves credit from a profile back to the company; `None` is all that live calls have not reserved.
+    pub async fn take_back(
+        &self,
+        now: Timestamp,
+        profile: ProfileId,
+        amount: Option<Micros>,
+    ) -> Result<Profile, StoreError> {
+        self.apply_one(now, LedgerOp::TakeBack { profile, amount }).await?;
+        self.profile(profile).await
+    }
+
+    /// Turns the refill of a profile's credit on, or off with `None`.
+    pub async fn set_recharge(
+        &self,
+        now: Timestamp,
+        profile: ProfileId,
+        recharge: Option<Recharge>,
+    ) -> Result<(), StoreError> {
+        self.apply_one(now, LedgerOp::SetRecharge { profile, recharge }).await.map(|_| ())
+    }
+
+    /// Lets a PBX with IP authentication in from an address or range.
+    pub async fn add_ip_rule(&self, profile: ProfileId, rule: &NewIpRule) -> Result<IpRuleId, StoreError> {
+        self.profile(profile).await?;
+        self.database.add_ip_rule(profile, rule).await
+    }
+
+    /// Takes an address or range out again.
+    pub async fn remove_ip_rule(&self, rule: IpRuleId) -> Result<(), StoreError> {
+        self.database.remove_ip_rule(rule).await
+    }
+}
+
+/// Numbers, business accounts, Caller ID.
+impl Store {
+    /// Hosts a number for a company. `number` is E.164 with `+`, `country` two letters or empty.
+    pub async fn add_number(
+        &self,
+        company: CompanyId,
+        number: &str,
+        country: &str,
+    ) -> Result<OnlineNumber, StoreError> {
+        self.company(company).await?;
+        let number = e164(number)?;
+        let country = if country.is_empty() { String::new() } else { letters("country", country, 2)? };
+        let id = self.database.add_number(company, &number, &country).await?;
+        Ok(OnlineNumber { id, company, number, country, target: NumberTarget::Nobody })
+    }
+
+    /// Sends a number's calls to a profile or business account of the same company, or nowhere.
+    pub async fn assign_number(&self, number: NumberId, target: NumberTarget) -> Result<(), StoreError> {
+        self.database.assign_number(number, target).await
+    }
+
+    /// All numbers.
+    pub async fn numbers(&self) -> Result<Vec<OnlineNumber>, StoreError> {
+        self.database.numbers().await
+    }
+
+    /// Creates a business account. Names are kept in small letters.
+    pub async fn create_business_account(
+        &self,
+        company: CompanyId,
+        name: &str,
+        extension: Option<&str>,
+    ) -> Result<BusinessAccount, StoreError> {
+        self.company(company).await?;
+        let name = user_part("business account", &name.to_lowercase())?;
+        let extension = extension.map(|extension| user_part("extension", extension)).transpose()?;
+        let id = self.database.create_account(company, &name, extension.as_deref()).await?;
+        Ok(BusinessAccount { id, company, name, profile: None, extension })
+    }
+
+    /// Sends a business account's calls to a profile. An account that another profile has is refused.
+    pub async fn attach_business_account(
+        &self,
+        account: BusinessAccountId,
+        profile: ProfileId,
+        extension: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let extension = extension.map(|extension| user_part("extension", extension)).transpose()?;
+        self.database.attach_account(account, profile, extension.as_deref()).await
+    }
+
+    /// Takes a business account off its profile.
+    pub async fn detach_business_account(&self, account: BusinessAccountId) -> Result<(), StoreError> {
+        self.database.detach_account(account).await
+    }
+
+    /// All business accounts.
+    pub async fn business_accounts(&self) -> Result<Vec<BusinessAccount>, StoreError> {
+        self.database.accounts().await
+    }
+
+    /// Sets what a profile shows to one country, or with `None` to all that have no rule; `shown` of `None` removes
+    /// the rule. Only Online Numbers of the profile, and landlines of a verified company, are accepted.
+    pub async fn set_caller_id(
+        &self,
+        profile: ProfileId,
+        country: Option<&str>,
+        shown: Option<&CallerId>,
+    ) -> Result<(), StoreError> {
+        let country = country.map(|country| letters("country", country, 2)).transpose()?.unwrap_or_default();
+        self.database.set_caller_id(profile, &country, shown).await
+    }
+}
+
+/// Carriers and rates.
+impl Store {
+    /// Adds a carrier.
+    pub async fn create_carrier(&self, new: NewCarrier) -> Result<Carrier, StoreError> {
+        let settings = checked_carrier(new)?;
+        let id = self.database.create_carrier(&self.vault, &settings).await?;
+        Ok(Carrier { id, settings })
+    }
+
+    /// Puts new settings in the place of a carrier's old ones, its password too.
+    pub async fn change_carrier(&self, carrier: CarrierId, new: NewCarrier) -> Result<(), StoreError> {
+        self.database.change_carrier(&self.vault, carrier, &checked_carrier(new)?).await
+    }
+
+    /// Removes a carrier.
+    pub async fn remove_carrier(&self, carrier: CarrierId) -> Result<(), StoreError> {
+        self.database.remove_carrier(carrier).await
+    }
+
+    /// All carriers by priority, passwords in clear.
+    pub async fn carriers(&self) -> Result<Vec<Carrier>, StoreError> {
+        self.database.carriers(&self.vault).await
+    }
+
+    /// Puts the rates of a CSV file in the place of the price list's old ones, all or nothing. Returns how many.
+    pub async fn import_rates(&self, price_list: &str, csv: &str) -> Result<usize, StoreError> {
+        let table = RateTable::from_csv(csv)?;
+        self.database.replace_rates(price_list, &table).await?;
+        Ok(table.len())
+    }
+
+    /// A price list's rates.
+    pub async fn rates(&self, price_list: &str) -> Result<RateTable, StoreError> {
+        self.database.rates(price_list).await
+    }
+}
+
+fn found<T>(what: &'static str, name: impl ToString, thing: Option<T>) -> Result<T, StoreError> {
+    thing.ok_or_else(|| StoreError::NotFound { what, name: name.to_string() })
+}
+
+fn invalid(field: &'static str, problem: impl Into<String>) -> StoreError {
+    StoreError::Invalid { field, problem: problem.into() }
+}
+
+/// A label: trimmed, not empty, one line.
+fn named(field: &'static str, name: &str) -> Result<String, StoreError> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        return Err(invalid(field, format!("write 1 to {LONGEST_NAME} characters on one line")));
+    }
+    Ok(name.to_owned())
+}
+
+/// A code of letters, in capitals.
+fn letters(field: &'static str, code: &str, length: usize) -> Result<String, StoreError> {
+    if code.len() != length || !code.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        return Err(invalid(field, format!("\"{code}\" is not a code of {length} letters, like US or USD")));
+    }
+    Ok(code.to_ascii_uppercase())
+}
+
+/// A telephone number in E.164 with `+`; spaces, dashes and brackets are taken out.
+fn e164(number: &str) -> Result<String, StoreError> {
+    let digits: String = number.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.')).collect();
+    let digits = digits.strip_prefix('+').filter(|digits| {
+        (4..=15).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    match digits {
+        Some(digits) => Ok(format!("+{digits}")),
+        None => {
+            Err(invalid("number", format!("\"{number}\" is not an E.164 number; write it like +12026843376")))
+        }
+    }
+}
+
+/// The user part of a SIP address: what goes into a Request-URI without escapes (RFC 3261 25.1, unreserved).
+fn user_part(field: &'static str, text: &str) -> Result<String, StoreError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~*'()+".contains(&byte);
+    if text.is_empty() || text.len() > LONGEST_NAME || !text.bytes().all(is_plain) {
+        return Err(invalid(
+            field,
+            format!("\"{text}\" must be letters, digits and any of - _ . ! ~ * ' ( ) +"),
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn checked_carrier(new: NewCarrier) -> Result<NewCarrier, StoreError> {
+    let host = new.host.trim().to_owned();
+    let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']' | '_');
+    if host.is_empty() || !host.chars().all(is_host) {
+        return Err(invalid("host", format!("\"{host}\" is not a host name or address")));
+    }
+    if !new.prefix.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '*' | '#')) {
+        return Err(invalid("prefix", format!("\"{}\" must be digits, +, * or #", new.prefix)));
+    }
+    if matches!(&new.authentication, CarrierAuthentication::Digest { user, .. } if user.is_empty()) {
+        return Err(invalid("digest user", "is empty; write the user name the carrier gave, or use IP"));
+    }
+    if new.port == Some(0) {
+        return Err(invalid("port", "0 is no port; write 1 to 65535, or none"));
+    }
+    let sources: Vec<IpNet> = new.sources.iter().map(IpNet::trunc).collect();
+    Ok(NewCarrier { name: named("carrier name", &new.name)?, host, sources, ..new })
+}

@@ -1,0 +1,152 @@
+//! Random operations on the database and on maps: the same answers, the same books, nothing made, nothing lost.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseResult};
+use provisioning_store::ledger::{LedgerEntry, LedgerOp};
+use provisioning_store::lifecycle::{Order, PriceList};
+use provisioning_store::memory::LedgerState;
+use provisioning_store::model::{CompanyId, ProfileId, Recharge, Timestamp};
+use provisioning_store::money::Micros;
+use provisioning_store::rating::Tariff;
+use provisioning_store::store::Store;
+
+use crate::world::*;
+
+/// A price list on which everything can run out within a test.
+fn prices() -> Box<PriceList> {
+    Box::new(PriceList {
+        channel: Micros(100),
+        bundle: Micros(300),
+        bundle_minutes: 3,
+        period_days: 1,
+        ..PriceList::default()
+    })
+}
+
+fn tariff() -> impl Strategy<Value = Option<Tariff>> {
+    prop_oneof![
+        Just(None),
+        Just(Some(MICRO_A_SECOND)),
+        Just(Some(COVERED)),
+        Just(Some(Tariff { connection_fee: Micros(7), increment_s: 1, ..COVERED })),
+    ]
+}
+
+fn operation() -> impl Strategy<Value = LedgerOp> {
+    let company = || (1i64..3).prop_map(CompanyId);
+    let profile = || (1i64..4).prop_map(ProfileId);
+    let name = || (0u32..12).prop_map(|n| call(&n.to_string()));
+    let talk = prop::option::of(0u64..400);
+    prop_oneof![
+        1 => company().prop_map(|company| LedgerOp::OpenCompany { company }),
+        1 => (profile(), company()).prop_map(|(profile, company)| LedgerOp::OpenProfile { profile, company }),
+        2 => (company(), -1i64..3_000).prop_map(|(company, amount)| {
+            LedgerOp::TopUp { company, amount: Micros(amount), note: "paid in".into() }
+        }),
+        2 => (profile(), 0i64..800).prop_map(|(profile, amount)| LedgerOp::Allocate { profile, amount: Micros(amount) }),
+        1 => (profile(), prop::option::of(1i64..300)).prop_map(|(profile, amount)| {
+            LedgerOp::TakeBack { profile, amount: amount.map(Micros) }
+        }),
+        1 => (profile(), prop::option::of((1i64..100, 1i64..200))).prop_map(|(profile, recharge)| {
+            let recharge = recharge.map(|(low, sum)| Recharge { threshold: Micros(low), amount: Micros(sum) });
+            LedgerOp::SetRecharge { profile, recharge }
+        }),
+        2 => (profile(), 0u32..5, 0u32..4).prop_map(|(profile, channels, bundles)| {
+            LedgerOp::Subscribe { profile, order: Order { channels, bundles }, prices: prices() }
+        }),
+        8 => (name(), profile(), tariff()).prop_map(|(call, profile, tariff)| {
+            LedgerOp::Reserve { call, profile, attempt: Box::new(attempt(tariff)) }
+        }),
+        2 => name().prop_map(|call| LedgerOp::Answer { call, at: start() }),
+        6 => (name(), 0u32..300).prop_map(|(call, elapsed_s)| LedgerOp::Extend { call, elapsed_s }),
+        3 => (name(), tariff(), talk).prop_map(|(call, tariff, talk)| {
+            LedgerOp::Settle { call, record: Box::new(record(tariff, talk)) }
+        }),
+        1 => name().prop_map(|call| LedgerOp::Void { call, record: Box::new(record(None, Some(9))) }),
+        1 => name().prop_map(|call| LedgerOp::Expire { call }),
+    ]
+}
+
+/// Operations with the hours between them, in batches. The first ones open everything, so that the rest finds it.
+fn history() -> impl Strategy<Value = Vec<Vec<LedgerEntry>>> {
+    let step = (0i64..20_000, operation());
+    prop::collection::vec(prop::collection::vec(step, 1..40), 1..8).prop_map(|batches| {
+        let mut now = start();
+        let opening = (1..4)
+            .flat_map(|id| {
+                let (company, profile) = (CompanyId(1 + id % 2), ProfileId(id));
+                let order = Order { channels: 3, bundles: 1 };
+                [
+                    LedgerOp::OpenCompany { company },
+                    LedgerOp::TopUp { company, amount: Micros(3_000), note: String::new() },
+                    LedgerOp::OpenProfile { profile, company },
+                    LedgerOp::Subscribe { profile, order, prices: prices() },
+                    LedgerOp::Allocate { profile, amount: Micros(300) },
+                ]
+            })
+            .map(|op| LedgerEntry { at: start(), op })
+            .collect();
+        let batches = batches.into_iter().map(|batch| {
+            let entry = |(seconds, op)| {
+                now = now.plus_s(seconds);
+                LedgerEntry { at: now, op }
+            };
+            batch.into_iter().map(entry).collect()
+        });
+        std::iter::once(opening).chain(batches).collect()
+    })
+}
+
+async fn agree(store: &Store, oracle: &mut LedgerState, batch: &[LedgerEntry]) -> TestCaseResult {
+    let expected: Vec<_> = batch.iter().map(|entry| oracle.apply(entry.at, entry.op.clone())).collect();
+    let outcomes = store.apply(batch).await.unwrap();
+    for ((entry, outcome), expected) in batch.iter().zip(&outcomes).zip(&expected) {
+        prop_assert_eq!(outcome, expected, "{:?}", entry);
+    }
+    prop_assert_eq!(oracle.verify(), []);
+    prop_assert_eq!(store.verify().await.unwrap(), []);
+    let accounts = store.balances().await.unwrap();
+    for (account, balance) in &accounts {
+        prop_assert_eq!(*balance, oracle.books().balance(*account), "{}", account);
+    }
+    let live: Vec<_> = oracle.books().live_calls().cloned().collect();
+    prop_assert_eq!(store.live_calls().await.unwrap(), live);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 48, max_shrink_iters: 200, ..Config::default() })]
+
+    #[test]
+    fn the_database_agrees_with_the_oracle(history in history()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let home = Home::new();
+            let store = home.open().await;
+            let mut oracle = LedgerState::default();
+            for batch in &history {
+                agree(&store, &mut oracle, batch).await?;
+            }
+            // A repeated batch of calls' ends changes nothing.
+            let ends: Vec<_> = history.iter().flatten().filter(|entry| {
+                matches!(entry.op, LedgerOp::Settle { .. } | LedgerOp::Void { .. })
+            }).cloned().collect();
+            let before = store.balances().await.unwrap();
+            let live = store.live_calls().await.unwrap();
+            agree(&store, &mut oracle, &ends).await?;
+            if live.is_empty() {
+                prop_assert_eq!(before, store.balances().await.unwrap());
+            }
+            let end = Timestamp(i64::MAX / 4);
+            prop_assert_eq!(store.settle_orphans(end).await.unwrap(), oracle.settle_orphans(end));
+            agree(&store, &mut oracle, &[]).await?;
+            prop_assert_eq!(store.live_calls().await.unwrap(), []);
+            for cdr in oracle.cdrs() {
+                let stored = store.cdr(&cdr.call).await.unwrap();
+                prop_assert_eq!(stored.as_ref(), Some(cdr));
+            }
+            store.close().await;
+            Ok(())
+        })?;
+    }
+}

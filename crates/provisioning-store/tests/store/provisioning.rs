@@ -1,0 +1,293 @@
+//! The provisioning verbs on a database: what they keep, what they refuse, and that a change can be seen.
+
+use provisioning_store::cdr::{Answer, CdrFilter, Direction, PAGE_ROWS};
+use provisioning_store::error::StoreError;
+use provisioning_store::ledger::{LedgerEntry, LedgerOp, Refusal};
+use provisioning_store::lifecycle::{Order, PriceList};
+use provisioning_store::model::*;
+use provisioning_store::money::Micros;
+use provisioning_store::registrations::Registration;
+use provisioning_store::secrets::Password;
+use provisioning_store::store::{NewProfile, STANDARD_PRICE_LIST, Store};
+
+use crate::world::*;
+
+async fn company(store: &Store, name: &str) -> CompanyId {
+    let new = NewCompany { name: name.into(), country: "US".into(), currency: "USD".into() };
+    store.create_company(start(), &new).await.unwrap().id
+}
+
+async fn profile(store: &Store, company: CompanyId, name: &str) -> ProfileId {
+    let new = NewProfile { company, name: name.into(), settings: ProfileSettings::default(), order: None };
+    store.create_profile(start(), new).await.unwrap().0.id
+}
+
+fn sentence<T: std::fmt::Debug>(refused: Result<T, StoreError>) -> String {
+    refused.unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn a_profile_that_cannot_be_paid_leaves_nothing_behind() {
+    let home = Home::new();
+    let store = home.open().await;
+    let company = company(&store, "Poor").await;
+    let order = Some((Order { channels: 2, bundles: 0 }, PriceList::default()));
+    let new = NewProfile { company, name: "Sales".into(), settings: ProfileSettings::default(), order };
+    let refused = store.create_profile(start(), new).await;
+    assert!(matches!(refused, Err(StoreError::Refused(Refusal::InsufficientCompanyCredit { .. }))));
+    assert_eq!(store.profiles(None).await.unwrap(), []);
+    assert_eq!(store.verify().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn passwords_are_sealed_shown_again_and_made_anew() {
+    let home = Home::new();
+    let store = home.open().await;
+    let company = company(&store, "Architects").await;
+    let sales = profile(&store, company, "Sales").await;
+    let old = store.credentials(sales).await.unwrap();
+    let new = store.new_password(sales).await.unwrap();
+    assert!(old.password != new.password && old.sip_user == new.sip_user);
+    assert_eq!(store.credentials(sales).await.unwrap(), new);
+    store.close().await;
+    let file = std::fs::read(home.options().path).unwrap();
+    let contains = |text: &str| file.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(contains(&new.sip_user) && !contains(new.password.reveal()) && !contains(old.password.reveal()));
+}
+
+#[tokio::test]
+async fn every_change_raises_the_revision_and_shows_in_the_directory() {
+    let home = Home::new();
+    let store = home.open().await;
+    let mut revision = store.revision().await.unwrap();
+    let mut raised = async |what: &str| {
+        let now = store.revision().await.unwrap();
+        assert!(now > revision, "{what}");
+        revision = now;
+    };
+    let architects = company(&store, "Architects").await;
+    raised("company").await;
+    let sales = profile(&store, architects, "Sales").await;
+    raised("profile").await;
+    store.rename_profile(sales, "Sales Architects").await.unwrap();
+    raised("name").await;
+    let settings =
+        ProfileSettings { srtp: Srtp::Required, authentication: Authentication::Ip, ..Default::default() };
+    store.set_profile_settings(sales, settings).await.unwrap();
+    raised("settings").await;
+    let rule =
+        NewIpRule { network: "192.0.2.0/24".parse().unwrap(), port: Some(5060), transport: Transport::Udp };
+    let rule_id = store.add_ip_rule(sales, &rule).await.unwrap();
+    raised("address").await;
+    let number = store.add_number(architects, "+12026843376", "us").await.unwrap();
+    raised("number").await;
+    store.assign_number(number.id, NumberTarget::Profile(sales)).await.unwrap();
+    raised("assignment").await;
+    let account = store.create_business_account(architects, "Architects.Sales", None).await.unwrap();
+    raised("account").await;
+    store.attach_business_account(account.id, sales, Some("200")).await.unwrap();
+    raised("attachment").await;
+    let caller_id = CallerId::OnlineNumber("+12026843376".into());
+    store.set_caller_id(sales, Some("GB"), Some(&caller_id)).await.unwrap();
+    raised("caller ID").await;
+    store.add_landline(architects, "+1 202 555 0100").await.unwrap();
+    raised("landline").await;
+    let mut new = NewCarrier::new("upstream", "sip.example.com");
+    new.authentication =
+        CarrierAuthentication::Digest { user: "us".into(), password: Password::new("s3cret") };
+    new.sources = vec!["198.51.100.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+    let carrier = store.create_carrier(new.clone()).await.unwrap();
+    raised("carrier").await;
+    store
+        .import_rates(STANDARD_PRICE_LIST, "prefix,destination,rate_per_minute\n1,USA,0.008\n")
+        .await
+        .unwrap();
+    raised("rates").await;
+    store.top_up(start(), architects, Micros::from_units(20), "").await.unwrap();
+    store.subscribe(start(), sales, Order { channels: 2, bundles: 0 }, &PriceList::default()).await.unwrap();
+    raised("subscription").await;
+
+    let rows = store.load_directory().await.unwrap();
+    assert_eq!((rows.revision, rows.companies[0].credit), (revision, Micros::from_cents(610)));
+    assert_eq!((rows.profiles[0].name.as_str(), rows.profiles[0].settings), ("Sales Architects", settings));
+    assert_eq!(rows.profiles[0].subscription.unwrap().channels, 2);
+    assert_eq!(rows.credentials, [store.credentials(sales).await.unwrap()]);
+    assert_eq!(rows.ip_rules, [IpRule { id: rule_id, profile: sales, rule }]);
+    assert_eq!(rows.numbers[0].target, NumberTarget::Profile(sales));
+    assert_eq!(
+        (rows.numbers[0].country.as_str(), rows.business_accounts[0].name.as_str()),
+        ("US", "architects.sales")
+    );
+    assert_eq!(rows.business_accounts[0].extension.as_deref(), Some("200"));
+    assert_eq!(
+        rows.caller_ids,
+        [CallerIdRule { profile: sales, country: Some("GB".into()), shown: caller_id }]
+    );
+    assert_eq!(rows.landlines[0].number, "+12025550100");
+    assert_eq!(rows.carriers, [Carrier { id: carrier.id, settings: new }]);
+}
+
+#[tokio::test]
+async fn refusals_name_the_culprit() {
+    let home = Home::new();
+    let store = home.open().await;
+    let (one, two) = (company(&store, "One").await, company(&store, "Two").await);
+    let (sales, engineering) =
+        (profile(&store, one, "Sales").await, profile(&store, one, "Engineering").await);
+    let stranger = profile(&store, two, "Stranger").await;
+    let account = store.create_business_account(one, "one.sales", None).await.unwrap().id;
+    store.attach_business_account(account, sales, None).await.unwrap();
+    store.attach_business_account(account, sales, Some("12")).await.unwrap();
+    let in_use = sentence(store.attach_business_account(account, engineering, None).await);
+    assert_eq!(in_use, "the business account one.sales belongs to the profile Sales; remove it there first");
+    store.detach_business_account(account).await.unwrap();
+    assert!(
+        sentence(store.attach_business_account(account, stranger, None).await).contains("another company")
+    );
+    store.attach_business_account(account, engineering, None).await.unwrap();
+
+    assert_eq!(
+        sentence(store.create_business_account(two, "ONE.sales", None).await),
+        "there is a business account one.sales already"
+    );
+    let number = store.add_number(one, "+12026843376", "US").await.unwrap();
+    assert_eq!(
+        sentence(store.add_number(two, "+12026843376", "US").await),
+        "there is a number +12026843376 already"
+    );
+    assert!(
+        sentence(store.assign_number(number.id, NumberTarget::Profile(stranger)).await)
+            .contains("another company")
+    );
+    let shown = CallerId::OnlineNumber(number.number.clone());
+    assert!(
+        sentence(store.set_caller_id(sales, None, Some(&shown)).await)
+            .contains("is not an Online Number of this")
+    );
+    let landline = CallerId::Landline("+12025550100".into());
+    assert!(sentence(store.set_caller_id(sales, None, Some(&landline)).await).contains("is not stored"));
+    store.add_landline(one, "+12025550100").await.unwrap();
+    assert!(sentence(store.set_caller_id(sales, None, Some(&landline)).await).contains("is verified"));
+    store.verify_company(one).await.unwrap();
+    store.set_caller_id(sales, None, Some(&landline)).await.unwrap();
+
+    assert_eq!(sentence(store.profile(ProfileId(99)).await), "there is no profile 99");
+    assert_eq!(
+        sentence(store.assign_number(NumberId(99), NumberTarget::Nobody).await),
+        "there is no number 99"
+    );
+    for bad in ["", "12026843376", "+0123456", "+1202x"] {
+        assert!(sentence(store.add_number(one, bad, "US").await).contains("is not an E.164 number"));
+    }
+    assert!(
+        sentence(store.create_business_account(one, "two words", None).await)
+            .starts_with("business account:")
+    );
+    assert!(sentence(store.import_rates("x", "prefix\n").await).starts_with("line 1"));
+    assert!(sentence(store.create_carrier(NewCarrier::new("up", "two words")).await).starts_with("host:"));
+}
+
+#[tokio::test]
+async fn a_number_that_moves_is_no_longer_shown_by_its_old_profile() {
+    let home = Home::new();
+    let store = home.open().await;
+    let company = company(&store, "One").await;
+    let (sales, engineering) =
+        (profile(&store, company, "Sales").await, profile(&store, company, "Eng").await);
+    let number = store.add_number(company, "+12026843376", "US").await.unwrap();
+    store.assign_number(number.id, NumberTarget::Profile(sales)).await.unwrap();
+    store.set_caller_id(sales, None, Some(&CallerId::OnlineNumber(number.number))).await.unwrap();
+    store.assign_number(number.id, NumberTarget::Profile(engineering)).await.unwrap();
+    assert_eq!(store.load_directory().await.unwrap().caller_ids, []);
+}
+
+#[tokio::test]
+async fn a_carriers_password_changes_and_goes_with_it() {
+    let home = Home::new();
+    let store = home.open().await;
+    let mut new = NewCarrier::new("upstream", "203.0.113.5");
+    let id = store.create_carrier(new.clone()).await.unwrap().id;
+    assert!(sentence(store.create_carrier(new.clone()).await).contains("already"));
+    new.authentication =
+        CarrierAuthentication::Digest { user: "us".into(), password: Password::new("s3cret") };
+    new.active = Switch::Off;
+    store.change_carrier(id, new.clone()).await.unwrap();
+    assert_eq!(store.carriers().await.unwrap(), [Carrier { id, settings: new.clone() }]);
+    let json = serde_json::to_string(&store.carriers().await.unwrap()).unwrap();
+    assert!(json.contains("\"us\"") && !json.contains("s3cret"), "{json}");
+    store.remove_carrier(id).await.unwrap();
+    assert!(matches!(store.remove_carrier(id).await, Err(StoreError::NotFound { .. })));
+    assert!(matches!(store.change_carrier(id, new).await, Err(StoreError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn registrations_outlive_the_store_until_they_expire() {
+    let home = Home::new();
+    let store = home.open().await;
+    let binding = |profile: i64, expires_s: i64| Registration {
+        profile: ProfileId(profile),
+        contact: "<sip:99050000000001@192.0.2.1:5060;rinstance=abc>".into(),
+        source: "192.0.2.1:5060".into(),
+        local: "0.0.0.0:5060".into(),
+        transport: Transport::Udp,
+        user_agent: "Asterisk PBX".into(),
+        call_id: "reg@pbx".into(),
+        cseq: u32::MAX,
+        registered_at: start(),
+        expires_at: start().plus_s(expires_s),
+    };
+    let many: Vec<_> = (1..=100).map(|profile| binding(profile, 45)).collect();
+    store.save_registrations(&many).await.unwrap();
+    store.save_registrations(&[binding(1, 90)]).await.unwrap();
+    store.close().await;
+    let store = home.open().await;
+    assert_eq!(store.load_registrations(start()).await.unwrap().len(), 100);
+    assert_eq!(store.load_registrations(start().plus_s(45)).await.unwrap(), [binding(1, 90)]);
+    assert_eq!(store.delete_expired_registrations(start().plus_s(45)).await.unwrap(), 99);
+    store.delete_registrations(&[ProfileId(1)]).await.unwrap();
+    assert_eq!(store.load_registrations(start()).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn records_come_in_pages_of_fifty_by_every_filter() {
+    let home = Home::new();
+    let store = home.open().await;
+    open_books(&store, 1, 1_000).await;
+    let entries: Vec<_> = (0..120)
+        .map(|n| {
+            let mut record = record(None, (n % 3 == 0).then_some(9));
+            record.attempt.started_at = start().plus_s(n);
+            record.attempt.direction = if n < 60 { Direction::Incoming } else { Direction::Outgoing };
+            record.attempt.to = format!("+44207946{n:04}");
+            record.profile = (n % 2 == 0).then_some(PROFILE);
+            LedgerEntry {
+                at: start(),
+                op: LedgerOp::Settle { call: call(&n.to_string()), record: Box::new(record) },
+            }
+        })
+        .collect();
+    store.apply(&entries).await.unwrap();
+    let all = CdrFilter::default();
+    let first = store.cdrs(&all, 1).await.unwrap();
+    assert_eq!((first.rows.len() as u32, first.total, first.pages()), (PAGE_ROWS, 120, 3));
+    assert_eq!(first.rows[0].call, call("119"));
+    let last = store.cdrs(&all, 3).await.unwrap();
+    assert_eq!((last.rows.len(), last.rows[19].call.clone()), (20, call("0")));
+    assert_eq!(store.cdrs(&all, u32::MAX).await.unwrap().rows, []);
+    let count = async |filter: CdrFilter| store.cdrs(&filter, 1).await.unwrap().total;
+    assert_eq!(count(CdrFilter { profile: Some(PROFILE), ..all.clone() }).await, 60);
+    assert_eq!(
+        count(CdrFilter { company: Some(COMPANY), ..all.clone() }).await,
+        0,
+        "the books know no profile rows"
+    );
+    assert_eq!(count(CdrFilter { direction: Some(Direction::Incoming), ..all.clone() }).await, 60);
+    assert_eq!(count(CdrFilter { answer: Some(Answer::Answered), ..all.clone() }).await, 40);
+    assert_eq!(count(CdrFilter { answer: Some(Answer::Unanswered), ..all.clone() }).await, 80);
+    assert_eq!(count(CdrFilter { number: Some("+442079460007".into()), ..all.clone() }).await, 1);
+    assert_eq!(count(CdrFilter { number: Some("%".into()), ..all.clone() }).await, 120);
+    assert_eq!(count(CdrFilter { reason_code: Some("no_answer".into()), ..all.clone() }).await, 80);
+    let (since, before) = (Some(start().plus_s(10)), Some(start().plus_s(20)));
+    assert_eq!(count(CdrFilter { since, before, ..all.clone() }).await, 10);
+    assert_eq!(store.latest_cdrs(&all, 2).await.unwrap().len(), 2);
+}

@@ -1,0 +1,156 @@
+//! Many callers at once, a writer that dies, a database that is opened again.
+
+use std::path::Path;
+
+use provisioning_store::error::StoreError;
+use provisioning_store::ledger::{Account, LedgerEntry, LedgerOp, Outcome, Refusal};
+use provisioning_store::secrets::{SecretError, SecretKey};
+use provisioning_store::store::{Store, StoreOptions};
+use provisioning_store::writer::{Writer, WriterLimits};
+
+use crate::world::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_calls_on_credit_for_one_carry_one() {
+    let home = Home::new();
+    let store = home.open().await;
+    open_books(&store, 30, 59).await;
+    let (writer, task) = Writer::start(store.clone(), WriterLimits::default());
+    let calls: Vec<_> = (0..30)
+        .map(|n| {
+            let writer = writer.clone();
+            tokio::spawn(
+                async move { writer.apply(start(), reserve(&n.to_string(), Some(MICRO_A_SECOND))).await },
+            )
+        })
+        .collect();
+    let mut granted = 0;
+    for call in calls {
+        match call.await.unwrap().unwrap() {
+            Ok(Outcome::Granted(grant)) => granted += grant.paid_s.unwrap(),
+            Err(Refusal::InsufficientCredit { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(granted, 54);
+    assert_eq!(store.balances().await.unwrap()[&Account::Profile(PROFILE)].available(), 5);
+    assert_eq!(store.verify().await.unwrap(), []);
+    drop(writer);
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn three_hundred_channels_and_not_one_more() {
+    let home = Home::new();
+    let store = home.open().await;
+    open_books(&store, 300, 1).await;
+    let reserve_all = |from: u32| -> Vec<_> {
+        (from..from + 301).map(|n| LedgerEntry { at: start(), op: reserve(&n.to_string(), None) }).collect()
+    };
+    for round in 0..2 {
+        let outcomes = store.apply(&reserve_all(round * 301)).await.unwrap();
+        let refused =
+            outcomes.iter().filter(|it| **it == Err(Refusal::NoFreeChannel { channels: 300 })).count();
+        assert_eq!((outcomes.len(), refused), (301, 1));
+        // One call at a time, too: the count comes from the table then, not from the batch.
+        let late = store.apply_one(start(), reserve("late", None)).await;
+        assert!(matches!(late, Err(StoreError::Refused(Refusal::NoFreeChannel { .. }))));
+        let live = store.live_calls().await.unwrap();
+        assert_eq!(live.len(), 300);
+        let ends: Vec<_> = live
+            .into_iter()
+            .map(|it| LedgerEntry {
+                at: start(),
+                op: LedgerOp::Void { call: it.call, record: Box::new(record(None, None)) },
+            })
+            .collect();
+        store.apply(&ends).await.unwrap();
+        assert_eq!(store.live_calls().await.unwrap(), []);
+    }
+    assert_eq!(store.verify().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_store_that_dies_mid_way_settles_its_orphans() {
+    let home = Home::new();
+    let store = home.open().await;
+    open_books(&store, 3, 1_000).await;
+    let (writer, task) = Writer::start(store, WriterLimits::default());
+    for name in ["answered", "proved", "ringing"] {
+        writer.apply(start(), reserve(name, Some(MICRO_A_SECOND))).await.unwrap().unwrap();
+    }
+    for name in ["answered", "proved"] {
+        writer.apply(start(), LedgerOp::Answer { call: call(name), at: start() }).await.unwrap().unwrap();
+    }
+    writer.apply(start(), extend("proved", 50)).await.unwrap().unwrap();
+    // As a crash does it: nothing is settled, nothing is closed.
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    assert!(matches!(writer.apply(start(), extend("proved", 70)).await, Err(StoreError::Closed)));
+
+    let store = home.open().await;
+    assert_eq!(store.live_calls().await.unwrap().len(), 3);
+    assert_eq!(store.settle_orphans(start().plus_s(900)).await.unwrap(), 3);
+    let billed = async |name: &str| store.cdr(&call(name)).await.unwrap().unwrap().settlement.billed_s;
+    assert_eq!((billed("answered").await, billed("proved").await, billed("ringing").await), (30, 54, 0));
+    assert_eq!(store.balances().await.unwrap()[&Account::Profile(PROFILE)].balance, 1_000 - 84);
+    assert_eq!(store.settle_orphans(start().plus_s(900)).await.unwrap(), 0);
+    // The end that the daemon had not delivered comes late, and changes nothing.
+    let late = store.apply_one(start(), settle("proved", Some(MICRO_A_SECOND), 400)).await.unwrap();
+    assert_eq!(settled(Ok(late)).billed_s, 54);
+    assert_eq!(store.verify().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn another_gateways_calls_are_not_orphans() {
+    let home = Home::new();
+    let store = home.open().await;
+    open_books(&store, 3, 1_000).await;
+    store.apply_one(start(), reserve("a", None)).await.unwrap();
+    let other = Store::open(StoreOptions { owner: "other".into(), ..home.options() }).await.unwrap();
+    assert_eq!(other.settle_orphans(start()).await.unwrap(), 0);
+    assert_eq!(store.settle_orphans(start()).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_full_queue_is_told_and_a_dropped_writer_finishes_its_queue() {
+    let home = Home::new();
+    let store = home.open().await;
+    open_books(&store, 300, 1).await;
+    let (writer, task) = Writer::start(store.clone(), WriterLimits { batch: 4, queue: 8 });
+    // The task has not run yet: this test's runtime has one thread.
+    let answers: Vec<_> =
+        (0..20).map(|n| writer.try_submit(start(), reserve(&n.to_string(), None))).collect();
+    assert_eq!(writer.queued(), 8);
+    drop(writer);
+    task.await.unwrap();
+    let (mut granted, mut full) = (0, 0);
+    for answer in answers {
+        match answer {
+            Ok(answer) => granted += usize::from(answer.await.unwrap().unwrap().is_ok()),
+            Err(_) => full += 1,
+        }
+    }
+    assert_eq!((granted, full), (8, 12));
+    assert_eq!(store.live_calls().await.unwrap().len(), 8);
+}
+
+#[tokio::test]
+async fn another_key_is_refused_at_once() {
+    let home = Home::new();
+    home.open().await.close().await;
+    let options = StoreOptions { key: SecretKey::new([8; 32]), ..home.options() };
+    let refused = Store::open(options).await.map(|_| ()).unwrap_err();
+    assert!(matches!(refused, StoreError::Secret(SecretError::WrongKey)), "{refused}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_says_so() {
+    let home = Home::new();
+    let path = home.options().path;
+    std::fs::write(&path, "not a database, but long enough to be taken for one".repeat(100)).unwrap();
+    let refused = Store::open(home.options()).await.map(|_| ()).unwrap_err();
+    assert!(matches!(refused, StoreError::Database { .. }), "{refused}");
+    let options = StoreOptions { path: Path::new("/nowhere/at/all.db").into(), ..home.options() };
+    assert!(Store::open(options).await.is_err());
+}

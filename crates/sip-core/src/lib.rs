@@ -36,7 +36,6 @@ mod timers;
 mod transaction;
 pub mod types;
 
-pub use call::{LiveCall, Stage};
 pub use directory::Directory;
-pub use gateway::{Counts, Gateway};
+pub use gateway::{Counts, Gateway, LiveCall, Stage};
 pub use settings::Settings;

@@ -1,0 +1,162 @@
+//! Holds the rules of ARCHITECTURE.md against the sources, so that nobody has to remember them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A source file: its path from the repository's root, and its text before the unit tests.
+struct Source {
+    path: String,
+    text: String,
+    production: String,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let mut paths = Vec::new();
+    for folder in ["src", "crates", "tests", "benches"] {
+        collect(&root().join(folder), &mut paths);
+    }
+    assert!(paths.len() > 50, "the sources were not found");
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let production = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+            let path = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+            Source { path, text, production }
+        })
+        .collect()
+}
+
+/// Lines of code that hold `needle` as a word of its own, comments left out.
+fn mentions<'a>(text: &'a str, needle: &str) -> Vec<&'a str> {
+    let is_code = |line: &&str| !line.trim_start().starts_with("//");
+    let is_word = |line: &&str| {
+        line.match_indices(needle).any(|(at, _)| {
+            let before = line[..at].chars().next_back();
+            !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
+        })
+    };
+    text.lines().filter(is_code).filter(is_word).collect()
+}
+
+/// Fails with every place in `offenders`.
+fn none(rule: &str, offenders: &[String]) {
+    assert!(offenders.is_empty(), "{rule}:\n{}", offenders.join("\n"));
+}
+
+/// The places where `needle` stands in production code of files that `is_subject`.
+fn places(needle: &str, is_subject: impl Fn(&str) -> bool) -> Vec<String> {
+    let hits = |source: &Source| -> Vec<String> {
+        mentions(&source.production, needle).iter().map(|line| format!("  {}: {}", source.path, line.trim())).collect()
+    };
+    sources().iter().filter(|source| is_subject(&source.path)).flat_map(hits).collect()
+}
+
+#[test]
+fn each_walled_crate_is_named_behind_its_wall_only() {
+    let walls = [
+        ("rsip::", "crates/sip-core/src/message/codec.rs"),
+        ("webrtc_srtp::", "crates/media-relay/src/srtp/reference.rs"),
+        ("sqlx::", "crates/provisioning-store/src/sql"),
+    ];
+    for (name, wall) in walls {
+        let outside = |path: &str| !path.starts_with(wall) && (path.starts_with("crates/") || path.starts_with("src/"));
+        let is_bench = |path: &str| path.contains("/benches/");
+        none(&format!("{name} outside {wall}"), &places(name, |path| outside(path) && !is_bench(path)));
+        assert!(!places(name, |path| path.starts_with(wall)).is_empty(), "{name} has left {wall}: move the wall");
+    }
+}
+
+#[test]
+fn the_three_crates_do_not_know_each_other() {
+    let crates = [("sip-core", "sip_core"), ("media-relay", "media_relay"), ("provisioning-store", "provisioning_store")];
+    for (folder, own) in crates {
+        for (_, other) in crates.iter().filter(|(_, other)| *other != own) {
+            let home = format!("crates/{folder}/");
+            none(&format!("{other} in {folder}"), &places(&format!("{other}::"), |path| path.starts_with(&home)));
+        }
+    }
+}
+
+#[test]
+fn the_signalling_core_is_pure() {
+    for word in ["tokio::", "std::net::UdpSocket", "std::thread", "Instant::now", "SystemTime::now", "rand::rng"] {
+        none(&format!("{word} in sip-core"), &places(word, |path| path.starts_with("crates/sip-core/src/")));
+    }
+}
+
+#[test]
+fn the_signalling_core_looks_downwards_only() {
+    let layers: [(&str, &[&str]); 5] = [
+        ("message/", &["transaction", "dialog", "registrar", "route", "call", "gateway", "directory", "settings"]),
+        ("auth/", &["transaction", "dialog", "registrar", "route", "call", "gateway", "sdp"]),
+        ("sdp/", &["transaction", "dialog", "registrar", "route", "call", "gateway", "auth"]),
+        ("transaction/", &["dialog", "registrar", "route", "call", "gateway", "directory"]),
+        ("dialog.rs", &["registrar", "route", "call", "gateway"]),
+    ];
+    for (layer, above) in layers {
+        for module in above {
+            let place = format!("crates/sip-core/src/{layer}");
+            let found = places(&format!("crate::{module}::"), |path| path.starts_with(&place));
+            none(&format!("{layer} looks up to {module}"), &found);
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_lives_in_the_relays_engine_only() {
+    let outside = |path: &str| {
+        (path.starts_with("src/") || path.contains("/src/")) && !path.starts_with("crates/media-relay/src/engine")
+    };
+    none("unsafe", &places("unsafe ", outside));
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    // Split, so that this file does not find itself.
+    for word in [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!("), concat!("unimplemented", "!(")] {
+        let found: Vec<_> = sources()
+            .iter()
+            .filter(|source| source.text.contains(word))
+            .map(|source| format!("  {}", source.path))
+            .collect();
+        none(word, &found);
+    }
+    let ignored: Vec<_> = sources()
+        .iter()
+        .filter(|source| source.text.contains(concat!("#[ig", "nore")))
+        .map(|source| format!("  {}", source.path))
+        .collect();
+    none("an ignored test", &ignored);
+}
+
+#[test]
+fn every_file_keeps_to_one_subject() {
+    /// Longer files have two subjects.
+    const LINES_MAX: usize = 600;
+    let long: Vec<_> = sources()
+        .iter()
+        .filter(|source| source.path.contains("src/"))
+        .map(|source| (source.production.lines().count(), &source.path))
+        .filter(|(lines, _)| *lines > LINES_MAX)
+        .map(|(lines, path)| format!("  {path}: {lines} lines"))
+        .collect();
+    none("files longer than 600 lines", &long);
+}

@@ -39,13 +39,15 @@ pub enum Evidence {
     },
 }
 
-/// Why the current source holds its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why the current source holds its place; a better claim takes it from a lesser one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Claim {
-    /// It is at the signalled address or has the key.
-    Proved,
     /// It was first, and looked like a stream.
     Assumed,
+    /// It is at the signalled host, on another port: NATs and media proxies change ports.
+    SameHost,
+    /// It is at the very address that was signalled, or has the key.
+    Proved,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -109,36 +111,41 @@ impl Latch {
             held.heard = now;
             return true;
         }
-        let claim = match evidence {
-            Evidence::Authentic => Some(Claim::Proved),
-            _ if !self.is_open(now, source) => None,
-            _ if self.is_expected(source) => Some(Claim::Proved),
-            Evidence::Stream { ssrc, sequence } => {
-                self.passes_trial(source, ssrc, sequence).then_some(Claim::Assumed)
+        let claim = self.claim(source, evidence).filter(|claim| self.is_open(now, *claim, evidence));
+        let passes = match (claim, evidence) {
+            (Some(Claim::Assumed), Evidence::Stream { ssrc, sequence }) => {
+                self.passes_trial(source, ssrc, sequence)
             }
-            Evidence::Control { companion } => {
-                companion.is_some_and(|rtp| rtp.ip() == source.ip()).then_some(Claim::Assumed)
-            }
+            (claim, _) => claim.is_some(),
         };
-        if let Some(claim) = claim {
+        if let Some(claim) = claim.filter(|_| passes) {
             self.held = Some(Held { source, claim, heard: now });
             self.trial = None;
         }
-        claim.is_some()
+        passes
     }
 
-    /// Is it at the signalled host? NATs and media proxies change ports.
-    fn is_expected(&self, source: SocketAddr) -> bool {
-        self.signalled.is_some_and(|signalled| signalled.ip() == source.ip())
-    }
-
-    /// Is the place free for this source?
-    fn is_open(&self, now: Instant, source: SocketAddr) -> bool {
-        match self.held {
-            None => self.signalled.is_some(),
-            Some(held) if now.saturating_duration_since(held.heard) >= RELATCH_SILENCE => true,
-            Some(held) => held.claim == Claim::Assumed && self.is_expected(source),
+    /// What a source may claim by its address and evidence.
+    fn claim(&self, source: SocketAddr, evidence: Evidence) -> Option<Claim> {
+        if evidence == Evidence::Authentic {
+            return Some(Claim::Proved);
         }
+        let signalled = self.signalled?;
+        match evidence {
+            _ if source == signalled => Some(Claim::Proved),
+            _ if source.ip() == signalled.ip() => Some(Claim::SameHost),
+            Evidence::Control { companion } if companion.map(|rtp| rtp.ip()) != Some(source.ip()) => None,
+            _ => Some(Claim::Assumed),
+        }
+    }
+
+    /// Is the place free for this claim?
+    fn is_open(&self, now: Instant, claim: Claim, evidence: Evidence) -> bool {
+        self.held.is_none_or(|held| {
+            evidence == Evidence::Authentic
+                || claim > held.claim
+                || now.saturating_duration_since(held.heard) >= RELATCH_SILENCE
+        })
     }
 
     fn passes_trial(&mut self, source: SocketAddr, ssrc: u32, sequence: u16) -> bool {
@@ -232,6 +239,16 @@ mod tests {
         for sequence in 10..20 {
             assert!(!latch.admits(now, at(THIEF), stream(sequence)), "and it does not come back");
         }
+    }
+
+    #[test]
+    fn another_port_of_the_host_yields_to_the_signalled_one() {
+        let now = Instant::now();
+        let mut latch = latch();
+        assert!(latch.admits(now, at("192.0.2.1:4444"), stream(1)));
+        assert!(latch.admits(now, at(PEER), stream(1)));
+        assert!(!latch.admits(now, at("192.0.2.1:4444"), stream(2)));
+        assert_eq!(latch.target(), Some(at(PEER)));
     }
 
     #[test]

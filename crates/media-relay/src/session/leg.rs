@@ -45,6 +45,8 @@ pub(super) struct Leg {
     inbound: Protection,
     outbound: Protection,
     pub(super) stats: SideStats,
+    /// Did this peer's media arrive already?
+    pub(super) is_heard: bool,
     /// Since when silence counts: the last agreement that lets the peer send.
     expected_since: Option<Instant>,
     pub(super) is_silent: bool,
@@ -66,6 +68,12 @@ impl Leg {
         self.expected_since = is_expected.then_some(now);
         self.is_silent = false;
         self.terms = Some(terms.clone());
+    }
+
+    /// Begins anew with another peer. What was counted stays: it belongs to the call.
+    pub(super) fn forget(&mut self) {
+        let Self { stats, unauthentic_told, .. } = std::mem::take(self);
+        *self = Self { stats, unauthentic_told, ..Self::default() };
     }
 
     /// Verifies, decrypts and latches. On success the packet lies in clear; RTP's header is returned.

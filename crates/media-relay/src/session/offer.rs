@@ -88,6 +88,10 @@ impl Negotiation {
     /// Gives a side a new peer with fresh keys: at the start, and when a call is tried elsewhere.
     pub fn set_party(&mut self, side: Side, policy: Policy, local: Endpoint) {
         let party = Party { policy, local, own: Vec::new(), heard: None, asked: None, agreed: None };
+        if let Some(before) = &mut self.before {
+            // A rollback must not bring back the peer that was left.
+            before[side.index()] = Some(party.clone());
+        }
         self.parties[side.index()] = Some(party);
     }
 
@@ -95,6 +99,19 @@ impl Negotiation {
     #[must_use]
     pub fn terms(&self, side: Side) -> Option<&Terms> {
         self.parties[side.index()].as_ref()?.agreed.as_ref().map(|(_, terms)| terms)
+    }
+
+    /// Where a side's media is received, if there is such a leg.
+    #[must_use]
+    pub fn endpoint(&self, side: Side) -> Option<Endpoint> {
+        self.parties[side.index()].as_ref().map(|party| party.local)
+    }
+
+    /// Was this side's address told to its peer, in an offer or an answer?
+    #[must_use]
+    pub fn is_told(&self, side: Side) -> bool {
+        let party = self.parties[side.index()].as_ref();
+        party.is_some_and(|party| party.asked.is_some() || party.agreed.is_some())
     }
 
     /// Takes a description that came from `from` and gives the one for the other leg. On an error nothing has

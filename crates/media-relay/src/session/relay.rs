@@ -84,7 +84,7 @@ impl Relay {
 
     /// Forgets a side's peer: another one takes its place, as when a call is tried at the next carrier.
     pub fn forget(&mut self, side: Side) {
-        self.legs[side.index()] = Leg::default();
+        self.legs[side.index()].forget();
     }
 
     /// Takes a packet that arrived on a side's socket and changes it into what is to be sent.
@@ -122,13 +122,13 @@ impl Relay {
             kind => kind,
         };
         let leg = &mut self.legs[side.index()];
-        let is_first = leg.stats.first.is_none();
         leg.accept(now, kind, source, channel, packet)?;
-        if leg.is_silent {
-            leg.is_silent = false;
+        let is_first = kind == Kind::Rtp && !leg.is_heard;
+        leg.is_heard |= is_first;
+        if std::mem::take(&mut leg.is_silent) {
             self.tell(SessionEvent::Resumed { side });
         }
-        if is_first && kind == Kind::Rtp {
+        if is_first {
             self.tell(SessionEvent::FirstPacket { side });
         }
         let to = match (self.is_echo, kind) {

@@ -8,7 +8,10 @@ use media_relay::srtp::{Context, Keys, MAX_STREAMS, Srtp, SrtpError, Suite};
 use proptest::prelude::*;
 
 fn hex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hexadecimal"))
+        .collect()
 }
 
 fn buf(octets: &[u8]) -> PacketBuf {

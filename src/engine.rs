@@ -37,6 +37,7 @@ enum Command {
     EndCall(CallUid, Refusal, oneshot::Sender<bool>),
     RefuseNewCalls,
     SetDirectory(Arc<Directory>),
+    Stop,
 }
 
 /// Speaks to a running engine. When the engine has stopped, questions are answered with nothing.
@@ -81,6 +82,11 @@ impl EngineHandle {
         self.tell(Command::SetDirectory(directory)).await;
     }
 
+    /// Ends the engine; calls that still run are left as they are.
+    pub async fn stop(&self) {
+        self.tell(Command::Stop).await;
+    }
+
     async fn tell(&self, command: Command) {
         // An engine that has stopped needs no commands.
         let _stopped = self.commands.send(command).await;
@@ -91,6 +97,15 @@ impl EngineHandle {
         self.tell(command(reply)).await;
         answer.await.ok()
     }
+}
+
+/// The commands that a handle's engine has yet to obey.
+pub struct Commands(mpsc::Receiver<Command>);
+
+/// A handle and the other end of it. The parts around an engine hold the handle before the engine runs.
+pub fn handle() -> (EngineHandle, Commands) {
+    let (commands, waiting) = mpsc::channel(COMMANDS);
+    (EngineHandle { commands }, Commands(waiting))
 }
 
 /// One gateway and what surrounds it.
@@ -116,13 +131,8 @@ pub fn now() -> Now {
 }
 
 impl<D: Desk> Engine<D> {
-    /// Starts the loop on a task of its own; it ends when every handle is dropped.
-    pub fn spawn(self) -> (EngineHandle, tokio::task::JoinHandle<()>) {
-        let (commands, waiting) = mpsc::channel(COMMANDS);
-        (EngineHandle { commands }, tokio::spawn(self.run(waiting)))
-    }
-
-    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+    /// Runs until it is told to stop, or every handle is dropped.
+    pub async fn run(mut self, Commands(mut commands): Commands) {
         let mut inputs = Vec::with_capacity(BATCH);
         let mut replies = Vec::with_capacity(BATCH);
         self.flush(now());
@@ -133,8 +143,8 @@ impl<D: Desk> Engine<D> {
                 // People first, then answers that calls wait for, then new work.
                 biased;
                 received = commands.recv() => match received {
-                    Some(received) => command = Some(received),
-                    None => return,
+                    None | Some(Command::Stop) => return,
+                    received => command = received,
                 },
                 _ = self.replies.recv_many(&mut replies, BATCH), if !self.replies.is_closed() => {}
                 _ = self.inbound.recv_many(&mut inputs, BATCH), if !self.inbound.is_closed() => {}
@@ -198,6 +208,8 @@ impl<D: Desk> Engine<D> {
             }
             Command::RefuseNewCalls => self.gateway.refuse_new_calls(),
             Command::SetDirectory(directory) => self.gateway.set_directory(now, directory),
+            // The loop has ended instead.
+            Command::Stop => {}
         }
     }
 }

@@ -1,9 +1,32 @@
 //! The sipgw daemon: joins signalling, media and accounting.
+//!
+//! The three crates below do not know each other; everything that carries something from one to another is here.
+//! [`Daemon::start`] is the composition root, and what tests start a gateway with.
 
+pub mod admission;
+pub mod bindings;
 pub mod config;
+pub mod daemon;
+pub mod directory;
 pub mod engine;
+pub mod http;
 pub mod logging;
+pub mod media;
 pub mod metrics;
 pub mod net;
 pub mod observe;
 pub mod resolve;
+pub mod storage;
+pub mod watch;
+
+pub use config::Config;
+pub use daemon::{Daemon, StartError};
+use tokio_util::sync::CancellationToken;
+
+/// Runs a gateway until `shutdown` is cancelled, then stops it cleanly.
+pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), StartError> {
+    let daemon = Daemon::start(config).await?;
+    shutdown.cancelled().await;
+    daemon.stop().await;
+    Ok(())
+}

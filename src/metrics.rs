@@ -52,6 +52,10 @@ pub struct Metrics {
     pub relay_dropped: IntCounterVec,
     /// Calls with open media.
     pub relay_sessions: IntGauge,
+    /// Port pairs in use.
+    pub relay_ports_in_use: IntGauge,
+    /// Port pairs there are.
+    pub relay_ports: IntGauge,
     /// How long the store took.
     pub store_seconds: HistogramVec,
     /// Store operations that failed.
@@ -162,6 +166,8 @@ impl Metrics {
                 &["reason"],
             ),
             relay_sessions: make.gauge("sipgw_relay_sessions", "Calls with open media"),
+            relay_ports_in_use: make.gauge("sipgw_relay_ports_in_use", "Port pairs in use"),
+            relay_ports: make.gauge("sipgw_relay_ports", "Port pairs there are"),
             store_seconds: make.histograms(
                 "sipgw_store_seconds",
                 "How long the store took, by operation",

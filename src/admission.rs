@@ -1,0 +1,402 @@
+//! Carries the core's questions about channels and money to the ledger, and the answers back.
+//!
+//! The engine never waits: it puts a question into a queue, and a task here submits them to the ledger's writer in
+//! the order they came, so that a call's reservation is always ahead of its settlement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use provisioning_store::cdr::{self, Attempt, CallId, CallKind, Direction};
+use provisioning_store::ledger::{self, LedgerOp, Outcome};
+use provisioning_store::model::{ProfileId as StoreProfileId, Timestamp};
+use provisioning_store::writer::{Reply as Answer, Writer};
+use sip_core::refusal::Refusal;
+use sip_core::types::{CallRecord, Ending, Grant, Lease, ProfileId, Question, Reply, Usage};
+use tokio::sync::mpsc;
+
+use crate::directory::Tariffs;
+use crate::metrics::Metrics;
+use crate::observe::{ending_code, ending_sentence};
+
+/// Questions that may wait. Beyond it no new call is let in; those that run are still settled.
+const WAITING: usize = 20_000;
+/// Records of attempts that owe nothing are dropped beyond this many: a flood of refused calls must not eat the memory.
+const WAITING_RECORDS: usize = 4 * WAITING;
+/// The pause before a queue that was full is tried again.
+const QUEUE_PAUSE: Duration = Duration::from_millis(5);
+/// Pauses before a settlement that failed is tried again; the last one repeats.
+const RETRIES: [Duration; 4] =
+    [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30)];
+
+/// The engine's end: takes questions without waiting.
+pub struct Admission {
+    jobs: mpsc::UnboundedSender<Job>,
+    waiting: Arc<AtomicUsize>,
+    replies: mpsc::Sender<Reply>,
+    metrics: Metrics,
+}
+
+enum Job {
+    Reserve { lease: Lease, profile: ProfileId, usage: Usage, at: Timestamp },
+    Answer { lease: Lease, at: Timestamp },
+    Extend { lease: Lease, elapsed: Duration },
+    Settle(Box<CallRecord>),
+}
+
+impl Admission {
+    /// Starts the task that submits. `replies` leads to the engine.
+    pub fn start(
+        writer: Writer,
+        tariffs: Arc<ArcSwap<Tariffs>>,
+        replies: mpsc::Sender<Reply>,
+        metrics: Metrics,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
+        let (jobs, queue) = mpsc::unbounded_channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let clerk = Clerk {
+            writer,
+            tariffs,
+            replies: replies.clone(),
+            metrics: metrics.clone(),
+            waiting: Arc::clone(&waiting),
+            attempts: HashMap::new(),
+            answers: tokio_util::task::TaskTracker::new(),
+        };
+        let task = tokio::spawn(clerk.work(queue));
+        (Self { jobs, waiting, replies, metrics }, task)
+    }
+
+    /// Takes a question about a lease; gives back any other.
+    pub fn ask(&self, question: Question) -> Result<(), Question> {
+        match question {
+            Question::Reserve { lease, .. } if self.is_full(WAITING) => {
+                self.refuse(Reply::Reserved { lease, result: Err(Refusal::Overloaded) });
+            }
+            Question::Extend { lease, .. } if self.is_full(WAITING) => {
+                self.refuse(Reply::Extended { lease, result: Err(Refusal::Overloaded) });
+            }
+            Question::Reserve { lease, profile, usage } => {
+                self.submit(Job::Reserve { lease, profile, usage, at: wall(Instant::now()) });
+            }
+            Question::Answer { lease } => self.submit(Job::Answer { lease, at: wall(Instant::now()) }),
+            Question::Extend { lease, elapsed } => self.submit(Job::Extend { lease, elapsed }),
+            Question::Settle(record) if !record.reserved && self.is_full(WAITING_RECORDS) => {
+                self.metrics.queue_dropped.with_label_values(&["records"]).inc();
+            }
+            Question::Settle(record) => {
+                count_call(&self.metrics, &record);
+                self.submit(Job::Settle(record));
+            }
+            other => return Err(other),
+        }
+        Ok(())
+    }
+
+    fn is_full(&self, bound: usize) -> bool {
+        self.waiting.load(Ordering::Relaxed) >= bound
+    }
+
+    fn submit(&self, job: Job) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        // The clerk ends only after the engine, whose end this is.
+        let _ended = self.jobs.send(job);
+    }
+
+    fn refuse(&self, reply: Reply) {
+        self.metrics.queue_dropped.with_label_values(&["admission"]).inc();
+        // Without room for the refusal the core's own timer refuses.
+        let _full = self.replies.try_send(reply);
+    }
+}
+
+/// Counts a share of a call that is over.
+fn count_call(metrics: &Metrics, record: &CallRecord) {
+    let direction = record.usage.as_ref().map_or("unknown", Usage::as_str);
+    let result = match (record.answered, &record.ending) {
+        (Some(_), Ending::HungUp(_)) => "answered",
+        (_, ending) => ending_code(ending),
+    };
+    metrics.calls.with_label_values(&[direction, result]).inc();
+    if let Some(answered) = record.answered {
+        let setup = answered.saturating_duration_since(record.started).as_secs_f64();
+        metrics.setup_seconds.with_label_values(&[direction]).observe(setup);
+    }
+}
+
+/// The other end: submits, and waits for the answers.
+struct Clerk {
+    writer: Writer,
+    tariffs: Arc<ArcSwap<Tariffs>>,
+    replies: mpsc::Sender<Reply>,
+    metrics: Metrics,
+    waiting: Arc<AtomicUsize>,
+    /// How the calls began that hold a reservation.
+    attempts: HashMap<Lease, Attempt>,
+    answers: tokio_util::task::TaskTracker,
+}
+
+impl Clerk {
+    async fn work(mut self, mut queue: mpsc::UnboundedReceiver<Job>) {
+        while let Some(job) = queue.recv().await {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            match job {
+                Job::Reserve { lease, profile, usage, at } => self.reserve(lease, profile, &usage, at).await,
+                Job::Answer { lease, at } => self.answer(lease, at).await,
+                Job::Extend { lease, elapsed } => self.extend(lease, elapsed).await,
+                Job::Settle(record) => self.settle(&record).await,
+            }
+        }
+        self.answers.close();
+        self.answers.wait().await;
+    }
+
+    async fn reserve(&mut self, lease: Lease, profile: ProfileId, usage: &Usage, at: Timestamp) {
+        let attempt = match attempt(usage, &self.tariffs.load(), at) {
+            Ok(attempt) => attempt,
+            Err(refusal) => {
+                self.reply(Reply::Reserved { lease, result: Err(refusal) });
+                return;
+            }
+        };
+        self.attempts.insert(lease, attempt.clone());
+        let op = LedgerOp::Reserve {
+            call: name(lease),
+            profile: StoreProfileId(profile.0),
+            attempt: Box::new(attempt),
+        };
+        let answer = self.submit("reserve", at, op).await;
+        let no_channel = match usage {
+            Usage::Incoming { .. } => Refusal::NoChannelIncoming,
+            _ => Refusal::NoChannel,
+        };
+        let replies = self.replies.clone();
+        self.answers.spawn(async move {
+            let result = granted(lease, answer.await, no_channel, Refusal::NoCredit);
+            // An engine that is gone needs no answer.
+            let _gone = replies.send(Reply::Reserved { lease, result }).await;
+        });
+    }
+
+    async fn extend(&self, lease: Lease, elapsed: Duration) {
+        let elapsed_s = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
+        let op = LedgerOp::Extend { call: name(lease), elapsed_s };
+        let answer = self.submit("extend", wall(Instant::now()), op).await;
+        let replies = self.replies.clone();
+        self.answers.spawn(async move {
+            let result = granted(lease, answer.await, Refusal::InternalFault, Refusal::CreditExhausted);
+            let _gone = replies.send(Reply::Extended { lease, result }).await;
+        });
+    }
+
+    async fn answer(&self, lease: Lease, at: Timestamp) {
+        let op = LedgerOp::Answer { call: name(lease), at };
+        let answer = self.submit("answer", at, op).await;
+        self.answers.spawn(async move {
+            match answer.await {
+                Ok(Ok(_)) => {}
+                // The record names the time of answer too, so nothing is lost but the proof after a crash.
+                Ok(Err(refusal)) => {
+                    tracing::warn!(call = %lease.call, %refusal, "The ledger refused the time of answer.")
+                }
+                Err(error) => {
+                    tracing::warn!(call = %lease.call, %error, "The time of answer could not be written.")
+                }
+            }
+        });
+    }
+
+    async fn settle(&mut self, record: &CallRecord) {
+        let lease = record.lease;
+        let tariffs = self.tariffs.load_full();
+        let started = wall(record.started);
+        let kept = self.attempts.remove(&lease);
+        let attempt = kept.unwrap_or_else(|| match &record.usage {
+            Some(usage) => attempt(usage, &tariffs, started).unwrap_or_else(|_| unrated(usage, started)),
+            None => unknown(record, started),
+        });
+        let record = store_record(record, attempt, &tariffs);
+        let at = record.ending.ended_at;
+        let op = LedgerOp::Settle { call: name(lease), record: Box::new(record) };
+        let first = self.submit("settle", at, op.clone()).await;
+        let (writer, metrics) = (self.writer.clone(), self.metrics.clone());
+        self.answers.spawn(async move {
+            let mut answer = first.await;
+            for pause in RETRIES.iter().chain(std::iter::repeat(&RETRIES[RETRIES.len() - 1])) {
+                match answer {
+                    Ok(Ok(Outcome::Settled(settlement))) => {
+                        let (billed_s, amount) = (settlement.billed_s, settlement.amount);
+                        tracing::info!(call = %lease.call, leg = lease.leg.as_str(), billed_s, %amount, "The call was settled.");
+                        return;
+                    }
+                    Ok(other) => {
+                        tracing::error!(call = %lease.call, ?other, "The ledger did not settle the call.");
+                        return;
+                    }
+                    Err(error) if !error.is_transient() || matches!(error, provisioning_store::error::StoreError::Closed) => {
+                        tracing::error!(call = %lease.call, %error, "The call could not be settled.");
+                        return;
+                    }
+                    Err(error) => {
+                        tracing::warn!(call = %lease.call, %error, "The call could not be settled yet.");
+                        tokio::time::sleep(*pause).await;
+                        metrics.store_failures.with_label_values(&["settle"]).inc();
+                        // Idempotent by the call's name: what was written after all is not written twice.
+                        answer = writer.apply(at, op.clone()).await;
+                    }
+                }
+            }
+        });
+    }
+
+    fn reply(&self, reply: Reply) {
+        let replies = self.replies.clone();
+        self.answers.spawn(async move {
+            let _gone = replies.send(reply).await;
+        });
+    }
+
+    /// Queues an operation behind those before it, and gives what will be its answer.
+    async fn submit(
+        &self,
+        operation: &'static str,
+        at: Timestamp,
+        op: LedgerOp,
+    ) -> impl Future<Output = Answer> + Send + use<> {
+        let begun = Instant::now();
+        let waiting = loop {
+            match self.writer.try_submit(at, op.clone()) {
+                Ok(waiting) => break waiting,
+                Err(_) => tokio::time::sleep(QUEUE_PAUSE).await,
+            }
+        };
+        let metrics = self.metrics.clone();
+        async move {
+            let answer = waiting.await.unwrap_or(Err(provisioning_store::error::StoreError::Closed));
+            metrics.store(operation).observe(begun.elapsed().as_secs_f64());
+            if answer.is_err() {
+                metrics.store_failures.with_label_values(&[operation]).inc();
+            }
+            answer
+        }
+    }
+}
+
+/// The name of a lease in the books.
+fn name(lease: Lease) -> CallId {
+    CallId::new(lease.to_string())
+}
+
+/// How a call begins, with its terms; refused if no rate covers it.
+fn attempt(usage: &Usage, tariffs: &Tariffs, started_at: Timestamp) -> Result<Attempt, Refusal> {
+    let Usage::Outgoing { number } = usage else { return Ok(unrated(usage, started_at)) };
+    let quote = tariffs.rates.quote(number, &tariffs.us_bundle).ok_or(Refusal::NoRate)?;
+    Ok(Attempt {
+        destination: quote.destination,
+        country: quote.country,
+        tariff: Some(quote.tariff),
+        ..unrated(usage, started_at)
+    })
+}
+
+/// A call that costs nothing, or whose cost is not known.
+fn unrated(usage: &Usage, started_at: Timestamp) -> Attempt {
+    let (direction, kind, to) = match usage {
+        Usage::Outgoing { number } => (Direction::Outgoing, CallKind::Telephone, plus(number)),
+        Usage::OnNet { number } => (Direction::Outgoing, CallKind::OnNet, plus(number)),
+        Usage::Incoming { called } => (Direction::Incoming, CallKind::Telephone, plus(called)),
+        Usage::Echo => (Direction::Outgoing, CallKind::Echo, String::new()),
+    };
+    Attempt {
+        direction,
+        kind,
+        from: String::new(),
+        to,
+        destination: String::new(),
+        country: String::new(),
+        tariff: None,
+        started_at,
+    }
+}
+
+/// An attempt that was refused before it was known what it is.
+fn unknown(record: &CallRecord, started_at: Timestamp) -> Attempt {
+    let is_from_carrier = record.carrier.is_some();
+    let usage = Usage::Incoming { called: record.to.clone() };
+    let direction = if is_from_carrier { Direction::Incoming } else { Direction::Outgoing };
+    Attempt { direction, to: record.to.clone(), ..unrated(&usage, started_at) }
+}
+
+/// A number with its `+`; a name as it is.
+fn plus(called: &str) -> String {
+    let is_number = called.len() >= 4 && called.bytes().all(|b| b.is_ascii_digit());
+    if is_number { format!("+{called}") } else { called.to_owned() }
+}
+
+fn store_record(record: &CallRecord, mut attempt: Attempt, tariffs: &Tariffs) -> cdr::CallRecord {
+    attempt.from.clone_from(&record.from);
+    if attempt.to.is_empty() {
+        attempt.to = plus(&record.to);
+    }
+    if matches!(record.usage, Some(Usage::Incoming { .. })) && record.carrier.is_none() {
+        attempt.kind = CallKind::OnNet;
+    }
+    let carrier = record.carrier.and_then(|carrier| tariffs.carriers.get(&carrier)).cloned();
+    let ending = cdr::Ending {
+        answered_at: record.answered.map(wall),
+        ended_at: wall(record.ended),
+        talk_ms: u64::try_from(record.duration().as_millis()).unwrap_or(u64::MAX),
+        reason_code: ending_code(&record.ending).to_owned(),
+        reason: ending_sentence(&record.ending),
+        sip_status: Some(record.status).filter(|status| *status != 0),
+        caller_call_id: record.caller_call_id.clone(),
+        callee_call_id: record.callee_call_id.clone().unwrap_or_default(),
+        carrier: carrier.unwrap_or_default(),
+        user_agent: record.user_agent.clone().unwrap_or_default(),
+        media: record.codecs.join(", "),
+    };
+    cdr::CallRecord { profile: record.profile.map(|profile| StoreProfileId(profile.0)), attempt, ending }
+}
+
+/// The ledger's answer in the core's words.
+fn granted(lease: Lease, answer: Answer, no_channel: Refusal, no_credit: Refusal) -> Result<Grant, Refusal> {
+    match answer {
+        Ok(Ok(Outcome::Granted(grant))) => {
+            Ok(Grant { paid: grant.paid_s.map(|paid_s| Duration::from_secs(paid_s.into())) })
+        }
+        Ok(Ok(Outcome::LastGrant(_))) => Err(no_credit),
+        Ok(Ok(other)) => {
+            tracing::error!(call = %lease.call, ?other, "The ledger's answer does not fit the question.");
+            Err(Refusal::InternalFault)
+        }
+        Ok(Err(refusal)) => Err(refused(&refusal, no_channel, no_credit)),
+        Err(error) => {
+            tracing::error!(call = %lease.call, %error, "The ledger could not be asked.");
+            Err(Refusal::StoreUnavailable)
+        }
+    }
+}
+
+fn refused(refusal: &ledger::Refusal, no_channel: Refusal, no_credit: Refusal) -> Refusal {
+    match refusal {
+        ledger::Refusal::NotActive(_) | ledger::Refusal::UnknownProfile(_) => Refusal::ProfileInactive,
+        ledger::Refusal::NoFreeChannel { .. } => no_channel,
+        ledger::Refusal::InsufficientCredit { .. } => no_credit,
+        _ => Refusal::InternalFault,
+    }
+}
+
+/// The wall-clock time of a moment of the monotonic clock.
+pub fn wall(at: Instant) -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let then = match at.checked_duration_since(Instant::now()) {
+        Some(ahead) => now + ahead,
+        None => now.saturating_sub(at.elapsed()),
+    };
+    Timestamp(i64::try_from(then.as_micros()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! Registrations, kept so that PBXs on UDP are reachable at once after a restart.
+
+use std::collections::BTreeMap;
+
+use provisioning_store::model::{self, Timestamp};
+use provisioning_store::registrations::Registration;
+use provisioning_store::store::Store;
+use sip_core::settings::Listener;
+use sip_core::types::{Binding, Flow, ProfileId, Transport};
+use tokio::sync::mpsc;
+
+use crate::metrics::Metrics;
+use crate::observe::BindingChange;
+use crate::storage;
+
+/// Changes written in one transaction.
+const BATCH: usize = 256;
+/// Changes that may wait to be written.
+pub const WAITING: usize = 8_192;
+
+/// Writes changes as they come, many at once when they come fast. Ends when the sender is dropped.
+pub async fn keep(store: Store, mut changes: mpsc::Receiver<BindingChange>, metrics: Metrics) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while changes.recv_many(&mut batch, BATCH).await > 0 {
+        let (kept, ended) = latest(batch.drain(..));
+        let written = async {
+            store.save_registrations(&kept).await?;
+            store.delete_registrations(&ended).await
+        };
+        if let Err(error) = written.await {
+            // The next refresh writes them again.
+            metrics.store_failures.with_label_values(&["registrations"]).inc();
+            tracing::warn!(%error, "Registrations could not be written.");
+        }
+    }
+}
+
+/// What is left of a batch: each profile's latest change.
+fn latest(batch: impl Iterator<Item = BindingChange>) -> (Vec<Registration>, Vec<model::ProfileId>) {
+    let mut by_profile = BTreeMap::new();
+    for change in batch {
+        match change {
+            BindingChange::Kept(binding) => by_profile.insert(binding.profile, Some(binding)),
+            BindingChange::Ended(profile) => by_profile.insert(profile, None),
+        };
+    }
+    let (mut kept, mut ended) = (Vec::new(), Vec::new());
+    for (profile, binding) in by_profile {
+        match binding {
+            Some(binding) => kept.push(registration(&binding)),
+            None => ended.push(model::ProfileId(profile.0)),
+        }
+    }
+    (kept, ended)
+}
+
+fn registration(binding: &Binding) -> Registration {
+    Registration {
+        profile: model::ProfileId(binding.profile.0),
+        contact: binding.contact.clone(),
+        source: binding.flow.peer.to_string(),
+        local: binding.flow.local.to_string(),
+        transport: match binding.flow.transport {
+            Transport::Udp => model::Transport::Udp,
+            Transport::Tcp => model::Transport::Tcp,
+            Transport::Tls => model::Transport::Tls,
+        },
+        user_agent: binding.user_agent.clone().unwrap_or_default(),
+        call_id: binding.call_id.clone(),
+        cseq: binding.cseq,
+        registered_at: storage::now(),
+        expires_at: Timestamp::from_unix_s(i64::try_from(binding.expires_unix_s).unwrap_or(i64::MAX)),
+    }
+}
+
+/// The bindings that still hold: those on UDP, at an address that we still listen at. A connection does not
+/// survive its process. `nat_s` is the interval that only PBXs behind a NAT are given.
+pub fn restored(rows: &[Registration], listeners: &[Listener], nat_s: u32) -> Vec<Binding> {
+    rows.iter().filter_map(|row| binding(row, listeners, nat_s)).collect()
+}
+
+fn binding(row: &Registration, listeners: &[Listener], nat_s: u32) -> Option<Binding> {
+    let local = row.local.parse().ok()?;
+    let is_ours = |listener: &&Listener| listener.transport == Transport::Udp && listener.local == local;
+    if row.transport != model::Transport::Udp || !listeners.iter().any(|listener| is_ours(&listener)) {
+        return None;
+    }
+    let granted_s = row.expires_at.unix_s() - row.registered_at.unix_s();
+    Some(Binding {
+        profile: ProfileId(row.profile.0),
+        contact_uri: uri_of(&row.contact).to_owned(),
+        contact: row.contact.clone(),
+        flow: Flow { transport: Transport::Udp, local, peer: row.source.parse().ok()?, connection: None },
+        user_agent: Some(row.user_agent.clone()).filter(|agent| !agent.is_empty()),
+        call_id: row.call_id.clone(),
+        cseq: row.cseq,
+        behind_nat: granted_s <= i64::from(nat_s),
+        expires_unix_s: u64::try_from(row.expires_at.unix_s()).ok()?,
+    })
+}
+
+/// The URI of a Contact value: between the angle brackets, or without them up to the first semicolon, which then
+/// begins a parameter of the field and not of the URI (RFC 3261 section 20.10).
+fn uri_of(contact: &str) -> &str {
+    let bracketed = contact.rsplit_once('<').and_then(|(_, rest)| rest.split_once('>'));
+    bracketed.map_or_else(|| contact.split(';').next().unwrap_or_default().trim(), |(uri, _)| uri)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(contact: &str, transport: Transport) -> Binding {
+        let local = "192.0.2.1:5060".parse().unwrap();
+        let flow = Flow { transport, local, peer: "198.51.100.7:1024".parse().unwrap(), connection: None };
+        Binding {
+            profile: ProfileId(7),
+            contact_uri: uri_of(contact).to_owned(),
+            contact: contact.to_owned(),
+            flow,
+            user_agent: Some("Asterisk PBX".to_owned()),
+            call_id: "a@b".to_owned(),
+            cseq: 9,
+            behind_nat: true,
+            expires_unix_s: storage::now().unix_s() as u64 + 45,
+        }
+    }
+
+    fn listeners() -> Vec<Listener> {
+        vec![Listener {
+            transport: Transport::Udp,
+            local: "192.0.2.1:5060".parse().unwrap(),
+            advertised_host: "192.0.2.1".parse().unwrap(),
+            advertised_port: 5060,
+        }]
+    }
+
+    #[test]
+    fn a_binding_on_udp_comes_back_as_it_was() {
+        let binding =
+            bound("\"PBX <1>\" <sip:99050@10.0.0.5:5060;line=abc>;+sip.instance=\"x\"", Transport::Udp);
+        assert_eq!(binding.contact_uri, "sip:99050@10.0.0.5:5060;line=abc");
+        assert_eq!(restored(&[registration(&binding)], &listeners(), 45), [binding]);
+    }
+
+    #[test]
+    fn a_connection_and_a_listener_that_is_gone_do_not_come_back() {
+        let (tcp, udp) = (bound("<sip:a@b>", Transport::Tcp), bound("sip:a@b;expires=5", Transport::Udp));
+        assert_eq!(udp.contact_uri, "sip:a@b");
+        assert!(restored(&[registration(&tcp)], &listeners(), 45).is_empty());
+        assert!(restored(&[registration(&udp)], &[], 45).is_empty());
+    }
+
+    #[test]
+    fn of_a_batch_each_profiles_latest_change_counts() {
+        let binding = Box::new(bound("<sip:a@b>", Transport::Udp));
+        let ended = BindingChange::Ended(ProfileId(7));
+        let (kept, gone) = latest([BindingChange::Kept(binding.clone()), ended.clone()].into_iter());
+        assert_eq!((kept.len(), gone), (0, vec![model::ProfileId(7)]));
+        let (kept, gone) = latest([ended, BindingChange::Kept(binding)].into_iter());
+        assert_eq!((kept.len(), gone.len()), (1, 0));
+    }
+}

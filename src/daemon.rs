@@ -1,0 +1,302 @@
+//! A running gateway: its parts, started in order and stopped in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use provisioning_store::error::StoreError;
+use provisioning_store::store::Store;
+use provisioning_store::writer::{Writer, WriterLimits};
+use sip_core::directory::Directory;
+use sip_core::gateway::Gateway;
+use sip_core::refusal::Refusal;
+use sip_core::settings::Listener;
+use sip_core::types::{Now, Question, Reply};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::Admission;
+use crate::bindings;
+use crate::config::{Config, ConfigError};
+use crate::directory::Shape;
+use crate::engine::{self, Desk, Engine, EngineHandle};
+use crate::http::{self, Readiness, Scrape, Site};
+use crate::media::{self, Media};
+use crate::metrics::Metrics;
+use crate::net::{Net, NetError, Tls, TlsError};
+use crate::observe::Observer;
+use crate::resolve::{Query, Resolver, SystemDns};
+use crate::storage;
+use crate::watch::Watch;
+
+/// After their BYE, calls are given this long to be acknowledged.
+const GOODBYE: Duration = Duration::from_secs(3);
+/// Settlements and last messages are given this long to be written.
+const FLUSH: Duration = Duration::from_secs(20);
+/// How often it is looked whether the last call has ended.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration, or a file that it names.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The file of excluded prefixes.
+    #[error("prices.bundle_excluded_file: {0}")]
+    Prefixes(String),
+    /// The database or its key.
+    #[error("the store cannot be opened: {0}")]
+    Open(#[from] storage::OpenError),
+    /// The database, when it was read.
+    #[error("the store cannot be read: {0}")]
+    Store(#[from] StoreError),
+    /// A SIP listener.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The relay.
+    #[error("the media relay cannot start: {0}")]
+    Media(#[from] media_relay::engine::StartError),
+    /// The HTTP listener.
+    #[error("http.listen: {address}: {error}")]
+    Http {
+        /// Where it was to listen.
+        address: SocketAddr,
+        /// The system's word.
+        error: std::io::Error,
+    },
+    /// The DNS configuration of the system.
+    #[error("the system's DNS configuration cannot be used: {0}")]
+    Dns(String),
+    /// No randomness from the system.
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+/// A running gateway.
+pub struct Daemon {
+    config: Config,
+    engine: EngineHandle,
+    store: Store,
+    metrics: Metrics,
+    readiness: Readiness,
+    tls: Arc<Tls>,
+    net: Arc<Net>,
+    listeners: Vec<Listener>,
+    http: SocketAddr,
+    stop_net: CancellationToken,
+    stop_http: CancellationToken,
+    /// Tasks that go on for ever; they are cut off at the end.
+    watching: Vec<JoinHandle<()>>,
+    /// Tasks that end by themselves once the engine has ended and their work is done, in the order to wait for.
+    closing: Vec<JoinHandle<()>>,
+}
+
+/// Joins the desks that answer the core's questions.
+struct Desks {
+    admission: Admission,
+    media: Media,
+    resolver: Arc<Resolver<SystemDns>>,
+    tls: Arc<Tls>,
+    replies: mpsc::Sender<Reply>,
+}
+
+impl Desk for Desks {
+    fn ask(&mut self, _now: Now, question: Question) {
+        let Err(question) = self.admission.ask(question) else { return };
+        let Err(question) = self.media.ask(question) else { return };
+        if let Question::Resolve { call, host, port, transport } = question {
+            let (resolver, tls, replies) =
+                (Arc::clone(&self.resolver), Arc::clone(&self.tls), self.replies.clone());
+            tokio::spawn(async move {
+                let addresses = resolver.resolve(&Query { host: host.clone(), port, transport }).await;
+                addresses.iter().for_each(|address| tls.names.note(*address, &host));
+                // An engine that is gone needs no answer.
+                let _gone = replies.send(Reply::Resolved { call, addresses }).await;
+            });
+        }
+    }
+}
+
+impl Daemon {
+    /// Starts every part. Calls are taken as soon as this returns.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let metrics = Metrics::new();
+        let readiness = Readiness::default();
+        let tls = Arc::new(Tls::load(&config)?);
+        let store = open_store(&config).await?;
+        let (watch, directory) = load(&config, &store, &metrics, &readiness).await?;
+        let (relay, media_events) = media_relay::engine::Engine::start(media::relay_config(&config.media))?;
+        let dns = SystemDns::new().map_err(|error| StartError::Dns(error.to_string()))?;
+        let resolver = Resolver::new(dns, metrics.clone());
+
+        let (stop_net, stop_http) = (CancellationToken::new(), CancellationToken::new());
+        let (inbound_sender, inbound) = mpsc::channel(config.sip.queue);
+        let (net, listeners) =
+            Net::bind(&config, Arc::clone(&tls), inbound_sender, metrics.clone(), stop_net.clone()).await?;
+        let net = Arc::new(net);
+        let (engine, commands) = engine::handle();
+
+        // HTTP comes before the engine's task: what can still fail must leave nothing running.
+        let scrape = Arc::new(Scrape::new(metrics.clone(), store.clone(), relay.clone()));
+        let site = Site {
+            engine: engine.clone(),
+            scrape,
+            readiness: readiness.clone(),
+            token: config.http.token.clone(),
+        };
+        let address = config.http.listen;
+        let (http, http_task) = http::serve(address, site, stop_http.clone())
+            .await
+            .map_err(|error| StartError::Http { address, error })?;
+        let gateway = gateway(&config, &listeners, directory, &store).await?;
+
+        let (reply_sender, replies) = mpsc::channel(engine::REPLIES);
+        let (writer, writer_task) = Writer::start(store.clone(), WriterLimits::default());
+        let (admission, admission_task) =
+            Admission::start(writer, watch.tariffs(), reply_sender.clone(), metrics.clone());
+        let media = Media::new(relay, reply_sender.clone());
+        let (binding_sender, binding_changes) = mpsc::channel(bindings::WAITING);
+        let bindings_task = tokio::spawn(bindings::keep(store.clone(), binding_changes, metrics.clone()));
+        let silence_task = tokio::spawn(media.silence(media_events, engine.clone()));
+        let desk = Desks { admission, media, resolver, tls: Arc::clone(&tls), replies: reply_sender };
+        let observer = Observer::new(metrics.clone(), binding_sender);
+        let engine_task = tokio::spawn(
+            Engine { gateway, net: Arc::clone(&net), inbound, desk, replies, observer }.run(commands),
+        );
+        let watch_task = tokio::spawn(watch.run(engine.clone()));
+
+        Ok(Self {
+            config,
+            engine,
+            store,
+            metrics,
+            readiness,
+            tls,
+            net,
+            listeners,
+            http,
+            stop_net,
+            stop_http,
+            watching: vec![watch_task, silence_task],
+            closing: vec![http_task, engine_task, admission_task, bindings_task, writer_task],
+        })
+    }
+
+    /// Where it listens, in the order of the configuration, with the ports it got.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// Where its HTTP listens.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Speaks to its engine.
+    pub fn engine(&self) -> &EngineHandle {
+        &self.engine
+    }
+
+    /// Its store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Its metrics.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Reads certificate and key anew; connections that run keep the old ones.
+    pub fn reload(&self) {
+        match self.tls.reload(&self.config) {
+            Ok(()) => tracing::info!("The certificates were read anew."),
+            Err(error) => tracing::error!(%error, "The certificates cannot be used; the old ones stay."),
+        }
+    }
+
+    /// Stops: no new calls; those that run may end by themselves for `calls.drain_s`; the rest is ended; all is
+    /// settled and written.
+    pub async fn stop(self) {
+        tracing::info!("The gateway stops: new calls are refused.");
+        self.readiness.set_draining();
+        self.metrics.draining.set(1);
+        self.engine.refuse_new_calls().await;
+        if !self.has_emptied(Duration::from_secs(self.config.calls.drain_s)).await {
+            self.engine.end_all_calls(Refusal::ShuttingDown).await;
+            self.has_emptied(GOODBYE).await;
+        }
+        self.stop_http.cancel();
+        self.watching.iter().for_each(JoinHandle::abort);
+        self.engine.stop().await;
+        let closed = tokio::time::timeout(FLUSH, async {
+            for task in self.closing {
+                if let Err(error) = task.await {
+                    tracing::error!(%error, "A part of the gateway ended badly.");
+                }
+            }
+        });
+        if closed.await.is_err() {
+            tracing::error!("Not everything was written in time; the next start settles what is missing.");
+        }
+        self.stop_net.cancel();
+        self.net.finish(GOODBYE).await;
+        self.store.close().await;
+        tracing::info!("The gateway has stopped.");
+    }
+
+    /// Waits until no call is left, but no longer than `patience`.
+    async fn has_emptied(&self, patience: Duration) -> bool {
+        let emptied = tokio::time::timeout(patience, async {
+            while self.engine.counts().await.is_some_and(|counts| counts.calls > 0) {
+                tokio::time::sleep(LOOK).await;
+            }
+        });
+        emptied.await.is_ok()
+    }
+}
+
+async fn open_store(config: &Config) -> Result<Store, StartError> {
+    let store = storage::open(config).await?;
+    let orphans = store.settle_orphans(storage::now()).await?;
+    if orphans > 0 {
+        tracing::warn!(orphans, "Calls of the last run were settled to their last proved second.");
+    }
+    Ok(store)
+}
+
+async fn load(
+    config: &Config,
+    store: &Store,
+    metrics: &Metrics,
+    readiness: &Readiness,
+) -> Result<(Watch, Arc<Directory>), StartError> {
+    let us_bundle = config.us_bundle().map_err(StartError::Prefixes)?;
+    let shape = Shape {
+        realm: config.realm().to_owned(),
+        caller_id_countries: config.calls.caller_id_countries.iter().cloned().collect(),
+    };
+    Ok(Watch::load(store.clone(), shape, us_bundle, metrics.clone(), readiness.clone()).await?)
+}
+
+/// The core, with the PBXs that were registered when the last run ended.
+async fn gateway(
+    config: &Config,
+    listeners: &[Listener],
+    directory: Arc<Directory>,
+    store: &Store,
+) -> Result<Gateway, StartError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(StartError::Random)?;
+    let mut gateway = Gateway::new(config.settings(listeners.to_vec())?, directory, seed);
+    let known = store.load_registrations(storage::now()).await?;
+    for binding in bindings::restored(&known, listeners, config.registration.nat_s) {
+        gateway.restore_binding(engine::now(), binding);
+    }
+    Ok(gateway)
+}

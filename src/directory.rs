@@ -1,0 +1,260 @@
+//! Provisioning, from the store's rows to the core's directory, and anew whenever the store changes.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use provisioning_store::directory::DirectoryRows;
+use provisioning_store::model::{self, CallerIdByCall, NumberTarget, Switch};
+use provisioning_store::rating::{RateTable, UsBundle};
+use sip_core::auth::digest::{Algorithm, ha1};
+use sip_core::auth::ip::{Cidr, IpRule};
+use sip_core::directory::{
+    AccountRoute, Authentication, CallerId, Carrier, DigestPolicy, Directory, NumberFormat, Peer, Profile,
+    SrtpPolicy,
+};
+use sip_core::types::{CarrierId, ProfileId, Transport};
+
+/// What calls are rated and recorded by; the core knows nothing of it.
+#[derive(Debug)]
+pub struct Tariffs {
+    /// Prices by prefix.
+    pub rates: RateTable,
+    /// What bundle minutes pay.
+    pub us_bundle: UsBundle,
+    /// Carriers' names for records.
+    pub carriers: HashMap<CarrierId, String>,
+}
+
+/// The rules of the configuration that shape a directory.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// The digest realm.
+    pub realm: String,
+    /// Countries whose Online Numbers may be shown as the caller; empty allows all.
+    pub caller_id_countries: HashSet<String>,
+}
+
+/// Builds the core's directory. Rows that cannot be used are left out and named in the log: one wrong row must
+/// not stop everybody's calls.
+pub fn build(rows: &DirectoryRows, shape: &Shape) -> Directory {
+    let mut directory = Directory::new();
+    let builder = Builder { rows, shape };
+    for profile in &rows.profiles {
+        match builder.profile(profile) {
+            Some(built) => directory.add_profile(built),
+            None => tracing::warn!(
+                profile = profile.id.0,
+                "A profile with IP authentication names no single address, so it cannot be called: add one."
+            ),
+        }
+    }
+    for rule in &rows.ip_rules {
+        let is_by_ip = rows
+            .profiles
+            .iter()
+            .any(|p| p.id == rule.profile && p.settings.authentication == model::Authentication::Ip);
+        if is_by_ip {
+            let rule_of = ip_rule(rule.rule.network, rule.rule.port, Some(transport(rule.rule.transport)));
+            directory.add_ip_rule(rule_of, Peer::Profile(ProfileId(rule.profile.0)));
+        }
+    }
+    builder.numbers(&mut directory);
+    builder.accounts(&mut directory);
+    for carrier in &rows.carriers {
+        directory.add_carrier(self::carrier(carrier));
+        for source in carrier_sources(carrier) {
+            directory.add_ip_rule(ip_rule(source, None, None), Peer::Carrier(CarrierId(carrier.id.0)));
+        }
+    }
+    directory
+}
+
+/// The carriers' names.
+pub fn carrier_names(rows: &DirectoryRows) -> HashMap<CarrierId, String> {
+    rows.carriers.iter().map(|carrier| (CarrierId(carrier.id.0), carrier.settings.name.clone())).collect()
+}
+
+struct Builder<'a> {
+    rows: &'a DirectoryRows,
+    shape: &'a Shape,
+}
+
+impl Builder<'_> {
+    fn profile(&self, profile: &model::Profile) -> Option<Profile> {
+        let company = self.rows.companies.iter().find(|company| company.id == profile.company);
+        Some(Profile {
+            id: ProfileId(profile.id.0),
+            name: profile.name.clone(),
+            user: profile.sip_user.clone(),
+            country: company.map(|company| company.country.clone()).unwrap_or_default(),
+            // The ledger knows at every call whether the subscription is paid; a copy here could only be stale.
+            is_active: true,
+            authentication: self.authentication(profile)?,
+            number_format: match profile.settings.presentation {
+                model::NumberPresentation::E164 => NumberFormat::Plain,
+                model::NumberPresentation::PlusE164 => NumberFormat::E164,
+            },
+            caller_id: self.caller_id(profile),
+            srtp: srtp(profile.settings.srtp),
+        })
+    }
+
+    fn authentication(&self, profile: &model::Profile) -> Option<Authentication> {
+        if profile.settings.authentication == model::Authentication::Ip {
+            let (target, transport) = self.ip_target(profile.id)?;
+            return Some(Authentication::Ip { target, transport });
+        }
+        let credentials = self.rows.credentials.iter().find(|c| c.profile == profile.id)?;
+        let hash = |algorithm| {
+            ha1(algorithm, &credentials.sip_user, &self.shape.realm, credentials.password.reveal())
+        };
+        Some(Authentication::Registration {
+            ha1_md5: hash(Algorithm::Md5),
+            ha1_sha256: hash(Algorithm::Sha256),
+            digest: match profile.settings.digest {
+                model::DigestAlgorithms::Md5 => DigestPolicy::Md5,
+                model::DigestAlgorithms::Sha256AndMd5 => DigestPolicy::Sha256ThenMd5,
+            },
+        })
+    }
+
+    /// Calls to a PBX with IP authentication go to the first single address it has.
+    fn ip_target(&self, profile: model::ProfileId) -> Option<(SocketAddr, Transport)> {
+        let is_single = |network: &IpNet| network.prefix_len() == network.max_prefix_len();
+        let rules = self.rows.ip_rules.iter().filter(|rule| rule.profile == profile);
+        let rule = rules.map(|rule| &rule.rule).find(|rule| is_single(&rule.network))?;
+        let transport = transport(rule.transport);
+        let port = rule.port.unwrap_or(transport.default_port());
+        Some((SocketAddr::new(rule.network.addr(), port), transport))
+    }
+
+    fn caller_id(&self, profile: &model::Profile) -> CallerId {
+        let mut caller_id = CallerId::default();
+        for rule in self.rows.caller_ids.iter().filter(|rule| rule.profile == profile.id) {
+            if !self.may_show(&rule.shown) {
+                continue;
+            }
+            let number = digits(rule.shown.number()).to_owned();
+            if profile.settings.caller_id_by_call == CallerIdByCall::Allowed {
+                caller_id.choices.insert(number.clone());
+            }
+            match rule.country.as_deref().filter(|country| !country.is_empty()) {
+                Some(country) => drop(caller_id.by_country.insert(country.to_owned(), number)),
+                None => caller_id.default = Some(number),
+            }
+        }
+        if profile.settings.caller_id_by_call == CallerIdByCall::Allowed {
+            let of_profile =
+                self.rows.numbers.iter().filter(|n| n.target == NumberTarget::Profile(profile.id));
+            let shown = of_profile.filter(|number| self.is_country_shown(&number.country));
+            caller_id.choices.extend(shown.map(|number| digits(&number.number).to_owned()));
+        }
+        caller_id
+    }
+
+    fn may_show(&self, shown: &model::CallerId) -> bool {
+        match shown {
+            model::CallerId::Landline(_) => true,
+            model::CallerId::OnlineNumber(number) => {
+                let online = self.rows.numbers.iter().find(|online| online.number == *number);
+                online.is_some_and(|online| self.is_country_shown(&online.country))
+            }
+        }
+    }
+
+    fn is_country_shown(&self, country: &str) -> bool {
+        self.shape.caller_id_countries.is_empty() || self.shape.caller_id_countries.contains(country)
+    }
+
+    fn numbers(&self, directory: &mut Directory) {
+        for number in &self.rows.numbers {
+            let profile = match number.target {
+                NumberTarget::Nobody => None,
+                NumberTarget::Profile(profile) => Some(profile),
+                NumberTarget::BusinessAccount(account) => self
+                    .rows
+                    .business_accounts
+                    .iter()
+                    .find(|found| found.id == account)
+                    .and_then(|found| found.profile),
+            };
+            if let Some(profile) = profile {
+                directory.add_number(digits(&number.number), ProfileId(profile.0));
+            }
+        }
+    }
+
+    fn accounts(&self, directory: &mut Directory) {
+        for account in &self.rows.business_accounts {
+            if let Some(profile) = account.profile {
+                let user = account.extension.clone().unwrap_or_else(|| account.name.clone());
+                directory.add_account(&account.name, AccountRoute { profile: ProfileId(profile.0), user });
+            }
+        }
+    }
+}
+
+fn carrier(carrier: &model::Carrier) -> Carrier {
+    let settings = &carrier.settings;
+    Carrier {
+        id: CarrierId(carrier.id.0),
+        name: settings.name.clone(),
+        host: settings.host.clone(),
+        port: settings.port,
+        transport: transport(settings.transport),
+        priority: settings.priority,
+        weight: settings.weight,
+        credentials: match &settings.authentication {
+            model::CarrierAuthentication::Ip => None,
+            model::CarrierAuthentication::Digest { user, password } => {
+                Some((user.clone(), password.reveal().to_owned()))
+            }
+        },
+        number_format: match settings.number_format {
+            model::NumberFormat::PlusE164 => NumberFormat::E164,
+            model::NumberFormat::E164 => NumberFormat::Plain,
+            model::NumberFormat::ZeroZero => NumberFormat::DoubleZero,
+            model::NumberFormat::National => NumberFormat::National,
+        },
+        prefix: settings.prefix.clone(),
+        destinations: Vec::new(),
+        srtp: srtp(settings.srtp),
+        is_active: settings.active == Switch::On,
+    }
+}
+
+/// Where a carrier's calls may come from: what is listed, and its own address if it is one.
+fn carrier_sources(carrier: &model::Carrier) -> Vec<IpNet> {
+    let mut sources = carrier.settings.sources.clone();
+    let own = carrier.settings.host.trim_matches(['[', ']']).parse::<IpAddr>().map(IpNet::from);
+    sources.extend(own.ok().filter(|own| !carrier.settings.sources.contains(own)));
+    sources
+}
+
+fn ip_rule(network: IpNet, port: Option<u16>, transport: Option<Transport>) -> IpRule {
+    let cidr = Cidr::new(network.addr(), network.prefix_len()).expect("a network's prefix fits its address");
+    IpRule { cidr, port, transport }
+}
+
+fn transport(transport: model::Transport) -> Transport {
+    match transport {
+        model::Transport::Udp => Transport::Udp,
+        model::Transport::Tcp => Transport::Tcp,
+        model::Transport::Tls => Transport::Tls,
+    }
+}
+
+fn srtp(srtp: model::Srtp) -> SrtpPolicy {
+    match srtp {
+        model::Srtp::Auto => SrtpPolicy::Auto,
+        model::Srtp::Off => SrtpPolicy::Off,
+        model::Srtp::Optional => SrtpPolicy::Optional,
+        model::Srtp::Required => SrtpPolicy::Required,
+    }
+}
+
+/// The store writes E.164 with `+`, the core without.
+fn digits(number: &str) -> &str {
+    number.strip_prefix('+').unwrap_or(number)
+}

@@ -1,0 +1,129 @@
+//! HTTP: metrics, health, and the interface through which the command line speaks to a running daemon.
+
+mod admin;
+mod auth;
+mod scrape;
+pub mod view;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use self::scrape::Scrape;
+use crate::config::Secret;
+use crate::engine::EngineHandle;
+
+/// An engine that takes longer than this to answer is not healthy.
+const PULSE: Duration = Duration::from_secs(2);
+/// The media type of Prometheus's text format.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the daemon says about itself; shared with whoever finds out.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<Flags>);
+
+#[derive(Debug, Default)]
+struct Flags {
+    has_store: AtomicBool,
+    is_draining: AtomicBool,
+}
+
+impl Readiness {
+    /// Whether the store answered when it was asked last.
+    pub fn set_store(&self, answers: bool) {
+        self.0.has_store.store(answers, Ordering::Relaxed);
+    }
+
+    /// The daemon is told to stop.
+    pub fn set_draining(&self) {
+        self.0.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Why new calls should go elsewhere; `None` if there is no reason.
+    fn obstacle(&self) -> Option<&'static str> {
+        if self.0.is_draining.load(Ordering::Relaxed) {
+            return Some("the gateway is shutting down");
+        }
+        (!self.0.has_store.load(Ordering::Relaxed)).then_some("the store does not answer")
+    }
+}
+
+/// What the pages need.
+#[derive(Clone)]
+pub struct Site {
+    /// The engine.
+    pub engine: EngineHandle,
+    /// Makes the page of metrics.
+    pub scrape: Arc<Scrape>,
+    /// What the daemon says about itself.
+    pub readiness: Readiness,
+    /// Asked of whoever uses `/admin`.
+    pub token: Option<Secret>,
+}
+
+/// Listens, and serves until `stop` is cancelled. Gives the address it got.
+pub async fn serve(
+    address: SocketAddr,
+    site: Site,
+    stop: CancellationToken,
+) -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
+    let listener = TcpListener::bind(address).await?;
+    let local = listener.local_addr()?;
+    let server = axum::serve(listener, router(site)).with_graceful_shutdown(stop.cancelled_owned());
+    let task = tokio::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the HTTP server ended");
+        }
+    });
+    Ok((local, task))
+}
+
+fn router(site: Site) -> Router {
+    let admin = Router::new()
+        .route("/calls", get(admin::calls))
+        .route("/calls/{call}", delete(admin::end_call))
+        .route("/registrations", get(admin::registrations))
+        .route("/status", get(admin::status))
+        .layer(axum::middleware::from_fn_with_state(site.clone(), auth::require_token));
+    Router::new()
+        .nest("/admin", admin)
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(health))
+        .route("/readyz", get(ready))
+        .with_state(site)
+}
+
+async fn metrics(State(site): State<Site>) -> Response {
+    ([(header::CONTENT_TYPE, METRICS_TYPE)], site.scrape.page(&site.engine).await).into_response()
+}
+
+async fn health(State(site): State<Site>) -> Response {
+    match is_alive(&site.engine).await {
+        true => (StatusCode::OK, "ok\n").into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "the engine does not answer\n").into_response(),
+    }
+}
+
+async fn ready(State(site): State<Site>) -> Response {
+    let obstacle = match site.readiness.obstacle() {
+        None if !is_alive(&site.engine).await => Some("the engine does not answer"),
+        obstacle => obstacle,
+    };
+    match obstacle {
+        None => (StatusCode::OK, "ready\n").into_response(),
+        Some(obstacle) => (StatusCode::SERVICE_UNAVAILABLE, format!("{obstacle}\n")).into_response(),
+    }
+}
+
+async fn is_alive(engine: &EngineHandle) -> bool {
+    tokio::time::timeout(PULSE, engine.counts()).await.is_ok_and(|counts| counts.is_some())
+}

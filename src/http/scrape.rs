@@ -1,0 +1,80 @@
+//! The page of metrics, with what is read only when it is asked for.
+
+use std::sync::{Mutex, PoisonError};
+
+use media_relay::engine::{Engine as Relay, Gauges};
+use media_relay::session::DropReason;
+use provisioning_store::model::Profile;
+use provisioning_store::store::Store;
+
+use crate::engine::EngineHandle;
+use crate::metrics::Metrics;
+
+/// Makes the page.
+pub struct Scrape {
+    metrics: Metrics,
+    store: Store,
+    relay: Relay,
+    /// What the relay had counted at the last page.
+    counted: Mutex<Gauges>,
+}
+
+impl Scrape {
+    /// A page of these metrics, this store's profiles and this relay's counts.
+    pub fn new(metrics: Metrics, store: Store, relay: Relay) -> Self {
+        Self { metrics, store, relay, counted: Mutex::default() }
+    }
+
+    /// The page as of now. Profiles are left out while the store does not answer.
+    pub(super) async fn page(&self, engine: &EngineHandle) -> String {
+        let registered: Vec<i64> = engine.bindings().await.iter().map(|binding| binding.profile.0).collect();
+        if let Some(counts) = engine.counts().await {
+            self.metrics.calls_live.set(counts.calls as i64);
+        }
+        match self.store.profiles(None).await {
+            Ok(profiles) => self.profiles(&profiles, &registered),
+            Err(error) => {
+                self.metrics.store_failures.with_label_values(&["profiles"]).inc();
+                tracing::warn!(%error, "The profiles could not be read for the metrics.");
+            }
+        }
+        self.relay();
+        self.metrics.page()
+    }
+
+    fn relay(&self) {
+        let now = self.relay.gauges();
+        let mut before = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let metrics = &self.metrics;
+        metrics.relay_packets.inc_by(now.forwarded_packets.saturating_sub(before.forwarded_packets));
+        for reason in DropReason::ALL {
+            let dropped = now.drops[reason.index()].saturating_sub(before.drops[reason.index()]);
+            metrics.relay_dropped.with_label_values(&[reason.label()]).inc_by(dropped);
+        }
+        let lost = now.events_lost.saturating_sub(before.events_lost);
+        metrics.queue_dropped.with_label_values(&["media_events"]).inc_by(lost);
+        metrics.relay_sessions.set(now.calls as i64);
+        metrics.relay_ports_in_use.set(now.ports_in_use as i64);
+        metrics.relay_ports.set(now.ports_total as i64);
+        *before = now;
+    }
+
+    fn profiles(&self, profiles: &[Profile], registered: &[i64]) {
+        let metrics = &self.metrics;
+        // A profile that was deleted must not stay on the page.
+        metrics.channels_in_use.reset();
+        metrics.channels_limit.reset();
+        metrics.credit.reset();
+        metrics.bundle_seconds_left.reset();
+        metrics.registered.reset();
+        for profile in profiles {
+            let label = [profile.sip_user.as_str()];
+            let channels = profile.subscription.as_ref().map_or(0, |subscription| subscription.channels);
+            metrics.channels_in_use.with_label_values(&label).set(profile.channels_in_use.into());
+            metrics.channels_limit.with_label_values(&label).set(channels.into());
+            metrics.credit.with_label_values(&label).set(profile.credit.0 as f64 / 1e6);
+            metrics.bundle_seconds_left.with_label_values(&label).set(profile.bundle_left_s.into());
+            metrics.registered.with_label_values(&label).set(registered.contains(&profile.id.0).into());
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What the administration interface says, in JSON. The command line reads it back with the same types.
+
+use serde::{Deserialize, Serialize};
+use sip_core::gateway::LiveCall;
+use sip_core::types::{Binding, Now, Usage};
+
+/// A call in set-up or running.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct CallView {
+    /// Its id: 32 hexadecimal digits.
+    pub call: String,
+    /// `setup`, `ringing` and so on.
+    pub stage: String,
+    /// Who calls.
+    pub from: String,
+    /// Who is called.
+    pub to: String,
+    /// Since the INVITE came, seconds.
+    pub age_s: u64,
+    /// Since the answer, seconds.
+    pub talk_s: Option<u64>,
+    /// The carrier's number in the store.
+    pub carrier: Option<i64>,
+    /// The profiles in it.
+    pub shares: Vec<ShareView>,
+}
+
+/// A profile's share of a call.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct ShareView {
+    /// The profile's number in the store.
+    pub profile: i64,
+    /// `outgoing`, `on_net`, `incoming` or `echo`.
+    pub usage: String,
+}
+
+impl CallView {
+    /// How a call looks now.
+    pub(super) fn of(call: &LiveCall, now: Now) -> Self {
+        let since = |at: std::time::Instant| now.monotonic.saturating_duration_since(at).as_secs();
+        let share = |(profile, usage): &(sip_core::types::ProfileId, Usage)| ShareView {
+            profile: profile.0,
+            usage: usage.as_str().to_owned(),
+        };
+        Self {
+            call: call.call.to_string(),
+            stage: format!("{:?}", call.stage).to_lowercase(),
+            from: call.from.clone(),
+            to: call.to.clone(),
+            age_s: since(call.started),
+            talk_s: call.answered.map(since),
+            carrier: call.carrier.map(|carrier| carrier.0),
+            shares: call.shares.iter().map(share).collect(),
+        }
+    }
+}
+
+/// A registered PBX.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct RegistrationView {
+    /// The profile's number in the store.
+    pub profile: i64,
+    /// The Contact URI as registered.
+    pub contact: String,
+    /// Where its packets come from.
+    pub source: String,
+    /// `udp`, `tcp` or `tls`.
+    pub transport: String,
+    /// Its product name.
+    pub user_agent: Option<String>,
+    /// Whether a NAT or firewall stands between.
+    pub behind_nat: bool,
+    /// When it ends, seconds since 1970.
+    pub expires_unix_s: u64,
+}
+
+impl RegistrationView {
+    /// How a binding looks.
+    pub(super) fn of(binding: &Binding) -> Self {
+        Self {
+            profile: binding.profile.0,
+            contact: binding.contact_uri.clone(),
+            source: binding.flow.peer.to_string(),
+            transport: binding.flow.transport.param().to_owned(),
+            user_agent: binding.user_agent.clone(),
+            behind_nat: binding.behind_nat,
+            expires_unix_s: binding.expires_unix_s,
+        }
+    }
+}
+
+/// The daemon as a whole.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct StatusView {
+    /// Of the running program.
+    pub version: String,
+    /// Calls in set-up or running.
+    pub calls: usize,
+    /// Transactions.
+    pub transactions: usize,
+    /// Registered PBXs.
+    pub registrations: usize,
+    /// Why it takes no new calls, if it takes none.
+    pub obstacle: Option<String>,
+}

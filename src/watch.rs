@@ -1,0 +1,125 @@
+//! Looks at the store once a second: provisioning that changed is put into use, leases are held against calls.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use provisioning_store::error::StoreError;
+use provisioning_store::rating::UsBundle;
+use provisioning_store::store::{STANDARD_PRICE_LIST, Store};
+use sip_core::directory::Directory;
+
+use crate::directory::{self, Shape, Tariffs};
+use crate::engine::EngineHandle;
+use crate::http::Readiness;
+use crate::metrics::Metrics;
+
+/// How often the revision is looked at: a change made on the command line holds within a second.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How often leases are held against calls, in periods.
+const AUDIT_EVERY: u32 = 10;
+/// Bindings that have expired are cleared away this often, in periods.
+const CLEAR_EVERY: u32 = 600;
+
+/// Loads provisioning and watches it.
+pub struct Watch {
+    store: Store,
+    shape: Shape,
+    us_bundle: UsBundle,
+    tariffs: Arc<ArcSwap<Tariffs>>,
+    metrics: Metrics,
+    readiness: Readiness,
+    revision: i64,
+    /// Leases and calls that did not belong together at the last audit: only what stays so is wrong.
+    suspects: HashSet<String>,
+}
+
+impl Watch {
+    /// Loads provisioning for the first time.
+    pub async fn load(
+        store: Store,
+        shape: Shape,
+        us_bundle: UsBundle,
+        metrics: Metrics,
+        readiness: Readiness,
+    ) -> Result<(Self, Arc<Directory>), StoreError> {
+        let tariffs =
+            Tariffs { rates: Default::default(), us_bundle: us_bundle.clone(), carriers: Default::default() };
+        let tariffs = Arc::new(ArcSwap::from_pointee(tariffs));
+        let suspects = HashSet::new();
+        let mut watch = Self { store, shape, us_bundle, tariffs, metrics, readiness, revision: 0, suspects };
+        let directory = watch.reload().await?;
+        watch.readiness.set_store(true);
+        Ok((watch, directory))
+    }
+
+    /// What calls are rated by, always the latest.
+    pub fn tariffs(&self) -> Arc<ArcSwap<Tariffs>> {
+        Arc::clone(&self.tariffs)
+    }
+
+    async fn reload(&mut self) -> Result<Arc<Directory>, StoreError> {
+        let begun = Instant::now();
+        let rows = self.store.load_directory().await?;
+        let rates = self.store.rates(STANDARD_PRICE_LIST).await?;
+        let revision = rows.revision;
+        let carriers = directory::carrier_names(&rows);
+        self.tariffs.store(Arc::new(Tariffs { rates, us_bundle: self.us_bundle.clone(), carriers }));
+        let shape = self.shape.clone();
+        let profiles = rows.profiles.len();
+        // Hashing the passwords of many profiles would keep a worker of the runtime busy.
+        let built = tokio::task::spawn_blocking(move || directory::build(&rows, &shape)).await;
+        let built = Arc::new(built.expect("building a directory does not panic and is not cancelled"));
+        self.revision = revision;
+        self.metrics.directory_revision.set(revision);
+        self.metrics.store("directory").observe(begun.elapsed().as_secs_f64());
+        tracing::info!(revision, profiles, "The provisioning was loaded.");
+        Ok(built)
+    }
+
+    /// Watches for ever.
+    pub async fn run(mut self, engine: EngineHandle) {
+        let mut ticks = tokio::time::interval(PERIOD);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for tick in 0_u32.. {
+            ticks.tick().await;
+            let outcome = self.look(&engine, tick).await;
+            self.readiness.set_store(outcome.is_ok());
+            if let Err(error) = outcome {
+                self.metrics.store_failures.with_label_values(&["watch"]).inc();
+                tracing::warn!(%error, "The store does not answer; calls go on with what was loaded last.");
+            }
+        }
+    }
+
+    async fn look(&mut self, engine: &EngineHandle, tick: u32) -> Result<(), StoreError> {
+        if self.store.revision().await? != self.revision {
+            let directory = self.reload().await?;
+            engine.set_directory(directory).await;
+        }
+        if tick.is_multiple_of(AUDIT_EVERY) {
+            self.audit(engine).await?;
+        }
+        if tick.is_multiple_of(CLEAR_EVERY) {
+            self.store.delete_expired_registrations(crate::storage::now()).await?;
+        }
+        Ok(())
+    }
+
+    /// Channels in use are the set of live calls: a lease without a call would keep a channel for ever.
+    async fn audit(&mut self, engine: &EngineHandle) -> Result<(), StoreError> {
+        let booked = self.store.live_calls().await?;
+        let live: HashSet<String> = engine.calls().await.iter().map(|call| call.call.to_string()).collect();
+        let leases = booked.iter().map(|reservation| reservation.call.as_str());
+        let is_orphan = |lease: &&str| lease.split_once('-').is_none_or(|(call, _)| !live.contains(call));
+        let orphans: HashSet<String> = leases.filter(is_orphan).map(str::to_owned).collect();
+        let confirmed = orphans.intersection(&self.suspects).count();
+        if confirmed > 0 {
+            tracing::error!(confirmed, ?orphans, "The ledger holds leases that no live call owns.");
+        }
+        self.metrics.lease_mismatch.set(confirmed as i64);
+        self.suspects = orphans;
+        Ok(())
+    }
+}

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
@@ -149,28 +150,29 @@ impl<'a> DigestResponse<'a> {
     }
 }
 
-/// `name=value` pairs after the scheme, looked up on demand: there are about ten.
-struct Fields<'a>(&'a str);
+/// The `name=value` pairs after the scheme; credentials have about ten.
+struct Fields<'a>(SmallVec<[(&'a str, &'a str); 16]>);
 
 impl<'a> Fields<'a> {
     fn of(value: &'a str) -> Result<Self, DigestError> {
-        let (scheme, rest) =
-            value.trim().split_once(|c: char| c.is_ascii_whitespace()).ok_or(DigestError::Scheme)?;
-        if scheme.eq_ignore_ascii_case("Digest") { Ok(Self(rest)) } else { Err(DigestError::Scheme) }
-    }
-
-    fn get(&self, name: &str) -> Option<&'a str> {
-        let mut rest = self.0;
+        let is_blank = |char: char| char.is_ascii_whitespace();
+        let (scheme, mut rest) = value.trim().split_once(is_blank).ok_or(DigestError::Scheme)?;
+        if !scheme.eq_ignore_ascii_case("Digest") {
+            return Err(DigestError::Scheme);
+        }
+        let mut pairs = SmallVec::new();
         while !rest.is_empty() {
-            let end = text::find_outside_quotes(rest, b",").unwrap_or(rest.len());
-            if let Some((known, value)) = rest[..end].split_once('=')
-                && known.trim().eq_ignore_ascii_case(name)
-            {
-                return Some(text::unquote(value.trim()));
+            let end = text::find_outside_quotes(rest, b',').unwrap_or(rest.len());
+            if let Some((name, value)) = rest[..end].split_once('=') {
+                pairs.push((name.trim(), text::unquote(value.trim())));
             }
             rest = rest.get(end + 1..).unwrap_or("");
         }
-        None
+        Ok(Self(pairs))
+    }
+
+    fn get(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
     }
 
     fn algorithm(&self) -> Result<Algorithm, DigestError> {

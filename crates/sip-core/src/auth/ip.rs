@@ -71,8 +71,10 @@ impl FromStr for Cidr {
 
     /// `192.0.2.0/24`, `2001:db8::/32`, or one address.
     fn from_str(text: &str) -> Result<Self, CidrError> {
-        let (address, prefix) =
-            text.trim().split_once('/').map_or((text.trim(), None), |(a, p)| (a, Some(p)));
+        let (address, prefix) = match text.trim().split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text.trim(), None),
+        };
         let address: IpAddr = address.parse().map_err(|_| CidrError::Address)?;
         let prefix = prefix.map(|prefix| prefix.parse().map_err(|_| CidrError::Prefix)).transpose()?;
         Self::new(address, prefix.unwrap_or_else(|| width(address)))
@@ -110,11 +112,7 @@ impl IpRule {
     }
 
     /// The most specific rule that matches, and what it stands for.
-    pub fn find<'a, T>(
-        rules: &'a [(Self, T)],
-        source: SocketAddr,
-        transport: Transport,
-    ) -> Option<&'a (Self, T)> {
+    pub fn find<T>(rules: &[(Self, T)], source: SocketAddr, transport: Transport) -> Option<&(Self, T)> {
         rules
             .iter()
             .filter(|(rule, _)| rule.matches(source, transport))

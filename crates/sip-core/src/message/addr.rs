@@ -39,7 +39,7 @@ impl<'a> NameAddr<'a> {
     /// Reads one address; a list has been split before. The URI itself is not looked into.
     pub fn parse(raw: &'a str) -> Result<Self, MalformedAddr> {
         let raw = raw.trim();
-        match text::find_outside_quotes(raw, b"<") {
+        match text::find_outside_quotes(raw, b'<') {
             Some(open) => Self::bracketed(raw, open),
             None if raw.contains('"') => Err(MalformedAddr::OpenQuote),
             None => Self::bare(raw),

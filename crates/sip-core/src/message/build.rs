@@ -50,8 +50,8 @@ struct Received<'a> {
 impl fmt::Display for Received<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { via, from } = self;
-        let start = via.raw().find(';').unwrap_or(via.raw().len());
-        f.write_str(via.raw()[..start].trim_end())?;
+        let before_params = via.raw().split(';').next().unwrap_or_default();
+        f.write_str(before_params.trim_end())?;
         for (name, value) in via.params().iter() {
             match value {
                 _ if name.eq_ignore_ascii_case("received") || name.eq_ignore_ascii_case("rport") => {}

@@ -93,15 +93,14 @@ impl Iterator for Lines<'_> {
         let mut from = start;
         while let Some(length) = memchr(b'\n', &self.bytes[from..]) {
             let end = from + length;
-            let is_blank = trim(self.bytes, start..end).is_empty();
-            let next = self.bytes.get(end + 1);
-            if !is_blank && matches!(next, Some(b' ' | b'\t')) {
+            // After an empty line there is the body, which may begin with a blank.
+            let is_empty = matches!(self.bytes[start..end], [] | [b'\r']);
+            if !is_empty && matches!(self.bytes.get(end + 1), Some(b' ' | b'\t')) {
                 self.folded = true;
                 from = end + 1;
                 continue;
             }
             self.at = end + 1;
-            // An empty line ends the head; one with only blanks is a malformed field, not an end.
             let end = if end > start && self.bytes[end - 1] == b'\r' { end - 1 } else { end };
             return Some(start..end);
         }
@@ -223,8 +222,9 @@ fn for_each_element(bytes: &[u8], list: Range<usize>, mut keep: impl FnMut(Range
                 at += 1;
                 start = at;
             }
-            b'"' => at = text::end_of_quoted(&bytes[..list.end], at),
-            b'<' => at = memchr(b'>', &bytes[at..list.end]).map_or(at + 1, |length| at + length + 1),
+            b'"' => at = text::quoted_end(&bytes[..list.end], at).unwrap_or(list.end),
+            // A bracket that never closes swallows the rest, like a quotation: looking on would cost the square.
+            b'<' => at = memchr(b'>', &bytes[at..list.end]).map_or(list.end, |length| at + length + 1),
             _ => at += 1,
         }
     }

@@ -127,6 +127,9 @@ const fn index() -> [[u8; PER_LENGTH]; LONGEST] {
 }
 
 impl Name {
+    /// How many names there are, `Other` among them: `name as usize` is below it.
+    pub(super) const COUNT: usize = KNOWN.len() + 1;
+
     /// The name that a header line begins with, in any case, long or compact.
     pub fn parse(text: &[u8]) -> Self {
         if let [letter] = text {
@@ -225,6 +228,7 @@ mod tests {
             assert_eq!(Name::parse(text.as_bytes()), name);
             assert_eq!(Name::parse(text.to_ascii_uppercase().as_bytes()), name);
             assert_eq!(name.as_str(), text);
+            assert!((name as usize) < Name::Other as usize);
         }
     }
 
@@ -239,6 +243,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_other() {
+        assert_eq!(Name::Other as usize + 1, Name::COUNT);
         for text in ["", "q", "Vi", "X-Vendor", "a-name-much-longer-than-any-that-we-know-of"] {
             assert_eq!(Name::parse(text.as_bytes()), Name::Other);
         }

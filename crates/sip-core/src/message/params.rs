@@ -46,7 +46,7 @@ impl<'a> Params<'a> {
         let mut rest = self.text;
         std::iter::from_fn(move || {
             while !rest.is_empty() {
-                let end = text::find_outside_quotes(rest, b";").unwrap_or(rest.len());
+                let end = text::find_outside_quotes(rest, b';').unwrap_or(rest.len());
                 let one = rest[..end].trim();
                 rest = rest.get(end + 1..).unwrap_or("");
                 let (name, value) = match one.split_once('=') {

@@ -2,40 +2,67 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
+
+/// A set of octets, asked with one look into a table: the walks over every message's values use nothing else.
+pub(crate) struct OctetSet([bool; 256]);
+
+impl OctetSet {
+    /// The ASCII letters and digits, and `more`.
+    pub(crate) const fn alphanumeric_and(more: &[u8]) -> Self {
+        let mut set = [false; 256];
+        let mut octet = 0;
+        while octet < 128 {
+            set[octet] = (octet as u8).is_ascii_alphanumeric();
+            octet += 1;
+        }
+        let mut at = 0;
+        while at < more.len() {
+            set[more[at] as usize] = true;
+            at += 1;
+        }
+        Self(set)
+    }
+
+    /// Whether all of `text` is in the set, and there is some.
+    pub(crate) fn holds(&self, text: &[u8]) -> bool {
+        !text.is_empty() && text.iter().all(|&octet| self.0[usize::from(octet)])
+    }
+}
+
+/// RFC 3261 25.1.
+static TOKEN: OctetSet = OctetSet::alphanumeric_and(b"-.!%*_+`'~");
+
 /// Whether all of `text` is a token of RFC 3261 25.1, and there is some.
 pub(crate) fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|&byte| is_token_byte(byte))
+    TOKEN.holds(text)
 }
 
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
-}
-
-/// Where the first of `wanted` stands that is not inside a quoted string. `wanted` is ASCII.
-pub(crate) fn find_outside_quotes(text: &str, wanted: &[u8]) -> Option<usize> {
+/// Where the first `wanted` stands that is not inside a quoted string. `wanted` is ASCII.
+pub(crate) fn find_outside_quotes(text: &str, wanted: u8) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            byte if wanted.contains(&byte) => return Some(at),
-            b'"' => at = end_of_quoted(bytes, at),
-            _ => at += 1,
+    while let Some(length) = memchr2(wanted, b'"', &bytes[at..]) {
+        at += length;
+        if bytes[at] == wanted {
+            return Some(at);
         }
+        at = quoted_end(bytes, at)?;
     }
     None
 }
 
-/// The place after the quoted string that opens at `at`; the end of the text when it never closes.
-pub(crate) fn end_of_quoted(bytes: &[u8], at: usize) -> usize {
+/// The place after the quoted string that opens at `at`; `None` when it never closes.
+pub(crate) fn quoted_end(bytes: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\\' => at += 2,
-            b'"' => return at + 1,
-            _ => at += 1,
+    while let Some(length) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += length;
+        if bytes[at] == b'"' {
+            return Some(at + 1);
         }
+        at += 2;
     }
-    bytes.len()
+    None
 }
 
 /// Takes the quotes off a quoted string; anything else stays as it is. Escapes inside are kept.
@@ -102,9 +129,9 @@ mod tests {
 
     #[test]
     fn quotes_hide_what_is_inside() {
-        assert_eq!(find_outside_quotes(r#""a\"<b" <c>"#, b"<"), Some(8));
-        assert_eq!(find_outside_quotes(r#""never closed <"#, b"<"), None);
-        assert_eq!(find_outside_quotes(r#""ends in escape\"#, b"<"), None);
+        assert_eq!(find_outside_quotes(r#""a\"<b" <c>"#, b'<'), Some(8));
+        assert_eq!(find_outside_quotes(r#""never closed <"#, b'<'), None);
+        assert_eq!(find_outside_quotes(r#""ends in escape\"#, b'<'), None);
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl<'a> Uri<'a> {
     /// Reads a URI. One of an unknown scheme is read as far as its scheme.
     pub fn parse(raw: &'a str) -> Result<Self, UriError> {
         let (scheme, rest) = raw.split_once(':').ok_or(UriError::NoScheme)?;
-        if raw.bytes().any(|byte| byte <= b' ' || byte == 0x7f || b"<>\"".contains(&byte)) {
+        if raw.bytes().any(|byte| matches!(byte, 0..=b' ' | 0x7f | b'<' | b'>' | b'"')) {
             return Err(UriError::Character);
         }
         let scheme = match scheme {
@@ -319,14 +319,14 @@ fn host_port_or(text: &str) -> Result<(Host<'_>, Option<u16>), UriError> {
 }
 
 fn named_host(name: &str) -> Option<Host<'_>> {
-    if let Ok(address) = name.parse() {
-        return Some(Host::V4(address));
+    match name.parse() {
+        Ok(address) => Some(Host::V4(address)),
+        Err(_) => HOST_NAME.holds(name.as_bytes()).then_some(Host::Name(name)),
     }
-    // Underscores are no host name, but installations have them.
-    let is_name =
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-    is_name.then_some(Host::Name(name))
 }
+
+/// Underscores are in no host name, but installations have them.
+static HOST_NAME: text::OctetSet = text::OctetSet::alphanumeric_and(b"-._");
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,6 @@
 //! What is wrong with a message that could be read, and which status a request is owed for it.
 
-use super::{
-    ContactValue, Defect, Host, Message, Method, Name, NameAddr, Params, Scheme, Uri, UriError, Via,
-};
+use super::{ContactValue, Defect, Host, Message, Method, Name, NameAddr, Params, Scheme, Uri, Via};
 use super::{codec, text};
 
 /// The longest Request-URI we take, in octets; longer ones are answered 414.
@@ -145,10 +143,11 @@ pub fn validate(msg: &Message) -> Result<(), Fault> {
     if let Some(defect) = msg.0.defect {
         return Err(defect.into());
     }
-    limits(msg)?;
-    mandatory(msg)?;
+    let census = Census::of(msg)?;
+    census.mandatory()?;
     cseq(msg)?;
-    values(msg)
+    census.malformed.map_or(Ok(()), |name| Err(Fault::Malformed(name)))?;
+    star(msg, &census)
 }
 
 fn start(msg: &Message) -> Result<(), Fault> {
@@ -164,47 +163,79 @@ fn start(msg: &Message) -> Result<(), Fault> {
     match Uri::parse(msg.request_uri()) {
         Ok(uri) if uri.scheme() == Scheme::Other => Err(Fault::UriScheme),
         Ok(_) => Ok(()),
-        Err(
-            UriError::NoScheme | UriError::Character | UriError::Host | UriError::Port | UriError::Number,
-        ) => Err(Fault::Uri),
+        Err(_) => Err(Fault::Uri),
     }
 }
 
-fn limits(msg: &Message) -> Result<(), Fault> {
-    if msg.header_count() > MAX_HEADERS {
-        return Err(Fault::TooManyHeaders);
+/// What one walk over the fields finds.
+struct Census {
+    /// How often each name occurs; 255 means that often or more.
+    count: [u8; Name::COUNT],
+    /// The first field whose value cannot be read.
+    malformed: Option<Name>,
+}
+
+/// Fields that may occur only once; one that occurs twice has been forged or says two things.
+const ONCE: [Name; 12] = [
+    Name::CallId,
+    Name::ContentType,
+    Name::CSeq,
+    Name::Event,
+    Name::Expires,
+    Name::From,
+    Name::MaxForwards,
+    Name::RAck,
+    Name::ReferTo,
+    Name::Replaces,
+    Name::SessionExpires,
+    Name::To,
+];
+
+impl Census {
+    fn of(msg: &Message) -> Result<Self, Fault> {
+        if msg.header_count() > MAX_HEADERS {
+            return Err(Fault::TooManyHeaders);
+        }
+        let mut census = Self { count: [0; Name::COUNT], malformed: None };
+        for (name, _, value) in msg.all_headers() {
+            if value.len() > MAX_VALUE {
+                return Err(Fault::ValueTooLong(name));
+            }
+            let count = &mut census.count[name as usize];
+            *count = count.saturating_add(1);
+            if !is_readable(name, value) {
+                census.malformed.get_or_insert(name);
+            }
+        }
+        Ok(census)
     }
-    match msg.all_headers().find(|(_, _, value)| value.len() > MAX_VALUE) {
-        Some((name, ..)) => Err(Fault::ValueTooLong(name)),
-        None => Ok(()),
+
+    /// RFC 3261 8.1.1: without these nothing can be answered or matched. Max-Forwards is mandatory too, but RFC 2543
+    /// elements do not send it and nothing breaks without.
+    fn mandatory(&self) -> Result<(), Fault> {
+        let mandatory = [Name::Via, Name::From, Name::To, Name::CallId, Name::CSeq];
+        if let Some(name) = mandatory.into_iter().find(|&name| self.count[name as usize] == 0) {
+            return Err(Fault::Missing(name));
+        }
+        match ONCE.into_iter().find(|&name| self.count[name as usize] > 1) {
+            Some(name) => Err(Fault::Duplicate(name)),
+            None => Ok(()),
+        }
     }
 }
 
-/// RFC 3261 8.1.1: without these nothing can be answered or matched. Max-Forwards is mandatory too, but RFC 2543
-/// elements do not send it and nothing breaks without.
-fn mandatory(msg: &Message) -> Result<(), Fault> {
-    let mandatory = [Name::Via, Name::From, Name::To, Name::CallId, Name::CSeq];
-    match mandatory.into_iter().find(|&name| msg.header(name).is_none_or(str::is_empty)) {
-        Some(name) => return Err(Fault::Missing(name)),
-        None => {}
-    }
-    const ONCE: [Name; 12] = [
-        Name::CallId,
-        Name::ContentType,
-        Name::CSeq,
-        Name::Event,
-        Name::Expires,
-        Name::From,
-        Name::MaxForwards,
-        Name::RAck,
-        Name::ReferTo,
-        Name::Replaces,
-        Name::SessionExpires,
-        Name::To,
-    ];
-    match ONCE.into_iter().find(|&name| msg.headers(name).nth(1).is_some()) {
-        Some(name) => Err(Fault::Duplicate(name)),
-        None => Ok(()),
+/// Whether the value is what its field must hold, for the fields we act on. An Expires that is no number may be read
+/// as one hour (RFC 3261 10.3), so it is not refused.
+fn is_readable(name: Name, value: &str) -> bool {
+    match name {
+        Name::Via => is_via(value),
+        Name::From | Name::To | Name::Route | Name::RecordRoute | Name::Path | Name::ReferTo => {
+            is_address(value)
+        }
+        Name::Contact => is_contact(value),
+        Name::CallId => !value.is_empty(),
+        Name::MaxForwards => codec::max_forwards(value).is_some(),
+        _ => true,
     }
 }
 
@@ -221,33 +252,16 @@ fn cseq(msg: &Message) -> Result<(), Fault> {
     }
 }
 
-fn values(msg: &Message) -> Result<(), Fault> {
-    let fault = |name| Err(Fault::Malformed(name));
-    if !msg.headers(Name::Via).all(is_via) {
-        return fault(Name::Via);
+/// A REGISTER that removes all bindings says so alone, with Expires 0 (RFC 3261 10.2.2).
+fn star(msg: &Message, census: &Census) -> Result<(), Fault> {
+    let is_register = *msg.method() == Method::Register && msg.is_request();
+    if !is_register || !msg.headers(Name::Contact).any(|value| value == "*") {
+        return Ok(());
     }
-    if let Some(name) =
-        [Name::From, Name::To].into_iter().find(|&name| !msg.header(name).is_some_and(is_address))
-    {
-        return fault(name);
+    match census.count[Name::Contact as usize] == 1 && msg.expires() == Some(0) {
+        true => Ok(()),
+        false => Err(Fault::Malformed(Name::Contact)),
     }
-    if !msg.headers(Name::Contact).all(is_contact) {
-        return fault(Name::Contact);
-    }
-    for name in [Name::Route, Name::RecordRoute, Name::Path, Name::ReferTo] {
-        if !msg.headers(name).all(is_address) {
-            return fault(name);
-        }
-    }
-    if msg.header(Name::MaxForwards).is_some() && msg.max_forwards().is_none() {
-        return fault(Name::MaxForwards);
-    }
-    // An Expires that is no number may be read as one hour (RFC 3261 10.3), so it is not refused here.
-    if *msg.method() == Method::Register && msg.headers(Name::Contact).any(|value| value == "*") {
-        let stands_alone = msg.headers(Name::Contact).count() == 1 && msg.expires() == Some(0);
-        return if stands_alone { Ok(()) } else { fault(Name::Contact) };
-    }
-    Ok(())
 }
 
 fn is_via(value: &str) -> bool {
@@ -273,13 +287,9 @@ fn well_formed(params: Params<'_>) -> bool {
 }
 
 fn is_param_value(value: &str) -> bool {
-    match value.strip_prefix('"') {
-        Some(_) => {
-            value.len() >= 2
-                && text::end_of_quoted(value.as_bytes(), 0) == value.len()
-                && value.ends_with('"')
-        }
-        None => !value.contains(['"', '<', '>']),
+    match value.starts_with('"') {
+        true => text::quoted_end(value.as_bytes(), 0) == Some(value.len()),
+        false => !value.bytes().any(|byte| matches!(byte, b'"' | b'<' | b'>')),
     }
 }
 

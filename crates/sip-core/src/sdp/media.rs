@@ -131,6 +131,9 @@ pub struct RemoteMedia {
     pub codecs: Vec<String>,
 }
 
+/// There are no more payload types than this (RFC 3550 5.1), so more formats are no offer.
+const MAX_FORMATS: usize = 128;
+
 /// An `m=` line in words.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MediaLine<'a> {
@@ -157,7 +160,7 @@ impl<'a> MediaLine<'a> {
     }
 
     pub(super) fn formats(&self) -> impl Iterator<Item = &'a str> {
-        self.formats.split_ascii_whitespace()
+        self.formats.split_ascii_whitespace().take(MAX_FORMATS)
     }
 
     fn is_rtp_audio(&self) -> bool {

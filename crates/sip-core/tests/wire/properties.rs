@@ -174,6 +174,53 @@ fn wild_sdp() -> impl Strategy<Value = String> {
         .prop_map(|(lines, end)| format!("v=0{end}{}", lines.join(end)))
 }
 
+/// What makes a careless reader walk the same octets again and again.
+#[test]
+fn hostile_octets_cost_no_more_than_their_length() {
+    let heads = [
+        "Contact: ",
+        "Via: ",
+        "From: ",
+        "X: ",
+        "Authorization: Digest ",
+        "Content-Type: multipart/mixed;boundary=a\r\n\r\n",
+        "Content-Type: application/sdp\r\n\r\nv=0\r\nc=IN IP4 1.1.1.1\r\n",
+    ];
+    let pieces = [
+        "<",
+        "\"",
+        ",",
+        ";",
+        "\\",
+        "\r\n ",
+        "<>",
+        "<\"",
+        "a,",
+        ";a=",
+        "--a\r\n",
+        "\"\\\"",
+        "\u{fc}",
+        "m=audio 1 RTP/AVP 0\r\n",
+        "a=rtpmap:0 x\r\n",
+        "m: \"\r\n",
+        "=",
+    ];
+    for (head, piece) in heads.iter().flat_map(|head| pieces.map(|piece| (head, piece))) {
+        let start = format!("REGISTER sip:a SIP/2.0\r\nCSeq: 1 REGISTER\r\n{head}");
+        let text = start.clone() + &piece.repeat((65_000 - start.len()) / piece.len());
+        #[expect(clippy::disallowed_methods, reason = "the time is what is tested")]
+        let begun = std::time::Instant::now();
+        let _ = frames(text.as_bytes(), &[30_000]);
+        let message = lex(Bytes::from(text), Transport::Datagram).unwrap();
+        look_at_everything(&message);
+        if let Ok(Some(body)) = sdp_body(&message) {
+            let _ = SessionDescription::parse(&body).map(|sdp| sdp.audio());
+        }
+        // Unoptimised code on a loaded machine needs some 20 ms; anything quadratic needs seconds.
+        assert!(begun.elapsed().as_millis() < 1000, "{head:?} and {piece:?} took {:?}", begun.elapsed());
+    }
+}
+
 proptest! {
     #[test]
     fn any_octets_are_read_or_refused(octets in vec(any::<u8>(), 0..2000)) {

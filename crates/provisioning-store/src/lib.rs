@@ -1,4 +1,46 @@
-//! Channel limits, credit and minute bundles per profile, kept in a database.
+//! Who may call, what it costs, and what is left: companies, SIP profiles, credit, minute bundles and channels, with
+//! the rules by which they change and the database that keeps them.
+//!
+//! # Contents
+//! | module | subject | pure |
+//! | --- | --- | --- |
+//! | [`money`] | [`Micros`](money::Micros): amounts in millionths, exact | yes |
+//! | [`model`] | the nouns: company, profile, number, business account, carrier, and their settings | yes |
+//! | [`secrets`] | generated passwords and SIP users; the vault that seals them | yes |
+//! | [`rating`] | rate table from CSV, longest prefix, the US bundles' reach, the arithmetic of a charge | yes |
+//! | [`lifecycle`] | what a subscription costs, is worth, and when it has run out | yes |
+//! | [`ledger`] | accounts, transfers, and a call's way: reserve, answer, extend, settle | yes |
+//! | [`cdr`] | the record of every attempt, and filters over records | yes |
+//! | [`reports`] | a month's usage of a profile | yes |
+//! | [`memory`] | the whole ledger on maps: the tests' oracle, the simulation's store | yes |
+//! | [`registrations`], [`directory`] | rows that the daemon loads | yes |
+//! | [`store`] | everything the daemon and the command line ask for, in verbs, on SQLite | no |
+//! | [`writer`] | shares one commit among operations that arrive together | no |
+//! | [`error`] | what can go wrong, by who is to blame | yes |
+//!
+//! # Words
+//! - A **reservation** is a live call: its channel and the money and minutes it holds. The channels in use *are* the
+//!   set of reservations; there is no counter that could drift.
+//! - **Paid seconds** count from the answer. A [`Grant`](ledger::Grant) says how many a call has; when they end and
+//!   [`Extend`](ledger::LedgerOp::Extend) gives no more, the call ends.
+//! - A **transfer** moves an amount from one account to another and is never changed. Balances are sums of transfers,
+//!   which [`Store::verify`](store::Store::verify) proves.
+//! - The **proved** second is the last one that a running call was known to be alive in; after a crash it is charged
+//!   up to there.
+//! - The **revision** goes up with every change of what calls are decided by.
+//!
+//! # How the ledger writes
+//! A batch of operations is one transaction. It loads the rows that the batch touches, lets the pure rules decide in
+//! order, and writes back differences under conditions, so that the write is the check. One set of rules thus serves
+//! the database, the tests and the simulation; and a batch costs a dozen statements and one sync of the disk, however
+//! many operations it has.
+//!
+//! # What it does not do
+//! - It knows no SIP and no media, reads no clock and starts no task but the [`writer`]'s: times are arguments.
+//! - It does not normalise dialled numbers, choose carriers or know emergency numbers; it rates E.164 numbers.
+//! - It does not keep the secret key; the caller reads it from wherever it is kept outside the database.
+//! - It does not renew subscriptions by itself: they lapse at the end of their paid period.
+//! - It keeps no balance in memory: every decision is made against the database.
 
 pub mod cdr;
 pub mod directory;

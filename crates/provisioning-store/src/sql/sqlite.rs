@@ -74,3 +74,66 @@ impl Database {
         self.writer.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::statements;
+    use super::*;
+
+    async fn open(folder: &tempfile::TempDir) -> Database {
+        Database::open(&folder.path().join("sipgw.db")).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_database_itself_holds_the_ledgers_rules() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = open(&folder).await;
+        let mut writer = database.begin().await.unwrap();
+        for statement in [
+            "INSERT INTO transfers VALUES (1, 0, 'top_up', 'external', 'company:1', 5, NULL, '')",
+            "INSERT INTO accounts VALUES ('company:1', 1, 5, 5)",
+        ] {
+            sqlx::query(statement).execute(&mut *writer).await.unwrap();
+        }
+        for (statement, refusal) in [
+            ("UPDATE transfers SET amount = 6", "never changed"),
+            ("DELETE FROM transfers", "never deleted"),
+            ("INSERT INTO transfers VALUES (2, 0, 'top_up', 'external', 'company:1', 0, NULL, '')", "CHECK"),
+            ("UPDATE accounts SET balance = -1 WHERE name = 'company:1'", "CHECK"),
+            ("UPDATE accounts SET balance = 4 WHERE name = 'company:1'", "CHECK"),
+            ("UPDATE accounts SET balance = 'much' WHERE name = 'company:1'", "TEXT value"),
+        ] {
+            let error = sqlx::query(statement).execute(&mut *writer).await.unwrap_err().to_string();
+            assert!(error.contains(refusal), "{statement}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn commits_are_synced_and_readers_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = open(&folder).await;
+        let mut writer = database.begin().await.unwrap();
+        let journal: String =
+            sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *writer).await.unwrap();
+        let synchronous: i64 =
+            sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *writer).await.unwrap();
+        assert_eq!((journal.as_str(), synchronous), ("wal", 2), "2 is FULL");
+        let written = sqlx::query(statements::RAISE_REVISION).execute(database.reader()).await;
+        assert!(written.unwrap_err().to_string().contains("readonly"));
+    }
+
+    #[tokio::test]
+    async fn balances_change_by_key_and_not_by_a_scan() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = open(&folder).await;
+        let statement = format!(
+            "EXPLAIN QUERY PLAN {}VALUES ('revenue', 1, 0), ('external', -1, 0){}",
+            statements::CHANGE_ACCOUNTS,
+            statements::CHANGE_ACCOUNTS_WHERE
+        );
+        let mut writer = database.begin().await.unwrap();
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_all(&mut *writer).await.unwrap();
+        assert!(plan.iter().any(|(.., step)| step.contains("SEARCH accounts USING PRIMARY KEY")), "{plan:?}");
+    }
+}

@@ -97,6 +97,61 @@ fn history() -> impl Strategy<Value = Vec<Vec<LedgerEntry>>> {
     })
 }
 
+/// What must hold of the books after every operation, whatever it was.
+fn check(ledger: &LedgerState) -> TestCaseResult {
+    prop_assert_eq!(ledger.verify(), []);
+    for live in ledger.books().live_calls() {
+        let Some(paid_s) = live.paid_s else { continue };
+        let tariff = live.attempt.tariff.unwrap();
+        prop_assert_eq!(tariff.longest_billable_s(paid_s), Some(paid_s), "a whole number of steps is paid");
+        prop_assert!(live.bundle_s <= paid_s);
+        prop_assert_eq!(
+            live.credit,
+            tariff.charge(paid_s, live.bundle_s),
+            "exactly the paid seconds are held"
+        );
+    }
+    for cdr in ledger.cdrs() {
+        let settlement = cdr.settlement;
+        let is_answered = cdr.record.ending.answered_at.is_some();
+        prop_assert!(is_answered || settlement.billed_s == 0, "nothing is billed without an answer");
+        prop_assert!(settlement.bundle_s <= settlement.billed_s);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 256, ..Config::default() })]
+
+    #[test]
+    fn no_history_breaks_the_books(history in history()) {
+        let mut ledger = LedgerState::default();
+        for LedgerEntry { at, op } in history.into_iter().flatten() {
+            let before = ledger.clone();
+            let outcome = ledger.apply(at, op.clone());
+            check(&ledger)?;
+            match op {
+                _ if outcome.is_err() => {
+                    prop_assert_eq!(ledger.transfers(), before.transfers(), "a refusal changes nothing");
+                    let same = ledger.books().live_calls().eq(before.books().live_calls());
+                    prop_assert!(same && ledger.cdrs() == before.cdrs());
+                }
+                LedgerOp::Reserve { profile, .. } => {
+                    let channels = ledger.books().subscriber(profile).unwrap().subscription.unwrap().channels;
+                    let grew = ledger.books().channels_in_use(profile) > before.books().channels_in_use(profile);
+                    prop_assert!(!grew || ledger.books().channels_in_use(profile) <= channels as usize);
+                }
+                LedgerOp::Settle { .. } | LedgerOp::Void { .. } | LedgerOp::Expire { .. } => {
+                    let again = ledger.apply(at, op);
+                    prop_assert_eq!(again, outcome);
+                    prop_assert!(ledger.cdrs().len() <= before.cdrs().len() + 1, "one record for each call");
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
 async fn agree(store: &Store, oracle: &mut LedgerState, batch: &[LedgerEntry]) -> TestCaseResult {
     let expected: Vec<_> = batch.iter().map(|entry| oracle.apply(entry.at, entry.op.clone())).collect();
     let outcomes = store.apply(batch).await.unwrap();

@@ -112,6 +112,30 @@ async fn another_gateways_calls_are_not_orphans() {
     assert_eq!(store.settle_orphans(start()).await.unwrap(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_programs_on_one_database_overdraw_nothing() {
+    let home = Home::new();
+    let daemon = home.open().await;
+    open_books(&daemon, 300, 30 * 40).await;
+    let cli = home.open().await;
+    let hammer = |store: Store, name: &'static str| {
+        tokio::spawn(async move {
+            let mut granted_s = 0;
+            for n in 0..40 {
+                let entry =
+                    LedgerEntry { at: start(), op: reserve(&format!("{name} {n}"), Some(MICRO_A_SECOND)) };
+                if let Ok(Outcome::Granted(grant)) = &store.apply(&[entry]).await.unwrap()[0] {
+                    granted_s += grant.paid_s.unwrap();
+                }
+            }
+            granted_s
+        })
+    };
+    let (one, other) = (hammer(daemon.clone(), "daemon"), hammer(cli, "cli"));
+    assert_eq!(one.await.unwrap() + other.await.unwrap(), 30 * 40);
+    assert_eq!(daemon.verify().await.unwrap(), []);
+}
+
 #[tokio::test]
 async fn a_full_queue_is_told_and_a_dropped_writer_finishes_its_queue() {
     let home = Home::new();

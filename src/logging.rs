@@ -26,6 +26,11 @@ pub fn start(config: &LogConfig) -> Result<(), LevelError> {
     Ok(())
 }
 
+/// Whether the level can be read.
+pub fn check(config: &LogConfig) -> Result<(), LevelError> {
+    filter(&config.level).map(drop)
+}
+
 fn filter(level: &str) -> Result<EnvFilter, LevelError> {
     EnvFilter::builder().parse(level).map_err(|error| LevelError { level: level.to_owned(), error })
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use provisioning_store::lifecycle::{self, PriceList};
 use provisioning_store::money::Micros;
 use provisioning_store::rating::UsBundle;
 use serde::Deserialize;
@@ -112,6 +113,21 @@ impl Visitor<'_> for PriceVisitor {
 }
 
 impl Config {
+    /// What subscriptions cost.
+    pub fn price_list(&self) -> PriceList {
+        let prices = &self.prices;
+        let step =
+            |discount: &Discount| lifecycle::Discount { above: discount.above, percent: discount.percent };
+        PriceList {
+            channel: prices.channel.0,
+            channel_discounts: prices.channel_discounts.iter().map(step).collect(),
+            bundle: prices.bundle.0,
+            bundle_discounts: prices.bundle_discounts.iter().map(step).collect(),
+            bundle_minutes: prices.bundle_minutes,
+            period_days: prices.period_days,
+        }
+    }
+
     /// Which calls bundle minutes pay; an error says what is wrong with the file of excluded prefixes.
     pub fn us_bundle(&self) -> Result<UsBundle, String> {
         let Some(named) = &self.prices.bundle_excluded_file else { return Ok(UsBundle::standard()) };
@@ -129,6 +145,11 @@ mod tests {
 
     fn read(json: &str) -> Result<Price, serde_json::Error> {
         serde_json::from_str(json)
+    }
+
+    #[test]
+    fn the_defaults_are_the_standard_price_list() {
+        assert_eq!(Config::default().price_list(), PriceList::default());
     }
 
     #[test]

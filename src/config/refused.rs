@@ -58,3 +58,11 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+impl ConfigError {
+    /// A fault that belongs to no single line, in a sentence that names its place itself.
+    pub fn of(problem: impl Into<String>) -> Self {
+        let (file, path, cure) = (PathBuf::from("configuration"), String::new(), String::new());
+        Self { faults: vec![Fault { file, variable: None, line: None, path, problem: problem.into(), cure }] }
+    }
+}

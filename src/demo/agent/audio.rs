@@ -35,12 +35,13 @@ pub(super) struct AudioPort {
 
 impl AudioPort {
     /// Opens an even port, free by the system's word.
-    pub(super) async fn open(ip: IpAddr) -> io::Result<Self> {
+    pub(super) fn open(ip: IpAddr) -> io::Result<Self> {
         for _ in 0..TRIES {
-            let socket = UdpSocket::bind((ip, 0)).await?;
+            let socket = std::net::UdpSocket::bind((ip, 0))?;
             let address = socket.local_addr()?;
             if address.port() % 2 == 0 {
-                return Ok(Self { socket, address });
+                socket.set_nonblocking(true)?;
+                return Ok(Self { socket: UdpSocket::from_std(socket)?, address });
             }
         }
         Err(io::Error::new(io::ErrorKind::AddrInUse, "the system gives no even port"))

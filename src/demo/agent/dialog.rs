@@ -1,6 +1,6 @@
 //! What both sides of a call or a registration repeat in every request (RFC 3261, section 12).
 
-use sip_core::message::{ContactValue, Message, MessageWriter, Method, Name, NameAddr};
+use sip_core::message::{ContactValue, Message, MessageWriter, Method, Name};
 
 use super::random_token;
 
@@ -31,6 +31,11 @@ impl Dialog {
         }
     }
 
+    /// A registration: not a dialog, but its requests share a Call-ID and count on (RFC 3261 10.2).
+    pub(super) fn registration(address: &str, registrar: &str, host: &str) -> Self {
+        Self { target: registrar.to_owned(), ..Self::outgoing(address, address, host) }
+    }
+
     /// The called side of an INVITE (RFC 3261 12.1.1); `None` if it lacks what a dialog needs.
     pub(super) fn incoming(invite: &Message, tag: &str) -> Option<Self> {
         Some(Self {
@@ -41,18 +46,6 @@ impl Dialog {
             routes: invite.headers(Name::RecordRoute).map(str::to_owned).collect(),
             cseq: 0,
         })
-    }
-
-    /// Where requests go.
-    pub(super) fn target(&self) -> &str {
-        &self.target
-    }
-
-    /// Whether the peer's tag is known, so that the dialog is one.
-    pub(super) fn is_confirmed_by(&self, message: &Message) -> bool {
-        let tag_of = |text: &str| NameAddr::parse(text).ok().and_then(|a| a.tag().map(str::to_owned));
-        let theirs = tag_of(&self.remote);
-        theirs.is_some() && theirs == message.from().and_then(|from| from.tag().map(str::to_owned))
     }
 
     /// Takes over what a 2xx says (RFC 3261 12.1.2).
@@ -97,8 +90,8 @@ impl Dialog {
 /// The URI of the first Contact.
 fn contact(message: &Message) -> Option<String> {
     message.contacts().find_map(|contact| match contact {
-        ContactValue::Address(address) => Some(address.uri_raw().to_owned()),
-        _ => None,
+        ContactValue::Addr(address) => Some(address.uri_raw().to_owned()),
+        ContactValue::Star => None,
     })
 }
 

@@ -1,0 +1,147 @@
+//! One file per command. All work without a question asked; what prints, prints JSON with `--json`.
+//!
+//! Setting up works on the database itself, whether or not the daemon runs, which notices within a second; looking
+//! at what goes on, and ending it, goes through the daemon's administration interface.
+
+mod account;
+mod calls;
+mod carrier;
+mod cdr;
+mod check;
+mod client;
+mod company;
+mod failure;
+mod find;
+mod number;
+mod output;
+mod profile;
+mod rates;
+mod registrations;
+mod run;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use provisioning_store::store::Store;
+use sipgw::{Config, storage};
+
+use self::failure::Failure;
+use self::output::Output;
+
+/// A SIP trunk gateway: registers PBXs, routes and charges their calls, relays their media.
+///
+/// Exit status: 0 done; 1 refused, with the reason; 2 the command line is wrong; 3 the configuration is wrong;
+/// 4 the database or the running gateway does not answer.
+#[derive(Parser)]
+#[command(name = "sipgw", version, max_term_width = 100)]
+struct Cli {
+    /// The configuration file.
+    #[arg(
+        long,
+        global = true,
+        env = "SIPGW_CONFIG",
+        default_value = "/etc/sipgw/sipgw.yaml",
+        value_name = "FILE"
+    )]
+    config: PathBuf,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway until SIGTERM; SIGHUP reads the certificates anew.
+    Run,
+    /// Say whether the configuration can be used, and what is wrong with it.
+    Check,
+    /// Say how the running gateway does.
+    Status,
+    /// Companies and their credit.
+    #[command(subcommand)]
+    Company(company::Command),
+    /// SIP profiles: one trunk to one PBX each.
+    #[command(subcommand)]
+    Profile(profile::Command),
+    /// Online Numbers.
+    #[command(subcommand)]
+    Number(number::Command),
+    /// Business accounts.
+    #[command(subcommand)]
+    Account(account::Command),
+    /// Trunks to the telephone network.
+    #[command(subcommand)]
+    Carrier(carrier::Command),
+    /// The rate table.
+    #[command(subcommand)]
+    Rates(rates::Command),
+    /// Calls that are going on.
+    #[command(subcommand)]
+    Calls(calls::Command),
+    /// Records of calls that are over.
+    #[command(subcommand)]
+    Cdr(cdr::Command),
+    /// PBXs that are registered.
+    Registrations,
+}
+
+/// What commands need.
+struct Context {
+    config: Config,
+    output: Output,
+}
+
+impl Context {
+    async fn store(&self) -> Result<Store, Failure> {
+        Ok(storage::open(&self.config).await?)
+    }
+}
+
+/// Does what the command line says.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.json);
+    let outcome = tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::Unanswered(format!("the runtime cannot start: {error}")))
+        .and_then(|runtime| runtime.block_on(obey(cli, output)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+async fn obey(cli: Cli, output: Output) -> Result<(), Failure> {
+    let context = Context { config: Config::load(&cli.config)?, output };
+    match cli.command {
+        Command::Run => run::run(context).await,
+        Command::Check => check::run(&context),
+        Command::Status => status::run(&context),
+        Command::Company(command) => company::run(&context, command).await,
+        Command::Profile(command) => profile::run(&context, command).await,
+        Command::Number(command) => number::run(&context, command).await,
+        Command::Account(command) => account::run(&context, command).await,
+        Command::Carrier(command) => carrier::run(&context, command).await,
+        Command::Rates(command) => rates::run(&context, command).await,
+        Command::Calls(command) => calls::run(&context, command),
+        Command::Cdr(command) => cdr::run(&context, command).await,
+        Command::Registrations => registrations::run(&context).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

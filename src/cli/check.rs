@@ -1,0 +1,23 @@
+//! `sipgw check`: the configuration has been read by the time this runs; what is left are the files it names.
+
+use serde_json::json;
+use sipgw::config::ConfigError;
+use sipgw::logging;
+use sipgw::net::Tls;
+
+use super::Context;
+use super::failure::Failure;
+
+pub(crate) fn run(context: &Context) -> Result<(), Failure> {
+    let config = &context.config;
+    let wrong = |problem: String| Failure::Config(ConfigError::of(problem));
+    Tls::load(config).map_err(|error| wrong(format!("tls: {error}")))?;
+    logging::check(&config.log).map_err(|error| wrong(error.to_string()))?;
+    let listeners = config.sip.listen.len();
+    context
+        .output
+        .show(&json!({ "usable": true, "domain": config.node.domain, "listeners": listeners }), || {
+            format!("The configuration can be used: {} with {listeners} listeners.\n", config.node.domain)
+        });
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! `sipgw company ...`
+
+use clap::Subcommand;
+use provisioning_store::model::{Company, NewCompany};
+use provisioning_store::money::Micros;
+use sipgw::storage;
+
+use super::failure::Failure;
+use super::output::Table;
+use super::{Context, find};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Open a company's account.
+    Create {
+        /// Its name.
+        name: String,
+        /// Its country, two letters: decides how national numbers are read.
+        #[arg(long)]
+        country: String,
+        /// The currency of its credit, three letters.
+        #[arg(long, default_value = "USD")]
+        currency: String,
+    },
+    /// Show all companies.
+    List,
+    /// Book money paid in.
+    TopUp {
+        /// Number or name.
+        company: String,
+        /// Such as 100.00.
+        amount: Micros,
+        /// A word on it, for the books.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Say that a company is who it claims to be: it may show its landline numbers.
+    Verify {
+        /// Number or name.
+        company: String,
+        /// Take it back.
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Store a landline number of the company for use as Caller ID.
+    Landline {
+        /// Number or name.
+        company: String,
+        /// Such as +12025550123.
+        number: String,
+    },
+}
+
+pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    let store = context.store().await?;
+    match command {
+        Command::Create { name, country, currency } => {
+            let company =
+                store.create_company(storage::now(), &NewCompany { name, country, currency }).await?;
+            show(context, &[company]);
+        }
+        Command::List => show(context, &store.companies().await?),
+        Command::TopUp { company, amount, note } => {
+            let company = find::company(&store, &company).await?;
+            show(context, &[store.top_up(storage::now(), company.id, amount, &note).await?]);
+        }
+        Command::Verify { company, undo } => {
+            let company = find::company(&store, &company).await?;
+            match undo {
+                false => store.verify_company(company.id).await?,
+                true => store.unverify_company(company.id).await?,
+            }
+            show(context, &[store.company(company.id).await?]);
+        }
+        Command::Landline { company, number } => {
+            let company = find::company(&store, &company).await?;
+            let landline = store.add_landline(company.id, &number).await?;
+            context
+                .output
+                .show(&landline, || format!("{} may be shown by {}.\n", landline.number, company.name));
+        }
+    }
+    store.close().await;
+    Ok(())
+}
+
+fn show(context: &Context, companies: &[Company]) {
+    context.output.show(&companies, || {
+        let mut table = Table::new(["id", "name", "country", "credit", "currency", "verified"]);
+        for company in companies {
+            table.row([
+                company.id.to_string(),
+                company.name.clone(),
+                company.country.clone(),
+                company.credit.to_string(),
+                company.currency.clone(),
+                if company.is_verified { "yes" } else { "no" }.to_owned(),
+            ]);
+        }
+        table.text("There is no company yet: sipgw company create NAME --country US")
+    });
+}

@@ -1,0 +1,117 @@
+//! What commands print: text for people, or JSON for programs.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::failure::Failure;
+
+/// Where and how to print.
+#[derive(Clone, Copy)]
+pub(crate) struct Output {
+    form: Form,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text,
+    Json,
+}
+
+impl Output {
+    pub(crate) fn new(is_json: bool) -> Self {
+        Self { form: if is_json { Form::Json } else { Form::Text } }
+    }
+
+    /// Prints a value, or the text that stands for it.
+    pub(crate) fn show(self, value: &impl Serialize, text: impl FnOnce() -> String) {
+        match self.form {
+            Form::Text => print!("{}", text()),
+            Form::Json => {
+                let json =
+                    serde_json::to_string_pretty(value).expect("what commands print has text for keys");
+                println!("{json}");
+            }
+        }
+    }
+
+    /// Says that something was done.
+    pub(crate) fn done(self, sentence: &str) {
+        self.show(&json!({ "done": sentence }), || format!("{sentence}\n"));
+    }
+
+    /// Says why something was not done, on standard error.
+    pub(crate) fn failure(self, failure: &Failure) {
+        match self.form {
+            Form::Text => eprintln!("{failure}"),
+            Form::Json => eprintln!("{}", json!({ "error": failure.to_string() })),
+        }
+    }
+}
+
+/// A table for people: columns as wide as their widest cell.
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn new<const N: usize>(headings: [&str; N]) -> Self {
+        Self { rows: vec![headings.map(str::to_uppercase).to_vec()] }
+    }
+
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.rows.push(cells.to_vec());
+    }
+
+    /// The text; a sentence in place of a table without rows.
+    pub(crate) fn text(&self, if_empty: &str) -> String {
+        if self.rows.len() == 1 {
+            return format!("{if_empty}\n");
+        }
+        let columns = self.rows[0].len();
+        let width =
+            |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let mut text = String::new();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                write!(line, "{cell:<width$}  ").expect("writing to a string does not fail");
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// `-` for what is not there.
+pub(crate) fn or_dash<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// A time as people write it, UTC.
+pub(crate) fn time(micros: i64) -> String {
+    jiff::Timestamp::from_microsecond(micros)
+        .map_or_else(|_| "-".to_owned(), |at| at.strftime("%F %T").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_under_one_another() {
+        let mut table = Table::new(["id", "name"]);
+        assert_eq!(table.text("Nothing."), "Nothing.\n");
+        table.row(["1".to_owned(), "Architects".to_owned()]);
+        table.row(["1000".to_owned(), "B".to_owned()]);
+        assert_eq!(table.text(""), "ID    NAME\n1     Architects\n1000  B\n");
+    }
+
+    #[test]
+    fn a_time_is_written_in_utc() {
+        assert_eq!(time(1_700_000_000_000_000), "2023-11-14 22:13:20");
+    }
+}

@@ -1,0 +1,275 @@
+//! `sipgw profile ...`
+
+mod create;
+mod settings;
+
+use clap::Subcommand;
+use ipnet::IpNet;
+use provisioning_store::lifecycle::Order;
+use provisioning_store::model::{
+    CallerId, Credentials, NewIpRule, Profile, ProfileSettings, Recharge, Transport,
+};
+use provisioning_store::money::Micros;
+use provisioning_store::store::Store;
+use serde_json::json;
+use sipgw::storage;
+
+use self::create::Create;
+use self::settings::Settings;
+use super::failure::Failure;
+use super::output::{Table, or_dash, time};
+use super::{Context, find};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Create a profile; prints its user name and password.
+    Create(Create),
+    /// Show all profiles.
+    List {
+        /// Only this company's: number or name.
+        #[arg(long)]
+        company: Option<String>,
+    },
+    /// Show the user name and password for the PBX.
+    ShowCredentials {
+        /// Number, SIP user or name.
+        profile: String,
+    },
+    /// Generate a new password. A running registration goes on until it has to be refreshed.
+    NewPassword {
+        /// Number, SIP user or name.
+        profile: String,
+    },
+    /// Buy channels and bundles from the company's credit. What runs is ended and its unused part refunded.
+    Channels {
+        /// Number, SIP user or name.
+        profile: String,
+        /// 1 to 300; over 100 rounded to the nearest 10.
+        channels: u32,
+        /// Minute bundles; never more than channels.
+        #[arg(long, default_value_t = 0)]
+        bundles: u32,
+    },
+    /// Move credit between the company and the profile.
+    #[command(subcommand)]
+    Credit(Credit),
+    /// Move credit from the company whenever the profile's falls below a threshold.
+    Recharge {
+        /// Number, SIP user or name.
+        profile: String,
+        /// Below which.
+        #[arg(long, default_value = "2.00")]
+        below: Micros,
+        /// How much.
+        #[arg(long, default_value = "10.00")]
+        amount: Micros,
+        /// Never again.
+        #[arg(long)]
+        off: bool,
+    },
+    /// Change how the profile works; what is not named stays.
+    Set {
+        /// Number, SIP user or name.
+        profile: String,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Let a PBX with IP authentication in from an address or a range.
+    Allow {
+        /// Number, SIP user or name.
+        profile: String,
+        /// Such as 203.0.113.7 or 203.0.113.0/28.
+        #[arg(value_parser = network)]
+        network: IpNet,
+        /// Only from this UDP port; calls to the PBX go there too.
+        #[arg(long)]
+        port: Option<u16>,
+        /// Over which transport.
+        #[arg(long, default_value = "udp")]
+        transport: Transport,
+    },
+    /// Set what calls show as the caller.
+    CallerId {
+        /// Number, SIP user or name.
+        profile: String,
+        /// An Online Number of the profile, or with --landline a landline number of the company; `none` shows none.
+        number: String,
+        /// Only for calls to this country, two letters.
+        #[arg(long)]
+        country: Option<String>,
+        /// The number is a stored landline number.
+        #[arg(long)]
+        landline: bool,
+    },
+    /// Give a profile another name.
+    Rename {
+        /// Number, SIP user or name.
+        profile: String,
+        /// The new name.
+        name: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Credit {
+    /// From the company to the profile.
+    Add {
+        /// Number, SIP user or name.
+        profile: String,
+        /// Such as 10.00.
+        amount: Micros,
+    },
+    /// From the profile back to the company.
+    TakeBack {
+        /// Number, SIP user or name.
+        profile: String,
+        /// Such as 10.00; all that no live call has reserved if left out.
+        amount: Option<Micros>,
+    },
+}
+
+/// An address is the network of itself.
+pub(crate) fn network(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
+    text.parse()
+        .or_else(|_| address())
+        .map_err(|_| format!("\"{text}\" is not an address like 203.0.113.7 or 203.0.113.0/28"))
+}
+
+pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    let store = context.store().await?;
+    obey(context, &store, command).await?;
+    store.close().await;
+    Ok(())
+}
+
+async fn obey(context: &Context, store: &Store, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Create(create) => return create::run(context, store, create).await,
+        Command::List { company } => {
+            let company = match company {
+                Some(company) => Some(find::company(store, &company).await?.id),
+                None => None,
+            };
+            show(context, &store.profiles(company).await?);
+        }
+        Command::ShowCredentials { profile } => {
+            let profile = find::profile(store, &profile).await?;
+            show_credentials(context, &profile, &store.credentials(profile.id).await?);
+        }
+        Command::NewPassword { profile } => {
+            let profile = find::profile(store, &profile).await?;
+            show_credentials(context, &profile, &store.new_password(profile.id).await?);
+        }
+        Command::Channels { profile, channels, bundles } => {
+            let profile = find::profile(store, &profile).await?;
+            let order = Order { channels, bundles };
+            let prices = context.config.price_list();
+            let (subscription, refund) = store.subscribe(storage::now(), profile.id, order, &prices).await?;
+            context.output.show(&json!({ "subscription": subscription, "refund_micros": refund }), || {
+                let until = time(subscription.paid_until.0);
+                format!(
+                    "{} channels, {} bundles until {until}; {refund} came back.\n",
+                    subscription.channels, subscription.bundles
+                )
+            });
+        }
+        Command::Credit(Credit::Add { profile, amount }) => {
+            let profile = find::profile(store, &profile).await?;
+            show(context, &[store.allocate(storage::now(), profile.id, amount).await?]);
+        }
+        Command::Credit(Credit::TakeBack { profile, amount }) => {
+            let profile = find::profile(store, &profile).await?;
+            show(context, &[store.take_back(storage::now(), profile.id, amount).await?]);
+        }
+        Command::Recharge { profile, below, amount, off } => {
+            let profile = find::profile(store, &profile).await?;
+            let recharge = (!off).then_some(Recharge { threshold: below, amount });
+            store.set_recharge(storage::now(), profile.id, recharge).await?;
+            show(context, &[store.profile(profile.id).await?]);
+        }
+        Command::Set { profile, settings } => {
+            let profile = find::profile(store, &profile).await?;
+            store.set_profile_settings(profile.id, settings.over(profile.settings)).await?;
+            show(context, &[store.profile(profile.id).await?]);
+        }
+        Command::Allow { profile, network, port, transport } => {
+            let profile = find::profile(store, &profile).await?;
+            let rule = NewIpRule { network, port, transport };
+            let id = store.add_ip_rule(profile.id, &rule).await?;
+            context.output.show(&json!({ "id": id, "profile": profile.id, "rule": rule }), || {
+                format!("{} is known at {network}.\n", profile.name)
+            });
+        }
+        Command::CallerId { profile, number, country, landline } => {
+            let profile = find::profile(store, &profile).await?;
+            let shown = match (number.as_str(), landline) {
+                ("none", _) => None,
+                (_, true) => Some(CallerId::Landline(number)),
+                (_, false) => Some(CallerId::OnlineNumber(find::number(store, &number).await?.number)),
+            };
+            store.set_caller_id(profile.id, country.as_deref(), shown.as_ref()).await?;
+            context.output.done(&match &shown {
+                Some(shown) => format!("{} shows {}.", profile.name, shown.number()),
+                None => format!("{} shows no number.", profile.name),
+            });
+        }
+        Command::Rename { profile, name } => {
+            let profile = find::profile(store, &profile).await?;
+            store.rename_profile(profile.id, &name).await?;
+            show(context, &[store.profile(profile.id).await?]);
+        }
+    }
+    Ok(())
+}
+
+fn show(context: &Context, profiles: &[Profile]) {
+    context.output.show(&profiles, || {
+        let mut table = Table::new([
+            "id",
+            "name",
+            "user",
+            "company",
+            "channels",
+            "in use",
+            "credit",
+            "bundle left",
+            "paid until",
+        ]);
+        for profile in profiles {
+            let subscription = profile.subscription.as_ref();
+            table.row([
+                profile.id.to_string(),
+                profile.name.clone(),
+                profile.sip_user.clone(),
+                profile.company.to_string(),
+                or_dash(subscription.map(|subscription| subscription.channels)),
+                profile.channels_in_use.to_string(),
+                profile.credit.to_string(),
+                format!("{} s", profile.bundle_left_s),
+                or_dash(subscription.map(|subscription| time(subscription.paid_until.0))),
+            ]);
+        }
+        table.text("There is no profile yet: sipgw profile create COMPANY NAME")
+    });
+}
+
+fn show_credentials(context: &Context, profile: &Profile, credentials: &Credentials) {
+    let domain = &context.config.node.domain;
+    let json = json!({
+        "profile": profile.id,
+        "name": profile.name,
+        "domain": domain,
+        "user": credentials.sip_user,
+        "password": credentials.password.reveal(),
+    });
+    context.output.show(&json, || {
+        format!(
+            "Profile   {} ({})\nDomain    {domain}\nUser      {}\nPassword  {}\n",
+            profile.name,
+            profile.id,
+            credentials.sip_user,
+            credentials.password.reveal()
+        )
+    });
+}

@@ -1,5 +1,7 @@
 //! What comes from the wire and goes onto it, tested from outside: torture messages, properties, digest vectors.
 
+#![allow(clippy::unwrap_used, reason = "all of this is tests, helpers included")]
+
 mod allocations;
 mod digest;
 mod properties;

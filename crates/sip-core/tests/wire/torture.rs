@@ -116,7 +116,7 @@ fn expand(text: &str) -> Bytes {
 
 fn expand_line(mut line: &str, octets: &mut Vec<u8>) {
     while let Some(start) = line.find("<hex>").into_iter().chain(line.find("<repeat count=")).min() {
-        octets.extend(line[..start].as_bytes());
+        octets.extend(&line.as_bytes()[..start]);
         let (tag, rest) = line[start + 1..].split_once('>').unwrap();
         let (content, rest) = rest.split_once("</").unwrap();
         match tag.strip_prefix("repeat count=") {

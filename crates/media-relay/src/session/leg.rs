@@ -2,6 +2,7 @@
 
 use super::description::Terms;
 use super::latch::{Evidence, Latch};
+use super::splice::Splice;
 use super::stats::{DropReason, SideStats};
 use super::{Channel, rtcp};
 use crate::packet::{Kind, PacketBuf, RtpHeader};
@@ -44,6 +45,7 @@ pub(super) struct Leg {
     latches: [Latch; 2],
     inbound: Protection,
     outbound: Protection,
+    splice: Splice,
     pub(super) stats: SideStats,
     /// Did this peer's media arrive already?
     pub(super) is_heard: bool,
@@ -118,23 +120,23 @@ impl Leg {
         Ok(header)
     }
 
-    /// Encrypts if this leg is encrypted, and says where the packet goes.
+    /// Encrypts if this leg is encrypted, and says where the packet goes: media if it has a header, else control.
     pub(super) fn dispatch(
         &mut self,
-        kind: Kind,
+        header: Option<&RtpHeader>,
         packet: &mut PacketBuf,
     ) -> Result<(SocketAddr, Channel), DropReason> {
         let terms = self.terms.as_ref().ok_or(DropReason::NoDestination)?;
-        let channel = match kind {
-            Kind::Rtp => Channel::Rtp,
-            _ if terms.remote.is_mux => Channel::Rtp,
-            _ => Channel::Rtcp,
-        };
+        let is_on_media_port = header.is_some() || terms.remote.is_mux;
+        let channel = if is_on_media_port { Channel::Rtp } else { Channel::Rtcp };
         let target = self.latches[channel.index()].target().ok_or(DropReason::NoDestination)?;
         if let Some(context) = &mut self.outbound.current {
-            match kind {
-                Kind::Rtp => context.protect_rtp(packet)?,
-                _ => context.protect_rtcp(packet)?,
+            match header {
+                Some(header) => {
+                    self.splice.join(context, header.ssrc, header.sequence, packet);
+                    context.protect_rtp(packet)?;
+                }
+                None => context.protect_rtcp(packet)?,
             }
         }
         Ok((target, channel))

@@ -10,6 +10,7 @@ mod leg;
 mod offer;
 mod relay;
 mod rtcp;
+mod splice;
 mod stats;
 
 pub use description::{

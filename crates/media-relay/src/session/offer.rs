@@ -131,7 +131,7 @@ impl Negotiation {
                 let heard = self.party(from)?.hear_offer(remote, &self.suites)?;
                 self.party(from.other())?;
                 self.open();
-                self.party_mut(from).heard = Some(heard);
+                self.party_mut(from).hear(heard);
                 let offered = self.suites.offered.clone();
                 Ok(self.party_mut(from.other()).ask(remote.is_mux, &offered, random))
             }
@@ -161,7 +161,7 @@ impl Negotiation {
         let heard = self.party(side)?.hear_offer(remote, &self.suites)?;
         self.open();
         let party = self.party_mut(side);
-        party.heard = Some(heard);
+        party.hear(heard);
         let answer = party.answer(random).ok_or(NegotiationError::NoOffer)?;
         self.close(Role::Answer);
         Ok(answer)
@@ -249,6 +249,12 @@ impl Party {
         Ok(Heard { remote: read_remote(remote, remote.is_mux), profile: remote.profile, line })
     }
 
+    /// Makes a peer's offer the pending one: what was asked of it before is not to be answered any more.
+    fn hear(&mut self, offer: Heard) {
+        self.heard = Some(offer);
+        self.asked = None;
+    }
+
     /// Reads the answer to our offer.
     fn hear_answer(&self, remote: &RemoteDescription) -> Result<(Profile, Terms), NegotiationError> {
         let asked = self.asked.as_ref().ok_or(NegotiationError::NoOffer)?;
@@ -293,6 +299,7 @@ impl Party {
             .map(|(tag, suite)| CryptoLine { tag, keys: self.own_keys(suite, random) })
             .collect();
         let crypto = lines.iter().map(CryptoLine::to_string).collect();
+        self.heard = None;
         self.asked = Some(Asked { profile, is_mux, lines });
         self.local(profile, is_mux, Multiplexing::Offered, crypto)
     }

@@ -225,6 +225,20 @@ fn an_early_answer_and_the_final_one_may_differ() {
 }
 
 #[test]
+fn an_exchange_that_is_over_is_not_answered_again_once_another_began() {
+    let mut call = negotiation(Policy::Off, Policy::Off);
+    let mut random = dice();
+    call.describe(Side::Near, Role::Offer, &plain(4000), &mut random).unwrap();
+    call.describe(Side::Far, Role::Answer, &plain(5000), &mut random).unwrap();
+    call.describe(Side::Far, Role::Answer, &plain(5000), &mut random).unwrap();
+    call.describe(Side::Far, Role::Offer, &plain(5002), &mut random).unwrap();
+    let stray = call.describe(Side::Far, Role::Answer, &plain(5000), &mut random);
+    assert_eq!(stray, Err(NegotiationError::NoOffer));
+    call.describe(Side::Near, Role::Answer, &plain(4000), &mut random).unwrap();
+    assert_eq!(call.terms(Side::Far).unwrap().remote.rtp.unwrap().port(), 5002);
+}
+
+#[test]
 fn another_peer_on_a_side_gets_fresh_keys() {
     let mut call = negotiation(Policy::Off, Policy::Required);
     let mut random = dice();

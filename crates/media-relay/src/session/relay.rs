@@ -122,7 +122,7 @@ impl Relay {
             kind => kind,
         };
         let leg = &mut self.legs[side.index()];
-        leg.accept(now, kind, source, channel, packet)?;
+        let mut header = leg.accept(now, kind, source, channel, packet)?;
         let is_first = kind == Kind::Rtp && !leg.is_heard;
         leg.is_heard |= is_first;
         if std::mem::take(&mut leg.is_silent) {
@@ -131,15 +131,15 @@ impl Relay {
         if is_first {
             self.tell(SessionEvent::FirstPacket { side });
         }
-        let to = match (self.is_echo, kind) {
+        let to = match (self.is_echo, &mut header) {
             (false, _) => side.other(),
-            (true, Kind::Rtp) => {
-                self.echo.turn(packet);
+            (true, Some(header)) => {
+                self.echo.turn(header, packet);
                 side
             }
-            (true, _) => return Err(DropReason::EchoControl),
+            (true, None) => return Err(DropReason::EchoControl),
         };
-        let (destination, channel) = self.legs[to.index()].dispatch(kind, packet)?;
+        let (destination, channel) = self.legs[to.index()].dispatch(header.as_ref(), packet)?;
         Ok(Verdict::Forward { side: to, channel, destination })
     }
 

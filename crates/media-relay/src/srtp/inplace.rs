@@ -6,7 +6,7 @@
 use super::cm::CounterMode;
 use super::gcm::Gcm;
 use super::keys::Keys;
-use super::replay::{MAX_RTCP_INDEX, MAX_RTP_INDEX, ReplayWindow, estimate};
+use super::replay::{MAX_RTCP_INDEX, MAX_RTP_INDEX, ReplayWindow, WINDOW, estimate};
 use super::suite::Suite;
 use super::{MAX_STREAMS, Srtp, SrtpError, rtcp_ssrc};
 use crate::packet::{PacketBuf, RtpHeader};
@@ -90,6 +90,16 @@ impl Context {
     #[must_use]
     pub fn rollover(&self, ssrc: u32) -> Option<u32> {
         self.rtp.window(ssrc).map(|window| (window.highest() >> 16) as u32)
+    }
+}
+
+impl Context {
+    /// The number that follows a sender's highest one, if `sequence` is too far behind that to be sent.
+    #[must_use]
+    pub(crate) fn next_if_behind(&self, ssrc: u32, sequence: u16) -> Option<u16> {
+        let highest = self.rtp.window(ssrc)?.highest();
+        let is_behind = estimate(highest, sequence) + WINDOW <= highest;
+        is_behind.then_some((highest as u16).wrapping_add(1))
     }
 }
 

@@ -1,6 +1,6 @@
 //! SRTP and SRTCP: suites, keys, replay protection and two implementations of one contract.
 //!
-//! [`inplace`] is what the relay runs. [`reference`] is webrtc-srtp behind guards; it serves as the oracle
+//! [`inplace`] is what the relay runs. [`mod@reference`] is webrtc-srtp behind guards; it serves as the oracle
 //! the fast path is held against, and as an independent peer in tests and demonstrations.
 
 pub mod inplace;

@@ -19,7 +19,12 @@ use std::time::{Duration, Instant};
 const CALL: MediaId = MediaId(1);
 const WAIT: Duration = Duration::from_secs(5);
 
-/// Each test has ports of its own, below the range from which the kernel gives ephemeral ones.
+/// Each test has ports of its own, below the range from which the kernel gives ephemeral ones, and each process
+/// others, so that two runs do not meet.
+fn base() -> u16 {
+    12_000 + (std::process::id() % 20) as u16 * 1000
+}
+
 fn engine(ports: RangeInclusive<u16>) -> (Engine, Events) {
     let addresses = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     let config = EngineConfig {
@@ -128,7 +133,7 @@ fn talk(near: &mut Peer, far: &mut Peer, from: u16) {
 
 #[test]
 fn plain_media_passes_both_ways_and_closing_frees_the_ports() {
-    let (engine, mut events) = engine(20_000..=20_019);
+    let (engine, mut events) = engine(base() + 0..=base() + 19);
     let (mut near, mut far) = (Peer::v4(), Peer::new(Ipv6Addr::LOCALHOST.into()));
     let v6 = LegSetup { policy: Policy::Off, address: AddressHint::Like(Ipv6Addr::LOCALHOST.into()) };
     engine.open(CALL, leg(Policy::Off), Some(v6)).wait().expect("ports are free");
@@ -155,7 +160,7 @@ fn plain_media_passes_both_ways_and_closing_frees_the_ports() {
 
 #[test]
 fn encrypted_and_plain_legs_meet_with_the_reference_as_peer() {
-    let (engine, _events) = engine(20_100..=20_119);
+    let (engine, _events) = engine(base() + 100..=base() + 119);
     for (number, (profile, policy)) in
         [(Profile::Savp, Policy::Required), (Profile::Avp, Policy::Optional)].into_iter().enumerate()
     {
@@ -180,7 +185,7 @@ fn encrypted_and_plain_legs_meet_with_the_reference_as_peer() {
 
 #[test]
 fn two_encrypted_legs_have_different_keys() {
-    let (engine, _events) = engine(20_200..=20_219);
+    let (engine, _events) = engine(base() + 200..=base() + 219);
     let (mut near, mut far) = (Peer::v4(), Peer::v4());
     engine.open(CALL, leg(Policy::Optional), Some(leg(Policy::Required))).wait().expect("ports are free");
     let offer = near.secured(Profile::Savp);
@@ -192,7 +197,7 @@ fn two_encrypted_legs_have_different_keys() {
 
 #[test]
 fn a_refused_re_offer_is_taken_back() {
-    let (engine, _events) = engine(20_300..=20_319);
+    let (engine, _events) = engine(base() + 300..=base() + 319);
     let (mut near, mut far) = (Peer::v4(), Peer::v4());
     engine.open(CALL, leg(Policy::Off), Some(leg(Policy::Off))).wait().expect("ports are free");
     far.learn(&engine.describe(CALL, Side::Near, Role::Offer, near.plain()).wait().expect("a good offer"));
@@ -212,7 +217,7 @@ fn a_refused_re_offer_is_taken_back() {
 
 #[test]
 fn the_next_carrier_gets_new_ports_and_takes_the_place_of_the_last() {
-    let (engine, _events) = engine(20_400..=20_419);
+    let (engine, _events) = engine(base() + 400..=base() + 419);
     let (mut near, mut first, mut second) = (Peer::v4(), Peer::v4(), Peer::v4());
     engine.open(CALL, leg(Policy::Off), Some(leg(Policy::Off))).wait().expect("ports are free");
     first.learn(&engine.describe(CALL, Side::Near, Role::Offer, near.plain()).wait().expect("a good offer"));
@@ -237,7 +242,7 @@ fn the_next_carrier_gets_new_ports_and_takes_the_place_of_the_last() {
 
 #[test]
 fn the_echo_answers_and_tells_of_silence() {
-    let (engine, mut events) = engine(20_500..=20_519);
+    let (engine, mut events) = engine(base() + 500..=base() + 519);
     let mut phone = Peer::new(Ipv6Addr::LOCALHOST.into());
     // The hint is wrong: the phone turns out to speak IPv6, and nothing was told to it yet.
     engine.open(CALL, leg(Policy::Optional), None).wait().expect("ports are free");
@@ -260,7 +265,7 @@ fn the_echo_answers_and_tells_of_silence() {
 
 #[test]
 fn the_echo_may_be_the_one_that_offers() {
-    let (engine, _events) = engine(20_600..=20_619);
+    let (engine, _events) = engine(base() + 600..=base() + 619);
     let mut phone = Peer::v4();
     engine.open(CALL, leg(Policy::Off), None).wait().expect("ports are free");
     phone.learn(&engine.echo_offer(CALL).wait().expect("the call is open"));
@@ -271,8 +276,8 @@ fn the_echo_may_be_the_one_that_offers() {
 
 #[test]
 fn a_range_that_is_used_up_or_taken_by_others_is_said_so() {
-    let taken = UdpSocket::bind((Ipv4Addr::LOCALHOST, 20_700)).expect("a free port");
-    let (engine, _events) = engine(20_700..=20_705);
+    let taken = UdpSocket::bind((Ipv4Addr::LOCALHOST, base() + 700)).expect("a free port");
+    let (engine, _events) = engine(base() + 700..=base() + 705);
     let one = || leg(Policy::Off);
     engine.open(MediaId(1), one(), Some(one())).wait().expect("two pairs are left");
     assert_eq!(engine.open(MediaId(2), one(), None).wait(), Err(MediaError::NoPorts));
@@ -286,7 +291,7 @@ fn a_range_that_is_used_up_or_taken_by_others_is_said_so() {
 
 #[test]
 fn dropping_the_engine_closes_everything() {
-    let (engine, _events) = engine(20_800..=20_819);
+    let (engine, _events) = engine(base() + 800..=base() + 819);
     engine.open(CALL, leg(Policy::Off), None).wait().expect("ports are free");
     let told = engine.echo(CALL, Peer::v4().plain()).wait().expect("a good offer");
     drop(engine);

@@ -60,7 +60,8 @@ impl Default for ProfileSettings {
     fn default() -> Self {
         Self {
             authentication: Authentication::Registration,
-            digest: DigestAlgorithms::Sha256AndMd5,
+            // Old PBXs read only the first challenge and know only MD5.
+            digest: DigestAlgorithms::Md5,
             presentation: NumberPresentation::E164,
             srtp: Srtp::Auto,
             caller_id_by_call: CallerIdByCall::Denied,

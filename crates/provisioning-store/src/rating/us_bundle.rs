@@ -38,7 +38,12 @@ impl UsBundle {
     pub fn with_excluded(list: &str) -> Result<Self, PrefixesRefused> {
         let outside_us = OUTSIDE_US
             .lines()
-            .filter_map(|line| line.split_once(',').map(|(area_code, _)| area_code.to_owned()))
+            .filter_map(|line| line.split_once(','))
+            // Comments and the header line have commas too.
+            .filter(|(area_code, _)| {
+                area_code.len() == 3 && area_code.bytes().all(|byte| byte.is_ascii_digit())
+            })
+            .map(|(area_code, _)| area_code.to_owned())
             .collect();
         let mut excluded = BTreeSet::new();
         for (index, line) in list.lines().enumerate() {

@@ -96,11 +96,15 @@ fn main() {
         frame += 1;
         std::thread::sleep((FRAME * frame).saturating_sub(begun.elapsed()));
     }
-    std::thread::sleep(FRAME);
+    let late = Instant::now();
+    let sent = u64::from(frame) * calls * 2;
+    while engine.gauges().forwarded_packets < sent && late.elapsed() < Duration::from_secs(1) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let late = late.elapsed();
     let memory = resident_kib().saturating_sub(memory) as f64 / calls as f64;
     let (user_after, system_after) = worker_ticks();
     let gauges = engine.gauges();
-    let sent = u64::from(frame) * calls * 2;
     let micros = |ticks: u64| ticks as f64 * 10_000.0 / gauges.forwarded_packets.max(1) as f64;
     println!(
         "{calls} calls, {sent} packets sent, {} forwarded, set-up {setup:?} a call",

@@ -133,7 +133,7 @@ fn talk(near: &mut Peer, far: &mut Peer, from: u16) {
 
 #[test]
 fn plain_media_passes_both_ways_and_closing_frees_the_ports() {
-    let (engine, mut events) = engine(base() + 0..=base() + 19);
+    let (engine, mut events) = engine(base()..=base() + 19);
     let (mut near, mut far) = (Peer::v4(), Peer::new(Ipv6Addr::LOCALHOST.into()));
     let v6 = LegSetup { policy: Policy::Off, address: AddressHint::Like(Ipv6Addr::LOCALHOST.into()) };
     engine.open(CALL, leg(Policy::Off), Some(v6)).wait().expect("ports are free");
@@ -143,6 +143,8 @@ fn plain_media_passes_both_ways_and_closing_frees_the_ports() {
     talk(&mut near, &mut far, 1);
     assert_eq!(event(&mut events), SessionEvent::FirstPacket { side: Side::Near });
     assert_eq!(event(&mut events), SessionEvent::FirstPacket { side: Side::Far });
+    // The worker counts after it sent; once it answers, it has counted.
+    assert_eq!(engine.stats(CALL).wait().expect("it is open").far.packets, 5);
     let gauges = engine.gauges();
     assert_eq!((gauges.calls, gauges.ports_in_use, gauges.ports_total), (1, 2, 20));
     assert_eq!((gauges.forwarded_packets, gauges.forwarded_octets), (10, 1720));

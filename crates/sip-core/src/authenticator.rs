@@ -6,9 +6,8 @@ use std::sync::Arc;
 use crate::auth::digest::{self, Algorithm, DigestResponse};
 use crate::auth::nonce::{CountVerdict, NonceCounts, NonceKey, NonceState};
 use crate::directory::{Authentication, DigestPolicy, Directory, Profile};
-use crate::message::{Message, MessageWriter, Name};
+use crate::message::{Message, Name};
 use crate::refusal::Refusal;
-use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::types::Now;
 
@@ -54,7 +53,7 @@ impl Party {
         }
     }
 
-    fn challenge_header(self) -> Name {
+    pub(crate) fn challenge_header(self) -> Name {
         match self {
             Self::Registrar => Name::WwwAuthenticate,
             Self::Gateway => Name::ProxyAuthenticate,
@@ -119,23 +118,22 @@ impl Authenticator {
         }
     }
 
-    /// Writes the challenges for `profile`, or for somebody unknown, most preferred first (RFC 8760 section 2.3).
-    pub(crate) fn challenge(
+    /// The challenges for `profile`, or for somebody unknown, most preferred first (RFC 8760 section 2.3). `salt`
+    /// is random.
+    pub(crate) fn challenges(
         &self,
         now: Now,
-        settings: &Settings,
+        realm: &str,
         profile: Option<&Profile>,
-        (party, staleness): (Party, Staleness),
+        staleness: Staleness,
         source: IpAddr,
-        rng: &mut Rng,
-        response: &mut MessageWriter,
-    ) {
-        let nonce = self.key.issue(now.unix_s, source, rng.next_u64());
-        for &algorithm in algorithms(profile) {
-            let value =
-                digest::challenge_value(&settings.realm, &nonce, algorithm, staleness == Staleness::Stale);
-            response.header(party.challenge_header(), value);
-        }
+        salt: u64,
+    ) -> impl Iterator<Item = String> {
+        let nonce = self.key.issue(now.unix_s, source, salt);
+        let is_stale = staleness == Staleness::Stale;
+        algorithms(profile)
+            .iter()
+            .map(move |&algorithm| digest::challenge_value(realm, &nonce, algorithm, is_stale))
     }
 }
 

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use slotmap::SecondaryMap;
 
 use crate::authenticator::Authenticator;
-pub use crate::call::{LiveCall, Stage};
 use crate::call::{Call, CallTimer, ClientUser, Context, DialogIndex};
+pub use crate::call::{LiveCall, Stage};
 use crate::directory::{Authentication, Directory, Peer};
 use crate::guard::{self, Guard, SourceRates};
 use crate::message::{self, Message, Method, lex, validate};

@@ -295,7 +295,7 @@ mod tests {
     const PROFILE: ProfileId = ProfileId(7);
 
     fn now() -> Now {
-        Now { monotonic: Instant::now(), unix_s: 1_000_000 }
+        Now { monotonic: crate::timers::testing::start(), unix_s: 1_000_000 }
     }
 
     fn flow(peer: &str) -> Flow {

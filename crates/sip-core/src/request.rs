@@ -239,16 +239,11 @@ impl Gateway {
         let tag = self.rng.token();
         let mut writer = respond::response(&self.settings, request, party.status(), Some(&tag), flow.peer);
         let profile = claimed_profile(&self.directory, request);
-        let (settings, rng) = (&self.settings, &mut self.rng);
-        self.authenticator.challenge(
-            now,
-            settings,
-            profile.as_deref(),
-            (party, staleness),
-            flow.peer.ip(),
-            rng,
-            &mut writer,
-        );
+        let (realm, salt) = (&self.settings.realm, self.rng.next_u64());
+        let source = flow.peer.ip();
+        for value in self.authenticator.challenges(now, realm, profile.as_deref(), staleness, source, salt) {
+            writer.header(party.challenge_header(), value);
+        }
         self.out.send(flow, writer.finish());
     }
 

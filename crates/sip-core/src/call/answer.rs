@@ -4,8 +4,9 @@ use super::exchange::Description;
 use super::leg::Phase;
 use super::media::Then;
 use super::{Call, CallTimer, ClientUser, Context, LegId, Purpose, Stage};
-use crate::message::{Message, Name};
+use crate::message::{Message, Method, Name};
 use crate::refusal::Refusal;
+use crate::transaction::Outgoing;
 use crate::types::{Ending, Event, Leg, Question, SdpRole};
 
 impl Call {
@@ -203,15 +204,8 @@ fn reject_fork(
     let flow = fork.flow_out();
     ctx.out.send(flow, ack);
     let branch = ctx.rng.branch();
-    let bye = fork.request(&crate::message::Method::Bye, &branch, ctx.settings).finish();
+    let bye = fork.request(&Method::Bye, &branch, ctx.settings).finish();
     let user = ClientUser { call: uid, leg: leg.id, purpose: Purpose::Cancel };
-    ctx.transactions.request(
-        ctx.now.monotonic,
-        flow,
-        &crate::message::Method::Bye,
-        &branch,
-        bye,
-        user,
-        ctx.out,
-    );
+    let request = Outgoing { flow, method: &Method::Bye, branch: &branch, bytes: bye, user };
+    ctx.transactions.request(ctx.now.monotonic, request, ctx.out);
 }

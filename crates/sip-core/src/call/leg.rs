@@ -10,7 +10,7 @@ use crate::dialog::{Dialog, SentAck};
 use crate::directory::Peer;
 use crate::message::{Message, MessageWriter, Method, Name};
 use crate::sdp::LegSdp;
-use crate::transaction::ClientKey;
+use crate::transaction::{ClientKey, Outgoing};
 use crate::types::{CallUid, Flow};
 
 /// How far a leg has come.
@@ -96,7 +96,8 @@ impl CallLeg {
     ) -> ClientKey {
         let user = ClientUser { call, leg: self.id, purpose };
         let flow = self.dialog.flow_out();
-        ctx.transactions.request(ctx.now.monotonic, flow, &method, branch, bytes, user, ctx.out)
+        let request = Outgoing { flow, method: &method, branch, bytes, user };
+        ctx.transactions.request(ctx.now.monotonic, request, ctx.out)
     }
 
     /// Acknowledges a 2xx to our INVITE and keeps the ACK for its retransmissions.

@@ -61,9 +61,7 @@ impl Call {
 
     fn ask_media(&mut self, ctx: &mut Context<'_>) {
         let Some(job) = self.media.front() else { return };
-        let address = |leg: Option<&super::CallLeg>| {
-            leg.map_or(self.caller.dialog.flow.peer.ip(), |l| l.dialog.flow.peer.ip())
-        };
+        let address = |leg: Option<&super::CallLeg>| leg.unwrap_or(&self.caller).dialog.flow.peer.ip();
         let near = address((job.from == Leg::Callee).then_some(self.callee.as_ref()).flatten());
         let toward = address((job.from == Leg::Caller).then_some(self.callee.as_ref()).flatten());
         let remote = job.description.remote.clone();

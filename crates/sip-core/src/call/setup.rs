@@ -79,7 +79,7 @@ impl Call {
             timers: SmallVec::new(),
         };
         call.send_provisional(ctx, 100, None);
-        match call.plan.refusal.or(offer.err()) {
+        match call.plan.refusal.or_else(|| offer.err()) {
             Some(why) => call.end_refused(ctx, why),
             None => call.admit(ctx),
         }

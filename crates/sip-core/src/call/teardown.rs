@@ -5,7 +5,7 @@ use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Stage};
 use crate::call::ClientUser;
 use crate::message::{Message, Method, Name};
 use crate::respond;
-use crate::transaction::{ServerKey, cancel_of};
+use crate::transaction::{Outgoing, ServerKey, cancel_of};
 use crate::types::{CallRecord, Ending, Event, Flow, Lease, Leg, Question};
 
 impl Call {
@@ -18,7 +18,7 @@ impl Call {
         self.stop_call_timers(ctx);
         self.settle(ctx, ending, status);
         self.forget_media_jobs();
-        let reason = reason.or(match ending {
+        let reason = reason.or_else(|| match ending {
             Ending::Refused(why) => Some(respond::bye_reason(why)),
             Ending::HungUp(_) | Ending::Cancelled => None,
         });
@@ -130,7 +130,8 @@ impl Call {
     fn cancel(&mut self, ctx: &mut Context<'_>, id: LegId, invite: &bytes::Bytes, flow: Flow) {
         let Some((cancel, branch)) = cancel_of(invite) else { return };
         let user = ClientUser { call: self.uid, leg: id, purpose: Purpose::Cancel };
-        ctx.transactions.request(ctx.now.monotonic, flow, &Method::Cancel, &branch, cancel, user, ctx.out);
+        let request = Outgoing { flow, method: &Method::Cancel, branch: &branch, bytes: cancel, user };
+        ctx.transactions.request(ctx.now.monotonic, request, ctx.out);
         // RFC 3261 section 9.1: without a final answer by 64*T1 the INVITE counts as ended.
         self.start_timer(ctx, CallTimer::CancelWait(id), ctx.settings.timers.give_up());
     }

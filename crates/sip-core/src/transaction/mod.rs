@@ -11,4 +11,4 @@ mod server;
 mod server_invite;
 mod table;
 
-pub(crate) use table::{ClientKey, Incoming, Lapse, ServerKey, Transactions, cancel_of};
+pub(crate) use table::{ClientKey, Incoming, Lapse, Outgoing, ServerKey, Transactions, cancel_of};

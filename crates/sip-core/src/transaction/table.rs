@@ -26,6 +26,18 @@ slotmap::new_key_type! {
     pub(crate) struct ClientKey;
 }
 
+/// A request of ours, ready to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing<'a, U> {
+    pub(crate) flow: Flow,
+    pub(crate) method: &'a Method,
+    /// The branch of its top Via.
+    pub(crate) branch: &'a str,
+    pub(crate) bytes: Bytes,
+    /// Whose it is.
+    pub(crate) user: U,
+}
+
 /// What became of a request that came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Incoming {
@@ -194,25 +206,17 @@ impl<U: Copy> Transactions<U> {
         self.apply_server(now, id, effects, out);
     }
 
-    /// Sends a request whose top Via carries `branch`.
-    pub(crate) fn request(
-        &mut self,
-        now: Instant,
-        flow: Flow,
-        method: &Method,
-        branch: &str,
-        request: Bytes,
-        user: U,
-        out: &mut Outbox,
-    ) -> ClientKey {
+    /// Sends a request.
+    pub(crate) fn request(&mut self, now: Instant, request: Outgoing<'_, U>, out: &mut Outbox) -> ClientKey {
+        let Outgoing { flow, method, branch, bytes, user } = request;
         let intervals = Intervals::new(&self.settings, flow.transport);
         let (machine, effects) = match method {
             Method::Invite => {
-                let (machine, effects) = ClientInvite::start(request, intervals);
+                let (machine, effects) = ClientInvite::start(bytes, intervals);
                 (ClientMachine::Invite(machine), effects)
             }
             _ => {
-                let (machine, effects) = Client::start(request, intervals);
+                let (machine, effects) = Client::start(bytes, intervals);
                 (ClientMachine::Other(machine), effects)
             }
         };

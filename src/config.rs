@@ -76,12 +76,29 @@ pub struct StoreConfig {
     pub path: PathBuf,
     /// The key that credentials are encrypted with: 64 hex digits. Made if it is not there.
     pub key_file: PathBuf,
+    /// How much a commit waits for the disk.
+    pub synchronous: Synchronous,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { path: "/var/lib/sipgw/sipgw.db".into(), key_file: "/var/lib/sipgw/sipgw.key".into() }
+        Self {
+            path: "/var/lib/sipgw/sipgw.db".into(),
+            key_file: "/var/lib/sipgw/sipgw.key".into(),
+            synchronous: Synchronous::Full,
+        }
     }
+}
+
+/// How much a commit waits for the disk.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Synchronous {
+    /// Money is safe even if the power fails.
+    #[default]
+    Full,
+    /// Faster; the last commits may be lost if the power fails, never half written.
+    Normal,
 }
 
 /// Metrics, health and the administration interface.

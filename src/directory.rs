@@ -64,7 +64,7 @@ pub fn build(rows: &DirectoryRows, shape: &Shape) -> Directory {
     for carrier in &rows.carriers {
         directory.add_carrier(self::carrier(carrier));
         for source in carrier_sources(carrier) {
-            directory.add_ip_rule(ip_rule(source, None, None), Peer::Carrier(CarrierId(carrier.id.0)));
+            directory.add_ip_rule(source, Peer::Carrier(CarrierId(carrier.id.0)));
         }
     }
     directory
@@ -224,12 +224,12 @@ fn carrier(carrier: &model::Carrier) -> Carrier {
     }
 }
 
-/// Where a carrier's calls may come from: what is listed, and its own address if it is one.
-fn carrier_sources(carrier: &model::Carrier) -> Vec<IpNet> {
-    let mut sources = carrier.settings.sources.clone();
-    let own = carrier.settings.host.trim_matches(['[', ']']).parse::<IpAddr>().map(IpNet::from);
-    sources.extend(own.ok().filter(|own| !carrier.settings.sources.contains(own)));
-    sources
+/// Where a carrier's calls may come from: what is listed, and its own address if it is one, from any port.
+fn carrier_sources(carrier: &model::Carrier) -> Vec<IpRule> {
+    let settings = &carrier.settings;
+    let own = settings.host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+    let own = own.map(|address| ip_rule(IpNet::from(address), None, None));
+    settings.sources.iter().map(|source| ip_rule(*source, None, None)).chain(own).collect()
 }
 
 fn ip_rule(network: IpNet, port: Option<u16>, transport: Option<Transport>) -> IpRule {

@@ -204,7 +204,7 @@ impl<D: Desk> Engine<D> {
                 if is_live {
                     self.gateway.end_call(now, call, why);
                 }
-                drop(reply.send(is_live));
+                let _unwanted = reply.send(is_live);
             }
             Command::RefuseNewCalls => self.gateway.refuse_new_calls(),
             Command::SetDirectory(directory) => self.gateway.set_directory(now, directory),

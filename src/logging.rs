@@ -1,5 +1,7 @@
 //! The log: text for people or JSON for machines, on standard error.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -19,7 +21,9 @@ pub fn start(config: &LogConfig) -> Result<(), LevelError> {
     // Another log is running already: it stays.
     let _running = match config.format {
         LogFormat::Text => {
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init()
+            let is_coloured = std::io::stderr().is_terminal();
+            let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+            log.with_ansi(is_coloured).try_init()
         }
         LogFormat::Json => json(filter, std::io::stderr).try_init(),
     };

@@ -108,7 +108,7 @@ impl Metrics {
     /// A fresh set, all at zero.
     pub fn new() -> Self {
         let make = Maker(Registry::new());
-        Self {
+        let metrics = Self {
             channels_in_use: make.gauges("sipgw_channels_in_use", "Channels that carry a call", &["profile"]),
             channels_limit: make.gauges("sipgw_channels_limit", "Channels bought", &["profile"]),
             credit: make.register(GaugeVec::new(
@@ -195,7 +195,10 @@ impl Metrics {
                 "When the process started, seconds since 1970",
             )),
             registry: make.0,
-        }
+        };
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        metrics.start_time.set(now.as_secs_f64());
+        metrics
     }
 
     /// The page that Prometheus reads.

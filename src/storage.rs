@@ -7,9 +7,9 @@ use std::time::Instant;
 use provisioning_store::error::StoreError;
 use provisioning_store::model::Timestamp;
 use provisioning_store::secrets::{OsEntropy, SecretError, SecretKey};
-use provisioning_store::store::{Store, StoreOptions};
+use provisioning_store::store::{Durability, Store, StoreOptions};
 
-use crate::config::Config;
+use crate::config::{Config, Synchronous};
 
 /// Why the store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +44,11 @@ pub async fn open(config: &Config) -> Result<Store, OpenError> {
             .map_err(|error| OpenError::File { path: directory.into(), error })?;
     }
     let key = read_or_make_key(&key_file)?;
-    Ok(Store::open(StoreOptions::new(path, key)).await?)
+    let durability = match config.store.synchronous {
+        Synchronous::Full => Durability::PowerFailure,
+        Synchronous::Normal => Durability::Crash,
+    };
+    Ok(Store::open(StoreOptions { durability, ..StoreOptions::new(path, key) }).await?)
 }
 
 fn read_or_make_key(file: &Path) -> Result<SecretKey, OpenError> {

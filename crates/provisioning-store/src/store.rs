@@ -41,6 +41,18 @@ pub struct StoreOptions {
     pub owner: String,
     /// How far ahead calls reserve.
     pub policy: ReservePolicy,
+    /// What a commit survives.
+    pub durability: Durability,
+}
+
+/// What a commit survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// The power failing: every commit waits for the disk.
+    #[default]
+    PowerFailure,
+    /// The program being killed; a power failure may take the last commits, never half of one.
+    Crash,
 }
 
 impl StoreOptions {
@@ -51,6 +63,7 @@ impl StoreOptions {
             key,
             owner: "gateway".into(),
             policy: ReservePolicy::default(),
+            durability: Durability::default(),
         }
     }
 }
@@ -80,7 +93,7 @@ pub struct Store {
 impl Store {
     /// Opens or creates the database, brings its tables up to date and checks the key.
     pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
-        let database = Database::open(&options.path).await?;
+        let database = Database::open(&options.path, options.durability).await?;
         let vault = Vault::new(&options.key);
         database.check_key(&vault).await?;
         Ok(Self { database, vault, owner: options.owner, policy: options.policy })

@@ -8,6 +8,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use super::failed;
 use crate::error::StoreError;
+use crate::store::Durability;
 
 /// The database that the other files of this module are compiled against.
 pub(super) type Db = Sqlite;
@@ -30,13 +31,16 @@ pub(crate) struct Database {
 
 impl Database {
     /// Opens or creates the file and brings its tables up to date.
-    pub(crate) async fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) async fn open(path: &Path, durability: Durability) -> Result<Self, StoreError> {
+        let synchronous = match durability {
+            Durability::PowerFailure => SqliteSynchronous::Full,
+            Durability::Crash => SqliteSynchronous::Normal,
+        };
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // NORMAL could lose the last commits at a power failure, and they are money.
-            .synchronous(SqliteSynchronous::Full)
+            .synchronous(synchronous)
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(STATEMENTS_KEPT)
             .optimize_on_close(true, None);
@@ -81,7 +85,7 @@ mod tests {
     use super::*;
 
     async fn open(folder: &tempfile::TempDir) -> Database {
-        Database::open(&folder.path().join("sipgw.db")).await.unwrap()
+        Database::open(&folder.path().join("sipgw.db"), Durability::default()).await.unwrap()
     }
 
     #[tokio::test]

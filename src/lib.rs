@@ -7,6 +7,7 @@ pub mod admission;
 pub mod bindings;
 pub mod config;
 pub mod daemon;
+pub mod demo;
 pub mod directory;
 pub mod engine;
 pub mod http;

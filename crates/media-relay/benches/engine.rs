@@ -107,7 +107,7 @@ fn main() {
     let gauges = engine.gauges();
     let micros = |ticks: u64| ticks as f64 * 10_000.0 / gauges.forwarded_packets.max(1) as f64;
     println!(
-        "{calls} calls, {sent} packets sent, {} forwarded, set-up {setup:?} a call",
+        "{calls} calls, {sent} packets sent, {} forwarded, the last {late:?} late, set-up {setup:?} a call",
         gauges.forwarded_packets
     );
     println!(

@@ -2,6 +2,7 @@
 
 use super::description::Terms;
 use super::latch::{Evidence, Latch};
+use super::pace::Pace;
 use super::splice::Splice;
 use super::stats::{DropReason, SideStats};
 use super::{Channel, rtcp};
@@ -46,6 +47,7 @@ pub(super) struct Leg {
     inbound: Protection,
     outbound: Protection,
     splice: Splice,
+    pace: Pace,
     pub(super) stats: SideStats,
     /// Did this peer's media arrive already?
     pub(super) is_heard: bool,
@@ -113,6 +115,9 @@ impl Leg {
         if !self.latches[channel.index()].admits(now, source, evidence) {
             return Err(DropReason::Stranger);
         }
+        if !self.pace.allows(now) {
+            return Err(DropReason::TooFast);
+        }
         match &header {
             Some(header) => self.stats.count_media(now, octets, header),
             None => self.stats.count_control(now),
@@ -140,6 +145,14 @@ impl Leg {
             }
         }
         Ok((target, channel))
+    }
+
+    /// What was counted, and how things stand.
+    pub(super) fn stats(&self) -> SideStats {
+        let mut stats = self.stats;
+        stats.source = self.latches[Channel::Rtp.index()].source();
+        stats.suite = self.inbound.current.as_ref().map(|context| context.keys().suite());
+        stats
     }
 
     /// Since when a peer that should send has not been heard at all.

@@ -8,6 +8,7 @@ mod echo;
 mod latch;
 mod leg;
 mod offer;
+mod pace;
 mod relay;
 mod rtcp;
 mod splice;

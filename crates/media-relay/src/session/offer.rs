@@ -2,6 +2,9 @@
 //!
 //! Each leg has its own keys, made once per suite and kept over re-offers, so that a refresh changes nothing.
 //! A key that was in use and is replaced is never used again.
+//!
+//! Where encryption is optional (RFC 8643) the answer decides about it, not the packets: one that fails
+//! authentication proves nothing about its sender, and taking it for plain RTP would be noise at full volume.
 
 use super::Side;
 use super::description::{

@@ -54,6 +54,9 @@ pub enum SessionEvent {
     },
 }
 
+/// Fewer are no news: some peers send their RTCP in clear beside SRTP, a packet every few seconds.
+const UNAUTHENTIC_WORTH_TELLING: u64 = 10;
+
 /// Events kept for a caller that does not ask; more are left out.
 const MAX_EVENTS: usize = 16;
 
@@ -153,11 +156,12 @@ impl Relay {
         for side in Side::BOTH {
             let leg = &mut self.legs[side.index()];
             let failed = leg.stats.dropped(DropReason::Unauthentic);
-            let packets = failed - std::mem::replace(&mut leg.unauthentic_told, failed);
+            let packets = failed - leg.unauthentic_told;
             let quiet = leg.quiet_since().filter(|_| !leg.is_silent);
             let silent = quiet.filter(|since| now.saturating_duration_since(*since) >= silence);
             leg.is_silent |= silent.is_some();
-            if packets > 0 {
+            if packets >= UNAUTHENTIC_WORTH_TELLING {
+                leg.unauthentic_told = failed;
                 self.tell(SessionEvent::Unauthentic { side, packets });
             }
             if let Some(since) = silent {
@@ -180,7 +184,7 @@ impl Relay {
     /// What was counted so far.
     #[must_use]
     pub fn stats(&self) -> CallStats {
-        CallStats { near: self.legs[0].stats, far: self.legs[1].stats }
+        CallStats { near: self.legs[0].stats(), far: self.legs[1].stats() }
     }
 
     /// The rollover counter of a sender on an encrypted side.

@@ -133,11 +133,13 @@ fn srtp_and_rtp_meet_and_each_leg_has_its_own_keys() {
     let mut sent = buf(&sent);
     far_ear.unprotect_rtcp(&mut sent).unwrap();
     assert_eq!(sent.as_slice(), report());
-    let (verdict, _) = feed(&mut relay, Side::Near, NEAR, Channel::Rtp, &rtp(8));
-    assert_eq!(verdict, Verdict::Drop(DropReason::Unauthentic), "plain packets do not pass as encrypted");
+    for sequence in 8..18 {
+        let (verdict, _) = feed(&mut relay, Side::Near, NEAR, Channel::Rtp, &rtp(sequence));
+        assert_eq!(verdict, Verdict::Drop(DropReason::Unauthentic), "plain packets do not pass as encrypted");
+    }
     relay.handle_tick(Instant::now(), Duration::from_secs(60));
     relay.poll_event();
-    assert_eq!(relay.poll_event(), Some(SessionEvent::Unauthentic { side: Side::Near, packets: 1 }));
+    assert_eq!(relay.poll_event(), Some(SessionEvent::Unauthentic { side: Side::Near, packets: 10 }));
 }
 
 /// Sends through sequence numbers `from..to` in steps of 1000 and says how many arrived.
@@ -231,6 +233,24 @@ fn silence_is_told_once_of_those_who_ought_to_speak() {
     assert_eq!(relay.poll_event(), None);
     relay.handle_packet(start + limit * 3, Side::Near, at(NEAR), Channel::Rtp, &mut buf(&rtp(1)));
     assert_eq!(relay.poll_event(), Some(SessionEvent::Resumed { side: Side::Near }));
+}
+
+#[test]
+fn media_that_circles_through_our_own_ports_is_slowed() {
+    let now = Instant::now();
+    let mut relay = relay(terms(NEAR, None), terms(FAR, None));
+    let mut packet = buf(&rtp(1));
+    let mut passed = 0;
+    for _ in 0..5000 {
+        if relay.handle_packet(now, Side::Near, at(NEAR), Channel::Rtp, &mut packet)
+            == to(Side::Far, Channel::Rtp, FAR)
+        {
+            passed += 1;
+        }
+    }
+    assert_eq!(passed, 1000);
+    assert_eq!(relay.stats().near.dropped(DropReason::TooFast), 4000);
+    assert_eq!(relay.stats().near.source, Some(at(NEAR)));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use super::Side;
 use crate::packet::RtpHeader;
-use crate::srtp::SrtpError;
+use crate::srtp::{SrtpError, Suite};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 /// Why a packet went no further.
@@ -26,6 +27,8 @@ pub enum DropReason {
     Stun,
     /// From an address that is not this side's peer.
     Stranger,
+    /// More packets a second than audio can have: a flood, or media that circles.
+    TooFast,
     /// Longer than audio can be.
     TooLong,
     /// More senders than one key keeps state for.
@@ -44,7 +47,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::EchoControl,
         Self::Exhausted,
         Self::Keepalive,
@@ -54,6 +57,7 @@ impl DropReason {
         Self::Replayed,
         Self::Stun,
         Self::Stranger,
+        Self::TooFast,
         Self::TooLong,
         Self::TooManyStreams,
         Self::Unauthentic,
@@ -82,6 +86,7 @@ impl DropReason {
             Self::Replayed => "replayed",
             Self::Stun => "stun",
             Self::Stranger => "stranger",
+            Self::TooFast => "too_fast",
             Self::TooLong => "too_long",
             Self::TooManyStreams => "too_many_streams",
             Self::Unauthentic => "unauthentic",
@@ -123,6 +128,10 @@ pub struct SideStats {
     pub first: Option<Instant>,
     /// When the last valid packet came, RTP or RTCP.
     pub last: Option<Instant>,
+    /// Where they come from now, as learnt from the packets.
+    pub source: Option<SocketAddr>,
+    /// How the side is encrypted, if it is.
+    pub suite: Option<Suite>,
     /// Gaps of streams that have ended.
     lost_before: u64,
     stream: Option<Stream>,

@@ -186,6 +186,57 @@ fn encrypted_and_plain_legs_meet_with_the_reference_as_peer() {
 }
 
 #[test]
+fn control_packets_have_their_own_ports_or_share_the_media_ports() {
+    let (engine, _events) = engine(base() + 900..=base() + 919);
+    let (mut near, mut far) = (Peer::v4(), Peer::v4());
+    let control = Peer::v4();
+    engine.open(CALL, leg(Policy::Off), Some(leg(Policy::Off))).wait().expect("ports are free");
+    let separate = RemoteDescription { rtcp: control.socket.local_addr().ok(), ..near.plain() };
+    let offer =
+        engine.describe(CALL, Side::Near, Role::Offer, RemoteDescription { is_mux: true, ..separate });
+    let offer = offer.wait().expect("a good offer");
+    far.learn(&offer);
+    assert!(offer.is_mux && offer.rtcp_port == offer.rtp_port + 1);
+    let answer = RemoteDescription { is_mux: false, rtcp: control.socket.local_addr().ok(), ..far.plain() };
+    let answer = engine.describe(CALL, Side::Far, Role::Answer, answer).wait().expect("a good answer");
+    near.learn(&answer);
+    assert!(answer.is_mux && answer.rtcp_port == answer.rtp_port);
+    talk(&mut near, &mut far, 1);
+
+    let report = [0x80, 201, 0, 1, 0, 0, 0, 9];
+    near.socket.send_to(&report, near.target.expect("learnt")).expect("loopback takes it");
+    let mut heard = [0; 100];
+    let (len, source) = control.socket.recv_from(&mut heard).expect("a packet arrives in time");
+    assert_eq!((&heard[..len], source.port()), (&report[..], offer.rtcp_port));
+    control.socket.send_to(&report, (offer.ip, offer.rtcp_port)).expect("loopback takes it");
+    let (len, source) = near.socket.recv_from(&mut heard).expect("a packet arrives in time");
+    assert_eq!((&heard[..len], source.port()), (&report[..], answer.rtp_port));
+}
+
+#[test]
+fn many_calls_come_and_go_from_many_threads() {
+    let (engine, _events) = engine(base() + 920..=base() + 999);
+    let threads: Vec<_> = (0..4u64)
+        .map(|thread| {
+            let engine = engine.clone();
+            std::thread::spawn(move || {
+                for round in 0..5 {
+                    let id = MediaId(thread << 32 | round);
+                    let phone = Peer::v4();
+                    engine.open(id, leg(Policy::Optional), None).wait().expect("ports are free");
+                    engine.echo(id, phone.plain()).wait().expect("a good offer");
+                    engine.close(id).wait().expect("it was open");
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().expect("no assertion failed");
+    }
+    assert_eq!((engine.gauges().calls, engine.gauges().ports_in_use), (0, 0));
+}
+
+#[test]
 fn two_encrypted_legs_have_different_keys() {
     let (engine, _events) = engine(base() + 200..=base() + 219);
     let (mut near, mut far) = (Peer::v4(), Peer::v4());

@@ -155,3 +155,18 @@ impl Engine {
         self.inner.workers[place].ask(job)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The daemon shares the handle between tasks and awaits replies on any of its threads.
+    #[test]
+    fn the_handle_can_be_shared_and_replies_awaited_anywhere() {
+        fn shared<T: Clone + Send + Sync + 'static>() {}
+        fn awaited<T: Future + Send + 'static>() {}
+        shared::<Engine>();
+        awaited::<Reply<LocalDescription>>();
+        awaited::<Reply<CallStats>>();
+    }
+}

@@ -300,3 +300,6 @@ async fn gateway(
     }
     Ok(gateway)
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,11 +47,11 @@ impl Observer {
                 tracing::info!(profile = profile.0, "{}", why.sentence());
                 self.keep(BindingChange::Ended(*profile));
             }
-            Event::RegisterRefused { profile, user, source, refusal } => {
+            Event::RequestRefused { method, profile, user, source, refusal } => {
                 let reason = refusal.code();
                 self.metrics.registrations_refused.with_label_values(&[reason]).inc();
                 let profile = profile.map(|profile| profile.0);
-                tracing::warn!(profile, user, %source, reason, "A REGISTER was refused. {}", refusal.sentence());
+                tracing::warn!(profile, user, %source, reason, method, "A request was refused. {}", refusal.sentence());
             }
             Event::Dropped { source, why } => {
                 self.metrics.sip_dropped.with_label_values(&[why]).inc();

@@ -132,7 +132,7 @@ impl Gateway {
         let address = request.to().and_then(|to| to.uri().ok()).and_then(|uri| uri.user().map(str::to_owned));
         if address.as_deref() != Some(profile.user.as_str()) {
             // The address of record must be the user's own (RFC 3261 section 10.3 step 4).
-            return self.refuse_register(
+            return self.refuse_request(
                 now,
                 flow,
                 request,
@@ -144,7 +144,7 @@ impl Gateway {
         let registration = self.registrar.register(now, settings, profile.id, request, flow, &mut self.out);
         match registration {
             Registration::Done(bound) => self.confirm_register(now, flow, request, bound),
-            Registration::TooBrief { min_s } => self.answer_register(now, flow, request, 423, |writer| {
+            Registration::TooBrief { min_s } => self.answer_with(now, flow, request, 423, |writer| {
                 writer.header(Name::MinExpires, min_s);
                 writer.header(
                     Name::Warning,
@@ -152,15 +152,15 @@ impl Gateway {
                 );
             }),
             Registration::Refused(why) => {
-                self.refuse_register(now, flow, request, (&profile.user, Some(&profile)), why);
+                self.refuse_request(now, flow, request, (&profile.user, Some(&profile)), why);
             }
             // RFC 3261 section 10.3 step 7: an old request that comes late fails.
-            Registration::OutOfOrder => self.answer_register(now, flow, request, 500, |_| {}),
+            Registration::OutOfOrder => self.answer_with(now, flow, request, 500, |_| {}),
         }
     }
 
     fn confirm_register(&mut self, now: Now, flow: Flow, request: &Message, bound: Option<(String, u32)>) {
-        self.answer_register(now, flow, request, 200, |writer| {
+        self.answer_with(now, flow, request, 200, |writer| {
             if let Some((contact, expires_s)) = bound {
                 writer.header(Name::Contact, format_args!("{contact};expires={expires_s}"));
                 writer.header(Name::Expires, expires_s);
@@ -168,7 +168,7 @@ impl Gateway {
         });
     }
 
-    fn refuse_register(
+    fn refuse_request(
         &mut self,
         now: Now,
         flow: Flow,
@@ -176,19 +176,20 @@ impl Gateway {
         (user, profile): (&str, Option<&Arc<Profile>>),
         why: Refusal,
     ) {
-        self.out.tell(Event::RegisterRefused {
+        self.out.tell(Event::RequestRefused {
+            method: request.method().as_str().to_owned(),
             profile: profile.map(|profile| profile.id),
             user: user.to_owned(),
             source: flow.peer,
             refusal: why,
         });
         let domain = self.settings.domain.clone();
-        self.answer_register(now, flow, request, why.status(), |writer| {
+        self.answer_with(now, flow, request, why.status(), |writer| {
             respond::explain_at(writer, &domain, why)
         });
     }
 
-    fn answer_register(
+    fn answer_with(
         &mut self,
         now: Now,
         flow: Flow,
@@ -222,7 +223,7 @@ impl Gateway {
             }
             Verdict::Refused { user, profile, why } => {
                 if self.rates.take(now.monotonic, source) == Pace::Within {
-                    self.refuse_register(now, flow, request, (&user, profile.as_ref()), why);
+                    self.refuse_request(now, flow, request, (&user, profile.as_ref()), why);
                 } else {
                     self.drop_message(flow, "too many refused requests from this source");
                 }

@@ -401,8 +401,10 @@ pub enum Event {
         /// Why.
         why: Unregistration,
     },
-    /// A REGISTER was refused.
-    RegisterRefused {
+    /// A REGISTER was refused, or another request's credentials were wrong.
+    RequestRefused {
+        /// REGISTER, INVITE.
+        method: String,
         /// The profile, if the user name is known.
         profile: Option<ProfileId>,
         /// The user name tried.

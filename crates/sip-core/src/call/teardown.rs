@@ -28,7 +28,7 @@ impl Call {
         if std::mem::take(&mut self.has_media) {
             ctx.out.ask(Question::CloseMedia { call: self.uid });
         }
-        ctx.out.tell(Event::Ended { call: self.uid, ending, status });
+        ctx.out.tell(Event::Ended { call: self.uid, ending, status: self.final_status(status) });
     }
 
     /// Stops everything that concerns the call, but not what concerns a leg's goodbye.
@@ -73,12 +73,17 @@ impl Call {
             answered: self.answered,
             ended: ctx.now.monotonic,
             ending,
-            status: if self.answered.is_some() { 200 } else { status },
+            status: self.final_status(status),
             caller_call_id: self.caller.dialog.call_id.clone(),
             callee_call_id: self.callee_call_id.clone(),
             user_agent: self.parties.user_agent.clone(),
             codecs: self.codecs.clone(),
         }
+    }
+
+    /// The caller's final answer: 200 once the call was answered, whatever ended it.
+    fn final_status(&self, status: u16) -> u16 {
+        if self.answered.is_some() { 200 } else { status }
     }
 
     fn close_caller(&mut self, ctx: &mut Context<'_>, ending: Ending, status: u16, reason: Option<&str>) {

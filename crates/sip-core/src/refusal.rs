@@ -45,6 +45,8 @@ pub enum Refusal {
     PbxDemandsCredentials,
     ProfileInactive,
     SecureMediaRequired,
+    SessionExpired,
+    SessionIntervalTooSmall,
     ShuttingDown,
     StoreUnavailable,
     UnknownPeer,
@@ -70,7 +72,7 @@ const fn row(status: u16, cause: u8, code: &'static str, sentence: &'static str)
 
 impl Refusal {
     /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 44] = [
         Self::AccountSuspended,
         Self::AddressIncomplete,
         Self::AnotherTransport,
@@ -109,6 +111,8 @@ impl Refusal {
         Self::PbxDemandsCredentials,
         Self::ProfileInactive,
         Self::SecureMediaRequired,
+        Self::SessionExpired,
+        Self::SessionIntervalTooSmall,
         Self::ShuttingDown,
         Self::StoreUnavailable,
         Self::UnknownPeer,
@@ -224,6 +228,15 @@ impl Refusal {
                 "secure_media_required",
                 "This profile must use SRTP, and the description offers none.",
             ),
+            Self::SessionExpired => row(
+                408,
+                102,
+                "session_expired",
+                "One side no longer confirmed that the call lives, so it was ended.",
+            ),
+            Self::SessionIntervalTooSmall => {
+                row(422, 31, "session_interval_too_small", "The session interval asked for is too short.")
+            }
             Self::ShuttingDown => row(503, 41, "shutting_down", "The gateway is shutting down."),
             Self::StoreUnavailable => {
                 row(503, 41, "store_unavailable", "The gateway's accounting does not answer at the moment.")

@@ -63,11 +63,12 @@ impl Gateway {
         if request.header(Name::UserAgent).is_some_and(guard::is_scanner) && self.known_peer(flow).is_none() {
             return self.drop_message(flow, "a scanner");
         }
-        // RFC 3261 section 8.2.2.3: no extension can be required of us yet.
-        let required: Vec<_> =
-            request.headers(Name::Require).chain(request.headers(Name::ProxyRequire)).collect();
-        if !required.is_empty() {
-            return self.refuse_extensions(flow, request, &required);
+        // RFC 3261 section 8.2.2.3: what is required of us and unknown is named.
+        let required = request.headers(Name::Require).chain(request.headers(Name::ProxyRequire));
+        let unknown: Vec<_> =
+            required.filter(|tag| !respond::SUPPORTED.iter().any(|s| s.eq_ignore_ascii_case(tag))).collect();
+        if !unknown.is_empty() {
+            return self.refuse_extensions(flow, request, &unknown);
         }
         match request.method() {
             Method::Register => self.on_register(now, flow, request),

@@ -9,7 +9,10 @@ use crate::refusal::Refusal;
 use crate::settings::Settings;
 
 /// The methods we answer with more than 405; written into every Allow.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, OPTIONS, BYE, INFO";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, OPTIONS, BYE, INFO, PRACK, UPDATE";
+
+/// The extensions that may be required of us.
+pub(crate) const SUPPORTED: [&str; 2] = ["100rel", "timer"];
 
 /// The header field with our own code of a refusal, for machines.
 const CODE_HEADER: &str = "X-Sipgw-Reason";
@@ -47,6 +50,10 @@ pub(crate) fn refusal(
 /// our code.
 pub(crate) fn explain(writer: &mut MessageWriter, settings: &Settings, why: Refusal) {
     explain_at(writer, &settings.domain, why);
+    if why == Refusal::SessionIntervalTooSmall {
+        // RFC 4028 section 6: 422 names the least interval.
+        writer.header(Name::MinSe, settings.calls.min_se_s);
+    }
 }
 
 /// The same for a writer that has no settings at hand.

@@ -74,6 +74,10 @@ pub struct CallSettings {
     pub question_patience: Duration,
     /// A grant is extended this long before what is paid ends.
     pub extend_ahead: Duration,
+    /// The session interval asked for and the longest granted (RFC 4028), seconds.
+    pub session_expires_s: u32,
+    /// The shortest session interval accepted (RFC 4028 section 4: at least 90), seconds.
+    pub min_se_s: u32,
     /// The highest Max-Forwards written (rules.md: 30 or lower).
     pub max_forwards: u8,
     /// E.164 digits of the echo test.
@@ -89,6 +93,8 @@ impl Default for CallSettings {
             carrier_patience: Duration::from_secs(8),
             question_patience: Duration::from_secs(5),
             extend_ahead: Duration::from_secs(10),
+            session_expires_s: 1800,
+            min_se_s: 90,
             max_forwards: 30,
             echo_numbers: HashSet::from(["17606604690".to_owned()]),
             emergency: HashMap::from([(

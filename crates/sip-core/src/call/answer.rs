@@ -16,6 +16,7 @@ impl Call {
         match user.purpose {
             Purpose::Invite => self.on_invite_response(ctx, user.leg, response),
             Purpose::Reinvite => self.on_reinvite_response(ctx, user.leg, response),
+            Purpose::Refresh => self.on_refreshed(ctx, user.leg, status, Some(response)),
             Purpose::Forward(serial) if status >= 200 => self.on_forward_answered(ctx, serial, response),
             Purpose::Bye if status >= 200 => self.on_bye_answered(user.leg),
             Purpose::Forward(_) | Purpose::Bye | Purpose::Cancel => {}
@@ -28,6 +29,7 @@ impl Call {
             Purpose::Invite if self.is_current_callee(user.leg) => self.on_invite_failed(ctx, 408, None),
             Purpose::Invite | Purpose::Bye => self.on_bye_answered(user.leg),
             Purpose::Reinvite => self.on_reinvite_failed(ctx, user.leg, 408, None),
+            Purpose::Refresh => self.on_refreshed(ctx, user.leg, 408, None),
             Purpose::Forward(serial) => self.on_forward_unanswered(ctx, serial),
             Purpose::Cancel => {}
         }
@@ -84,10 +86,12 @@ impl Call {
         self.stop_timer(ctx, CallTimer::NoAnswer);
         if let Some(leg) = &mut self.callee {
             leg.dialog.learn(response);
+            leg.session.on_answer(response);
             leg.phase = Phase::Confirmed;
             leg.invite = None;
         }
         self.mark_answered(ctx);
+        self.watch_session(ctx, Leg::Callee);
         self.pass_2xx(ctx, Leg::Callee, response);
     }
 

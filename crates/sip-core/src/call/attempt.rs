@@ -176,7 +176,7 @@ impl Call {
         attempt.presentation = Some(presentation);
         ctx.index.insert(&dialog.call_id, &dialog.local_tag, (self.uid, id));
         self.callee_call_id = Some(dialog.call_id.clone());
-        self.callee = Some(CallLeg::new(id, peer, dialog, ctx.rng.next_u64() >> 1));
+        self.callee = Some(CallLeg::new(ctx, id, peer, dialog));
         self.prepare_body(ctx);
     }
 
@@ -239,6 +239,7 @@ impl Call {
             });
         }
         writer.header(Name::Allow, ALLOW);
+        leg.session.write_request(&ctx.settings.calls, Stage::Setup, &mut writer);
         if let Some(presentation) = &attempt.presentation {
             presentation.write(&mut writer);
         }
@@ -258,6 +259,11 @@ impl Call {
         let may_go_on = !attempt.has_progressed;
         if let (401 | 407, Some(response)) = (status, response) {
             return self.on_challenged(ctx, status, response);
+        }
+        if let (422, Some(response), Some(leg)) = (status, response, &mut self.callee)
+            && leg.session.on_too_small(response)
+        {
+            return self.send_invite(ctx, None);
         }
         if self.may_retry_plain(ctx, status) {
             return self.retry_plain(ctx);

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::leg::{Phase, Unacked, finish};
+use super::reliable::{self, Reliable};
 use super::{Call, CallTimer, Context};
-use crate::message::{Message, MessageWriter, Name};
+use crate::message::{Message, MessageWriter, Method, Name};
 use crate::refusal::Refusal;
 use crate::respond::{self, ALLOW};
 use crate::sdp::{RemoteMedia, SessionDescription, sdp_body};
@@ -45,6 +46,8 @@ pub(crate) struct Exchange {
     pub(crate) client: Option<ClientKey>,
     /// The answer passed to `from` with a provisional response; it holds for a 2xx that brings none.
     pub(crate) early_answer: Option<Bytes>,
+    /// Provisional responses that the caller wants to confirm (RFC 3262).
+    pub(crate) reliable: Option<Reliable>,
     /// The 2xx has been passed on; only the ACK is outstanding.
     pub(crate) is_answered: bool,
 }
@@ -57,14 +60,35 @@ impl Exchange {
         received: SocketAddr,
         offer: Option<Description>,
     ) -> Self {
-        Self { from, server, request, received, offer, client: None, early_answer: None, is_answered: false }
+        let reliable = request.lists_tag(Name::Require, reliable::TAG).then(Reliable::default);
+        Self {
+            from,
+            server,
+            request,
+            received,
+            offer,
+            client: None,
+            early_answer: None,
+            reliable,
+            is_answered: false,
+        }
     }
 }
 
 impl Call {
     /// Answers the exchange's INVITE provisionally.
     pub(super) fn send_provisional(&mut self, ctx: &mut Context<'_>, status: u16, sdp: Option<&Bytes>) {
-        let Some(exchange) = &self.exchange else { return };
+        let Some(exchange) = &mut self.exchange else { return };
+        let reliable = exchange.reliable.as_mut().filter(|_| status > 100);
+        let serial = match reliable {
+            Some(reliable) => {
+                if reliable.must_wait(status, sdp) {
+                    return;
+                }
+                Some(reliable.next_serial())
+            }
+            None => None,
+        };
         let leg = if exchange.from == Leg::Caller { Some(&self.caller) } else { self.callee.as_ref() };
         let Some(leg) = leg else { return };
         let tag = (status > 100).then_some(leg.dialog.local_tag.as_str());
@@ -74,17 +98,26 @@ impl Call {
             writer.header(Name::Contact, leg.dialog.contact());
             writer.header(Name::Allow, ALLOW);
         }
-        let bytes = finish(writer, sdp);
-        ctx.transactions.answer(ctx.now.monotonic, exchange.server, status, bytes, ctx.out);
+        if let Some(serial) = serial {
+            writer.header(Name::Require, reliable::TAG);
+            writer.header(Name::RSeq, serial);
+        }
+        let (server, bytes) = (exchange.server, finish(writer, sdp));
+        ctx.transactions.answer(ctx.now.monotonic, server, status, bytes.clone(), ctx.out);
+        if serial.is_some() {
+            self.expect_prack(ctx, server, status, bytes);
+        }
     }
 
-    /// Accepts the exchange's INVITE and repeats the 2xx until its ACK (RFC 3261 section 13.3.1.4).
+    /// Accepts the exchange's INVITE and repeats the 2xx until its ACK (RFC 3261 section 13.3.1.4); an UPDATE's 2xx
+    /// needs none.
     pub(super) fn send_2xx(&mut self, ctx: &mut Context<'_>, sdp: Option<&Bytes>) {
         let Some(exchange) = &mut self.exchange else { return };
         exchange.is_answered = true;
         let (half, server, received) = (exchange.from, exchange.server, exchange.received);
         let request = exchange.request.clone();
         let t1 = ctx.settings.timers.t1;
+        self.stop_timer(ctx, CallTimer::Reprovision);
         let Some(leg) = self.half(half) else { return };
         leg.phase = Phase::Confirmed;
         let mut writer =
@@ -92,13 +125,20 @@ impl Call {
         writer.copy(&request, Name::RecordRoute);
         writer.header(Name::Contact, leg.dialog.contact());
         writer.header(Name::Allow, ALLOW);
+        leg.session.write_answer(&request, &mut writer);
         let bytes = finish(writer, sdp);
+        if *request.method() == Method::Update {
+            ctx.transactions.answer(ctx.now.monotonic, server, 200, bytes, ctx.out);
+            self.exchange = None;
+            return self.watch_session(ctx, half);
+        }
         let flow = leg.dialog.flow;
         let cseq = request.cseq().map_or(0, |(number, _)| number);
         leg.unacked = Some(Unacked { cseq, bytes: bytes.clone(), flow, interval: t1 });
         ctx.transactions.answer(ctx.now.monotonic, server, 200, bytes, ctx.out);
         self.start_timer(ctx, CallTimer::Resend(half), t1);
         self.start_timer(ctx, CallTimer::AckWait(half), ctx.settings.timers.give_up());
+        self.watch_session(ctx, half);
     }
 
     /// Refuses the exchange's INVITE and forgets it; `add` writes what explains the status.

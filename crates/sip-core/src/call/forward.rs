@@ -71,6 +71,8 @@ impl Call {
         match request.method() {
             Method::Bye => self.on_bye(ctx, id, server, request, flow),
             Method::Invite => self.on_reinvite(ctx, id.role(), server, request, flow),
+            Method::Update => self.on_update(ctx, id.role(), server, request, flow),
+            Method::Prack => self.on_prack(ctx, server, request, flow),
             Method::Info => self.on_info(ctx, id.role(), server, request, flow),
             Method::Options => self.answer_plain(ctx, server, request, 200, flow.peer),
             _ => self.answer_plain(ctx, server, request, 405, flow.peer),
@@ -116,11 +118,13 @@ impl Call {
                 return ctx.transactions.answer(ctx.now.monotonic, server, why.status(), bytes, ctx.out);
             }
         };
-        if let Some(leg) = self.half(from) {
-            leg.dialog.refresh_target(request);
+        if let Err(why) = self.refresh_session(ctx, from, request) {
+            return self.refuse_session(ctx, server, request, flow, why);
         }
         self.exchange = Some(Exchange::new(from, server, request.clone(), flow.peer, offer.clone()));
-        self.send_provisional(ctx, 100, None);
+        if *request.method() == Method::Invite {
+            self.send_provisional(ctx, 100, None);
+        }
         let is_echo = self.callee.is_none();
         match offer {
             Some(offer) if is_echo => self.describe(ctx, from, SdpRole::Offer, offer, Then::Echo),
@@ -130,14 +134,63 @@ impl Call {
         }
     }
 
+    /// UPDATE (RFC 3311): with a description it is a re-INVITE in all but the ACK, and the other half gets one; without,
+    /// it refreshes this leg's session and concerns nobody else.
+    fn on_update(
+        &mut self,
+        ctx: &mut Context<'_>,
+        from: Leg,
+        server: ServerKey,
+        request: &Message,
+        flow: Flow,
+    ) {
+        if self.stage == Stage::Running && !request.body().is_empty() {
+            return self.on_reinvite(ctx, from, server, request, flow);
+        }
+        if !request.body().is_empty() {
+            // Before the answer there is an offer under way already (RFC 3311 section 5.2).
+            return self.answer_plain(ctx, server, request, 491, flow.peer);
+        }
+        if let Err(why) = self.refresh_session(ctx, from, request) {
+            return self.refuse_session(ctx, server, request, flow, why);
+        }
+        let Some(leg) = self.half(from) else { return };
+        let mut writer = respond::response(ctx.settings, request, 200, None, flow.peer);
+        writer.header(Name::Contact, leg.dialog.contact());
+        leg.session.write_answer(request, &mut writer);
+        ctx.transactions.answer(ctx.now.monotonic, server, 200, writer.finish(), ctx.out);
+        self.watch_session(ctx, from);
+    }
+
+    /// A target refresh request has come: take over Contact and session interval.
+    fn refresh_session(&mut self, ctx: &Context<'_>, from: Leg, request: &Message) -> Result<(), Refusal> {
+        let Some(leg) = self.half(from) else { return Ok(()) };
+        leg.dialog.refresh_target(request);
+        leg.session.on_request(&ctx.settings.calls, request)
+    }
+
+    fn refuse_session(
+        &self,
+        ctx: &mut Context<'_>,
+        server: ServerKey,
+        request: &Message,
+        flow: Flow,
+        why: Refusal,
+    ) {
+        let mut writer = respond::response(ctx.settings, request, why.status(), None, flow.peer);
+        respond::explain(&mut writer, ctx.settings, why);
+        ctx.transactions.answer(ctx.now.monotonic, server, why.status(), writer.finish(), ctx.out);
+    }
+
     /// Passes the exchange's re-INVITE on to the other half.
     pub(super) fn send_reinvite(&mut self, ctx: &mut Context<'_>, sdp: Option<&bytes::Bytes>) {
-        let uid = self.uid;
+        let (uid, stage) = (self.uid, self.stage);
         let Some(to) = self.exchange.as_ref().map(|exchange| exchange.from.other()) else { return };
         let Some(leg) = self.half(to) else { return };
         let branch = ctx.rng.branch();
         let mut writer = leg.dialog.request(&Method::Invite, &branch, ctx.settings);
         writer.header(Name::Allow, respond::ALLOW);
+        leg.session.write_request(&ctx.settings.calls, stage, &mut writer);
         let client = leg.send(ctx, uid, (Method::Invite, Purpose::Reinvite), &branch, finish(writer, sdp));
         if let Some(exchange) = &mut self.exchange {
             exchange.client = Some(client);
@@ -159,7 +212,9 @@ impl Call {
                 }
                 if let Some(leg) = self.half(half) {
                     leg.dialog.refresh_target(response);
+                    leg.session.on_answer(response);
                 }
+                self.watch_session(ctx, half);
                 self.pass_2xx(ctx, half, response);
             }
             200..=299 => self.acknowledge_stray(ctx, id, response),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::session::SessionTimer;
 use super::{Context, LegId, Purpose};
 use crate::call::ClientUser;
 use crate::dialog::{Dialog, SentAck};
@@ -33,6 +34,7 @@ pub(crate) struct CallLeg {
     pub(crate) peer: Peer,
     pub(crate) dialog: Dialog,
     pub(crate) sdp: LegSdp,
+    pub(crate) session: SessionTimer,
     pub(crate) phase: Phase,
     /// Our first INVITE, while it runs.
     pub(crate) invite: Option<ClientKey>,
@@ -58,12 +60,14 @@ pub(crate) struct Unacked {
 }
 
 impl CallLeg {
-    pub(crate) fn new(id: LegId, peer: Peer, dialog: Dialog, session_id: u64) -> Self {
+    pub(crate) fn new(ctx: &mut Context<'_>, id: LegId, peer: Peer, dialog: Dialog) -> Self {
         Self {
             id,
             peer,
             dialog,
-            sdp: LegSdp::new(session_id),
+            // RFC 4566 section 5.2 counts sessions in 64 bits; some parsers read them signed.
+            sdp: LegSdp::new(ctx.rng.next_u64() >> 1),
+            session: SessionTimer::new(&ctx.settings.calls),
             phase: Phase::Early,
             invite: None,
             cancel_owed: false,

@@ -12,6 +12,8 @@ mod identity;
 mod leg;
 mod media;
 mod plan;
+mod reliable;
+mod session;
 mod setup;
 mod teardown;
 
@@ -70,6 +72,8 @@ pub(crate) enum Purpose {
     Invite,
     /// A later one.
     Reinvite,
+    /// Keeps the session alive.
+    Refresh,
     /// The other leg's request, passed on.
     Forward(u32),
     Cancel,
@@ -95,6 +99,10 @@ pub(crate) enum CallTimer {
     CutOff(Leg),
     /// A cancelled INVITE is still unanswered.
     CancelWait(LegId),
+    /// Send an unconfirmed provisional response again.
+    Reprovision,
+    /// Refresh the session, or give it up.
+    Session(Leg),
 }
 
 /// Which leg a request within a dialog belongs to: by Call-ID and our tag.
@@ -281,6 +289,8 @@ impl Call {
             CallTimer::Extend(half) => self.extend(ctx, half),
             CallTimer::CutOff(half) => self.on_paid_time_over(ctx, half),
             CallTimer::CancelWait(leg) => self.on_cancel_unanswered(ctx, leg),
+            CallTimer::Reprovision => self.reprovision(ctx),
+            CallTimer::Session(half) => self.on_session_due(ctx, half),
         }
     }
 

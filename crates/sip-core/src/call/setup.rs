@@ -37,7 +37,8 @@ impl Call {
             to: plan.called.clone(),
             user_agent: arrival.invite.header(Name::UserAgent).map(str::to_owned),
         };
-        let caller = caller_leg(ctx, &arrival);
+        let mut caller = caller_leg(ctx, &arrival);
+        let session = caller.session.on_request(&ctx.settings.calls, &arrival.invite);
         ctx.index.insert(&caller.dialog.call_id, &caller.dialog.local_tag, (uid, LegId::Caller));
         ctx.out.tell(Event::CallStarted {
             call: uid,
@@ -79,7 +80,7 @@ impl Call {
             timers: SmallVec::new(),
         };
         call.send_provisional(ctx, 100, None);
-        match call.plan.refusal.or_else(|| offer.err()) {
+        match call.plan.refusal.or_else(|| session.err()).or_else(|| offer.err()) {
             Some(why) => call.end_refused(ctx, why),
             None => call.admit(ctx),
         }
@@ -183,7 +184,7 @@ fn caller_leg(ctx: &mut Context<'_>, arrival: &Arrival) -> CallLeg {
         contact,
         ctx.settings.calls.max_forwards,
     );
-    CallLeg::new(LegId::Caller, arrival.peer, dialog, ctx.rng.next_u64() >> 1)
+    CallLeg::new(ctx, LegId::Caller, arrival.peer, dialog)
 }
 
 /// The caller as the record shows it: what the callee is shown, or else what the message claims.

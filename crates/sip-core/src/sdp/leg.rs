@@ -68,6 +68,11 @@ impl LegSdp {
         }
     }
 
+    /// What was written last; empty if nothing was.
+    pub fn last(&self) -> &Bytes {
+        &self.last
+    }
+
     /// Remembers what the peer of this leg has said, offer or answer. `active` is the line its audio is on.
     pub fn received(&mut self, sdp: &SessionDescription, active: usize) {
         for at in 0..sdp.media_count() {

@@ -170,7 +170,17 @@ impl Findings {
         self.between("calls.carrier_patience_s", calls.carrier_patience_s, 1..=60);
         self.between("calls.question_patience_s", calls.question_patience_s, 1..=30);
         self.between("calls.extend_ahead_s", calls.extend_ahead_s, 1..=30);
+        // RFC 4028 section 4: nobody may ask for less than 90 s.
+        self.between("calls.min_se_s", calls.min_se_s.into(), 90..=86_400);
+        self.between("calls.session_expires_s", calls.session_expires_s.into(), calls.min_se_s.into()..=86_400);
         self.between("calls.max_forwards", calls.max_forwards.into(), 1..=70);
+        // RFC 4028 section 4 forbids less than 90 s.
+        self.between("calls.min_se_s", calls.min_se_s.into(), 90..=86_400);
+        self.between("calls.session_expires_s", calls.session_expires_s.into(), 90..=86_400);
+        if calls.session_expires_s < calls.min_se_s {
+            let cure = "Write session_expires_s no shorter than min_se_s.";
+            self.add("calls.session_expires_s", "we would ask for less than we accept", cure);
+        }
         self.between("calls.drain_s", calls.drain_s, 0..=86_400);
         for (index, number) in calls.echo_numbers.iter().enumerate() {
             if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {

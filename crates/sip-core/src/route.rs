@@ -120,6 +120,11 @@ pub fn e164(dialled: &str, country: &str) -> Option<Number> {
     parse(country.parse().ok(), digits).or_else(|| international(digits))
 }
 
+/// Loads the numbering plans, which the first number would otherwise wait for; takes some tens of milliseconds.
+pub fn warm_up() {
+    let _plans_are_read = parse(None, "+12025550123");
+}
+
 fn parse(country: Option<phonenumber::country::Id>, text: &str) -> Option<Number> {
     let number = phonenumber::parse(country, text).ok()?;
     if !number.is_valid() {

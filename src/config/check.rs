@@ -170,9 +170,6 @@ impl Findings {
         self.between("calls.carrier_patience_s", calls.carrier_patience_s, 1..=60);
         self.between("calls.question_patience_s", calls.question_patience_s, 1..=30);
         self.between("calls.extend_ahead_s", calls.extend_ahead_s, 1..=30);
-        // RFC 4028 section 4: nobody may ask for less than 90 s.
-        self.between("calls.min_se_s", calls.min_se_s.into(), 90..=86_400);
-        self.between("calls.session_expires_s", calls.session_expires_s.into(), calls.min_se_s.into()..=86_400);
         self.between("calls.max_forwards", calls.max_forwards.into(), 1..=70);
         // RFC 4028 section 4 forbids less than 90 s.
         self.between("calls.min_se_s", calls.min_se_s.into(), 90..=86_400);

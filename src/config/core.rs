@@ -54,8 +54,6 @@ impl Config {
             carrier_patience: Duration::from_secs(self.calls.carrier_patience_s),
             question_patience: Duration::from_secs(self.calls.question_patience_s),
             extend_ahead: Duration::from_secs(self.calls.extend_ahead_s),
-            session_expires_s: self.calls.session_expires_s,
-            min_se_s: self.calls.min_se_s,
             max_forwards: self.calls.max_forwards,
             session_expires_s: self.calls.session_expires_s,
             min_se_s: self.calls.min_se_s,
@@ -92,7 +90,6 @@ mod tests {
             (calls.question_patience, calls.extend_ahead),
             (core.question_patience, core.extend_ahead)
         );
-        assert_eq!((calls.session_expires_s, calls.min_se_s), (core.session_expires_s, core.min_se_s));
         assert_eq!((calls.max_forwards, calls.echo_numbers), (core.max_forwards, core.echo_numbers));
         assert_eq!((calls.session_expires_s, calls.min_se_s), (core.session_expires_s, core.min_se_s));
         assert_eq!(ours.limits(), Limits::default());

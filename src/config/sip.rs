@@ -241,16 +241,8 @@ pub struct CallConfig {
     pub question_patience_s: u64,
     /// More is reserved this long before what is paid ends, seconds.
     pub extend_ahead_s: u64,
-    /// The session interval asked for, and the longest granted (RFC 4028).
-    pub session_expires_s: u32,
-    /// The shortest session interval accepted.
-    pub min_se_s: u32,
     /// The highest Max-Forwards written.
     pub max_forwards: u8,
-    /// The interval of session timers (RFC 4028) that we ask for, seconds.
-    pub session_expires_s: u32,
-    /// The shortest interval that we accept, seconds.
-    pub min_se_s: u32,
     /// E.164 digits of the echo test, without `+`.
     pub echo_numbers: Vec<String>,
     /// The file of emergency numbers by country; a few that hold everywhere where absent.
@@ -268,11 +260,7 @@ impl Default for CallConfig {
             carrier_patience_s: 8,
             question_patience_s: 5,
             extend_ahead_s: 10,
-            session_expires_s: 1800,
-            min_se_s: 90,
             max_forwards: 30,
-            session_expires_s: 1_800,
-            min_se_s: 90,
             echo_numbers: vec!["17606604690".to_owned()],
             emergency_file: None,
             caller_id_countries: Vec::new(),

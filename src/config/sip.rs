@@ -241,6 +241,10 @@ pub struct CallConfig {
     pub question_patience_s: u64,
     /// More is reserved this long before what is paid ends, seconds.
     pub extend_ahead_s: u64,
+    /// The session interval asked for, and the longest granted (RFC 4028), seconds.
+    pub session_expires_s: u32,
+    /// The shortest session interval accepted, seconds.
+    pub min_se_s: u32,
     /// The highest Max-Forwards written.
     pub max_forwards: u8,
     /// E.164 digits of the echo test, without `+`.
@@ -260,6 +264,8 @@ impl Default for CallConfig {
             carrier_patience_s: 8,
             question_patience_s: 5,
             extend_ahead_s: 10,
+            session_expires_s: 1_800,
+            min_se_s: 90,
             max_forwards: 30,
             echo_numbers: vec!["17606604690".to_owned()],
             emergency_file: None,

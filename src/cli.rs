@@ -10,6 +10,7 @@ mod cdr;
 mod check;
 mod client;
 mod company;
+mod demo;
 mod failure;
 mod find;
 mod number;
@@ -59,6 +60,8 @@ enum Command {
     Run,
     /// Say whether the configuration can be used, and what is wrong with it.
     Check,
+    /// Show it all without any configuration: a company, its PBXs and a carrier make real calls on this machine.
+    Demo(demo::Options),
     /// Say how the running gateway does.
     Status,
     /// Companies and their credit.
@@ -118,20 +121,21 @@ pub(crate) fn main() -> ExitCode {
 }
 
 async fn obey(cli: Cli, output: Output) -> Result<(), Failure> {
-    let context = Context { config: Config::load(&cli.config)?, output };
+    let context = || Ok::<_, Failure>(Context { config: Config::load(&cli.config)?, output });
     match cli.command {
-        Command::Run => run::run(context).await,
-        Command::Check => check::run(&context),
-        Command::Status => status::run(&context),
-        Command::Company(command) => company::run(&context, command).await,
-        Command::Profile(command) => profile::run(&context, command).await,
-        Command::Number(command) => number::run(&context, command).await,
-        Command::Account(command) => account::run(&context, command).await,
-        Command::Carrier(command) => carrier::run(&context, command).await,
-        Command::Rates(command) => rates::run(&context, command).await,
-        Command::Calls(command) => calls::run(&context, command),
-        Command::Cdr(command) => cdr::run(&context, command).await,
-        Command::Registrations => registrations::run(&context).await,
+        Command::Run => run::run(context()?).await,
+        Command::Check => check::run(&context()?),
+        Command::Demo(options) => demo::run(&options).await,
+        Command::Status => status::run(&context()?),
+        Command::Company(command) => company::run(&context()?, command).await,
+        Command::Profile(command) => profile::run(&context()?, command).await,
+        Command::Number(command) => number::run(&context()?, command).await,
+        Command::Account(command) => account::run(&context()?, command).await,
+        Command::Carrier(command) => carrier::run(&context()?, command).await,
+        Command::Rates(command) => rates::run(&context()?, command).await,
+        Command::Calls(command) => calls::run(&context()?, command),
+        Command::Cdr(command) => cdr::run(&context()?, command).await,
+        Command::Registrations => registrations::run(&context()?).await,
     }
 }
 

@@ -80,7 +80,7 @@ impl Refused {
     }
 
     /// A refusal of our own making.
-    fn locally(status: u16, phrase: &str) -> Self {
+    pub(crate) fn locally(status: u16, phrase: &str) -> Self {
         Self { status, phrase: phrase.to_owned(), reason: None }
     }
 }
@@ -178,6 +178,8 @@ pub(crate) struct Incoming {
 pub(crate) struct Agent {
     commands: mpsc::UnboundedSender<Command>,
     incoming: mpsc::UnboundedReceiver<Incoming>,
+    /// What follows the user in its Contact.
+    contact_tail: String,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -187,7 +189,14 @@ impl Agent {
         let (commands, orders) = mpsc::unbounded_channel();
         let (arrivals, incoming) = mpsc::unbounded_channel();
         let actor = Actor::new(character, link, commands.downgrade(), orders, arrivals);
-        Self { commands, incoming, _task: AbortOnDropHandle::new(tokio::spawn(actor.run())) }
+        let contact_tail = actor.contact_tail();
+        let task = AbortOnDropHandle::new(tokio::spawn(actor.run()));
+        Self { commands, incoming, contact_tail, _task: task }
+    }
+
+    /// The URI by which this agent expects calls to a user or number behind its registration.
+    pub(crate) fn reached_as(&self, user: &str) -> String {
+        format!("sip:{user}{}", self.contact_tail)
     }
 
     /// Registers, and keeps the registration from then on.

@@ -15,9 +15,7 @@ use super::description::Offer;
 use super::dialog::Dialog;
 use super::link::Link;
 use super::resend::{Due, GIVE_UP, Pace, Resender};
-use super::{
-    Call, CallEvent, Character, Ended, Heard, Incoming, Refused, Registered, Side, random_token,
-};
+use super::{Call, CallEvent, Character, Ended, Heard, Incoming, Refused, Registered, Side, random_token};
 
 /// With nothing to wait for, the task still looks up now and then.
 const IDLE: Duration = Duration::from_secs(60);
@@ -212,8 +210,12 @@ impl Actor {
 
     /// Our Contact.
     pub(super) fn contact(&self) -> String {
-        let (user, params) = (&self.character.user, self.character.contact_params);
-        format!("<sip:{user}@{}{}{params}>", self.host, self.link.contact_params())
+        format!("<sip:{}{}>", self.character.user, self.contact_tail())
+    }
+
+    /// Our Contact's URI behind the user.
+    pub(super) fn contact_tail(&self) -> String {
+        format!("@{}{}{}", self.host, self.link.contact_params(), self.character.contact_params)
     }
 
     /// How often to send something again on this link.

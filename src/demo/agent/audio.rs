@@ -69,9 +69,9 @@ impl Audio {
         tone_hz: u16,
         heard: watch::Sender<Heard>,
     ) -> Self {
-        let (mine, theirs) = agreement.keys.map_or((None, None), |(mine, theirs)| {
-            (Some(Context::new(mine)), Some(Context::new(theirs)))
-        });
+        let (mine, theirs) = agreement
+            .keys
+            .map_or((None, None), |(mine, theirs)| (Some(Context::new(mine)), Some(Context::new(theirs))));
         let mouth = Mouth::new(agreement.codec, tone_hz, mine);
         let ears = Ears { unprotect: theirs, heard, window: Vec::with_capacity(WINDOW) };
         let task = tokio::spawn(talk(port.socket, agreement.to, mouth, ears));
@@ -137,7 +137,9 @@ impl Mouth {
         self.timestamp = self.timestamp.wrapping_add(FRAME as u32);
         self.packet.fill(&octets);
         if let Some(protect) = &mut self.protect {
-            protect.protect_rtp(&mut self.packet).expect("sequence numbers rise, and 20 ms of G.711 leave room");
+            protect
+                .protect_rtp(&mut self.packet)
+                .expect("sequence numbers rise, and 20 ms of G.711 leave room");
         }
         self.packet.as_slice()
     }

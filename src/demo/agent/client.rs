@@ -206,8 +206,7 @@ impl Actor {
         let Stage::Calling { offer, .. } = std::mem::replace(&mut leg.stage, Stage::Talking) else { return };
         match (offer.agreed(response.body()), leg.port.take()) {
             (Some(agreement), Some(port)) => {
-                leg.audio =
-                    Some(Audio::start(port, agreement, self.character.tone_hz, leg.heard.clone()));
+                leg.audio = Some(Audio::start(port, agreement, self.character.tone_hz, leg.heard.clone()));
                 leg.tell(CallEvent::Answered);
             }
             _ => {

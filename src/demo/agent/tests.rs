@@ -31,10 +31,7 @@ async fn over_udp(security: Security) -> (Agent, Agent) {
     let mut one = Link::udp(any, any).await.unwrap();
     let other = Link::udp(any, one.local).await.unwrap();
     one.peer = other.local;
-    (
-        Agent::start(character("one", 440, security), one),
-        Agent::start(character("two", 660, security), other),
-    )
+    (Agent::start(character("one", 440, security), one), Agent::start(character("two", 660, security), other))
 }
 
 async fn over_tls() -> (Agent, Agent) {

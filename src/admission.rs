@@ -70,7 +70,7 @@ impl Admission {
     }
 
     /// Takes a question about a lease; gives back any other.
-    pub fn ask(&self, question: Question) -> Result<(), Question> {
+    pub fn ask(&self, question: Question) -> Option<Question> {
         match question {
             Question::Reserve { lease, .. } if self.is_full(WAITING) => {
                 self.refuse(Reply::Reserved { lease, result: Err(Refusal::Overloaded) });
@@ -90,9 +90,9 @@ impl Admission {
                 count_call(&self.metrics, &record);
                 self.submit(Job::Settle(record));
             }
-            other => return Err(other),
+            other => return Some(other),
         }
-        Ok(())
+        None
     }
 
     fn is_full(&self, bound: usize) -> bool {

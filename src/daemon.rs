@@ -107,8 +107,8 @@ struct Desks {
 
 impl Desk for Desks {
     fn ask(&mut self, _now: Now, question: Question) {
-        let Err(question) = self.admission.ask(question) else { return };
-        let Err(question) = self.media.ask(question) else { return };
+        let Some(question) = self.admission.ask(question) else { return };
+        let Some(question) = self.media.ask(question) else { return };
         if let Question::Resolve { call, host, port, transport } = question {
             let (resolver, tls, replies) =
                 (Arc::clone(&self.resolver), Arc::clone(&self.tls), self.replies.clone());

@@ -125,7 +125,7 @@ impl Builder<'_> {
         let rules = self.rows.ip_rules.iter().filter(|rule| rule.profile == profile);
         let rule = rules.map(|rule| &rule.rule).find(|rule| is_single(&rule.network))?;
         let transport = transport(rule.transport);
-        let port = rule.port.unwrap_or(transport.default_port());
+        let port = rule.port.unwrap_or_else(|| transport.default_port());
         Some((SocketAddr::new(rule.network.addr(), port), transport))
     }
 
@@ -258,3 +258,6 @@ fn srtp(srtp: model::Srtp) -> SrtpPolicy {
 fn digits(number: &str) -> &str {
     number.strip_prefix('+').unwrap_or(number)
 }
+
+#[cfg(test)]
+mod tests;

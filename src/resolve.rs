@@ -104,7 +104,7 @@ impl<R: Records> Resolver<R> {
     /// The addresses to try, in order; those found last time if the DNS fails now; none if it never answered.
     pub async fn resolve(&self, query: &Query) -> Vec<SocketAddr> {
         if let Ok(ip) = query.host.trim_matches(['[', ']']).parse() {
-            return vec![SocketAddr::new(ip, query.port.unwrap_or(query.transport.default_port()))];
+            return vec![SocketAddr::new(ip, query.port.unwrap_or_else(|| query.transport.default_port()))];
         }
         let found = tokio::time::timeout(PATIENCE, self.look_up(query)).await.unwrap_or_default();
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,1 +1,189 @@
-//! Tests.
+//! Against a store on disk, through the writer, as the daemon does it.
+
+use provisioning_store::cdr::{Cdr, CdrFilter};
+use provisioning_store::lifecycle::{Order, PriceList};
+use provisioning_store::model::{NewCompany, ProfileSettings};
+use provisioning_store::money::Micros;
+use provisioning_store::rating::{RateTable, UsBundle};
+use provisioning_store::secrets::SecretKey;
+use provisioning_store::store::{Durability, NewProfile, Store, StoreOptions};
+use provisioning_store::writer::WriterLimits;
+use sip_core::types::{CallUid, CarrierId, Leg};
+
+use super::*;
+
+struct Office {
+    store: Store,
+    profile: ProfileId,
+    admission: Admission,
+    replies: mpsc::Receiver<Reply>,
+    metrics: Metrics,
+    _directory: tempfile::TempDir,
+}
+
+impl Office {
+    async fn open(channels: u32, credit: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let options = StoreOptions::new(directory.path().join("sipgw.db"), SecretKey::new([7; 32]));
+        let store = Store::open(StoreOptions { durability: Durability::Crash, ..options }).await.unwrap();
+        let now = wall(Instant::now());
+        let new = NewCompany { name: "A".into(), country: "US".into(), currency: "USD".into() };
+        let company = store.create_company(now, &new).await.unwrap();
+        store.top_up(now, company.id, Micros::from_units(1000), "").await.unwrap();
+        let order = Some((Order { channels, bundles: 0 }, PriceList::default()));
+        let settings = ProfileSettings::default();
+        let new = NewProfile { company: company.id, name: "P".into(), settings, order };
+        let (profile, _) = store.create_profile(now, new).await.unwrap();
+        store.allocate(now, profile.id, credit.parse().unwrap()).await.unwrap();
+        let rates =
+            RateTable::from_csv("prefix,destination,country,rate_per_minute\n372,Estonia,EE,0.60\n").unwrap();
+        let carriers = HashMap::from([(CarrierId(3), "Upstream".to_owned())]);
+        let tariffs =
+            Arc::new(ArcSwap::from_pointee(Tariffs { rates, us_bundle: UsBundle::standard(), carriers }));
+        let (writer, _) = Writer::start(store.clone(), WriterLimits::default());
+        let (sender, replies) = mpsc::channel(64);
+        let metrics = Metrics::new();
+        let (admission, _) = Admission::start(writer, tariffs, sender, metrics.clone());
+        Self { store, profile: ProfileId(profile.id.0), admission, replies, metrics, _directory: directory }
+    }
+
+    async fn reserve(&mut self, call: u128, usage: Usage) -> Result<Grant, Refusal> {
+        let lease = lease(call);
+        assert!(self.admission.ask(Question::Reserve { lease, profile: self.profile, usage }).is_none());
+        match self.replies.recv().await {
+            Some(Reply::Reserved { lease: of, result }) if of == lease => result,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn extend(&mut self, call: u128, elapsed_s: u64) -> Result<Grant, Refusal> {
+        let lease = lease(call);
+        let elapsed = Duration::from_secs(elapsed_s);
+        assert!(self.admission.ask(Question::Extend { lease, elapsed }).is_none());
+        match self.replies.recv().await {
+            Some(Reply::Extended { lease: of, result }) if of == lease => result,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn record(&self, name: CallId) -> Cdr {
+        let found = tokio::time::timeout(Duration::from_secs(5), async {
+            loop {
+                if let Some(cdr) = self.store.cdr(&name).await.unwrap() {
+                    return cdr;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        found.await.expect("a record")
+    }
+}
+
+fn lease(call: u128) -> Lease {
+    Lease { call: CallUid(call), leg: Leg::Caller }
+}
+
+fn estonia() -> Usage {
+    Usage::Outgoing { number: "3726001234".to_owned() }
+}
+
+/// A call that was answered at once and talked for so long.
+fn talked(office: &Office, call: u128, talk_s: u64, ending: Ending) -> Box<CallRecord> {
+    let ended = Instant::now();
+    let answered = ended - Duration::from_secs(talk_s);
+    Box::new(CallRecord {
+        lease: lease(call),
+        profile: Some(office.profile),
+        usage: Some(estonia()),
+        reserved: true,
+        carrier: Some(CarrierId(3)),
+        from: "12026843376".to_owned(),
+        to: "3726001234".to_owned(),
+        started: answered,
+        answered: Some(answered),
+        ended,
+        ending,
+        status: 200,
+        caller_call_id: "a@pbx".to_owned(),
+        callee_call_id: Some("b@us".to_owned()),
+        user_agent: Some("Asterisk".to_owned()),
+        codecs: vec!["PCMU/8000".to_owned()],
+    })
+}
+
+#[tokio::test]
+async fn a_call_is_reserved_extended_and_charged() {
+    let mut office = Office::open(2, "10.00").await;
+    let paid = office.reserve(1, estonia()).await.unwrap().paid.unwrap();
+    assert!(office.admission.ask(Question::Answer { lease: lease(1) }).is_none());
+    let more = office.extend(1, paid.as_secs() - 5).await.unwrap().paid.unwrap();
+    assert!(more > paid, "{more:?} after {paid:?}");
+    let record = talked(&office, 1, 90, Ending::HungUp(Leg::Callee));
+    assert!(office.admission.ask(Question::Settle(record)).is_none());
+    let cdr = office.record(name(lease(1))).await;
+    assert_eq!((cdr.settlement.billed_s, cdr.settlement.amount.to_string().as_str()), (90, "0.90"));
+    let (attempt, ending) = (&cdr.record.attempt, &cdr.record.ending);
+    assert_eq!((attempt.to.as_str(), attempt.destination.as_str()), ("+3726001234", "Estonia"));
+    assert_eq!((ending.carrier.as_str(), ending.reason_code.as_str()), ("Upstream", "hung_up"));
+    assert_eq!(office.metrics.calls.with_label_values(&["outgoing", "answered"]).get(), 1);
+    assert!(office.store.live_calls().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_call_over_the_limit_is_refused_by_direction() {
+    let mut office = Office::open(1, "10.00").await;
+    let grant = office.reserve(1, Usage::Echo).await.unwrap();
+    assert_eq!(grant.paid, None, "the echo test costs nothing");
+    assert_eq!(office.reserve(2, estonia()).await, Err(Refusal::NoChannel));
+    let incoming = Usage::Incoming { called: "12026843376".to_owned() };
+    assert_eq!(office.reserve(3, incoming).await, Err(Refusal::NoChannelIncoming));
+}
+
+#[tokio::test]
+async fn what_cannot_be_paid_or_priced_is_refused() {
+    let mut office = Office::open(2, "0.29").await;
+    assert_eq!(office.reserve(1, estonia()).await, Err(Refusal::NoCredit), "30 s cost 0.30");
+    let nowhere = Usage::Outgoing { number: "999123456".to_owned() };
+    assert_eq!(office.reserve(2, nowhere).await, Err(Refusal::NoRate));
+}
+
+#[tokio::test]
+async fn when_the_money_ends_the_last_grant_stands() {
+    let mut office = Office::open(1, "0.30").await;
+    assert_eq!(office.reserve(1, estonia()).await.unwrap().paid, Some(Duration::from_secs(30)));
+    assert!(office.admission.ask(Question::Answer { lease: lease(1) }).is_none());
+    assert_eq!(office.extend(1, 20).await, Err(Refusal::CreditExhausted));
+    let record = talked(&office, 1, 30, Ending::Refused(Refusal::CreditExhausted));
+    assert!(office.admission.ask(Question::Settle(record)).is_none());
+    let cdr = office.record(name(lease(1))).await;
+    assert_eq!(
+        (cdr.settlement.amount.to_string().as_str(), cdr.record.ending.reason_code.as_str()),
+        ("0.30", "credit_exhausted")
+    );
+}
+
+#[tokio::test]
+async fn an_attempt_refused_before_it_had_a_profile_is_recorded() {
+    let office = Office::open(1, "1.00").await;
+    let mut record = talked(&office, 5, 0, Ending::Refused(Refusal::NumberNotAssigned));
+    (record.profile, record.usage, record.reserved, record.answered) = (None, None, false, None);
+    (record.status, record.to) = (404, "12025550100".to_owned());
+    assert!(office.admission.ask(Question::Settle(record)).is_none());
+    let cdr = office.record(name(lease(5))).await;
+    assert_eq!((cdr.record.profile, cdr.record.ending.sip_status), (None, Some(404)));
+    assert_eq!(cdr.record.attempt.direction, Direction::Incoming, "a carrier brought it");
+    assert_eq!(office.store.cdrs(&CdrFilter::default(), 1).await.unwrap().total, 1);
+}
+
+#[tokio::test]
+async fn other_questions_are_given_back() {
+    let office = Office::open(1, "1.00").await;
+    assert!(office.admission.ask(Question::CloseMedia { call: CallUid(1) }).is_some());
+}
+
+#[test]
+fn a_moment_ago_is_a_moment_ago_by_the_wall_clock() {
+    let (now, ago) = (Instant::now(), Instant::now() - Duration::from_secs(60));
+    let apart = wall(now).0 - wall(ago).0;
+    assert!((59_900_000..60_100_000).contains(&apart), "{apart}");
+}

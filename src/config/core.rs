@@ -15,8 +15,8 @@ impl ListenConfig {
         Listener {
             transport: self.transport.into(),
             local,
-            advertised_host: advertise.map_or(local.ip(), |a| a.host),
-            advertised_port: advertise.and_then(|a| a.port).unwrap_or(local.port()),
+            advertised_host: advertise.map_or_else(|| local.ip(), |a| a.host),
+            advertised_port: advertise.and_then(|a| a.port).unwrap_or_else(|| local.port()),
         }
     }
 }

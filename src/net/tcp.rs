@@ -66,5 +66,5 @@ async fn accept(
 /// Small messages go out at once, and dead peers are noticed. A socket that refuses either still works.
 pub(super) fn tune(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 6);
-    let _untuned = stream.set_nodelay(true).and(SockRef::from(stream).set_tcp_keepalive(&keepalive));
+    let _untuned = (stream.set_nodelay(true), SockRef::from(stream).set_tcp_keepalive(&keepalive));
 }

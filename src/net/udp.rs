@@ -40,7 +40,7 @@ impl UdpPort {
         socket.set_nonblocking(true)?;
         // The system caps what it cannot grant; smaller buffers only drop earlier.
         let _capped =
-            socket.set_recv_buffer_size(SOCKET_BUFFER).and(socket.set_send_buffer_size(SOCKET_BUFFER));
+            (socket.set_recv_buffer_size(SOCKET_BUFFER), socket.set_send_buffer_size(SOCKET_BUFFER));
         socket.bind(&address.into())?;
         let socket = UdpSocket::from_std(socket.into())?;
         Ok(Self { local: socket.local_addr()?, socket: Arc::new(socket) })

@@ -1,0 +1,144 @@
+use provisioning_store::model::{
+    BusinessAccount, BusinessAccountId, CallerIdRule, Company, CompanyId, Credentials, IpRuleId, NewCarrier,
+    NewIpRule, NumberId, OnlineNumber, ProfileSettings,
+};
+use provisioning_store::money::Micros;
+use provisioning_store::secrets::Password;
+
+use super::*;
+
+fn profile(id: i64, settings: ProfileSettings) -> model::Profile {
+    model::Profile {
+        id: model::ProfileId(id),
+        company: CompanyId(1),
+        name: format!("P{id}"),
+        sip_user: format!("9905000000000{id}"),
+        settings,
+        subscription: None,
+        recharge: None,
+        credit: Micros::ZERO,
+        reserved: Micros::ZERO,
+        bundle_left_s: 0,
+        channels_in_use: 0,
+    }
+}
+
+fn number(id: i64, number: &str, country: &str, target: NumberTarget) -> OnlineNumber {
+    let (id, company) = (NumberId(id), CompanyId(1));
+    OnlineNumber { id, company, number: number.to_owned(), country: country.to_owned(), target }
+}
+
+/// Profile 1 registers, profile 2 is known by address; a number and an account for profile 1, a carrier.
+fn rows() -> DirectoryRows {
+    let by_ip = ProfileSettings { authentication: model::Authentication::Ip, ..ProfileSettings::default() };
+    let network = |text: &str| text.parse().unwrap();
+    let rule = |id, text, port| model::IpRule {
+        id: IpRuleId(id),
+        profile: model::ProfileId(2),
+        rule: NewIpRule { network: network(text), port, transport: model::Transport::Udp },
+    };
+    let account = BusinessAccount {
+        id: BusinessAccountId(1),
+        company: CompanyId(1),
+        name: "architects.sales".to_owned(),
+        profile: Some(model::ProfileId(1)),
+        extension: Some("100".to_owned()),
+    };
+    let carrier = model::Carrier {
+        id: model::CarrierId(1),
+        settings: NewCarrier {
+            sources: vec![network("192.0.2.0/24")],
+            ..NewCarrier::new("Up", "198.51.100.1")
+        },
+    };
+    let caller_id = |country: Option<&str>, number: &str| CallerIdRule {
+        profile: model::ProfileId(1),
+        country: country.map(str::to_owned),
+        shown: model::CallerId::OnlineNumber(number.to_owned()),
+    };
+    DirectoryRows {
+        revision: 1,
+        companies: vec![Company {
+            id: CompanyId(1),
+            name: "A".to_owned(),
+            country: "US".to_owned(),
+            currency: "USD".to_owned(),
+            is_verified: false,
+            credit: Micros::ZERO,
+        }],
+        profiles: vec![profile(1, ProfileSettings::default()), profile(2, by_ip)],
+        credentials: vec![Credentials {
+            profile: model::ProfileId(1),
+            sip_user: "99050000000001".to_owned(),
+            password: Password::new("secret"),
+        }],
+        ip_rules: vec![rule(1, "203.0.113.0/28", None), rule(2, "203.0.113.9/32", Some(5080))],
+        numbers: vec![
+            number(1, "+12026843376", "US", NumberTarget::Profile(model::ProfileId(1))),
+            number(2, "+442079460123", "GB", NumberTarget::BusinessAccount(BusinessAccountId(1))),
+            number(3, "+12025550100", "US", NumberTarget::Nobody),
+        ],
+        business_accounts: vec![account],
+        landlines: Vec::new(),
+        caller_ids: vec![caller_id(None, "+12026843376"), caller_id(Some("GB"), "+442079460123")],
+        carriers: vec![carrier],
+    }
+}
+
+fn shape(countries: &[&str]) -> Shape {
+    Shape {
+        realm: "sip.test".to_owned(),
+        caller_id_countries: countries.iter().map(|&c| c.to_owned()).collect(),
+    }
+}
+
+#[test]
+fn numbers_and_accounts_lead_to_their_profile() {
+    let directory = build(&rows(), &shape(&[]));
+    let reached = |number| directory.profile_of_number(number).map(|profile| profile.id);
+    assert_eq!(reached("12026843376"), Some(ProfileId(1)));
+    assert_eq!(reached("442079460123"), Some(ProfileId(1)), "through the business account");
+    assert_eq!(reached("12025550100"), None);
+    assert_eq!(directory.account("Architects.Sales").map(|route| route.user.as_str()), Some("100"));
+}
+
+#[test]
+fn a_password_becomes_hashes_of_the_realm() {
+    let mut rows = rows();
+    rows.profiles[0].settings.digest = model::DigestAlgorithms::Sha256AndMd5;
+    let directory = build(&rows, &shape(&[]));
+    let profile = directory.profile_of_user("99050000000001").unwrap();
+    let Authentication::Registration { ha1_md5, digest, .. } = &profile.authentication else { panic!() };
+    assert_eq!(*ha1_md5, ha1(Algorithm::Md5, "99050000000001", "sip.test", "secret"));
+    assert_eq!((*digest, profile.country.as_str()), (DigestPolicy::Sha256ThenMd5, "US"));
+}
+
+#[test]
+fn a_pbx_known_by_address_is_called_at_its_single_address() {
+    let directory = build(&rows(), &shape(&[]));
+    let profile = directory.profile(ProfileId(2)).unwrap();
+    let Authentication::Ip { target, transport } = &profile.authentication else { panic!() };
+    assert_eq!((target.to_string().as_str(), *transport), ("203.0.113.9:5080", Transport::Udp));
+    let peer = |source: &str| directory.peer_at(source.parse().unwrap(), Transport::Udp);
+    assert_eq!(peer("203.0.113.3:9999"), Some(Peer::Profile(ProfileId(2))));
+    assert_eq!(peer("198.51.100.1:1024"), Some(Peer::Carrier(CarrierId(1))), "its own address");
+    assert_eq!(peer("192.0.2.77:5060"), Some(Peer::Carrier(CarrierId(1))));
+    assert_eq!(peer("192.0.3.1:5060"), None);
+}
+
+#[test]
+fn a_range_alone_can_call_but_not_be_called() {
+    let mut rows = rows();
+    rows.ip_rules.truncate(1);
+    assert!(build(&rows, &shape(&[])).profile(ProfileId(2)).is_none());
+}
+
+#[test]
+fn only_numbers_of_the_countries_configured_are_shown() {
+    let all = build(&rows(), &shape(&[]));
+    let shown = &all.profile(ProfileId(1)).unwrap().caller_id;
+    assert_eq!(shown.default.as_deref(), Some("12026843376"));
+    assert_eq!(shown.by_country.get("GB").map(String::as_str), Some("442079460123"));
+    let few = build(&rows(), &shape(&["US"]));
+    assert!(few.profile(ProfileId(1)).unwrap().caller_id.by_country.is_empty());
+}

@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from gateway import Gateway, Profile
+from gateway import OUTSIDE, Gateway, Profile
 from peers.baresip import Baresip
 from peers.process import free_port, wait_until
 from peers.pjsua import Pjsua
@@ -52,6 +52,7 @@ class Bench:
 
     def pbx(self, scenario: Scenario, **options) -> Sipp:
         """A PBX that speaks to the gateway."""
+        self.gateway.ensure_running()
         return self.sipp("pbx", scenario, remote=self.gateway.sip, **options)
 
     def carrier(self, scenario: Scenario, *, address: str = CARRIER, name: str = "carrier", echo=False, **settings) -> Sipp:
@@ -66,17 +67,15 @@ class Bench:
         finished(self.pbx(Registrant(profile).registers().is_challenged().gets(200), port=port))
         return self.sipp("pbx", scenario, port=port, **options)
 
-    def trust_carrier(self):
-        """Lets calls in from the carrier's address."""
-        self.gateway.add_carrier("carrier", CARRIER, 5060)
-
     def carrier_calls(self, scenario: Scenario, **options) -> Sipp:
         """A carrier that calls in from its known address."""
-        return self.sipp("carrier", scenario, address=CARRIER, remote=self.gateway.sip, **options)
+        self.gateway.ensure_running()
+        return self.sipp("carrier", scenario, address=OUTSIDE, remote=self.gateway.sip, **options)
 
     def pjsua(self, profile: Profile, *, transport: str = "udp", name: str = "pjsua", **options) -> Pjsua:
         """A PBX made of pjsua2, registered."""
         gateway = self.gateway
+        gateway.ensure_running()
         port = gateway.tls if transport == "tls" else gateway.udp
         peer = Pjsua(
             self.folder,
@@ -106,6 +105,7 @@ class Bench:
     def baresip(self, profile: Profile, *, transport: str = "udp", srtp: str | None = None, **options) -> Baresip:
         """A PBX made of baresip, registered."""
         gateway = self.gateway
+        gateway.ensure_running()
         port = gateway.tls if transport == "tls" else gateway.udp
         peer = Baresip(
             self.folder,

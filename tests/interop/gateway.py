@@ -30,7 +30,6 @@ registration:
   direct_s: 3600
   nat_s: 45
   min_s: 20
-  nonce_lifetime_s: {nonce_lifetime_s}
 calls:
   no_answer_s: {no_answer_s}
   carrier_patience_s: 2
@@ -50,6 +49,10 @@ http:
 log:
   level: debug
 """
+
+COMPANY = "Architects"
+# Where calls from the telephone network come from.
+OUTSIDE = "127.0.0.8"
 
 RATES = """prefix,destination,country,rate_per_minute,connection_fee,minimum_s,increment_s
 1,United States,US,0.008,0,30,6
@@ -84,7 +87,6 @@ class Gateway:
 
     folder: Path
     no_answer_s: int = 20
-    nonce_lifetime_s: int = 300
     address: str = "127.0.0.1"
     domain: str = "sip.test"
     settings: dict = field(default_factory=dict)
@@ -96,6 +98,7 @@ class Gateway:
         self.certificate = self.folder / "tls.crt"
         self.log = self.folder / "sipgw.log"
         self._company: int | None = None
+        self._process: subprocess.Popen | None = None
 
     @property
     def sip(self) -> str:
@@ -106,8 +109,17 @@ class Gateway:
         self._make_certificate()
         facts = {name: value for name, value in vars(self).items() if not name.startswith("_")}
         self.config.write_text(CONFIG.format(**facts, rtp_end=self.rtp + 63))
-        self.start()
+        self.set_up_company()
         return self
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def ensure_running(self):
+        """Starts it when the first peer needs it, so that what is set up before needs no waiting for."""
+        if self._process is None:
+            self.start()
 
     def start(self):
         self._out = open(self.log, "ab")
@@ -127,10 +139,13 @@ class Gateway:
     def stop(self):
         """Stops it as systemd would; it must end by itself and without complaint."""
         status = stop(self._process, signal.SIGTERM, patience=8)
+        self._process = None
         self._out.close()
         assert status == 0, f"the gateway ended with {status}\n{self.log_tail()}"
 
     def __exit__(self, kind, *_):
+        if self._process is None:
+            return
         if kind is not None:
             stop(self._process)
             self._out.close()
@@ -181,6 +196,15 @@ class Gateway:
 
     # Provisioning, as an operator does it.
 
+    def change(self, *words) -> dict | list:
+        """A command that changes what is provisioned; returns once the running gateway has taken it over."""
+        if not self.is_running:
+            return self.cli(*words)
+        before = self.metric("sipgw_directory_revision")
+        answer = self.cli(*words)
+        wait_until(lambda: self.metric("sipgw_directory_revision") != before, f"{words[:2]} to be taken over", 5)
+        return answer
+
     def cli(self, *words) -> dict | list:
         """Runs a command with --json and returns what it prints."""
         done = subprocess.run(
@@ -193,6 +217,66 @@ class Gateway:
         )
         assert done.returncode == 0, f"sipgw {' '.join(map(str, words))}: {done.returncode}\n{done.stdout}{done.stderr}"
         return json.loads(done.stdout) if done.stdout.strip() else {}
+
+    def set_up_company(self):
+        """The guide's company, rates, and a carrier that only calls in, from the address OUTSIDE."""
+        rates = self.folder / "rates.csv"
+        rates.write_text(RATES)
+        self.cli("company", "create", COMPANY, "--country", "US")
+        self.cli("company", "top-up", COMPANY, "10000")
+        self.cli("rates", "import", rates)
+        self.cli("carrier", "add", "outside", OUTSIDE)
+        self.cli("carrier", "disable", "outside")
+
+    def add_profile(
+        self,
+        name: str = "Sales",
+        *,
+        channels: int = 4,
+        bundles: int = 0,
+        credit: str = "10.00",
+        numbers: list[str] = (),
+        accounts: dict[str, str | None] | None = None,
+        caller_id: str | None = None,
+        ip: str | None = None,
+        ip_port: int | None = None,
+        **settings,
+    ) -> Profile:
+        """A profile with all that belongs to it; settings are those of `sipgw profile create`."""
+        words = ["--channels", channels, "--bundles", bundles]
+        words += ["--credit", credit] if float(credit) else []
+        words += ["--authentication", "ip"] if ip else []
+        words += [word for key, value in settings.items() for word in (f"--{key.replace('_', '-')}", value)]
+        made = self.change("profile", "create", COMPANY, name, *words)
+        profile = Profile(made["user"], made["domain"], made["password"], id=made["profile"], name=name)
+        for number in numbers:
+            self.change("number", "add", COMPANY, number, "--country", "US")
+            self.change("number", "assign", number, "--profile", profile.id)
+        for account, extension in (accounts or {}).items():
+            self.change("account", "add", COMPANY, account, *(["--extension", extension] if extension else []))
+            self.change("account", "attach", account, profile.id)
+        if caller_id:
+            self.change("profile", "caller-id", profile.id, caller_id)
+        if ip:
+            self.change("profile", "allow", profile.id, ip, *(["--port", ip_port] if ip_port else []))
+        return profile
+
+    def add_carrier(self, name: str, address: str, port: int, *, password: str | None = None, **settings):
+        """A carrier that takes calls; settings are those of `sipgw carrier add`."""
+        words = [word for key, value in settings.items() for word in (f"--{key}", value)]
+        if password:
+            secret = self.folder / f"{name}.password"
+            secret.write_text(password)
+            words += ["--password-file", secret]
+        self.change("carrier", "add", name, address, "--port", port, *words)
+
+    def new_password(self, profile: Profile) -> str:
+        return self.change("profile", "new-password", profile.id)["password"]
+
+    def profile(self, profile: Profile) -> dict:
+        """A profile as it stands now."""
+        [found] = [row for row in self.cli("profile", "list") if row["id"] == profile.id]
+        return found
 
     def cdrs(self) -> list[dict]:
         """All call detail records, oldest first."""

@@ -113,7 +113,7 @@ def test_the_echo_test_plays_back_what_it_hears(bench, transport, srtp):
     pbx = bench.pjsua(profile, transport=transport, srtp=srtp, play=bench.tones.low, record=heard)
     call = pbx.dial(f"sip:{ECHO}@{bench.gateway.domain}").is_confirmed()
     time.sleep(TALK)
-    assert bench.gateway.metric("sipgw_channels_in_use", profile=profile.name) == 1
+    assert bench.gateway.metric("sipgw_channels_in_use", profile=profile.user) == 1
     call.hang_up().ends()
     assert tone.heard_seconds(heard, bench.tones.LOW) > 1
     cdr = bench.cdr()

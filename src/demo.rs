@@ -109,3 +109,14 @@ impl Signals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The whole gateway over real sockets, as a newcomer sees it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_check_of_the_story_holds() {
+        assert_eq!(run(Afterwards::End).await.unwrap(), Verdict::AllHeld);
+    }
+}

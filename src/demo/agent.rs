@@ -150,9 +150,9 @@ impl Call {
         timeout(within, end).await.ok().flatten()
     }
 
-    /// Waits until that tone is heard; what is heard in the end.
+    /// Waits until that tone is heard without a break for a second; what is heard in the end.
     pub(crate) async fn hears(&mut self, tone_hz: u16, within: Duration) -> Heard {
-        let tone = self.heard.wait_for(|heard| heard.tone_hz == Some(tone_hz));
+        let tone = self.heard.wait_for(|heard| heard.is_steady(tone_hz));
         // A timeout or the end of the call is no error: what was heard last is the answer.
         let _ = timeout(within, tone).await.map(|heard| heard.map(drop));
         *self.heard.borrow()

@@ -34,7 +34,7 @@ fn cells(cdr: &Cdr) -> [String; 8] {
         number.clone(),
         attempt.destination.clone(),
         if cdr.rate_per_minute() == Micros::ZERO { String::new() } else { cdr.rate_per_minute().to_string() },
-        format!("{} s", settled.duration_s),
+        format!("{:.1} s", ending.talk_ms as f64 / 1000.0),
         if settled.billed_s == 0 { String::new() } else { format!("{} s", settled.billed_s) },
         if is_bundle { "bundle".to_owned() } else { settled.amount.to_string() },
         ending.reason_code.clone(),

@@ -28,8 +28,8 @@ pub(super) const DOMAIN: &str = "sip.architects.example";
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Where the carrier is: it is known by its address, which must not be the PBXs'.
 const CARRIER_AT: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
-/// RTP ports: enough for ten calls.
-const RTP_PORTS: u16 = 40;
+/// RTP ports. A call uses four, and the relay lets them rest before it uses them again.
+const RTP_PORTS: u16 = 160;
 
 /// Online Number of Sales Architects.
 pub(super) const SALES_NUMBER: &str = "+12026843376";

@@ -16,6 +16,11 @@ use super::tone::{Codec, FRAME, Tone, WINDOW, recognise};
 /// Sockets tried for an even port (RFC 3550, section 11). Each try has an even chance.
 const TRIES: usize = 64;
 
+/// How long a tone must sound to be sure of it.
+const STEADY: Duration = Duration::from_secs(1);
+/// How long one window sounds.
+const WINDOW_TIME: Duration = Duration::from_millis(100);
+
 /// What has come in so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Heard {
@@ -25,6 +30,20 @@ pub(crate) struct Heard {
     pub(crate) rejected: u64,
     /// The tone of the last 100 ms, Hz.
     pub(crate) tone_hz: Option<u16>,
+    /// How long it has sounded without a break.
+    pub(crate) steady: Duration,
+}
+
+impl Heard {
+    /// Whether that tone has sounded for a second without a break: a lost or doubled packet would have broken it.
+    pub(crate) fn is_steady(&self, tone_hz: u16) -> bool {
+        self.tone_hz == Some(tone_hz) && self.steady >= STEADY
+    }
+
+    fn window(&mut self, tone_hz: Option<u16>) {
+        let before = if self.tone_hz == tone_hz { self.steady } else { Duration::ZERO };
+        (self.tone_hz, self.steady) = (tone_hz, before + WINDOW_TIME);
+    }
 }
 
 /// An open socket that no media flows over yet.
@@ -167,7 +186,9 @@ impl Ears {
         }
         self.heard.send_modify(|heard| {
             heard.packets += 1;
-            heard.tone_hz = tone.unwrap_or(heard.tone_hz);
+            if let Some(tone) = tone {
+                heard.window(tone);
+            }
         });
     }
 

@@ -72,8 +72,9 @@ impl Actor {
         let dialog = Dialog::outgoing(&local, &remote, &self.host);
         let call_id = dialog.call_id.clone();
         let stage = Stage::Calling { offer, branch: String::new() };
-        let (call, leg) =
-            self.pair(dialog, stage, port).ok_or(io::Error::from(io::ErrorKind::ConnectionAborted))?;
+        let (call, leg) = self
+            .pair(dialog, stage, port)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
         self.legs.insert(call_id.clone(), leg);
         self.send_invite(&call_id, None);
         Ok(call)

@@ -68,7 +68,7 @@ async fn call_and_talk((one, mut other): (Agent, Agent)) {
     call.answered(PATIENCE).await.unwrap();
     incoming.call.answered(PATIENCE).await.unwrap();
     let (here, there) = tokio::join!(call.hears(660, PATIENCE), incoming.call.hears(440, PATIENCE));
-    assert_eq!((here.tone_hz, there.tone_hz), (Some(660), Some(440)));
+    assert!(here.is_steady(660) && there.is_steady(440), "{here:?} {there:?}");
     assert_eq!((here.rejected, there.rejected), (0, 0));
     assert_eq!(call.hang_up().await.unwrap().by, Side::Us);
     assert_eq!(incoming.call.ended(PATIENCE).await.unwrap().by, Side::Them);

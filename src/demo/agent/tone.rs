@@ -117,7 +117,7 @@ fn encode_mu(sample: i16) -> u8 {
 
 fn decode_mu(octet: u8) -> i16 {
     let octet = !octet;
-    let magnitude = ((i16::from(octet & 0x0f) << 3) + 132 << ((octet >> 4) & 7)) - 132;
+    let magnitude = (((i16::from(octet & 0x0f) << 3) + 132) << ((octet >> 4) & 7)) - 132;
     if octet & 0x80 == 0 { magnitude } else { -magnitude }
 }
 

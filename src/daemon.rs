@@ -14,7 +14,7 @@ use sip_core::settings::Listener;
 use sip_core::types::{Now, Question, Reply};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::admission::Admission;
 use crate::bindings;
@@ -88,8 +88,10 @@ pub struct Daemon {
     net: Arc<Net>,
     listeners: Vec<Listener>,
     http: SocketAddr,
-    stop_net: CancellationToken,
-    stop_http: CancellationToken,
+    /// Dropped to stop the sockets; so is a daemon that failed to start half-way.
+    stop_net: DropGuard,
+    /// The same for HTTP.
+    stop_http: DropGuard,
     /// Tasks that go on for ever; they are cut off at the end.
     watching: Vec<JoinHandle<()>>,
     /// Tasks that end by themselves once the engine has ended and their work is done, in the order to wait for.
@@ -135,9 +137,10 @@ impl Daemon {
         let resolver = Resolver::new(dns, metrics.clone());
 
         let (stop_net, stop_http) = (CancellationToken::new(), CancellationToken::new());
+        let (guard_net, guard_http) = (stop_net.clone().drop_guard(), stop_http.clone().drop_guard());
         let (inbound_sender, inbound) = mpsc::channel(config.sip.queue);
         let (net, listeners) =
-            Net::bind(&config, Arc::clone(&tls), inbound_sender, metrics.clone(), stop_net.clone()).await?;
+            Net::bind(&config, Arc::clone(&tls), inbound_sender, metrics.clone(), stop_net).await?;
         let net = Arc::new(net);
         let (engine, commands) = engine::handle();
 
@@ -150,7 +153,7 @@ impl Daemon {
             token: config.http.token.clone(),
         };
         let address = config.http.listen;
-        let (http, http_task) = http::serve(address, site, stop_http.clone())
+        let (http, http_task) = http::serve(address, site, stop_http)
             .await
             .map_err(|error| StartError::Http { address, error })?;
         let gateway = gateway(&config, &listeners, directory, &store).await?;
@@ -180,10 +183,11 @@ impl Daemon {
             net,
             listeners,
             http,
-            stop_net,
-            stop_http,
+            stop_net: guard_net,
+            stop_http: guard_http,
             watching: vec![watch_task, silence_task],
-            closing: vec![http_task, engine_task, admission_task, bindings_task, writer_task],
+            // HTTP is last: a client that does not let go must not keep the others from being waited for.
+            closing: vec![engine_task, admission_task, bindings_task, writer_task, http_task],
         })
     }
 
@@ -231,7 +235,7 @@ impl Daemon {
             self.engine.end_all_calls(Refusal::ShuttingDown).await;
             self.has_emptied(GOODBYE).await;
         }
-        self.stop_http.cancel();
+        drop(self.stop_http);
         self.watching.iter().for_each(JoinHandle::abort);
         self.engine.stop().await;
         let closed = tokio::time::timeout(FLUSH, async {
@@ -244,7 +248,7 @@ impl Daemon {
         if closed.await.is_err() {
             tracing::error!("Not everything was written in time; the next start settles what is missing.");
         }
-        self.stop_net.cancel();
+        drop(self.stop_net);
         self.net.finish(GOODBYE).await;
         self.store.close().await;
         tracing::info!("The gateway has stopped.");

@@ -100,7 +100,8 @@ impl Media {
                 let description = described(&remote, near);
                 match role {
                     SdpRole::Offer => self.offer(call, from, description, secure, near, toward),
-                    SdpRole::Answer => self.answer(call, from, description),
+                    SdpRole::EarlyAnswer => self.answer(call, from, Role::EarlyAnswer, description),
+                    SdpRole::Answer => self.answer(call, from, Role::Answer, description),
                 }
             }
             Question::EchoMedia { call, remote, toward } => {
@@ -145,12 +146,12 @@ impl Media {
         self.reply(call, prepared, answer);
     }
 
-    fn answer(&mut self, call: CallUid, from: Leg, description: RemoteDescription) {
+    fn answer(&mut self, call: CallUid, from: Leg, role: Role, description: RemoteDescription) {
         let id = self.id_of(call, from);
         if let Some(media) = self.calls.get_mut(&call) {
-            media.unanswered_offer = None;
+            media.unanswered_offer = media.unanswered_offer.filter(|_| role == Role::EarlyAnswer);
         }
-        let answer = self.relay.describe(id, side(from), Role::Answer, description);
+        let answer = self.relay.describe(id, side(from), role, description);
         self.reply(call, None, answer);
     }
 
@@ -299,6 +300,7 @@ fn refusal(error: MediaError) -> Refusal {
         | MediaError::Stopped => Refusal::MediaUnavailable,
         MediaError::DuplicateCall | MediaError::UnknownCall => Refusal::InternalFault,
         MediaError::Negotiation(NegotiationError::SecureRequired) => Refusal::SecureMediaRequired,
+        MediaError::Negotiation(NegotiationError::SecureRefused) => Refusal::SecureMediaForbidden,
         MediaError::Negotiation(_) | MediaError::WrongFamily => Refusal::NoMediaInCommon,
     }
 }

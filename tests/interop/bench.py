@@ -55,9 +55,11 @@ class Bench:
         self.gateway.ensure_running()
         return self.sipp("pbx", scenario, remote=self.gateway.sip, **options)
 
-    def carrier(self, scenario: Scenario, *, address: str = CARRIER, name: str = "carrier", echo=False, **settings) -> Sipp:
+    def carrier(
+        self, scenario: Scenario, *, address: str = CARRIER, name: str = "carrier", calls: int = 1, **settings
+    ) -> Sipp:
         """A carrier that takes calls, known to the gateway."""
-        peer = self.sipp(name, scenario, address=address, echo=echo)
+        peer = self.sipp(name, scenario, address=address, calls=calls)
         self.gateway.add_carrier(name, address, peer.port, **settings)
         return peer
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from peers.process import free_port, stop, wait_until
@@ -23,6 +23,8 @@ sip:
     - {{transport: udp, address: "{address}:{udp}"}}
     - {{transport: tcp, address: "{address}:{udp}"}}
     - {{transport: tls, address: "{address}:{tls}"}}
+  timers:
+    t1_ms: {t1_ms}
 tls:
   certificate: tls.crt
   key: tls.key
@@ -47,7 +49,7 @@ store:
 http:
   listen: 127.0.0.1:{http}
 log:
-  level: debug
+  level: debug,sqlx=warn
 """
 
 COMPANY = "Architects"
@@ -87,9 +89,9 @@ class Gateway:
 
     folder: Path
     no_answer_s: int = 20
+    t1_ms: int = 500
     address: str = "127.0.0.1"
     domain: str = "sip.test"
-    settings: dict = field(default_factory=dict)
 
     def __post_init__(self):
         self.udp, self.tls, self.http = free_port(), free_port(), free_port()
@@ -189,7 +191,7 @@ class Gateway:
                     total += float(found[3])
         return total
 
-    def has_settled(self, timeout: float = 5.0):
+    def has_settled(self, timeout: float = 8.0):
         """Waits until no call, no channel and no media port is left over."""
         for name in ("sipgw_calls_live", "sipgw_channels_in_use", "sipgw_relay_sessions", "sipgw_lease_mismatch"):
             wait_until(lambda: self.metric(name) == 0, f"{name} to be 0", timeout)

@@ -172,7 +172,8 @@ class Baresip:
     # What a person at the telephone does.
 
     def registered(self, timeout: float = 8.0):
-        return self.expect("REGISTER_OK", timeout)
+        """Read off its output: it may have registered before the control connection stood."""
+        wait_until(lambda: "[1 binding]" in self.output(), f"{self.name} to be registered", timeout)
 
     def dial(self, uri: str):
         self.do("dial", uri)

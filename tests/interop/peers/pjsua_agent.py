@@ -144,6 +144,8 @@ class Agent:
         media.transportConfig.boundAddress = media.transportConfig.publicAddress = options["address"]
         media.srtpUse = SRTP[options.get("srtp", "off")]
         media.srtpSecureSignaling = 0
+        # Otherwise every answer with two codecs is followed by a re-INVITE that names one.
+        media.lockCodecEnabled = False
         if options.get("suites"):
             for name in options["suites"]:
                 crypto = pj.SrtpCrypto()

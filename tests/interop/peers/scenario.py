@@ -101,9 +101,10 @@ SAME_VIA = "[last_Via:]"
 class Caller(Scenario):
     """Places one call."""
 
-    def __init__(self, identity: Identity, number: str, *, uri: str | None = None, headers: tuple[str, ...] = ()):
+    def __init__(self, identity: Identity, number: str, *, uri: str | None = None, headers: tuple[str, ...] = (), max_forwards=70):
         super().__init__()
         self.identity = identity
+        self.max_forwards = max_forwards
         self.uri = uri or f"sip:{number}@{identity.domain}"
         self.digest_uri = self.uri.removeprefix("sip:")
         self.to = f"<{self.uri}>"
@@ -116,7 +117,7 @@ class Caller(Scenario):
         return self.send(
             f"{method} {target} SIP/2.0",
             via,
-            "Max-Forwards: 70",
+            f"Max-Forwards: {self.max_forwards}",
             "[routes]" if in_dialog else "",
             f"From: <{self.identity.uri}>;tag=[pid]C[call_number]",
             f"To: {self.to}{tag}",

@@ -108,7 +108,7 @@ impl Gateway {
         let Ok(message) = lex(bytes, transport) else { return self.drop_message(flow, "not SIP") };
         match validate(&message) {
             Err(fault) if message.is_request() && *message.method() != Method::Ack => {
-                let tag = self.rng.token();
+                let tag = self.authenticator.stateless_tag(&message, flow.peer.ip());
                 let mut writer =
                     respond::response(&self.settings, &message, fault.status(), Some(&tag), flow.peer);
                 writer.header(
@@ -145,7 +145,7 @@ impl Gateway {
         let Some(mut call) = self.calls.remove(&uid) else { return };
         let mut ctx = self.context(now);
         work(&mut call, &mut ctx);
-        if call.is_finished() {
+        if call.is_finished(&ctx) {
             call.dismantle(&mut ctx);
         } else {
             self.calls.insert(uid, call);

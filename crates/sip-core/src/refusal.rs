@@ -44,6 +44,7 @@ pub enum Refusal {
     Overloaded,
     PbxDemandsCredentials,
     ProfileInactive,
+    SecureMediaForbidden,
     SecureMediaRequired,
     SessionExpired,
     SessionIntervalTooSmall,
@@ -72,7 +73,7 @@ const fn row(status: u16, cause: u8, code: &'static str, sentence: &'static str)
 
 impl Refusal {
     /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::AccountSuspended,
         Self::AddressIncomplete,
         Self::AnotherTransport,
@@ -110,6 +111,7 @@ impl Refusal {
         Self::Overloaded,
         Self::PbxDemandsCredentials,
         Self::ProfileInactive,
+        Self::SecureMediaForbidden,
         Self::SecureMediaRequired,
         Self::SessionExpired,
         Self::SessionIntervalTooSmall,
@@ -222,6 +224,12 @@ impl Refusal {
             Self::ProfileInactive => {
                 row(403, 21, "profile_inactive", "The profile has no running channel subscription.")
             }
+            Self::SecureMediaForbidden => row(
+                488,
+                88,
+                "secure_media_forbidden",
+                "This profile must not use SRTP, and the description offers nothing else.",
+            ),
             Self::SecureMediaRequired => row(
                 488,
                 88,

@@ -42,10 +42,10 @@ impl Gateway {
     /// CANCEL is answered by itself, and ends the INVITE it names (RFC 3261 section 9.2).
     fn on_cancel(&mut self, now: Now, flow: Flow, cancel: &Message) {
         let invite = self.transactions.invite_of_cancel(cancel, flow);
-        let call = invite.and_then(|invite| self.invites.get(invite).copied());
+        let call = invite.and_then(|key| Some((key, *self.invites.get(key)?)));
         self.answer(now, flow, cancel, if invite.is_some() { 200 } else { 481 });
-        if let Some(uid) = call {
-            self.with_call(now, uid, Call::on_cancel);
+        if let Some((key, uid)) = call {
+            self.with_call(now, uid, |call, ctx| call.on_cancel(ctx, key));
         }
     }
 
@@ -56,6 +56,9 @@ impl Gateway {
         let Some(server) = self.transactions.open(flow, request) else {
             return self.refuse_stateless(flow, request, Refusal::Overloaded);
         };
+        if *request.method() == Method::Invite {
+            self.invites.insert(server, uid);
+        }
         self.with_call(now, uid, |call, ctx| call.on_request_in_order(ctx, id, server, request, flow));
     }
 
@@ -84,7 +87,7 @@ impl Gateway {
     }
 
     fn refuse_extensions(&mut self, flow: Flow, request: &Message, required: &[&str]) {
-        let tag = self.rng.token();
+        let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
         let mut writer = respond::response(&self.settings, request, 420, Some(&tag), flow.peer);
         writer.header(Name::Unsupported, required.join(", "));
         self.out.send(flow, writer.finish());
@@ -123,7 +126,7 @@ impl Gateway {
     }
 
     fn refuse_stateless(&mut self, flow: Flow, request: &Message, why: Refusal) {
-        let tag = self.rng.token();
+        let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
         let bytes = respond::refusal(&self.settings, request, why, &tag, flow.peer);
         self.out.send(flow, bytes);
     }
@@ -238,7 +241,7 @@ impl Gateway {
         if self.rates.take(now.monotonic, flow.peer.ip()) != Pace::Within {
             return self.drop_message(flow, "too many unproved requests from this source");
         }
-        let tag = self.rng.token();
+        let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
         let mut writer = respond::response(&self.settings, request, party.status(), Some(&tag), flow.peer);
         let profile = claimed_profile(&self.directory, request);
         let (realm, salt) = (&self.settings.realm, self.rng.next_u64());
@@ -277,7 +280,7 @@ impl Gateway {
         let arrival = Arrival { invite: invite.clone(), server, flow, peer, max_forwards };
         let mut ctx = self.context(now);
         let mut call = Call::open(&mut ctx, arrival);
-        if call.is_finished() {
+        if call.is_finished(&ctx) {
             call.dismantle(&mut ctx);
         } else {
             self.invites.insert(server, call.uid);

@@ -214,7 +214,9 @@ pub enum SecureMedia {
 pub enum SdpRole {
     /// An offer.
     Offer,
-    /// An answer.
+    /// An answer in a provisional response: the final one may still say something else.
+    EarlyAnswer,
+    /// The answer that concludes the exchange.
     Answer,
 }
 

@@ -50,6 +50,12 @@ impl NonceKey {
         URL_SAFE_NO_PAD.encode(octets)
     }
 
+    /// 16 hex digits that are the same for the same content and source, and that nobody else can work out.
+    pub fn token(&self, content: &str, source: IpAddr) -> String {
+        let mac = self.mac(content.as_bytes(), source).finalize().into_bytes();
+        mac.iter().take(8).map(|octet| format!("{octet:02x}")).collect()
+    }
+
     /// Whether the nonce is ours and no older than `lifetime_s`.
     pub fn check(&self, nonce: &str, now_unix_s: u64, source: IpAddr, lifetime_s: u64) -> NonceState {
         let mut octets = [0; TIME + SALT + MAC];

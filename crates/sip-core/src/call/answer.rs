@@ -67,10 +67,13 @@ impl Call {
         let offers_early = self.exchange.as_ref().is_some_and(|exchange| exchange.offer.is_some());
         match Description::of(response) {
             Ok(Some(answer)) if offers_early => {
+                if let Some(exchange) = &mut self.exchange {
+                    exchange.early_answer = Some(answer.clone());
+                }
                 self.describe(
                     ctx,
                     Leg::Callee,
-                    SdpRole::Answer,
+                    SdpRole::EarlyAnswer,
                     answer,
                     Then::Provisional(response.status()),
                 );
@@ -80,7 +83,7 @@ impl Call {
         }
     }
 
-    /// The callee has answered: from here on the call is charged.
+    /// The callee has answered; the call is charged from the moment at which the caller is told.
     fn on_answer(&mut self, ctx: &mut Context<'_>, response: &Message) {
         self.stop_timer(ctx, CallTimer::Patience);
         self.stop_timer(ctx, CallTimer::NoAnswer);
@@ -90,7 +93,7 @@ impl Call {
             leg.phase = Phase::Confirmed;
             leg.invite = None;
         }
-        self.mark_answered(ctx);
+        self.stage = Stage::Running;
         self.watch_session(ctx, Leg::Callee);
         self.pass_2xx(ctx, Leg::Callee, response);
     }
@@ -107,20 +110,19 @@ impl Call {
                 leg.unacknowledged = Some(response.clone());
             }
         }
-        match (description, early_answer) {
-            (Ok(Some(description)), _) => {
+        // Some user agents answer in the 183 and leave the 200 empty.
+        match description.map(|description| description.or(early_answer)) {
+            Ok(Some(description)) => {
                 let role = if offers_early { SdpRole::Answer } else { SdpRole::Offer };
                 self.describe(ctx, from, role, description, Then::Final);
             }
-            // Some user agents answer in the 183 and leave the 200 empty.
-            (Ok(None), Some(early)) => self.send_2xx(ctx, Some(&early)),
             _ => self.end_refused(ctx, Refusal::NoMediaInCommon),
         }
     }
 
-    /// The billing clock starts.
-    pub(super) fn mark_answered(&mut self, ctx: &mut Context<'_>) {
-        self.stage = Stage::Running;
+    /// The caller is told of the answer: the billing clock starts. A call that fails between the callee's 2xx and ours,
+    /// because its description is of no use, is not billed.
+    pub(super) fn start_clock(&mut self, ctx: &mut Context<'_>) {
         self.answered = Some(ctx.now.monotonic);
         let after = ctx.now.monotonic.saturating_duration_since(self.started);
         ctx.out.tell(Event::Answered { call: self.uid, after });
@@ -136,11 +138,7 @@ impl Call {
         let is_fork = self.is_fork(id, response);
         let Some(leg) = self.leg(id) else { return };
         match status {
-            100..=199 => {
-                if std::mem::take(&mut leg.cancel_owed) {
-                    self.send_cancel(ctx, id);
-                }
-            }
+            100..=199 => self.send_cancel(ctx, id),
             // A second device behind the callee answered as well: one call has one callee.
             200..=299 if is_fork => reject_fork(ctx, uid, leg, response),
             200..=299 if leg.last_ack.is_some() || leg.unacknowledged.is_some() => {
@@ -152,12 +150,10 @@ impl Call {
                 leg.invite = None;
                 leg.ack(ctx, response, None);
                 leg.hang_up(ctx, uid, None);
-                self.stop_timer(ctx, CallTimer::CancelWait(id));
             }
             _ => {
                 leg.phase = Phase::Closed;
                 leg.invite = None;
-                self.stop_timer(ctx, CallTimer::CancelWait(id));
             }
         }
     }

@@ -161,7 +161,8 @@ impl Call {
         let presentation = Presentation::new(&self.plan.caller, format, country, &ctx.settings.domain);
         attempt.secure = secure_by_policy(ctx, peer, flow.transport);
         attempt.begin();
-        let id = LegId::Callee(self.attempts);
+        self.callees += 1;
+        let id = LegId::Callee(self.callees);
         let dialog = Dialog::of_callee(Outset {
             call_id: format!("{}@{}", ctx.rng.token(), ctx.settings.domain),
             local_tag: ctx.rng.token(),
@@ -211,7 +212,7 @@ impl Call {
     }
 
     fn on_echo_ready(&mut self, ctx: &mut Context<'_>, sdp: Option<&Bytes>) {
-        self.mark_answered(ctx);
+        self.stage = Stage::Running;
         self.send_2xx(ctx, sdp);
     }
 

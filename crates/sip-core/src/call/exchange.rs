@@ -44,8 +44,8 @@ pub(crate) struct Exchange {
     /// What it offers; `None` for a late offer, which the other leg's 2xx will make.
     pub(crate) offer: Option<Description>,
     pub(crate) client: Option<ClientKey>,
-    /// The answer passed to `from` with a provisional response; it holds for a 2xx that brings none.
-    pub(crate) early_answer: Option<Bytes>,
+    /// The answer that came with a provisional response; it holds for a 2xx that brings none.
+    pub(crate) early_answer: Option<Description>,
     /// Provisional responses that the caller wants to confirm (RFC 3262).
     pub(crate) reliable: Option<Reliable>,
     /// The 2xx has been passed on; only the ACK is outstanding.
@@ -112,6 +112,9 @@ impl Call {
     /// Accepts the exchange's INVITE and repeats the 2xx until its ACK (RFC 3261 section 13.3.1.4); an UPDATE's 2xx
     /// needs none.
     pub(super) fn send_2xx(&mut self, ctx: &mut Context<'_>, sdp: Option<&Bytes>) {
+        if self.answered.is_none() {
+            self.start_clock(ctx);
+        }
         let Some(exchange) = &mut self.exchange else { return };
         exchange.is_answered = true;
         let (half, server, received) = (exchange.from, exchange.server, exchange.received);

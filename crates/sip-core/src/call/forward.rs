@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::exchange::{Description, Exchange};
+use super::exchange::Exchange;
 use super::leg::{Phase, finish};
-use super::media::Then;
-use super::{Call, Context, LegId, Purpose, Stage};
+use super::media::{Then, read_offer};
+use super::{Call, Context, LegId, Purpose, Stage, teardown};
 use crate::message::{Message, Method, Name};
 use crate::refusal::Refusal;
 use crate::respond;
@@ -68,8 +68,11 @@ impl Call {
         request: &Message,
         flow: Flow,
     ) {
+        let is_talking = self.half(id.role()).is_some_and(|leg| leg.id == id);
         match request.method() {
             Method::Bye => self.on_bye(ctx, id, server, request, flow),
+            // Of a callee that was given up nothing but its goodbye is of interest.
+            _ if !is_talking => self.answer_plain(ctx, server, request, 481, flow.peer),
             Method::Invite => self.on_reinvite(ctx, id.role(), server, request, flow),
             Method::Update => self.on_update(ctx, id.role(), server, request, flow),
             Method::Prack => self.on_prack(ctx, server, request, flow),
@@ -111,15 +114,13 @@ impl Call {
         if self.exchange.is_some() || self.half(from).is_some_and(|leg| leg.unacked.is_some()) {
             return self.answer_plain(ctx, server, request, 491, flow.peer);
         }
-        let offer = match Description::of(request) {
+        let Some(peer) = self.half(from).map(|leg| leg.peer) else { return };
+        let offer = match read_offer(ctx, peer, request) {
             Ok(offer) => offer,
-            Err(why) => {
-                let bytes = respond::refusal(ctx.settings, request, why, "", flow.peer);
-                return ctx.transactions.answer(ctx.now.monotonic, server, why.status(), bytes, ctx.out);
-            }
+            Err(why) => return self.refuse_in_dialog(ctx, server, request, flow, why),
         };
         if let Err(why) = self.refresh_session(ctx, from, request) {
-            return self.refuse_session(ctx, server, request, flow, why);
+            return self.refuse_in_dialog(ctx, server, request, flow, why);
         }
         self.exchange = Some(Exchange::new(from, server, request.clone(), flow.peer, offer.clone()));
         if *request.method() == Method::Invite {
@@ -152,7 +153,7 @@ impl Call {
             return self.answer_plain(ctx, server, request, 491, flow.peer);
         }
         if let Err(why) = self.refresh_session(ctx, from, request) {
-            return self.refuse_session(ctx, server, request, flow, why);
+            return self.refuse_in_dialog(ctx, server, request, flow, why);
         }
         let Some(leg) = self.half(from) else { return };
         let mut writer = respond::response(ctx.settings, request, 200, None, flow.peer);
@@ -169,7 +170,7 @@ impl Call {
         leg.session.on_request(&ctx.settings.calls, request)
     }
 
-    fn refuse_session(
+    fn refuse_in_dialog(
         &self,
         ctx: &mut Context<'_>,
         server: ServerKey,
@@ -192,6 +193,8 @@ impl Call {
         writer.header(Name::Allow, respond::ALLOW);
         leg.session.write_request(&ctx.settings.calls, stage, &mut writer);
         let client = leg.send(ctx, uid, (Method::Invite, Purpose::Reinvite), &branch, finish(writer, sdp));
+        leg.reinvite = Some(client);
+        leg.cancel_owed = false;
         if let Some(exchange) = &mut self.exchange {
             exchange.client = Some(client);
         }
@@ -201,7 +204,7 @@ impl Call {
         let half = id.role();
         let is_awaited = self.exchange.as_ref().is_some_and(|e| e.from == half.other() && !e.is_answered);
         match response.status() {
-            100..=199 => {}
+            100..=199 => self.send_cancel(ctx, id),
             200..=299 if is_awaited && self.stage == Stage::Running => {
                 let is_repeated = self.half(half).is_some_and(|leg| {
                     let number = response.cseq().map(|(number, _)| number);
@@ -219,6 +222,23 @@ impl Call {
             }
             200..=299 => self.acknowledge_stray(ctx, id, response),
             status => self.on_reinvite_failed(ctx, id, status, Some(response)),
+        }
+    }
+
+    /// The asker takes its re-INVITE back: the other half decides, since its 200 may be on its way.
+    pub(super) fn cancel_reinvite(&mut self, ctx: &mut Context<'_>, server: ServerKey) {
+        let uid = self.uid;
+        let Some(exchange) = self.exchange.as_ref().filter(|e| e.server == server && !e.is_answered) else {
+            return;
+        };
+        let (to, client) = (exchange.from.other(), exchange.client);
+        match (client, self.half(to)) {
+            (Some(client), Some(leg)) => teardown::cancel(ctx, uid, leg, client),
+            _ => {
+                self.forget_media_jobs();
+                ctx.out.ask(Question::RollbackMedia { call: uid });
+                self.refuse_exchange(ctx, 487, |_| {});
+            }
         }
     }
 

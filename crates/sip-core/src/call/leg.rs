@@ -38,6 +38,8 @@ pub(crate) struct CallLeg {
     pub(crate) phase: Phase,
     /// Our first INVITE, while it runs.
     pub(crate) invite: Option<ClientKey>,
+    /// Our latest INVITE within the call.
+    pub(crate) reinvite: Option<ClientKey>,
     /// A CANCEL is owed as soon as a provisional response allows it.
     pub(crate) cancel_owed: bool,
     /// Our 2xx that waits for its ACK.
@@ -70,6 +72,7 @@ impl CallLeg {
             session: SessionTimer::new(&ctx.settings.calls),
             phase: Phase::Early,
             invite: None,
+            reinvite: None,
             cancel_owed: false,
             unacked: None,
             bye_owed: None,
@@ -78,8 +81,9 @@ impl CallLeg {
         }
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.phase == Phase::Closed
+    /// Whether nothing more comes on this leg: a re-INVITE that the goodbye overtook still gets its ACK.
+    pub(crate) fn is_closed(&self, ctx: &Context<'_>) -> bool {
+        self.phase == Phase::Closed && !self.reinvite.is_some_and(|key| ctx.transactions.awaits_final(key))
     }
 
     /// Whether a request within the dialog may come this way: from the host we talk to, or for a carrier from any
@@ -126,6 +130,9 @@ impl CallLeg {
     /// Says goodbye to a confirmed leg, or promises to once the ACK to our 2xx has come (RFC 3261 section 15).
     pub(crate) fn hang_up(&mut self, ctx: &mut Context<'_>, call: CallUid, reason: Option<String>) {
         self.phase = Phase::Closing;
+        if let Some(reinvite) = self.reinvite {
+            ctx.transactions.abandon(ctx.now.monotonic, reinvite, ctx.out);
+        }
         if let Some(response) = self.unacknowledged.take() {
             self.ack(ctx, &response, None);
         }

@@ -56,6 +56,9 @@ impl Call {
         self.media.push_back(MediaJob { from, role, description, secure, then });
         if self.media.len() == 1 {
             self.ask_media(ctx);
+        } else {
+            // The one before it may never be answered.
+            self.start_timer(ctx, CallTimer::Question, ctx.settings.calls.question_patience);
         }
     }
 
@@ -100,7 +103,7 @@ impl Call {
     }
 
     fn go_on(&mut self, ctx: &mut Context<'_>, job: MediaJob, local: &LocalMedia) {
-        if !job.description.remote.codecs.is_empty() && job.role == SdpRole::Answer {
+        if !job.description.remote.codecs.is_empty() && job.role != SdpRole::Offer {
             self.codecs.clone_from(&job.description.remote.codecs);
         }
         let told = if matches!(job.then, Then::Echo) { Leg::Caller } else { job.from.other() };
@@ -109,22 +112,15 @@ impl Call {
         let sdp = match (&job.then, job.role) {
             (Then::Echo, _) => leg.sdp.write_echo_answer(source, audio, local),
             (_, SdpRole::Offer) => leg.sdp.write_offer(source, audio, local),
-            (_, SdpRole::Answer) => leg.sdp.write_answer(source, audio, local),
+            (_, SdpRole::EarlyAnswer | SdpRole::Answer) => leg.sdp.write_answer(source, audio, local),
         };
         match job.then {
             Then::Offer => self.on_offer_ready(ctx, sdp),
             Then::Echo => self.answer_echo(ctx, &sdp),
-            Then::Provisional(status) => self.pass_provisional(ctx, status, sdp),
+            Then::Provisional(status) => self.send_provisional(ctx, status, Some(&sdp)),
             Then::Final => self.send_2xx(ctx, Some(&sdp)),
             Then::Ack => self.acknowledge_late(ctx, told, &sdp),
             Then::Nothing => {}
-        }
-    }
-
-    fn pass_provisional(&mut self, ctx: &mut Context<'_>, status: u16, sdp: Bytes) {
-        self.send_provisional(ctx, status, Some(&sdp));
-        if let Some(exchange) = &mut self.exchange {
-            exchange.early_answer = Some(sdp);
         }
     }
 
@@ -179,13 +175,31 @@ impl Call {
     }
 }
 
-/// What a peer's policy means over this transport. `Auto`: SRTP belongs to TLS, where keys cannot be read on the way.
-pub(super) fn secure_by_policy(ctx: &Context<'_>, peer: Peer, transport: Transport) -> SecureMedia {
+/// Reads a peer's offer, if it makes one, and holds it against its policy: SRTP where that demands it, and none
+/// where it forbids it.
+pub(super) fn read_offer(ctx: &Context<'_>, peer: Peer, request: &Message) -> Result<Option<Description>, Refusal> {
+    let offer = Description::of(request)?;
+    let Some(remote) = offer.as_ref().map(|offer| &offer.remote) else { return Ok(None) };
+    match policy_of(ctx, peer) {
+        SrtpPolicy::Required if !remote.profile.is_secure() && remote.crypto.is_empty() => {
+            Err(Refusal::SecureMediaRequired)
+        }
+        SrtpPolicy::Off if remote.profile.is_secure() => Err(Refusal::SecureMediaForbidden),
+        SrtpPolicy::Auto | SrtpPolicy::Off | SrtpPolicy::Optional | SrtpPolicy::Required => Ok(offer),
+    }
+}
+
+fn policy_of(ctx: &Context<'_>, peer: Peer) -> SrtpPolicy {
     let policy = match peer {
         Peer::Profile(id) => ctx.directory.profile(id).map(|profile| profile.srtp),
         Peer::Carrier(id) => ctx.directory.carrier(id).map(|carrier| carrier.srtp),
     };
-    match policy.unwrap_or_default() {
+    policy.unwrap_or_default()
+}
+
+/// What a peer's policy means over this transport. `Auto`: SRTP belongs to TLS, where keys cannot be read on the way.
+pub(super) fn secure_by_policy(ctx: &Context<'_>, peer: Peer, transport: Transport) -> SecureMedia {
+    match policy_of(ctx, peer) {
         SrtpPolicy::Off => SecureMedia::Off,
         SrtpPolicy::Optional => SecureMedia::Optional,
         SrtpPolicy::Required => SecureMedia::Required,

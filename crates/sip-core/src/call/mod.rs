@@ -97,8 +97,6 @@ pub(crate) enum CallTimer {
     Extend(Leg),
     /// What is paid ends.
     CutOff(Leg),
-    /// A cancelled INVITE is still unanswered.
-    CancelWait(LegId),
     /// Send an unconfirmed provisional response again.
     Reprovision,
     /// Refresh the session, or give it up.
@@ -179,6 +177,8 @@ pub(crate) struct Call {
     plan: Plan,
     attempt: Option<Attempt>,
     attempts: u16,
+    /// Callees' legs begun, so that each has a name of its own.
+    callees: u16,
     /// The INVITE that is being passed from one leg to the other: the first one, or a re-INVITE.
     exchange: Option<Exchange>,
     forwards: Vec<Forward>,
@@ -233,9 +233,9 @@ impl Call {
     }
 
     /// Whether nothing is outstanding any more.
-    pub(crate) fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self, ctx: &Context<'_>) -> bool {
         let callees = self.callee.iter().chain(&self.abandoned);
-        self.stage == Stage::Over && std::iter::once(&self.caller).chain(callees).all(CallLeg::is_closed)
+        self.stage == Stage::Over && std::iter::once(&self.caller).chain(callees).all(|leg| leg.is_closed(ctx))
     }
 
     /// Whether one of its legs is the leg of this peer.
@@ -288,7 +288,6 @@ impl Call {
             CallTimer::AckWait(half) => self.on_ack_missing(ctx, half),
             CallTimer::Extend(half) => self.extend(ctx, half),
             CallTimer::CutOff(half) => self.on_paid_time_over(ctx, half),
-            CallTimer::CancelWait(leg) => self.on_cancel_unanswered(ctx, leg),
             CallTimer::Reprovision => self.reprovision(ctx),
             CallTimer::Session(half) => self.on_session_due(ctx, half),
         }

@@ -196,7 +196,12 @@ impl Call {
         writer.header(Name::Allow, crate::respond::ALLOW);
         leg.session.write_request(&ctx.settings.calls, stage, &mut writer);
         let sdp = (method == Method::Invite).then(|| leg.sdp.last().clone());
-        leg.send(ctx, uid, (method, Purpose::Refresh), &branch, finish(writer, sdp.as_ref()));
+        let is_invite = method == Method::Invite;
+        let client = leg.send(ctx, uid, (method, Purpose::Refresh), &branch, finish(writer, sdp.as_ref()));
+        if is_invite {
+            leg.reinvite = Some(client);
+            leg.cancel_owed = false;
+        }
     }
 
     /// A refresh of ours was answered, or was not (408).

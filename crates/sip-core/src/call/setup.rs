@@ -6,8 +6,9 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::charge::Share;
-use super::exchange::{Description, Exchange};
-use super::media::Then;
+use super::exchange::Exchange;
+use super::leg::Phase;
+use super::media::{Then, read_offer};
 use super::{Attempt, Call, CallLeg, CallTimer, Context, LegId, Parties, Plan, Stage};
 use crate::dialog::{Dialog, NextHop, contact_of};
 use crate::directory::Peer;
@@ -46,7 +47,7 @@ impl Call {
             from: parties.from.clone(),
             to: parties.to.clone(),
         });
-        let offer = Description::of(&arrival.invite);
+        let offer = read_offer(ctx, arrival.peer, &arrival.invite);
         let exchange = Exchange::new(
             Leg::Caller,
             arrival.server,
@@ -72,6 +73,7 @@ impl Call {
             plan,
             attempt: None,
             attempts: 0,
+            callees: 0,
             exchange: Some(exchange),
             forwards: Vec::new(),
             forward_serial: 0,
@@ -122,7 +124,7 @@ impl Call {
         } else {
             Refusal::InternalFault
         };
-        if self.stage == Stage::Setup {
+        if self.caller.phase == Phase::Early {
             self.end_refused(ctx, why);
         } else {
             self.forget_media_jobs();
@@ -163,9 +165,11 @@ impl Call {
     }
 
     /// The caller gave up before the answer (RFC 3261 section 9.2).
-    pub(crate) fn on_cancel(&mut self, ctx: &mut Context<'_>) {
-        if self.stage == Stage::Setup {
-            self.end(ctx, Ending::Cancelled, 487, None);
+    pub(crate) fn on_cancel(&mut self, ctx: &mut Context<'_>, invite: ServerKey) {
+        match self.stage {
+            Stage::Setup => self.end(ctx, Ending::Cancelled, 487, None),
+            Stage::Running => self.cancel_reinvite(ctx, invite),
+            Stage::Over => {}
         }
     }
 }

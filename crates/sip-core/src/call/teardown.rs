@@ -5,8 +5,8 @@ use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Stage};
 use crate::call::ClientUser;
 use crate::message::{Message, Method, Name};
 use crate::respond;
-use crate::transaction::{Outgoing, ServerKey, cancel_of};
-use crate::types::{CallRecord, Ending, Event, Flow, Lease, Leg, Question};
+use crate::transaction::{ClientKey, Outgoing, ServerKey, cancel_of};
+use crate::types::{CallRecord, CallUid, Ending, Event, Flow, Lease, Leg, Question};
 
 impl Call {
     /// Ends the call. `status` is the caller's final answer if it has none yet; `reason` a Reason to pass on.
@@ -119,33 +119,16 @@ impl Call {
             return;
         };
         leg.phase = Phase::Closing;
-        match ctx.transactions.cancellable_invite(invite) {
-            Some((sent, flow)) => self.cancel(ctx, leg.id, &sent, flow),
-            None => leg.cancel_owed = true,
-        }
+        cancel(ctx, self.uid, leg, invite);
     }
 
     /// A provisional response has come to an INVITE that is to be cancelled.
     pub(super) fn send_cancel(&mut self, ctx: &mut Context<'_>, id: LegId) {
-        let invite = self.leg(id).and_then(|leg| leg.invite);
-        if let Some((sent, flow)) = invite.and_then(|invite| ctx.transactions.cancellable_invite(invite)) {
-            self.cancel(ctx, id, &sent, flow);
-        }
-    }
-
-    fn cancel(&mut self, ctx: &mut Context<'_>, id: LegId, invite: &bytes::Bytes, flow: Flow) {
-        let Some((cancel, branch)) = cancel_of(invite) else { return };
-        let user = ClientUser { call: self.uid, leg: id, purpose: Purpose::Cancel };
-        let request = Outgoing { flow, method: &Method::Cancel, branch: &branch, bytes: cancel, user };
-        ctx.transactions.request(ctx.now.monotonic, request, ctx.out);
-        // RFC 3261 section 9.1: without a final answer by 64*T1 the INVITE counts as ended.
-        self.start_timer(ctx, CallTimer::CancelWait(id), ctx.settings.timers.give_up());
-    }
-
-    /// A cancelled INVITE was never answered.
-    pub(super) fn on_cancel_unanswered(&mut self, _ctx: &mut Context<'_>, id: LegId) {
-        if let Some(leg) = self.leg(id) {
-            leg.phase = Phase::Closed;
+        let uid = self.uid;
+        let Some(leg) = self.leg(id) else { return };
+        let is_owed = std::mem::take(&mut leg.cancel_owed);
+        if let Some(invite) = leg.invite.or(leg.reinvite).filter(|_| is_owed) {
+            cancel(ctx, uid, leg, invite);
         }
     }
 
@@ -159,11 +142,16 @@ impl Call {
         flow: Flow,
     ) {
         self.answer_plain(ctx, server, bye, 200, flow.peer);
+        let half = id.role();
+        let is_talking = self.half(half).is_some_and(|leg| leg.id == id);
         let Some(leg) = self.leg(id) else { return };
         leg.phase = Phase::Closed;
         leg.unacked = None;
         leg.bye_owed = None;
-        let half = id.role();
+        if !is_talking {
+            // A callee given up says goodbye for itself; the call goes on with another.
+            return;
+        }
         self.stop_timer(ctx, CallTimer::Resend(half));
         self.stop_timer(ctx, CallTimer::AckWait(half));
         let reason = bye.header(Name::Reason).map(str::to_owned);
@@ -176,4 +164,17 @@ impl Call {
             leg.phase = Phase::Closed;
         }
     }
+}
+
+/// Cancels an INVITE of ours: now, or as soon as a provisional response allows it (RFC 3261 section 9.1).
+pub(super) fn cancel(ctx: &mut Context<'_>, call: CallUid, leg: &mut CallLeg, invite: ClientKey) {
+    let Some((sent, flow)) = ctx.transactions.cancellable_invite(invite) else {
+        leg.cancel_owed = ctx.transactions.awaits_final(invite);
+        return;
+    };
+    let Some((cancel, branch)) = cancel_of(&sent) else { return };
+    let user = ClientUser { call, leg: leg.id, purpose: Purpose::Cancel };
+    let request = Outgoing { flow, method: &Method::Cancel, branch: &branch, bytes: cancel, user };
+    ctx.transactions.request(ctx.now.monotonic, request, ctx.out);
+    ctx.transactions.abandon(ctx.now.monotonic, invite, ctx.out);
 }

@@ -84,11 +84,20 @@ impl ClientInvite {
                 self.retransmit *= 2;
                 smallvec![Effect::Send(self.sent.clone()), Effect::Start(Timer::A, self.retransmit)]
             }
-            (State::Calling, Timer::B) => self.give_up(),
+            (State::Calling | State::Proceeding, Timer::B) => self.give_up(),
             (State::Completed, Timer::D) | (State::Accepted, Timer::M) => {
                 self.state = State::Terminated;
                 smallvec![Effect::Terminate]
             }
+            _ => smallvec![],
+        }
+    }
+
+    /// Nobody wants the answer any more. RFC 3261 section 9.1: without one by 64*T1 the transaction is destroyed; in
+    /// Calling timer B runs already.
+    pub(crate) fn abandon(&self) -> Effects {
+        match self.state {
+            State::Proceeding => smallvec![Effect::Start(Timer::B, self.intervals.give_up())],
             _ => smallvec![],
         }
     }
@@ -139,6 +148,15 @@ mod tests {
         machine.sent = Bytes::from_static(b"ACK");
         assert_eq!(machine.on_response(486).as_slice(), [Effect::Send(Bytes::from_static(b"ACK"))]);
         assert_eq!(machine.on_timer(Timer::D).as_slice(), [Effect::Terminate]);
+    }
+
+    #[test]
+    fn an_abandoned_invite_ends_without_its_answer() {
+        let (mut machine, _) = ClientInvite::start(invite(), over(Transport::Udp));
+        assert!(machine.abandon().is_empty(), "timer B runs");
+        machine.on_response(180);
+        assert_eq!(machine.abandon().as_slice(), [Effect::Start(Timer::B, ms(32_000))]);
+        assert_eq!(machine.on_timer(Timer::B).as_slice(), [Effect::GaveUp, Effect::Terminate]);
     }
 
     #[test]

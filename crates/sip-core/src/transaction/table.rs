@@ -265,6 +265,19 @@ impl<U: Copy> Transactions<U> {
         }
     }
 
+    /// Whether a request of ours still waits for its final answer.
+    pub(crate) fn awaits_final(&self, id: ClientKey) -> bool {
+        self.clients.get(id).is_some_and(ClientEntry::awaits_final)
+    }
+
+    /// Nobody wants the answer to this INVITE any more: it may take 64*T1 to come, and is forgotten then.
+    pub(crate) fn abandon(&mut self, now: Instant, id: ClientKey, out: &mut Outbox) {
+        if let Some(ClientEntry { machine: ClientMachine::Invite(invite), .. }) = self.clients.get(id) {
+            let effects = invite.abandon();
+            self.apply_client(now, id, effects, None, out);
+        }
+    }
+
     /// Fires every timer that is due and one at a time tells what lapsed.
     pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) -> Option<Lapse<U>> {
         while let Some((owner, timer)) = self.timers.pop_due(now) {

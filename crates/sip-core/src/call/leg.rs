@@ -127,15 +127,20 @@ impl CallLeg {
         }
     }
 
-    /// Says goodbye to a confirmed leg, or promises to once the ACK to our 2xx has come (RFC 3261 section 15).
-    pub(crate) fn hang_up(&mut self, ctx: &mut Context<'_>, call: CallUid, reason: Option<String>) {
-        self.phase = Phase::Closing;
+    /// The call ends: what the peer has said to our INVITE is acknowledged, and it need not say more.
+    pub(crate) fn let_go(&mut self, ctx: &mut Context<'_>) {
         if let Some(reinvite) = self.reinvite {
             ctx.transactions.abandon(ctx.now.monotonic, reinvite, ctx.out);
         }
         if let Some(response) = self.unacknowledged.take() {
             self.ack(ctx, &response, None);
         }
+    }
+
+    /// Says goodbye to a confirmed leg, or promises to once the ACK to our 2xx has come (RFC 3261 section 15).
+    pub(crate) fn hang_up(&mut self, ctx: &mut Context<'_>, call: CallUid, reason: Option<String>) {
+        self.phase = Phase::Closing;
+        self.let_go(ctx);
         if self.unacked.is_some() {
             self.bye_owed = Some(reason);
         } else {

@@ -146,6 +146,7 @@ impl Call {
         let is_talking = self.half(half).is_some_and(|leg| leg.id == id);
         let Some(leg) = self.leg(id) else { return };
         leg.phase = Phase::Closed;
+        leg.let_go(ctx);
         leg.unacked = None;
         leg.bye_owed = None;
         if !is_talking {

@@ -1,0 +1,285 @@
+//! Requests that come to the agent: calls taken in the manner it was told, and requests within them.
+
+use std::time::Instant;
+
+use sip_core::auth::digest::{self, Algorithm, DigestResponse};
+use sip_core::message::{Message, Method, Name, reason_phrase, response_to};
+
+use super::manner::{Devices, Duty, Early, EarlyMedia, Last, Manner, OnCancel};
+use super::transactions::{Taken, key_of};
+use super::wire::{FIRST_MEDIA_PORT, media_of, target_of};
+use super::{Agent, Call, End, State, Step};
+
+impl Agent {
+    pub(super) fn on_request(&mut self, now: Instant, request: &Message) {
+        if self.absorb(now, request) {
+            return;
+        }
+        self.heard.push(request.clone());
+        let to_tag = request.to().and_then(|to| to.tag().map(str::to_owned));
+        let call = to_tag.as_deref().and_then(|tag| self.call_of(request.call_id()?, tag));
+        match (request.method(), call) {
+            (Method::Ack, Some(call)) => self.on_ack(now, call, request),
+            (Method::Ack, None) => {}
+            (Method::Cancel, _) => self.on_cancelled(now, request),
+            (Method::Invite, None) if to_tag.is_none() => self.on_invited(now, request),
+            (Method::Invite, Some(call)) if self.calls[call].state == State::Up => {
+                self.on_reinvited(now, call, request)
+            }
+            (Method::Bye, Some(call)) => self.on_bye(now, call, request),
+            (Method::Info, Some(call)) if self.calls[call].state == State::Up => {
+                self.reply(now, request, 200)
+            }
+            (Method::Options, _) => self.reply(now, request, 200),
+            // The BYE to a second device's answer has that device's tag.
+            (Method::Bye, None) if self.is_of_second_device(request) => self.reply(now, request, 200),
+            _ => self.reply(now, request, 481),
+        }
+    }
+
+    fn is_of_second_device(&self, request: &Message) -> bool {
+        let call_id = request.call_id();
+        self.calls.iter().any(|call| Some(call.call_id.as_str()) == call_id && call.manner.is_some())
+    }
+
+    /// Answers a request with nothing but a status.
+    fn reply(&mut self, now: Instant, request: &Message, status: u16) {
+        let key = self.start_server(request, None);
+        let tag = self.dice.token();
+        let bytes = self.response(request, status, Some(&tag), None);
+        self.respond(now, &key, status, bytes);
+    }
+
+    fn on_invited(&mut self, now: Instant, invite: &Message) {
+        let manner = self.dice.pick(&self.manners).clone();
+        if let Some((user, password)) = manner.demands
+            && !is_proved(invite, user, password)
+        {
+            return self.demand(now, invite);
+        }
+        let call = self.calls.len();
+        let from = invite.from().expect("the gateway writes From");
+        self.calls.push(Call {
+            end: End::Callee,
+            state: State::Early,
+            call_id: invite.call_id().unwrap_or_default().to_owned(),
+            local_tag: self.dice.token(),
+            remote_tag: from.tag().map(str::to_owned),
+            local: invite.header(Name::To).unwrap_or_default().to_owned(),
+            remote: format!("<{}>", from.uri_raw()),
+            target: target_of(invite).expect("the gateway writes Contact"),
+            // Begins elsewhere than the other side's numbers, which are apart from ours.
+            cseq: 100,
+            statuses: Vec::new(),
+            reinvites: Vec::new(),
+            others: Vec::new(),
+            bye_reason: None,
+            answered: None,
+            ended: None,
+            remote_media: None,
+            media_port: FIRST_MEDIA_PORT + 2 * (call as u16 % 500),
+            sdp_version: 0,
+            dial: None,
+            manner: Some(manner.clone()),
+            has_shown_credentials: false,
+            is_cancelled: false,
+            inviting: None,
+            changing: None,
+            retries: 0,
+        });
+        self.calls[call].hear_media(invite);
+        let key = self.start_server(invite, Some(call));
+        self.follow(now, call, &key, manner);
+    }
+
+    /// Sets out what the manner says.
+    fn follow(&mut self, now: Instant, call: usize, key: &str, manner: Manner) {
+        if manner.trying == Duty::Done
+            && let Some(invite) = self.server(key).map(|server| server.request.clone())
+        {
+            let trying = self.response(&invite, 100, None, None);
+            self.respond(now, key, 100, trying);
+        }
+        for early in manner.early {
+            self.plan(now + early.after, Step::Early(call, key.to_owned(), early));
+        }
+        match manner.last {
+            Last::Answer(after) | Last::Refuse(after, _) => {
+                self.plan(now + after, Step::Final(call, key.to_owned()));
+            }
+            Last::Never => {}
+        }
+    }
+
+    fn demand(&mut self, now: Instant, invite: &Message) {
+        let key = self.start_server(invite, None);
+        let tag = self.dice.token();
+        let challenge = digest::challenge_value("carrier", &self.dice.token(), Algorithm::Md5, false);
+        let mut writer = response_to(invite, 407, reason_phrase(407), Some(&tag), self.gateway);
+        writer.header(Name::ProxyAuthenticate, challenge);
+        self.respond(now, &key, 407, writer.finish());
+    }
+
+    /// The INVITE behind `key`, while it is unanswered.
+    fn open_invite(&mut self, key: &str) -> Option<Message> {
+        let server = self.server(key).filter(|server| server.state == Taken::Proceeding)?;
+        Some(server.request.clone())
+    }
+
+    /// Whether the other side's INVITE within this call is not done with.
+    pub(super) fn has_open_invite(&self, call: usize) -> bool {
+        self.servers.iter().any(|server| {
+            server.call == Some(call) && matches!(server.state, Taken::Proceeding | Taken::Accepted)
+        })
+    }
+
+    /// Whether a 2xx of ours within this call is not acknowledged yet.
+    pub(crate) fn waits_for_ack(&self, call: usize) -> bool {
+        self.servers.iter().any(|server| server.call == Some(call) && server.state == Taken::Accepted)
+    }
+
+    fn manner(&self, call: usize) -> Manner {
+        self.calls[call].manner.clone().unwrap_or_else(Manner::polite)
+    }
+
+    /// The tag of whichever device rings.
+    fn ringing_tag(&self, call: usize) -> String {
+        let tag = &self.calls[call].local_tag;
+        match self.manner(call).devices {
+            Devices::RingsHereAnswersThere => format!("{tag}-rings"),
+            Devices::One | Devices::TwoAnswer => tag.clone(),
+        }
+    }
+
+    pub(super) fn ring(&mut self, call: usize, key: &str, early: Early) {
+        let Some(invite) = self.open_invite(key) else { return };
+        let tag = self.ringing_tag(call);
+        let offer = media_of(&invite).filter(|_| early.media == EarlyMedia::Described);
+        let sdp = offer.map(|offer| self.describe_answer(call, &offer));
+        let bytes = self.response(&invite, early.status, Some(&tag), sdp.as_deref());
+        self.send(bytes.clone());
+        if let Some(server) = self.server(key) {
+            server.remember(bytes);
+        }
+    }
+
+    pub(super) fn conclude(&mut self, now: Instant, call: usize, key: &str) {
+        match self.manner(call).last {
+            Last::Answer(_) => self.answer(now, call, key),
+            Last::Refuse(_, status) => self.refuse(now, call, key, status),
+            Last::Never => {}
+        }
+    }
+
+    fn refuse(&mut self, now: Instant, call: usize, key: &str, status: u16) {
+        let Some(invite) = self.open_invite(key) else { return };
+        let tag = self.calls[call].local_tag.clone();
+        let bytes = self.response(&invite, status, Some(&tag), None);
+        self.respond(now, key, status, bytes);
+        if self.calls[call].answered.is_none() {
+            self.is_over(now, call);
+        }
+    }
+
+    fn answer(&mut self, now: Instant, call: usize, key: &str) {
+        let Some(invite) = self.open_invite(key) else { return };
+        let sdp = match media_of(&invite) {
+            Some(offer) => self.describe_answer(call, &offer),
+            None => self.describe(call, None),
+        };
+        let is_told = self.manner(call).answer_sdp == Duty::Done;
+        let tag = self.calls[call].local_tag.clone();
+        let bytes = self.response(&invite, 200, Some(&tag), Some(sdp.as_str()).filter(|_| is_told));
+        self.respond(now, key, 200, bytes);
+        if self.manner(call).devices == Devices::TwoAnswer {
+            self.plan(now + super::manner::ms(30), Step::SecondDevice(call, key.to_owned()));
+        }
+        if self.calls[call].answered.is_none() {
+            self.is_up(now, call);
+        }
+    }
+
+    pub(super) fn second_device_answers(&mut self, call: usize, key: &str) {
+        let Some(invite) = self.server(key).map(|server| server.request.clone()) else { return };
+        let tag = format!("{}-second", self.calls[call].local_tag);
+        let sdp = self.describe(call, None);
+        let bytes = self.response(&invite, 200, Some(&tag), Some(&sdp));
+        self.send(bytes);
+    }
+
+    fn on_ack(&mut self, now: Instant, call: usize, ack: &Message) {
+        if self.accept_ack(now, call, ack) {
+            self.calls[call].hear_media(ack);
+        }
+    }
+
+    fn on_cancelled(&mut self, now: Instant, cancel: &Message) {
+        let key = key_of(cancel).replace("|CANCEL", "|INVITE");
+        let Some((call, is_open)) =
+            self.server(&key).map(|server| (server.call, server.state == Taken::Proceeding))
+        else {
+            return self.reply(now, cancel, 481);
+        };
+        self.reply(now, cancel, 200);
+        let Some(call) = call.filter(|_| is_open) else { return };
+        match self.manner(call).on_cancel {
+            OnCancel::Obey => self.refuse(now, call, &key, 487),
+            OnCancel::AnswerNevertheless if self.calls[call].answered.is_none() => {
+                self.answer(now, call, &key)
+            }
+            OnCancel::AnswerNevertheless => self.refuse(now, call, &key, 487),
+            OnCancel::Forget => self.is_over(now, call),
+        }
+    }
+
+    fn on_reinvited(&mut self, now: Instant, call: usize, invite: &Message) {
+        if self.calls[call].inviting.is_some() || self.has_open_invite(call) {
+            return self.reply(now, invite, 491);
+        }
+        let key = self.start_server(invite, Some(call));
+        if let Some(target) = target_of(invite) {
+            self.calls[call].target = target;
+        }
+        self.calls[call].hear_media(invite);
+        let trying = self.response(invite, 100, None, None);
+        self.respond(now, &key, 100, trying);
+        let after = self.manner(call).reinvite_after;
+        self.plan(now + after, Step::AnswerReinvite(call, key));
+    }
+
+    pub(super) fn answer_reinvite(&mut self, now: Instant, call: usize, key: &str) {
+        match self.manner(call).reinvite {
+            200 => self.answer(now, call, key),
+            status => self.refuse(now, call, key, status),
+        }
+    }
+
+    fn on_bye(&mut self, now: Instant, call: usize, bye: &Message) {
+        if self.manner(call).answers_bye == Duty::Done {
+            self.reply(now, bye, 200);
+        }
+        self.calls[call].bye_reason = bye.header(Name::Reason).map(str::to_owned);
+        self.is_over(now, call);
+        self.stop_repeating(now, call);
+        self.refuse_what_is_open(now, call);
+    }
+
+    /// The call is over: RFC 3261 section 15.1.2 has pending requests answered 487.
+    pub(super) fn refuse_what_is_open(&mut self, now: Instant, call: usize) {
+        let open: Vec<_> = self
+            .servers
+            .iter()
+            .filter(|server| server.call == Some(call) && server.state == Taken::Proceeding)
+            .map(|server| server.key.clone())
+            .collect();
+        open.iter().for_each(|key| self.refuse(now, call, key, 487));
+    }
+}
+
+/// Whether the INVITE answers a challenge of ours rightly.
+fn is_proved(invite: &Message, user: &str, password: &str) -> bool {
+    let Some(value) = invite.header(Name::ProxyAuthorization) else { return false };
+    let Ok(proof) = DigestResponse::parse(value) else { return false };
+    let ha1 = digest::ha1(Algorithm::Md5, user, "carrier", password);
+    proof.username == user && digest::verify(&proof, "INVITE", &ha1)
+}

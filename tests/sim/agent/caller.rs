@@ -1,0 +1,324 @@
+//! Requests of the agent's own, and what their answers lead to.
+
+use std::time::Instant;
+
+use sip_core::auth::digest;
+use sip_core::message::{Message, MessageWriter, Method, Name};
+
+use super::manner::{Act, Change, Dial, Duty, Offer};
+use super::transactions::Sent;
+use super::wire::{FIRST_MEDIA_PORT, finish};
+use super::{Agent, Call, End, Outcome, State, Step};
+
+/// How often a re-INVITE that met another is tried again.
+const GLARE_RETRIES: u8 = 3;
+
+impl Agent {
+    /// Calls; gives the call's place in `calls`.
+    pub(crate) fn dial(&mut self, now: Instant, dial: Dial) -> usize {
+        let index = self.calls.len();
+        let from = dial.from.as_deref().unwrap_or(&self.user);
+        self.calls.push(Call {
+            end: End::Caller,
+            state: State::Early,
+            call_id: format!("{}@{}", self.dice.token(), self.address.ip()),
+            local_tag: self.dice.token(),
+            remote_tag: None,
+            local: format!("<sip:{from}@{}>", self.address.ip()),
+            remote: format!("<sip:{}@gw.example>", dial.to),
+            target: format!("sip:{}@gw.example", dial.to),
+            cseq: 0,
+            statuses: Vec::new(),
+            reinvites: Vec::new(),
+            others: Vec::new(),
+            bye_reason: None,
+            answered: None,
+            ended: None,
+            remote_media: None,
+            media_port: FIRST_MEDIA_PORT + 2 * (index as u16 % 500),
+            sdp_version: 0,
+            manner: None,
+            has_shown_credentials: false,
+            is_cancelled: false,
+            inviting: None,
+            changing: None,
+            retries: 0,
+            dial: Some(dial.clone()),
+        });
+        self.invite(now, index, None);
+        if let Some(after) = dial.cancel_after {
+            self.plan(now + after, Step::Act(index, Act::Cancel));
+        }
+        index
+    }
+
+    /// Sends an INVITE: the first one, with credentials if it was challenged, or a later one.
+    fn invite(&mut self, now: Instant, call: usize, credentials: Option<(Name, String)>) {
+        let change = self.calls[call].changing;
+        let is_late = match (self.calls[call].state, change) {
+            (State::Early, _) => self.calls[call].dial.as_ref().is_some_and(|dial| dial.offer == Offer::Late),
+            (_, change) => change == Some(Change::Late),
+        };
+        let sdp = (!is_late).then(|| self.describe(call, change));
+        let branch = self.branch();
+        let number = self.next_number(call);
+        let mut writer = self.request(call, &Method::Invite, number, &branch);
+        for (name, value) in self.calls[call].dial.iter().flat_map(|dial| &dial.headers) {
+            writer.header_raw(name, value);
+        }
+        if let Some((name, value)) = credentials {
+            writer.header(name, value);
+        }
+        self.calls[call].inviting = Some(branch.clone());
+        let call_id = self.calls[call].call_id.clone();
+        self.outcomes.insert(branch.clone(), Outcome { call_id, ..Outcome::default() });
+        let bytes = finish(writer, sdp.as_deref());
+        self.start_client(now, &branch, Method::Invite, bytes, Some(call));
+    }
+
+    fn next_number(&mut self, call: usize) -> u32 {
+        self.calls[call].cseq += 1;
+        self.calls[call].cseq
+    }
+
+    pub(super) fn cancel(&mut self, now: Instant, call: usize) {
+        let Some(branch) = self.calls[call].inviting.clone() else { return };
+        self.calls[call].is_cancelled |= self.calls[call].state == State::Early;
+        let number = self.calls[call].cseq;
+        let writer = self.request(call, &Method::Cancel, number, &branch);
+        self.start_client(now, &branch, Method::Cancel, writer.finish(), Some(call));
+    }
+
+    pub(super) fn hang_up(&mut self, now: Instant, call: usize) {
+        self.is_over(now, call);
+        if let Some(outcome) = self.calls[call].inviting.as_ref().and_then(|it| self.outcomes.get_mut(it)) {
+            outcome.is_waived = true;
+        }
+        self.send_within(now, call, Method::Bye, None);
+        self.refuse_what_is_open(now, call);
+    }
+
+    pub(super) fn info(&mut self, now: Instant, call: usize) {
+        self.send_within(now, call, Method::Info, Some("Signal=5\r\nDuration=160\r\n"));
+    }
+
+    fn send_within(&mut self, now: Instant, call: usize, method: Method, body: Option<&str>) {
+        let (branch, number) = (self.branch(), self.next_number(call));
+        let writer = self.request(call, &method, number, &branch);
+        let bytes = match body {
+            Some(body) => writer.finish_with_body("application/dtmf-relay", body.as_bytes()),
+            None => writer.finish(),
+        };
+        self.start_client(now, &branch, method, bytes, Some(call));
+    }
+
+    /// Sends a re-INVITE, unless one is on its way in either direction (RFC 3261 section 14.1).
+    pub(super) fn reinvite(&mut self, now: Instant, call: usize, change: Change) {
+        if self.calls[call].inviting.is_some() || self.has_open_invite(call) {
+            return;
+        }
+        self.calls[call].changing = Some(change);
+        self.invite(now, call, None);
+    }
+
+    pub(super) fn on_response(&mut self, now: Instant, response: &Message) {
+        let branch = response.top_via().and_then(|via| via.branch().map(str::to_owned)).unwrap_or_default();
+        let method = response.method().clone();
+        let Some(client) = self.client(&branch, &method) else {
+            return self.stray_responses.push(response.status());
+        };
+        if method == Method::Invite {
+            return self.on_invite_response(now, &branch, response);
+        }
+        if client.state == Sent::Done {
+            return;
+        }
+        if response.status() < 200 {
+            return client.proceed();
+        }
+        client.finish(now);
+        let call = client.call;
+        self.heard.push(response.clone());
+        match call {
+            None => self.on_registered(now, response),
+            Some(call) => self.calls[call].others.push((method, response.status())),
+        }
+    }
+
+    fn on_invite_response(&mut self, now: Instant, branch: &str, response: &Message) {
+        let status = response.status();
+        let tag = response.to().and_then(|to| to.tag().map(str::to_owned)).unwrap_or_default();
+        let Some(client) = self.client(branch, &Method::Invite) else { return };
+        let Some(call) = client.call else { return };
+        if status < 200 {
+            if client.state != Sent::Done {
+                client.proceed();
+                self.heard.push(response.clone());
+                self.on_provisional(call, branch, response);
+            }
+            return;
+        }
+        if let Some((_, ack)) = client.acks.iter().find(|(known, _)| *known == tag) {
+            let ack = ack.clone();
+            self.note_final(branch, status, tag);
+            return self.send(ack);
+        }
+        let is_first = client.state != Sent::Done;
+        client.finish(now);
+        self.note_final(branch, status, tag.clone());
+        if !is_first {
+            return;
+        }
+        self.heard.push(response.clone());
+        let is_current = self.calls[call].inviting.as_deref() == Some(branch);
+        if is_current {
+            self.calls[call].inviting = None;
+        }
+        if status < 300 {
+            self.on_accepted(now, call, branch, tag, response);
+        } else {
+            self.acknowledge_refusal(call, branch, tag, response);
+            self.on_refused(now, call, response);
+        }
+    }
+
+    fn note_final(&mut self, branch: &str, status: u16, tag: String) {
+        let outcome = self.outcomes.entry(branch.to_owned()).or_default();
+        if !outcome.finals.contains(&(status, tag.clone())) {
+            outcome.finals.push((status, tag));
+        }
+    }
+
+    fn on_provisional(&mut self, call: usize, branch: &str, response: &Message) {
+        let call = &mut self.calls[call];
+        if call.state != State::Early || call.inviting.as_deref() != Some(branch) {
+            return;
+        }
+        if call.statuses.last() != Some(&response.status()) {
+            call.statuses.push(response.status());
+        }
+        call.hear_media(response);
+    }
+
+    fn on_accepted(&mut self, now: Instant, call: usize, branch: &str, tag: String, response: &Message) {
+        let is_reinvite = self.calls[call].answered.is_some();
+        let was_late = match is_reinvite {
+            true => self.calls[call].changing == Some(Change::Late),
+            false => self.calls[call].dial.as_ref().is_some_and(|dial| dial.offer == Offer::Late),
+        };
+        self.calls[call].learn(response);
+        let offer = self.calls[call].hear_media(response);
+        let is_acked =
+            self.calls[call].dial.as_ref().is_none_or(|dial| dial.ack == Duty::Done) || is_reinvite;
+        if is_acked {
+            let sdp = offer.filter(|_| was_late).map(|offer| self.describe_answer(call, &offer));
+            let number = response.cseq().map_or(0, |(number, _)| number);
+            let ack_branch = self.branch();
+            let ack = finish(self.request(call, &Method::Ack, number, &ack_branch), sdp.as_deref());
+            self.send(ack.clone());
+            if let Some(client) = self.client(branch, &Method::Invite) {
+                client.acks.push((tag, ack));
+            }
+        }
+        if is_reinvite {
+            self.calls[call].changing = None;
+            self.calls[call].reinvites.push(response.status());
+            return;
+        }
+        self.calls[call].statuses.push(response.status());
+        self.is_up(now, call);
+        if self.calls[call].is_cancelled {
+            // The CANCEL crossed the 200.
+            self.hang_up(now, call);
+        }
+    }
+
+    /// The call is answered; the script goes on from here.
+    pub(super) fn is_up(&mut self, now: Instant, call: usize) {
+        self.calls[call].answered = Some(now);
+        self.calls[call].state = State::Up;
+        let of_dial = self.calls[call].dial.iter().flat_map(|dial| dial.then.clone());
+        let of_manner = self.calls[call].manner.iter().flat_map(|manner| manner.then.clone());
+        let script: Vec<_> = of_dial.chain(of_manner).collect();
+        for (after, act) in script {
+            self.plan(now + after, Step::Act(call, act));
+        }
+    }
+
+    /// RFC 3261 section 17.1.1.3: the ACK to a refusal has the INVITE's branch.
+    fn acknowledge_refusal(&mut self, call: usize, branch: &str, tag: String, response: &Message) {
+        let number = response.cseq().map_or(0, |(number, _)| number);
+        let before = self.calls[call].remote_tag.clone();
+        self.calls[call].remote_tag = Some(tag.clone()).filter(|tag| !tag.is_empty());
+        let ack = self.request(call, &Method::Ack, number, branch).finish();
+        self.calls[call].remote_tag = before;
+        self.send(ack.clone());
+        if let Some(client) = self.client(branch, &Method::Invite) {
+            client.acks.push((tag, ack));
+        }
+    }
+
+    fn on_refused(&mut self, now: Instant, call: usize, response: &Message) {
+        let status = response.status();
+        if self.calls[call].answered.is_some() {
+            return self.on_reinvite_refused(now, call, status);
+        }
+        let may_prove = matches!(status, 401 | 407) && !self.calls[call].has_shown_credentials;
+        if may_prove && self.password.is_some() && !self.calls[call].is_cancelled {
+            self.calls[call].has_shown_credentials = true;
+            let (asks, answers) = match status {
+                401 => (Name::WwwAuthenticate, Name::Authorization),
+                _ => (Name::ProxyAuthenticate, Name::ProxyAuthorization),
+            };
+            let target = self.calls[call].target.clone();
+            let proof = self.prove(response, asks, "INVITE", &target);
+            return self.invite(now, call, proof.map(|proof| (answers, proof)));
+        }
+        self.calls[call].statuses.push(status);
+        self.is_over(now, call);
+    }
+
+    fn on_reinvite_refused(&mut self, now: Instant, call: usize, status: u16) {
+        self.calls[call].reinvites.push(status);
+        let change = self.calls[call].changing.take();
+        let is_up = self.calls[call].state == State::Up;
+        match (status, change) {
+            (491, Some(change)) if is_up && self.calls[call].retries < GLARE_RETRIES => {
+                self.calls[call].retries += 1;
+                // Section 14.1: who owns the Call-ID waits 2.1 to 4 s, the other 0 to 2 s.
+                let (least, most) =
+                    if self.calls[call].end == End::Caller { (2_100, 4_000) } else { (0, 2_000) };
+                let wait = self.dice.between_ms(least, most);
+                self.plan(now + wait, Step::Act(call, Act::Reinvite(change)));
+            }
+            (408 | 481, _) if is_up => self.hang_up(now, call),
+            _ => {}
+        }
+    }
+
+    pub(super) fn prove(
+        &mut self,
+        response: &Message,
+        asks: Name,
+        method: &str,
+        uri: &str,
+    ) -> Option<String> {
+        let challenge = response.header(asks)?;
+        let cnonce = self.dice.token();
+        let password = self.password.as_deref().unwrap_or_default();
+        digest::answer_challenge(challenge, method, uri, &self.user, password, &cnonce, 1).ok()
+    }
+
+    /// Asks whether the gateway lives.
+    pub(crate) fn ask_options(&mut self, now: Instant) {
+        let branch = self.branch();
+        let mut writer = MessageWriter::request(&Method::Options, "sip:gw.example");
+        writer.header(Name::Via, format_args!("SIP/2.0/UDP {};branch={branch};rport", self.address));
+        writer.header(Name::MaxForwards, 70);
+        writer.header(Name::From, format_args!("<sip:{}@gw.example>;tag={}", self.user, self.dice.token()));
+        writer.header(Name::To, "<sip:gw.example>");
+        writer.header(Name::CallId, format_args!("{}@{}", self.dice.token(), self.address.ip()));
+        writer.header(Name::CSeq, "1 OPTIONS");
+        self.start_client(now, &branch, Method::Options, writer.finish(), None);
+    }
+}

@@ -1,0 +1,226 @@
+//! What an agent is told to do: how to call, how to answer, what to do during a call.
+
+use std::time::Duration;
+
+/// Seconds.
+pub(crate) fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Milliseconds.
+pub(crate) fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// Something to do during a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// A BYE, once the ACK to a 2xx of ours has come (RFC 3261 section 15).
+    HangUp,
+    /// A BYE at once, whatever is outstanding.
+    HangUpRudely,
+    Cancel,
+    Reinvite(Change),
+    Info,
+}
+
+/// What a re-INVITE says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// `a=sendonly`.
+    Hold,
+    /// `a=inactive`.
+    Mute,
+    /// `c=IN IP4 0.0.0.0`, as of RFC 2543.
+    HoldByZeros,
+    Resume,
+    /// Another media port.
+    Move,
+    /// No offer: the other side shall make one.
+    Late,
+}
+
+/// Whether something that is due is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Duty {
+    Done,
+    Neglected,
+}
+
+/// Where a call's offer is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    InInvite,
+    /// In the 2xx, answered in the ACK.
+    Late,
+}
+
+/// How to make a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Dial {
+    /// User part of the Request-URI and of To.
+    pub(crate) to: String,
+    pub(crate) offer: Offer,
+    /// Whether the 2xx is acknowledged.
+    pub(crate) ack: Duty,
+    pub(crate) cancel_after: Option<Duration>,
+    /// What to do how long after the answer.
+    pub(crate) then: Vec<(Duration, Act)>,
+    pub(crate) max_forwards: u8,
+    /// Header fields besides the usual ones.
+    pub(crate) headers: Vec<(&'static str, String)>,
+    /// User part of From; the agent's own if not said.
+    pub(crate) from: Option<String>,
+}
+
+impl Dial {
+    pub(crate) fn to(number: &str) -> Self {
+        Self {
+            to: number.to_owned(),
+            offer: Offer::InInvite,
+            ack: Duty::Done,
+            cancel_after: None,
+            then: Vec::new(),
+            max_forwards: 70,
+            headers: Vec::new(),
+            from: None,
+        }
+    }
+
+    pub(crate) fn then(mut self, after: Duration, act: Act) -> Self {
+        self.then.push((after, act));
+        self
+    }
+
+    pub(crate) fn cancelled_after(mut self, after: Duration) -> Self {
+        self.cancel_after = Some(after);
+        self
+    }
+
+    pub(crate) fn late(mut self) -> Self {
+        self.offer = Offer::Late;
+        self
+    }
+
+    pub(crate) fn never_acknowledged(mut self) -> Self {
+        self.ack = Duty::Neglected;
+        self
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    pub(crate) fn from(mut self, user: &str) -> Self {
+        self.from = Some(user.to_owned());
+        self
+    }
+
+    pub(crate) fn max_forwards(mut self, hops: u8) -> Self {
+        self.max_forwards = hops;
+        self
+    }
+}
+
+/// How an incoming call ends.
+#[derive(Clone, Debug)]
+pub(crate) enum Last {
+    Answer(Duration),
+    Refuse(Duration, u16),
+    Never,
+}
+
+/// A provisional response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Early {
+    pub(crate) after: Duration,
+    pub(crate) status: u16,
+    pub(crate) media: EarlyMedia,
+}
+
+/// Whether a provisional response brings a description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EarlyMedia {
+    None,
+    Described,
+}
+
+/// What a CANCEL leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnCancel {
+    Obey,
+    /// The 200 to the INVITE is sent just as the CANCEL comes: they cross.
+    AnswerNevertheless,
+    /// The CANCEL is answered, the INVITE never.
+    Forget,
+}
+
+/// What devices behind the agent answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Devices {
+    One,
+    /// One rings, another answers: two To tags.
+    RingsHereAnswersThere,
+    /// Two answer: a second 200 with another To tag.
+    TwoAnswer,
+}
+
+/// How to treat an incoming call.
+#[derive(Clone, Debug)]
+pub(crate) struct Manner {
+    pub(crate) trying: Duty,
+    pub(crate) early: Vec<Early>,
+    pub(crate) last: Last,
+    /// Whether the 200 repeats the description of the 18x.
+    pub(crate) answer_sdp: Duty,
+    pub(crate) then: Vec<(Duration, Act)>,
+    /// The answer to a re-INVITE.
+    pub(crate) reinvite: u16,
+    /// How long the answer to a re-INVITE takes.
+    pub(crate) reinvite_after: Duration,
+    pub(crate) on_cancel: OnCancel,
+    pub(crate) devices: Devices,
+    pub(crate) answers_bye: Duty,
+    /// User and password demanded of whoever calls.
+    pub(crate) demands: Option<(&'static str, &'static str)>,
+}
+
+impl Manner {
+    /// Rings at once and answers after a second.
+    pub(crate) fn polite() -> Self {
+        Self {
+            trying: Duty::Done,
+            early: vec![Early { after: ms(100), status: 180, media: EarlyMedia::None }],
+            last: Last::Answer(s(1)),
+            answer_sdp: Duty::Done,
+            then: Vec::new(),
+            reinvite: 200,
+            reinvite_after: Duration::ZERO,
+            on_cancel: OnCancel::Obey,
+            devices: Devices::One,
+            answers_bye: Duty::Done,
+            demands: None,
+        }
+    }
+
+    /// Says nothing at all to an INVITE.
+    pub(crate) fn silent() -> Self {
+        Self { trying: Duty::Neglected, early: Vec::new(), last: Last::Never, ..Self::polite() }
+    }
+
+    /// Rings and never answers.
+    pub(crate) fn ringing() -> Self {
+        Self { last: Last::Never, ..Self::polite() }
+    }
+
+    /// Refuses at once, without ringing.
+    pub(crate) fn refusing(status: u16) -> Self {
+        Self { early: Vec::new(), last: Last::Refuse(ms(20), status), ..Self::polite() }
+    }
+
+    pub(crate) fn then(mut self, after: Duration, act: Act) -> Self {
+        self.then.push((after, act));
+        self
+    }
+}

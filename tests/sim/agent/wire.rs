@@ -1,0 +1,140 @@
+//! The agent's messages and descriptions.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use sip_core::message::{ContactValue, Message, MessageWriter, Method, Name, reason_phrase, response_to};
+use sip_core::sdp::{Direction, RemoteMedia, SessionDescription};
+
+use super::manner::Change;
+use super::{Agent, Call};
+
+/// Where an agent's RTP ports begin.
+pub(super) const FIRST_MEDIA_PORT: u16 = 10_000;
+
+impl Agent {
+    pub(super) fn branch(&mut self) -> String {
+        format!("z9hG4bK{}", self.dice.token())
+    }
+
+    /// Where the agent sends and takes RTP in a call.
+    pub(crate) fn media_address(&self, call: usize) -> SocketAddr {
+        SocketAddr::new(self.address.ip(), self.calls[call].media_port)
+    }
+
+    pub(super) fn contact(&self) -> String {
+        let binding = self.registration.as_ref().map_or("", |registration| registration.contact_params);
+        format!("<sip:{}@{}{binding}>", self.user, self.address)
+    }
+
+    /// Begins a request of a call.
+    pub(super) fn request(&self, call: usize, method: &Method, number: u32, branch: &str) -> MessageWriter {
+        let call = &self.calls[call];
+        let to_tag = call.remote_tag.as_ref().map(|tag| format!(";tag={tag}")).unwrap_or_default();
+        let mut writer = MessageWriter::request(method, &call.target);
+        writer.header(Name::Via, format_args!("SIP/2.0/UDP {};branch={branch};rport", self.address));
+        writer.header(Name::MaxForwards, call.dial.as_ref().map_or(70, |dial| dial.max_forwards));
+        writer.header(Name::From, format_args!("{};tag={}", call.local, call.local_tag));
+        writer.header(Name::To, format_args!("{}{to_tag}", call.remote));
+        writer.header(Name::CallId, &call.call_id);
+        writer.header(Name::CSeq, format_args!("{number} {method}"));
+        writer.header(Name::Contact, self.contact());
+        writer.header(Name::UserAgent, format_args!("{}/1.0", self.name));
+        writer
+    }
+
+    /// A response of ours; with a tag it has a Contact too.
+    pub(super) fn response(
+        &self,
+        request: &Message,
+        status: u16,
+        tag: Option<&str>,
+        sdp: Option<&str>,
+    ) -> Bytes {
+        let mut writer = response_to(request, status, reason_phrase(status), tag, self.gateway);
+        if status > 100 && tag.is_some() {
+            writer.copy(request, Name::RecordRoute);
+            writer.header(Name::Contact, self.contact());
+        }
+        finish(writer, sdp)
+    }
+
+    /// Describes our media as it is, or changed.
+    pub(super) fn describe(&mut self, call: usize, change: Option<Change>) -> String {
+        let host = self.address.ip();
+        let call = &mut self.calls[call];
+        if change == Some(Change::Move) {
+            call.media_port += 1_000;
+        }
+        call.sdp_version += 1;
+        let direction = match change {
+            Some(Change::Hold) => "sendonly",
+            Some(Change::Mute) => "inactive",
+            _ => "sendrecv",
+        };
+        let connection =
+            if change == Some(Change::HoldByZeros) { "0.0.0.0".to_owned() } else { host.to_string() };
+        description(&host.to_string(), &connection, call.sdp_version, call.media_port, direction)
+    }
+
+    /// Answers an offer: takes it, and says yes.
+    pub(super) fn describe_answer(&mut self, call: usize, offer: &RemoteMedia) -> String {
+        let host = self.address.ip().to_string();
+        let call = &mut self.calls[call];
+        call.sdp_version += 1;
+        let direction = if offer.on_hold && offer.direction == Direction::SendRecv {
+            Direction::RecvOnly
+        } else {
+            offer.direction.mirrored()
+        };
+        description(&host, &host, call.sdp_version, call.media_port, direction.as_str())
+    }
+}
+
+fn description(origin: &str, connection: &str, version: u64, port: u16, direction: &str) -> String {
+    format!(
+        "v=0\r\no=- 7 {version} IN IP4 {origin}\r\ns=-\r\nc=IN IP4 {connection}\r\nt=0 0\r\n\
+         m=audio {port} RTP/AVP 8 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
+         a={direction}\r\n"
+    )
+}
+
+pub(super) fn finish(writer: MessageWriter, sdp: Option<&str>) -> Bytes {
+    match sdp {
+        Some(sdp) => writer.finish_with_body("application/sdp", sdp.as_bytes()),
+        None => writer.finish(),
+    }
+}
+
+/// The audio that a message describes.
+pub(crate) fn media_of(message: &Message) -> Option<RemoteMedia> {
+    let sdp = SessionDescription::parse(message.body()).ok()?;
+    Some(sdp.audio().expect("the gateway describes audio").1)
+}
+
+/// The URI of a message's Contact.
+pub(super) fn target_of(message: &Message) -> Option<String> {
+    message.contacts().find_map(|contact| match contact {
+        ContactValue::Addr(addr) => Some(addr.uri_raw().to_owned()),
+        ContactValue::Star => None,
+    })
+}
+
+impl Call {
+    /// Takes over what a message says of the other side's media.
+    pub(super) fn hear_media(&mut self, message: &Message) -> Option<RemoteMedia> {
+        let media = media_of(message)?;
+        self.remote_media = Some(media.clone());
+        Some(media)
+    }
+
+    /// Takes over the other side's tag and Contact.
+    pub(super) fn learn(&mut self, response: &Message) {
+        if let Some(tag) = response.to().and_then(|to| to.tag().map(str::to_owned)) {
+            self.remote_tag = Some(tag);
+        }
+        if let Some(target) = target_of(response) {
+            self.target = target;
+        }
+    }
+}

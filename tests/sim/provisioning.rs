@@ -1,0 +1,163 @@
+//! Who is who in the simulation: the guide's company with two PBXs, three carriers and a stranger.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use sip_core::auth::digest::{Algorithm, ha1};
+use sip_core::auth::ip::{Cidr, IpRule};
+use sip_core::directory::{
+    AccountRoute, Authentication, CallerId, Carrier, DigestPolicy, Directory, NumberFormat, Peer, Profile,
+    SrtpPolicy,
+};
+use sip_core::settings::{Listener, Settings};
+use sip_core::types::{CarrierId, ProfileId, Transport};
+
+use crate::agent::Agent;
+use crate::dice::Dice;
+
+/// 14 June 2011, when the guide's story begins.
+pub(crate) const BASE_UNIX_S: u64 = 1_308_009_600;
+pub(crate) const DOMAIN: &str = "gw.example";
+pub(crate) const GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)), 5060);
+
+pub(crate) const SALES: ProfileId = ProfileId(1);
+pub(crate) const ENGINEERING: ProfileId = ProfileId(2);
+pub(crate) const SALES_USER: &str = "99050000000101";
+const SALES_PASSWORD: &str = "correct-horse!";
+/// The Online Numbers.
+pub(crate) const SALES_NUMBER: &str = "12026843376";
+pub(crate) const ENGINEERING_NUMBER: &str = "12026555376";
+/// A subscriber somewhere in the US, and one in Estonia, where calls are dear.
+pub(crate) const FAR_AWAY: &str = "12152751701";
+pub(crate) const ESTONIA: &str = "3728800814";
+pub(crate) const ECHO: &str = "17606604690";
+/// What the carrier Beta demands.
+pub(crate) const BETA_CREDENTIALS: (&str, &str) = ("trunk-7", "beta-secret");
+
+/// What differs between scenarios.
+#[derive(Clone, Debug)]
+pub(crate) struct Provisions {
+    /// The carriers in use.
+    pub(crate) carriers: Vec<CarrierId>,
+    /// How Sales wants numbers written.
+    pub(crate) sales_format: NumberFormat,
+}
+
+pub(crate) const ALPHA: CarrierId = CarrierId(1);
+pub(crate) const BETA: CarrierId = CarrierId(2);
+/// Known by a name that leads to two addresses.
+pub(crate) const GAMMA: CarrierId = CarrierId(3);
+
+impl Default for Provisions {
+    fn default() -> Self {
+        Self { carriers: vec![ALPHA, BETA], sales_format: NumberFormat::Plain }
+    }
+}
+
+fn host(last: [u8; 4]) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::from(last)), 5060)
+}
+
+/// The agents, in the order of the constants in `world`. No address is part of another's text.
+pub(crate) fn agents(dice: &mut Dice) -> Vec<Agent> {
+    let mut agent = |name, address| Agent::new(name, host(address), GATEWAY, dice.split());
+    vec![
+        agent("sales", [198, 51, 100, 11]).with_credentials(SALES_USER, SALES_PASSWORD),
+        agent("engineering", [198, 51, 100, 12]),
+        agent("alpha", [203, 0, 113, 21]),
+        agent("beta", [203, 0, 113, 22]),
+        agent("gamma-one", [203, 0, 113, 23]),
+        agent("gamma-two", [203, 0, 113, 24]),
+        agent("stranger", [203, 0, 113, 66]),
+    ]
+}
+
+pub(crate) fn settings() -> Settings {
+    let listener = Listener {
+        transport: Transport::Udp,
+        local: GATEWAY,
+        advertised_host: GATEWAY.ip(),
+        advertised_port: GATEWAY.port(),
+    };
+    Settings::new(DOMAIN, vec![listener])
+}
+
+/// Where names lead.
+pub(crate) fn names() -> HashMap<String, Vec<SocketAddr>> {
+    HashMap::from([("gamma.example".to_owned(), vec![host([203, 0, 113, 23]), host([203, 0, 113, 24])])])
+}
+
+pub(crate) fn directory(provisions: &Provisions) -> Directory {
+    let mut directory = Directory::new();
+    let registration = Authentication::Registration {
+        ha1_md5: ha1(Algorithm::Md5, SALES_USER, DOMAIN, SALES_PASSWORD),
+        ha1_sha256: ha1(Algorithm::Sha256, SALES_USER, DOMAIN, SALES_PASSWORD),
+        digest: DigestPolicy::Md5,
+    };
+    let by_address = Authentication::Ip { target: host([198, 51, 100, 12]), transport: Transport::Udp };
+    directory.add_profile(Profile {
+        number_format: provisions.sales_format,
+        ..profile(SALES, SALES_USER, registration, SALES_NUMBER)
+    });
+    directory.add_profile(profile(ENGINEERING, "99050000000102", by_address, ENGINEERING_NUMBER));
+    directory.add_number(SALES_NUMBER, SALES);
+    directory.add_number(ENGINEERING_NUMBER, ENGINEERING);
+    directory
+        .add_account("architects.sales", AccountRoute { profile: SALES, user: "architects.sales".into() });
+    directory
+        .add_account("architects.engineering", AccountRoute { profile: ENGINEERING, user: "200".into() });
+    let known = |address: SocketAddr| IpRule {
+        cidr: Cidr::new(address.ip(), 32).expect("32 bits fit"),
+        port: None,
+        transport: None,
+    };
+    directory.add_ip_rule(known(host([198, 51, 100, 12])), Peer::Profile(ENGINEERING));
+    for (last, id) in [(21, ALPHA), (22, BETA), (23, GAMMA), (24, GAMMA)] {
+        directory.add_ip_rule(known(host([203, 0, 113, last])), Peer::Carrier(id));
+    }
+    for id in &provisions.carriers {
+        directory.add_carrier(carrier(*id));
+    }
+    directory
+}
+
+fn profile(id: ProfileId, user: &str, authentication: Authentication, number: &str) -> Profile {
+    Profile {
+        id,
+        name: format!("profile {}", id.0),
+        user: user.to_owned(),
+        country: "US".to_owned(),
+        is_active: true,
+        authentication,
+        number_format: NumberFormat::Plain,
+        caller_id: CallerId {
+            default: Some(number.to_owned()),
+            by_country: HashMap::new(),
+            choices: HashSet::new(),
+        },
+        srtp: SrtpPolicy::Auto,
+    }
+}
+
+fn carrier(id: CarrierId) -> Carrier {
+    let (name, host, credentials) = match id {
+        ALPHA => ("alpha", "203.0.113.21", None),
+        BETA => ("beta", "203.0.113.22", Some(BETA_CREDENTIALS)),
+        _ => ("gamma", "gamma.example", None),
+    };
+    Carrier {
+        id,
+        name: name.to_owned(),
+        host: host.to_owned(),
+        port: None,
+        transport: Transport::Udp,
+        priority: u16::try_from(id.0).expect("small"),
+        weight: 10,
+        credentials: credentials.map(|(user, password)| (user.to_owned(), password.to_owned())),
+        number_format: NumberFormat::E164,
+        prefix: String::new(),
+        destinations: Vec::new(),
+        srtp: SrtpPolicy::Off,
+        is_active: true,
+    }
+}

@@ -1,0 +1,67 @@
+//! A PBX registers, refreshes, and is forgotten.
+
+use sip_core::message::{Method, Name};
+use sip_core::types::{Event, Unregistration};
+
+use crate::agent::manner::{Dial, s};
+use crate::provisioning::SALES_NUMBER;
+use crate::world::{ALPHA, SALES, Setting, World};
+
+fn unregistrations(world: &World) -> Vec<Unregistration> {
+    let why = |event: &Event| match event {
+        Event::Unregistered { why, .. } => Some(*why),
+        _ => None,
+    };
+    world.events.iter().filter_map(why).collect()
+}
+
+#[test]
+fn a_pbx_is_challenged_bound_and_keeps_itself_bound() {
+    let mut world = World::unregistered(Setting::clear(1));
+    world.register(SALES, 120);
+    let registration = world.agents[SALES].registration.as_ref().unwrap();
+    assert_eq!(registration.statuses, [401, 200]);
+    assert_eq!(registration.granted_s, Some(120));
+    let contact = world.agents[SALES].responses(Method::Register).last().unwrap();
+    let contact = contact.header(Name::Contact).unwrap();
+    assert!(contact.contains(";rinstance=0a1b2c>"), "not echoed: {contact}");
+    world.run(s(1_000));
+    assert_eq!(world.gateway.counts().bindings, 1);
+    assert!(unregistrations(&world).is_empty(), "a refreshed binding ended");
+    world.settle();
+}
+
+#[test]
+fn a_binding_that_is_not_refreshed_expires_and_calls_to_it_are_refused() {
+    let mut world = World::unregistered(Setting::clear(1));
+    world.register(SALES, 60);
+    world.agents[SALES].registration.as_mut().unwrap().is_kept = false;
+    world.run(s(61));
+    assert_eq!(unregistrations(&world), [Unregistration::Expired]);
+    world.dial(ALPHA, Dial::to(SALES_NUMBER));
+    world.run(s(1));
+    assert_eq!(world.agents[ALPHA].last_call().statuses, [100, 480]);
+    world.settle();
+}
+
+#[test]
+fn too_short_an_interval_is_refused_with_the_least_that_is_granted() {
+    let mut world = World::unregistered(Setting::clear(1));
+    let now = world.now();
+    world.agents[SALES].start_registering(now, 5);
+    world.run(s(1));
+    assert_eq!(world.agents[SALES].registration.as_ref().unwrap().statuses, [401, 423]);
+    let refusal = world.agents[SALES].responses(Method::Register).last().unwrap();
+    assert_eq!(refusal.min_expires(), Some(20));
+}
+
+#[test]
+fn a_wrong_password_is_refused_and_not_challenged_again() {
+    let mut world = World::unregistered(Setting::clear(1));
+    world.agents[SALES].forget_password();
+    let now = world.now();
+    world.agents[SALES].start_registering(now, 3_600);
+    world.run(s(2));
+    assert_eq!(world.agents[SALES].registration.as_ref().unwrap().statuses, [401, 403]);
+    assert_eq!(world.gateway.counts().bindings, 0);
+}

@@ -1,0 +1,193 @@
+//! Hold, resume, address change and glare in running calls.
+
+use sip_core::message::Method;
+use sip_core::sdp::Direction;
+
+use crate::agent::manner::{Act, Change, Dial, Manner, ms, s};
+use crate::desk::Pace;
+use crate::provisioning::{ECHO, FAR_AWAY, SALES_NUMBER};
+use crate::world::{ALPHA, SALES, World};
+
+/// A call from Sales over Alpha, up and running.
+fn running(manner: Manner) -> (World, usize) {
+    let mut world = World::new();
+    world.teach(ALPHA, manner);
+    let call = world.dial(SALES, Dial::to(FAR_AWAY));
+    world.run(s(5));
+    (world, call)
+}
+
+fn end(mut world: World, call: usize) {
+    assert_eq!(world.gateway.live_calls().len(), 1, "the call has ended");
+    world.act(SALES, call, Act::HangUp);
+    world.settle();
+}
+
+fn heard_direction(world: &World, agent: usize) -> Direction {
+    world.agents[agent].calls[0].remote_media.as_ref().expect("the call has media").direction
+}
+
+#[test]
+fn hold_and_resume_pass_both_ways_in_every_form() {
+    let (mut world, call) = running(Manner::polite());
+    for (who, other) in [(SALES, ALPHA), (ALPHA, SALES)] {
+        for (change, heard) in [
+            (Change::Hold, Direction::SendOnly),
+            (Change::Mute, Direction::Inactive),
+            (Change::HoldByZeros, Direction::SendOnly),
+            (Change::Resume, Direction::SendRecv),
+        ] {
+            world.act(who, 0, Act::Reinvite(change));
+            world.run(s(1));
+            assert_eq!(heard_direction(&world, other), heard, "{change:?}");
+            assert_eq!(world.agents[who].calls[0].reinvites.last(), Some(&200));
+        }
+        assert_eq!(world.speak(other, 0), Some(world.agents[who].media_address(0)));
+    }
+    end(world, call);
+}
+
+#[test]
+fn media_follows_a_peer_that_moves() {
+    let (mut world, call) = running(Manner::polite());
+    world.act(ALPHA, 0, Act::Reinvite(Change::Move));
+    world.run(s(1));
+    assert_eq!(world.speak(SALES, call), Some(world.agents[ALPHA].media_address(0)));
+    end(world, call);
+}
+
+#[test]
+fn a_late_offer_in_a_reinvite_is_made_by_the_other_side() {
+    let (mut world, call) = running(Manner::polite());
+    for (who, other) in [(SALES, ALPHA), (ALPHA, SALES)] {
+        world.act(who, 0, Act::Reinvite(Change::Late));
+        world.run(s(1));
+        assert_eq!(world.agents[who].calls[0].reinvites.last(), Some(&200));
+        assert_eq!(world.speak(who, 0), Some(world.agents[other].media_address(0)));
+    }
+    end(world, call);
+}
+
+#[test]
+fn a_refused_reinvite_keeps_the_call() {
+    for status in [488, 500, 603] {
+        let (mut world, call) = running(Manner { reinvite: status, ..Manner::polite() });
+        world.act(SALES, call, Act::Reinvite(Change::Move));
+        world.run(s(1));
+        assert_eq!(world.agents[SALES].calls[call].reinvites, [status]);
+        assert_eq!(world.agents[SALES].statuses(Method::Bye).len(), 0);
+        end(world, call);
+    }
+}
+
+#[test]
+fn only_408_and_481_to_a_reinvite_end_the_call() {
+    for status in [408, 481] {
+        let (mut world, call) = running(Manner { reinvite: status, ..Manner::polite() });
+        world.act(SALES, call, Act::Reinvite(Change::Hold));
+        world.run(s(1));
+        assert_eq!(world.agents[SALES].calls[call].reinvites, [status]);
+        world.settle();
+    }
+}
+
+#[test]
+fn reinvites_that_meet_are_both_refused_and_tried_again() {
+    let (mut world, call) = running(Manner::polite());
+    world.act(SALES, call, Act::Reinvite(Change::Hold));
+    // Just before the gateway's arrives, so that each side has one on its way.
+    world.act_at(ms(9), ALPHA, 0, Act::Reinvite(Change::Move));
+    world.run(s(10));
+    for agent in [SALES, ALPHA] {
+        assert_eq!(world.agents[agent].calls[0].reinvites, [491, 200], "{}", world.agents[agent].name);
+    }
+    end(world, call);
+}
+
+#[test]
+fn a_bye_during_a_reinvite_wins() {
+    let (mut world, call) = running(Manner { reinvite_after: s(3), ..Manner::polite() });
+    world.act(SALES, call, Act::Reinvite(Change::Hold));
+    world.run(s(1));
+    world.act(ALPHA, 0, Act::HangUp);
+    world.settle();
+    assert_eq!(world.agents[SALES].calls[call].reinvites, [487]);
+}
+
+#[test]
+fn a_bye_before_the_answer_to_a_late_offer_leaves_no_2xx_unacknowledged() {
+    let (mut world, call) = running(Manner::polite());
+    world.act(SALES, call, Act::Reinvite(Change::Late));
+    // Alpha has made its offer, and does not wait for the answer.
+    assert!(world.run_until(s(1), |world| world.agents[ALPHA].waits_for_ack(0)));
+    world.run(ms(7));
+    world.act(ALPHA, 0, Act::HangUpRudely);
+    world.settle();
+}
+
+#[test]
+fn a_reinvite_that_is_never_answered_does_not_outlive_its_call() {
+    let (mut world, call) = running(Manner { reinvite_after: s(100_000), ..Manner::polite() });
+    world.act(SALES, call, Act::Reinvite(Change::Hold));
+    world.run(s(1));
+    let address = world.agents[ALPHA].address.ip();
+    world.network.cut(address);
+    world.act(SALES, call, Act::HangUp);
+    world.run(s(40));
+    world.agents[ALPHA].forget_calls();
+    world.settle();
+}
+
+#[test]
+fn a_relay_that_does_not_answer_fails_the_reinvite_but_not_the_call() {
+    let (mut world, call) = running(Manner::polite());
+    let pace = std::mem::replace(&mut world.desk.studio_pace, Pace::Mute);
+    world.act(SALES, call, Act::Reinvite(Change::Hold));
+    world.run(s(10));
+    assert_eq!(world.agents[SALES].calls[call].reinvites, [500]);
+    // The description that was never made might still come, so none after it can be told from it.
+    world.desk.studio_pace = pace;
+    world.act(SALES, call, Act::Reinvite(Change::Hold));
+    world.run(s(10));
+    assert_eq!(world.agents[SALES].calls[call].reinvites, [500, 500]);
+    end(world, call);
+}
+
+#[test]
+fn the_echo_test_may_be_put_on_hold() {
+    let mut world = World::new();
+    let call = world.dial(SALES, Dial::to(ECHO).then(s(20), Act::HangUp));
+    world.run(s(2));
+    world.act(SALES, call, Act::Reinvite(Change::Hold));
+    world.run(s(2));
+    assert_eq!(world.agents[SALES].calls[call].reinvites, [200]);
+    assert_eq!(heard_direction(&world, SALES), Direction::RecvOnly);
+    world.settle();
+}
+
+#[test]
+fn info_is_passed_on_with_its_body() {
+    let (mut world, call) = running(Manner::polite());
+    world.act(SALES, call, Act::Info);
+    world.act(ALPHA, 0, Act::Info);
+    world.run(ms(500));
+    for agent in [SALES, ALPHA] {
+        let info = world.agents[agent].requests(Method::Info).next().unwrap();
+        assert!(info.body().starts_with(b"Signal=5"));
+        assert_eq!(world.agents[agent].calls[0].others, [(Method::Info, 200)]);
+    }
+    end(world, call);
+}
+
+#[test]
+fn an_incoming_call_is_put_on_hold_by_its_pbx() {
+    let mut world = World::new();
+    let call = world.dial(ALPHA, Dial::to(SALES_NUMBER).then(s(20), Act::HangUp));
+    world.run(s(3));
+    world.act(SALES, 0, Act::Reinvite(Change::Hold));
+    world.run(s(1));
+    assert_eq!(heard_direction(&world, ALPHA), Direction::SendOnly);
+    assert_eq!(world.agents[SALES].calls[0].reinvites, [200]);
+    assert_eq!(world.agents[ALPHA].calls[call].state, crate::agent::State::Up);
+    world.settle();
+}

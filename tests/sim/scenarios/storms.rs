@@ -1,0 +1,148 @@
+//! Everything at once, in foul weather: calls of every kind, treated in every manner, over a network that loses,
+//! repeats and reorders. Nothing is expected of a single call; the checks must hold at every step.
+
+use std::time::Duration;
+
+use provisioning_store::money::Micros;
+
+use crate::agent::manner::{
+    Act, Change, Devices, Dial, Duty, Early, EarlyMedia, Last, Manner, OnCancel, ms, s,
+};
+use crate::desk::Pace;
+use crate::dice::Dice;
+use crate::network::Weather;
+use crate::provisioning::{
+    self, BETA_CREDENTIALS, ECHO, ENGINEERING_NUMBER, ESTONIA, FAR_AWAY, Provisions, SALES_NUMBER,
+};
+use crate::world::{ALPHA, BETA, ENGINEERING, GAMMA_ONE, GAMMA_TWO, SALES, STRANGER, Setting, World};
+
+/// Calls in each storm.
+const CALLS: u64 = 12;
+
+fn change(dice: &mut Dice) -> Change {
+    *dice.pick(&[Change::Hold, Change::Mute, Change::HoldByZeros, Change::Resume, Change::Move, Change::Late])
+}
+
+/// What somebody does during a call; in the end he hangs up, or leaves it to the other side or to the money.
+fn script(dice: &mut Dice) -> Vec<(Duration, Act)> {
+    let mut acts = Vec::new();
+    for _ in 0..dice.below(4) {
+        let after = dice.between_ms(0, 25_000);
+        let act = match dice.below(6) {
+            0 | 1 => Act::Info,
+            _ => Act::Reinvite(change(dice)),
+        };
+        acts.push((after, act));
+        if dice.hits(15) {
+            acts.push((after + dice.between_ms(1, 300), Act::Cancel));
+        }
+    }
+    acts.push((dice.between_ms(0, 90_000), Act::HangUp));
+    acts
+}
+
+fn early(dice: &mut Dice) -> Vec<Early> {
+    let provisional = |dice: &mut Dice| Early {
+        after: dice.between_ms(0, 3_000),
+        status: *dice.pick(&[180, 183, 181]),
+        media: *dice.pick(&[EarlyMedia::None, EarlyMedia::Described]),
+    };
+    (0..dice.below(4)).map(|_| provisional(dice)).collect()
+}
+
+fn manner(dice: &mut Dice, demands: Option<(&'static str, &'static str)>) -> Manner {
+    let last = match dice.below(10) {
+        0 => Last::Never,
+        1 | 2 => {
+            let status = *dice.pick(&[302, 404, 408, 480, 486, 487, 488, 500, 503, 603]);
+            Last::Refuse(dice.between_ms(0, 10_000), status)
+        }
+        _ => Last::Answer(dice.between_ms(0, 15_000)),
+    };
+    Manner {
+        trying: if dice.hits(80) { Duty::Done } else { Duty::Neglected },
+        early: early(dice),
+        last,
+        answer_sdp: if dice.hits(90) { Duty::Done } else { Duty::Neglected },
+        then: script(dice),
+        reinvite: *dice.pick(&[200, 200, 200, 200, 488, 491, 500, 481]),
+        reinvite_after: dice.between_ms(0, 2_000),
+        on_cancel: *dice.pick(&[OnCancel::Obey, OnCancel::Obey, OnCancel::AnswerNevertheless]),
+        devices: *dice.pick(&[Devices::One, Devices::One, Devices::RingsHereAnswersThere]),
+        answers_bye: if dice.hits(95) { Duty::Done } else { Duty::Neglected },
+        demands: demands.filter(|_| dice.hits(70)),
+    }
+}
+
+fn dial(dice: &mut Dice, to: &str) -> Dial {
+    let mut dial = Dial::to(to);
+    if dice.hits(20) {
+        dial = dial.late();
+    }
+    if dice.hits(20) {
+        dial = dial.cancelled_after(dice.between_ms(0, 12_000));
+    }
+    dial.then = script(dice);
+    dial
+}
+
+/// One storm from its seed to the last linger.
+fn storm(seed: u64) {
+    let dice = &mut Dice::new(seed ^ 0x5eed);
+    let carriers = match dice.below(3) {
+        0 => vec![provisioning::ALPHA, provisioning::BETA],
+        1 => vec![provisioning::GAMMA, provisioning::ALPHA],
+        _ => vec![provisioning::ALPHA, provisioning::BETA, provisioning::GAMMA],
+    };
+    let mut world = World::of(Setting {
+        seed,
+        weather: Weather::foul(dice),
+        provisions: Provisions { carriers, ..Provisions::default() },
+        credit: Micros(*dice.pick(&[100_000, 1_000_000, 3_000_000, 10_000_000])),
+        channels: 2 + dice.below(4) as u32,
+    });
+    world.desk.books_pace = Pace::Within(*dice.pick(&[0, 3, 50, 400]));
+    world.desk.studio_pace = Pace::Within(*dice.pick(&[0, 3, 50, 400]));
+    for agent in [SALES, ENGINEERING, ALPHA, BETA, GAMMA_ONE, GAMMA_TWO] {
+        let demands = (agent == BETA).then_some(BETA_CREDENTIALS);
+        world.agents[agent].manners = (0..4).map(|_| manner(dice, demands)).collect();
+    }
+    let numbers = [FAR_AWAY, ESTONIA, ECHO, SALES_NUMBER, ENGINEERING_NUMBER, "911", "architects.sales"];
+    for _ in 0..CALLS {
+        let caller = *dice.pick(&[SALES, SALES, ENGINEERING, ENGINEERING, ALPHA, BETA, GAMMA_TWO, STRANGER]);
+        let to = *dice.pick(&numbers);
+        world.dial_at(dice.between_ms(0, 60_000), caller, dial(dice, to));
+    }
+    world.run(s(61));
+    world.run(ms(dice.below(5_000)));
+    world.settle();
+}
+
+/// The storms of every fourth seed, so that four tests share them and run side by side.
+fn storms(quarter: u64) {
+    let is_ours = |seed: &u64| seed % 4 == quarter;
+    match crate::seed() {
+        Some(seed) => Some(seed).filter(is_ours).into_iter().for_each(storm),
+        None => (1..=crate::seeds()).filter(is_ours).for_each(storm),
+    }
+}
+
+#[test]
+fn storms_of_the_first_quarter() {
+    storms(1);
+}
+
+#[test]
+fn storms_of_the_second_quarter() {
+    storms(2);
+}
+
+#[test]
+fn storms_of_the_third_quarter() {
+    storms(3);
+}
+
+#[test]
+fn storms_of_the_fourth_quarter() {
+    storms(0);
+}

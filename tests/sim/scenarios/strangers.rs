@@ -1,0 +1,152 @@
+//! What is malformed, out of place, or from somebody we do not know.
+
+use sip_core::message::Method;
+
+use crate::agent::manner::{Act, Dial, s};
+use crate::provisioning::{ECHO, FAR_AWAY};
+use crate::world::{ALPHA, SALES, STRANGER, World};
+
+fn statuses(world: &World, agent: usize) -> Vec<u16> {
+    world.agents[agent].stray_responses.clone()
+}
+
+#[test]
+fn an_extension_that_we_do_not_have_is_refused_with_its_name() {
+    let mut world = World::new();
+    let call = world.dial(SALES, Dial::to(FAR_AWAY).header("Require", "foo"));
+    world.run(s(1));
+    assert_eq!(world.agents[SALES].calls[call].statuses, [420]);
+    let refusal = world.agents[SALES].responses(Method::Invite).next().unwrap();
+    assert!(refusal.lists_tag(sip_core::message::Name::Unsupported, "foo"));
+    world.settle();
+}
+
+#[test]
+fn a_call_that_has_passed_too_many_hops_is_refused() {
+    let mut world = World::new();
+    let call = world.dial(SALES, Dial::to(FAR_AWAY).max_forwards(0));
+    world.settle();
+    assert_eq!(world.agents[SALES].calls[call].statuses, [483]);
+    assert_eq!(world.agents[ALPHA].calls.len(), 0);
+}
+
+#[test]
+fn a_stranger_is_challenged_and_carries_no_call() {
+    let mut world = World::new();
+    let call = world.dial(STRANGER, Dial::to(FAR_AWAY));
+    world.settle();
+    assert_eq!(world.agents[STRANGER].calls[call].statuses, [407]);
+    assert_eq!(world.desk.books.records.len(), 0);
+}
+
+/// A request as a stranger would write it; `{}` is the tag of To.
+fn request(method: &str, call_id: &str, from_tag: &str, to_tag: &str, branch: &str, number: u32) -> String {
+    format!(
+        "{method} sip:x@gw.example SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.66:5060;branch={branch}\r\n\
+         From: <sip:x@x.example>;tag={from_tag}\r\nTo: <sip:y@gw.example>{to_tag}\r\nCall-ID: {call_id}\r\n\
+         CSeq: {number} {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+    )
+}
+
+#[test]
+fn malformed_requests_are_answered_and_junk_is_not() {
+    let mut world = World::new();
+    world.say(STRANGER, "OPTIONS sip:gw.example SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.66:5060;branch=z9hG4bKa\r\nContent-Length: 0\r\n\r\n");
+    world.say(
+        STRANGER,
+        &request("INVITE", "a@b", "1", "", "z9hG4bKb", 1).replace("SIP/2.0\r\nVia", "SIP/3.0\r\nVia"),
+    );
+    world.say(STRANGER, &request("BYE", "nobody@x", "1", ";tag=2", "z9hG4bKc", 2));
+    world.say(STRANGER, "\r\n\r\n");
+    world.say(STRANGER, "\0\0\0\0");
+    world.say(STRANGER, "GET / HTTP/1.1\r\nHost: gw.example\r\n\r\n");
+    world.run(s(1));
+    assert_eq!(statuses(&world, STRANGER), [400, 505, 481]);
+    world.settle();
+}
+
+#[test]
+fn a_request_in_an_unknown_dialog_is_answered_481() {
+    let mut world = World::new();
+    for (number, method) in (1..).zip(["BYE", "INFO", "INVITE", "UPDATE"]) {
+        world.say(ALPHA, &request(method, "gone@x", "1", ";tag=2", &format!("z9hG4bK{number}"), number));
+    }
+    world.run(s(40));
+    let mut seen = statuses(&world, ALPHA);
+    seen.dedup();
+    assert_eq!(seen, [481]);
+    world.settle();
+}
+
+#[test]
+fn a_strangers_bye_and_cancel_end_nothing() {
+    let mut world = World::new();
+    let call = world.dial(SALES, Dial::to(ECHO).then(s(20), Act::HangUp));
+    world.run(s(2));
+    // The stranger knows everything that can be overheard.
+    let known = world.agents[SALES].overhear(call);
+    world.say(
+        STRANGER,
+        &request(
+            "BYE",
+            &known.call_id,
+            &known.local_tag,
+            &format!(";tag={}", known.remote_tag),
+            "z9hG4bKs",
+            900,
+        ),
+    );
+    world.run(s(1));
+    assert_eq!(world.gateway.live_calls().len(), 1, "a stranger ended the call");
+    assert_eq!(statuses(&world, STRANGER), [481]);
+    let ringing = world.dial(SALES, Dial::to(FAR_AWAY));
+    world.teach(ALPHA, crate::agent::manner::Manner::ringing());
+    world.run(s(2));
+    let known = world.agents[SALES].overhear(ringing);
+    let cancel = request("CANCEL", &known.call_id, &known.local_tag, "", &known.branch, 2);
+    // The Via must be the victim's for the transaction to match at all.
+    world.say(STRANGER, &cancel.replace("203.0.113.66", "198.51.100.11"));
+    world.run(s(1));
+    assert_eq!(world.gateway.live_calls().len(), 2, "a stranger cancelled the call");
+    world.act(SALES, ringing, Act::Cancel);
+    world.settle();
+}
+
+#[test]
+fn a_strangers_200_answers_nothing() {
+    let mut world = World::new();
+    world.teach(ALPHA, crate::agent::manner::Manner::ringing());
+    let call = world.dial(SALES, Dial::to(FAR_AWAY));
+    world.run(s(2));
+    let invite = world.agents[ALPHA].requests(Method::Invite).next().unwrap().clone();
+    let field = |name| invite.header(name).unwrap().to_owned();
+    use sip_core::message::Name;
+    let forged = format!(
+        "SIP/2.0 200 OK\r\nVia: {}\r\nFrom: {}\r\nTo: {};tag=evil\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: <sip:e@203.0.113.66>\r\n\
+         Content-Length: 0\r\n\r\n",
+        field(Name::Via),
+        field(Name::From),
+        field(Name::To),
+        field(Name::CallId),
+        field(Name::CSeq)
+    );
+    world.say(STRANGER, &forged);
+    world.run(s(1));
+    assert_eq!(world.agents[SALES].calls[call].statuses, [100, 180]);
+    world.act(SALES, call, Act::Cancel);
+    world.settle();
+}
+
+#[test]
+fn options_are_answered_to_known_peers() {
+    let mut world = World::new();
+    let now = world.now();
+    for agent in [SALES, ALPHA, STRANGER] {
+        world.agents[agent].ask_options(now);
+    }
+    world.run(s(1));
+    assert_eq!(world.agents[SALES].statuses(Method::Options), [200]);
+    assert_eq!(world.agents[ALPHA].statuses(Method::Options), [200]);
+    assert_eq!(world.agents[STRANGER].statuses(Method::Options), [403]);
+    world.settle();
+}

@@ -1,0 +1,210 @@
+//! Media in the simulation: the relay's own sessions and ports, without sockets.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use media_relay::packet::PacketBuf;
+use media_relay::ports::{PortPair, PortPool};
+use media_relay::session::{
+    Channel, Endpoint, Flow, LocalDescription, Negotiation, NegotiationError, Policy, Profile, Relay,
+    RemoteDescription, Role, Side, Suites, Verdict,
+};
+use sip_core::refusal::Refusal;
+use sip_core::sdp::{Direction, LocalMedia, MediaProfile, RemoteMedia};
+use sip_core::types::{CallUid, Leg, SdpRole, SecureMedia};
+
+use crate::dice::Dice;
+
+/// How long a port rests before it is used again.
+const REST: Duration = Duration::from_secs(30);
+
+/// One call's media.
+struct Session {
+    negotiation: Negotiation,
+    relay: Relay,
+    ports: [PortPair; 2],
+}
+
+/// All calls' media.
+pub(crate) struct Studio {
+    sessions: BTreeMap<CallUid, Session>,
+    pool: PortPool,
+    host: IpAddr,
+    dice: Dice,
+}
+
+impl Studio {
+    pub(crate) fn new(host: IpAddr, mut dice: Dice) -> Self {
+        let mut own = dice.split();
+        let pool = PortPool::new(1, &(20_000..=29_999), REST, &mut || own.next() as u32);
+        Self { sessions: BTreeMap::new(), pool, host, dice }
+    }
+
+    /// The calls with open media.
+    pub(crate) fn open(&self) -> impl Iterator<Item = CallUid> {
+        self.sessions.keys().copied()
+    }
+
+    pub(crate) fn ports_in_use(&self) -> usize {
+        self.pool.in_use()
+    }
+
+    pub(crate) fn describe(
+        &mut self,
+        now: Instant,
+        call: CallUid,
+        (from, role): (Leg, SdpRole),
+        remote: &RemoteMedia,
+        secure: SecureMedia,
+    ) -> Result<LocalMedia, Refusal> {
+        let dice = &mut self.dice.split();
+        let session = self.session(now, call, (from, secure))?;
+        let role = match role {
+            SdpRole::Offer => Role::Offer,
+            SdpRole::EarlyAnswer => Role::EarlyAnswer,
+            SdpRole::Answer => Role::Answer,
+        };
+        let random = &mut |octets: &mut [u8]| octets.iter_mut().for_each(|octet| *octet = dice.next() as u8);
+        let told = session.negotiation.describe(side(from), role, &described(remote), random);
+        let told = told.map_err(refusal)?;
+        session.put_into_effect(now);
+        Ok(local(told))
+    }
+
+    pub(crate) fn echo(
+        &mut self,
+        now: Instant,
+        call: CallUid,
+        remote: &RemoteMedia,
+    ) -> Result<LocalMedia, Refusal> {
+        let dice = &mut self.dice.split();
+        let session = self.session(now, call, (Leg::Caller, SecureMedia::Off))?;
+        let random = &mut |octets: &mut [u8]| octets.iter_mut().for_each(|octet| *octet = dice.next() as u8);
+        let told =
+            session.negotiation.answer_alone(Side::Near, &described(remote), random).map_err(refusal)?;
+        session.relay.start_echo();
+        session.put_into_effect(now);
+        Ok(local(told))
+    }
+
+    pub(crate) fn roll_back(&mut self, now: Instant, call: CallUid) {
+        let session = self.sessions.get_mut(&call).expect("only open media is rolled back");
+        session.negotiation.rollback();
+        session.put_into_effect(now);
+    }
+
+    pub(crate) fn close(&mut self, now: Instant, call: CallUid) {
+        let session = self.sessions.remove(&call).expect("only open media is closed");
+        session.ports.into_iter().for_each(|pair| self.pool.release(now, pair));
+    }
+
+    fn session(
+        &mut self,
+        now: Instant,
+        call: CallUid,
+        (from, secure): (Leg, SecureMedia),
+    ) -> Result<&mut Session, Refusal> {
+        if !self.sessions.contains_key(&call) {
+            let mut take = || self.pool.take(now, 0).ok_or(Refusal::MediaUnavailable);
+            let ports = [take()?, take()?];
+            let mut negotiation = Negotiation::new(Suites::default());
+            for side in Side::BOTH {
+                let pair = &ports[side.index()];
+                let local = Endpoint { ip: self.host, rtp_port: pair.rtp(), rtcp_port: pair.rtcp() };
+                let is_offered_to = side != crate::studio::side(from);
+                let policy = if is_offered_to { policy(secure) } else { Policy::Optional };
+                negotiation.set_party(side, policy, local);
+            }
+            self.sessions
+                .insert(call, Session { negotiation, relay: Relay::new(self.dice.next() as u32), ports });
+        }
+        Ok(self.sessions.get_mut(&call).expect("it was just put there"))
+    }
+
+    /// Lets a packet of `source` arrive at one of our ports; tells where the relay sends it on to.
+    pub(crate) fn pass(&mut self, now: Instant, port: u16, source: SocketAddr) -> Option<SocketAddr> {
+        let (session, side) = self.sessions.values_mut().find_map(|session| {
+            let side = Side::BOTH.into_iter().find(|side| session.ports[side.index()].rtp() == port)?;
+            Some((session, side))
+        })?;
+        let mut packet = PacketBuf::new();
+        packet.fill(&rtp());
+        match session.relay.handle_packet(now, side, source, Channel::Rtp, &mut packet) {
+            Verdict::Forward { destination, .. } => Some(destination),
+            Verdict::Drop(_) => None,
+        }
+    }
+}
+
+impl Session {
+    fn put_into_effect(&mut self, now: Instant) {
+        for side in Side::BOTH {
+            if let Some(terms) = self.negotiation.terms(side).cloned() {
+                self.relay.apply(now, side, &terms);
+            }
+        }
+    }
+}
+
+/// 20 ms of silence in A-law.
+fn rtp() -> Vec<u8> {
+    let mut packet = vec![0x80, 8, 0, 1, 0, 0, 0, 160, 0, 0, 0, 9];
+    packet.extend_from_slice(&[0xd5; 160]);
+    packet
+}
+
+fn side(leg: Leg) -> Side {
+    match leg {
+        Leg::Caller => Side::Near,
+        Leg::Callee => Side::Far,
+    }
+}
+
+fn policy(secure: SecureMedia) -> Policy {
+    match secure {
+        SecureMedia::Off => Policy::Off,
+        SecureMedia::Optional => Policy::Optional,
+        SecureMedia::Required => Policy::Required,
+    }
+}
+
+fn described(remote: &RemoteMedia) -> RemoteDescription {
+    let ip = remote.ip.expect("the agents write addresses");
+    RemoteDescription {
+        ip,
+        rtp_port: remote.rtp_port,
+        rtcp: remote.rtcp_port.map(|port| SocketAddr::new(ip, port)),
+        is_mux: remote.rtcp_mux,
+        profile: if remote.profile.is_secure() { Profile::Savp } else { Profile::Avp },
+        crypto: remote.crypto.clone(),
+        flow: match remote.direction {
+            Direction::SendRecv => Flow::SendRecv,
+            Direction::SendOnly => Flow::SendOnly,
+            Direction::RecvOnly => Flow::RecvOnly,
+            Direction::Inactive => Flow::Inactive,
+        },
+    }
+}
+
+fn local(told: LocalDescription) -> LocalMedia {
+    LocalMedia {
+        ip: told.ip,
+        rtp_port: told.rtp_port,
+        rtcp_port: told.rtcp_port,
+        rtcp_mux: told.is_mux,
+        profile: match told.profile {
+            Profile::Avp => MediaProfile::Avp,
+            Profile::Savp => MediaProfile::Savp,
+        },
+        crypto: told.crypto,
+    }
+}
+
+fn refusal(error: NegotiationError) -> Refusal {
+    match error {
+        NegotiationError::SecureRequired => Refusal::SecureMediaRequired,
+        NegotiationError::NoOffer => panic!("the core's answer belongs to no offer"),
+        _ => Refusal::NoMediaInCommon,
+    }
+}

@@ -255,6 +255,7 @@ class Gateway:
             self.change("number", "add", COMPANY, number, "--country", "US")
             self.change("number", "assign", number, "--profile", profile.id)
         for account, extension in (accounts or {}).items():
+            extension = extension and extension.format(user=profile.user)
             self.change("account", "add", COMPANY, account, *(["--extension", extension] if extension else []))
             self.change("account", "attach", account, profile.id)
         if caller_id:

@@ -208,7 +208,8 @@ class Agent:
         counters = self.calls[call].getStreamStat(0).rtcp
         tell(
             "stats",
-            secure=bool(stream.proto & pj.PJMEDIA_TP_PROFILE_SRTP),
+            # The transport's own word: with RFC 8643 the stream's profile is RTP/AVP although it is encrypted.
+            secure="SRTP status: Active" in self.calls[call].dump(True, ""),
             codec=stream.codecName,
             sent=counters.txStat.pkt,
             received=counters.rxStat.pkt,

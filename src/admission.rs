@@ -168,13 +168,9 @@ impl Clerk {
             attempt: Box::new(attempt),
         };
         let answer = self.submit("reserve", at, op).await;
-        let no_channel = match usage {
-            Usage::Incoming { .. } => Refusal::NoChannelIncoming,
-            _ => Refusal::NoChannel,
-        };
         let replies = self.replies.clone();
         self.answers.spawn(async move {
-            let result = granted(lease, answer.await, no_channel, Refusal::NoCredit);
+            let result = granted(lease, answer.await, Refusal::NoCredit);
             // An engine that is gone needs no answer.
             let _gone = replies.send(Reply::Reserved { lease, result }).await;
         });
@@ -186,7 +182,7 @@ impl Clerk {
         let answer = self.submit("extend", wall(Instant::now()), op).await;
         let replies = self.replies.clone();
         self.answers.spawn(async move {
-            let result = granted(lease, answer.await, Refusal::InternalFault, Refusal::CreditExhausted);
+            let result = granted(lease, answer.await, Refusal::CreditExhausted);
             let _gone = replies.send(Reply::Extended { lease, result }).await;
         });
     }
@@ -361,7 +357,7 @@ fn store_record(record: &CallRecord, mut attempt: Attempt, tariffs: &Tariffs) ->
 }
 
 /// The ledger's answer in the core's words.
-fn granted(lease: Lease, answer: Answer, no_channel: Refusal, no_credit: Refusal) -> Result<Grant, Refusal> {
+fn granted(lease: Lease, answer: Answer, no_credit: Refusal) -> Result<Grant, Refusal> {
     match answer {
         Ok(Ok(Outcome::Granted(grant))) => {
             Ok(Grant { paid: grant.paid_s.map(|paid_s| Duration::from_secs(paid_s.into())) })
@@ -371,7 +367,7 @@ fn granted(lease: Lease, answer: Answer, no_channel: Refusal, no_credit: Refusal
             tracing::error!(call = %lease.call, ?other, "The ledger's answer does not fit the question.");
             Err(Refusal::InternalFault)
         }
-        Ok(Err(refusal)) => Err(refused(&refusal, no_channel, no_credit)),
+        Ok(Err(refusal)) => Err(refused(&refusal, no_credit)),
         Err(error) => {
             tracing::error!(call = %lease.call, %error, "The ledger could not be asked.");
             Err(Refusal::StoreUnavailable)
@@ -379,10 +375,10 @@ fn granted(lease: Lease, answer: Answer, no_channel: Refusal, no_credit: Refusal
     }
 }
 
-fn refused(refusal: &ledger::Refusal, no_channel: Refusal, no_credit: Refusal) -> Refusal {
+fn refused(refusal: &ledger::Refusal, no_credit: Refusal) -> Refusal {
     match refusal {
         ledger::Refusal::NotActive(_) | ledger::Refusal::UnknownProfile(_) => Refusal::ProfileInactive,
-        ledger::Refusal::NoFreeChannel { .. } => no_channel,
+        ledger::Refusal::NoFreeChannel { .. } => Refusal::NoChannel,
         ledger::Refusal::InsufficientCredit { .. } => no_credit,
         _ => Refusal::InternalFault,
     }

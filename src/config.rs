@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 pub use self::emergency::EmergencyNumbers;
 pub use self::media::{MediaAddress, MediaConfig, PortRange};
-pub use self::prices::{BundleOverflow, Discount, Price, PriceConfig};
+pub use self::prices::{Discount, Price, PriceConfig};
 pub use self::refused::{ConfigError, Fault};
 pub use self::secret::Secret;
 pub use self::sip::{

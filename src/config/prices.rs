@@ -25,8 +25,6 @@ pub struct PriceConfig {
     pub bundle_discounts: Vec<Discount>,
     /// The minutes of one bundle.
     pub bundle_minutes: u32,
-    /// From which credit the rest of a call is paid when the bundle's minutes run out.
-    pub bundle_overflow: BundleOverflow,
     /// A file of US prefixes that bundles do not cover, one a line without the 1 in front; the standard list where
     /// absent.
     pub bundle_excluded_file: Option<PathBuf>,
@@ -43,7 +41,6 @@ impl Default for PriceConfig {
             bundle: Price(Micros::from_units(30)),
             bundle_discounts: vec![discount(5, 5), discount(10, 10), discount(20, 15)],
             bundle_minutes: 5_000,
-            bundle_overflow: BundleOverflow::Profile,
             bundle_excluded_file: None,
             period_days: 30,
         }
@@ -58,17 +55,6 @@ pub struct Discount {
     pub above: u32,
     /// Off the price of all of them, percent.
     pub percent: u32,
-}
-
-/// From which credit the rest of a call is paid when the bundle's minutes run out.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum BundleOverflow {
-    /// The profile's.
-    #[default]
-    Profile,
-    /// The company's.
-    Company,
 }
 
 /// An amount that is not negative, written as `6.95` with or without quotes.

@@ -76,9 +76,7 @@ impl Call {
             }
             Err(why) => {
                 share.state = ShareState::Refused;
-                // A full incoming trunk is busy to the caller; a full outgoing one lets a PBX try its next trunk.
-                let is_incoming = lease.leg == Leg::Callee && why == Refusal::NoChannel;
-                self.end_refused(ctx, if is_incoming { Refusal::NoChannelIncoming } else { why });
+                self.end_refused(ctx, as_told(lease.leg, why));
             }
         }
     }
@@ -133,5 +131,15 @@ impl Call {
     /// The last paid second is over.
     pub(super) fn on_paid_time_over(&mut self, ctx: &mut Context<'_>, _half: Leg) {
         self.end_refused(ctx, Refusal::CreditExhausted);
+    }
+}
+
+/// The store's refusal as the caller is told it. A full incoming trunk is busy to the caller, while a full outgoing
+/// one lets a PBX try its next trunk; and a called profile's state is not the caller's own.
+fn as_told(half: Leg, why: Refusal) -> Refusal {
+    match (half, why) {
+        (Leg::Callee, Refusal::NoChannel) => Refusal::NoChannelIncoming,
+        (Leg::Callee, Refusal::ProfileInactive) => Refusal::CalledProfileInactive,
+        _ => why,
     }
 }

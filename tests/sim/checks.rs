@@ -86,7 +86,7 @@ impl Checks {
     /// What must be so when everything is over.
     pub(crate) fn at_the_end(world: &mut World) {
         let counts = world.counts();
-        assert_eq!(counts, Default::default(), "something is left");
+        assert_eq!(counts, Default::default(), "something is left: {:?}", world.gateway.live_calls());
         assert_eq!(world.gateway.live_calls().len(), 0);
         assert!(world.desk.books.open.is_empty(), "leases are left: {:?}", world.desk.books.open);
         assert_eq!(world.desk.books.ledger.books().live_calls().count(), 0);

@@ -15,6 +15,8 @@ use crate::studio::Studio;
 pub(crate) enum Pace {
     /// Answers within so many milliseconds.
     Within(u64),
+    /// Answers after so many milliseconds.
+    After(u64),
     /// Does what it is asked and never says so.
     Mute,
 }
@@ -99,6 +101,7 @@ impl Desk {
     fn after(&mut self, pace: Pace, reply: Reply) -> Option<(Duration, Reply)> {
         match pace {
             Pace::Within(most_ms) => Some((self.dice.between_ms(0, most_ms), reply)),
+            Pace::After(ms) => Some((Duration::from_millis(ms), reply)),
             Pace::Mute => None,
         }
     }

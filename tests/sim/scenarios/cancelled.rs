@@ -69,6 +69,23 @@ fn a_cancel_that_crosses_the_callees_200_is_followed_by_ack_and_bye_and_not_bill
 }
 
 #[test]
+fn a_cancel_between_the_callees_200_and_ours_is_obeyed() {
+    for dial in [Dial::to(FAR_AWAY), Dial::to(FAR_AWAY).late()] {
+        let mut world = World::new();
+        let call = world.dial(SALES, dial);
+        world.run(ms(500));
+        world.desk.studio_pace = Pace::After(400);
+        assert!(world.run_until(s(5), |world| world.agents[ALPHA].last_call().answered.is_some()));
+        world.run(ms(50));
+        world.act(SALES, call, Act::Cancel);
+        world.settle();
+        assert_eq!(world.agents[SALES].calls[call].statuses, [100, 180, 487]);
+        assert_eq!(world.agents[ALPHA].requests(Method::Bye).count(), 1);
+        unbilled(&world);
+    }
+}
+
+#[test]
 fn a_cancel_that_crosses_our_200_changes_nothing_and_the_caller_hangs_up() {
     let mut world = World::new();
     world.teach(ALPHA, Manner { last: Last::Answer(s(1)), ..Manner::polite() });

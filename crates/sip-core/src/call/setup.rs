@@ -166,10 +166,11 @@ impl Call {
 
     /// The caller gave up before the answer (RFC 3261 section 9.2).
     pub(crate) fn on_cancel(&mut self, ctx: &mut Context<'_>, invite: ServerKey) {
-        match self.stage {
-            Stage::Setup => self.end(ctx, Ending::Cancelled, 487, None),
-            Stage::Running => self.cancel_reinvite(ctx, invite),
-            Stage::Over => {}
+        if self.caller.phase == Phase::Early {
+            // The callee may have answered already; as long as the caller was not told, nothing has come of it.
+            self.end(ctx, Ending::Cancelled, 487, None);
+        } else {
+            self.cancel_reinvite(ctx, invite);
         }
     }
 }

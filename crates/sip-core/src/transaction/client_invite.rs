@@ -24,6 +24,8 @@ pub(crate) struct ClientInvite {
     retransmit: Duration,
     /// Calling, Proceeding: the INVITE. Completed: the ACK.
     pub(crate) sent: Bytes,
+    /// Nobody wants the answer any more.
+    is_abandoned: bool,
 }
 
 impl ClientInvite {
@@ -34,7 +36,13 @@ impl ClientInvite {
         if let Some(first) = intervals.retransmit() {
             effects.push(Effect::Start(Timer::A, first));
         }
-        let machine = Self { state: State::Calling, retransmit: intervals.t1, intervals, sent: invite };
+        let machine = Self {
+            state: State::Calling,
+            retransmit: intervals.t1,
+            intervals,
+            sent: invite,
+            is_abandoned: false,
+        };
         (machine, effects)
     }
 
@@ -53,6 +61,9 @@ impl ClientInvite {
 
     fn proceed(&mut self) -> Effects {
         self.state = State::Proceeding;
+        if self.is_abandoned {
+            return smallvec![Effect::Stop(Timer::A), Effect::Pass];
+        }
         smallvec![Effect::Stop(Timer::A), Effect::Stop(Timer::B), Effect::Pass]
     }
 
@@ -94,10 +105,13 @@ impl ClientInvite {
     }
 
     /// Nobody wants the answer any more. RFC 3261 section 9.1: without one by 64*T1 the transaction is destroyed; in
-    /// Calling timer B runs already.
-    pub(crate) fn abandon(&self) -> Effects {
+    /// Calling timer B runs already, and goes on when a provisional response comes.
+    pub(crate) fn abandon(&mut self) -> Effects {
+        let was_abandoned = std::mem::replace(&mut self.is_abandoned, true);
         match self.state {
-            State::Proceeding => smallvec![Effect::Start(Timer::B, self.intervals.give_up())],
+            State::Proceeding if !was_abandoned => {
+                smallvec![Effect::Start(Timer::B, self.intervals.give_up())]
+            }
             _ => smallvec![],
         }
     }
@@ -154,8 +168,12 @@ mod tests {
     fn an_abandoned_invite_ends_without_its_answer() {
         let (mut machine, _) = ClientInvite::start(invite(), over(Transport::Udp));
         assert!(machine.abandon().is_empty(), "timer B runs");
+        assert!(!machine.on_response(180).contains(&Effect::Stop(Timer::B)));
+        assert_eq!(machine.on_timer(Timer::B).as_slice(), [Effect::GaveUp, Effect::Terminate]);
+        let (mut machine, _) = ClientInvite::start(invite(), over(Transport::Udp));
         machine.on_response(180);
         assert_eq!(machine.abandon().as_slice(), [Effect::Start(Timer::B, ms(32_000))]);
+        assert!(machine.abandon().is_empty(), "a second word does not lengthen it");
         assert_eq!(machine.on_timer(Timer::B).as_slice(), [Effect::GaveUp, Effect::Terminate]);
     }
 

@@ -272,7 +272,7 @@ impl<U: Copy> Transactions<U> {
 
     /// Nobody wants the answer to this INVITE any more: it may take 64*T1 to come, and is forgotten then.
     pub(crate) fn abandon(&mut self, now: Instant, id: ClientKey, out: &mut Outbox) {
-        if let Some(ClientEntry { machine: ClientMachine::Invite(invite), .. }) = self.clients.get(id) {
+        if let Some(ClientEntry { machine: ClientMachine::Invite(invite), .. }) = self.clients.get_mut(id) {
             let effects = invite.abandon();
             self.apply_client(now, id, effects, None, out);
         }

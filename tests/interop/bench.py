@@ -95,13 +95,19 @@ class Bench:
         peer.registered()
         return peer
 
-    def pjsua_carrier(self, *, address: str = CARRIER, **options) -> Pjsua:
+    def pjsua_carrier(self, *, transport: str = "udp", carrier_srtp: str = "off", **options) -> Pjsua:
         """A carrier made of pjsua2: it takes part in the media, where sipp only signals."""
-        port = free_port(address)
-        uri = f"sip:carrier@{address}:{port}"
-        peer = Pjsua(self.folder, self._name("carrier"), transport="udp", address=address, port=port, id=uri, **options)
+        # A TLS transport of pjsip listens at the port itself, with the carrier's certificate.
+        port = free_port(CARRIER)
+        if transport == "tls":
+            gateway = self.gateway
+            options |= {"ca": gateway.certificate, "certificate": gateway.carrier_certificate, "key": gateway.carrier_key}
+        uri = f"sip:carrier@{CARRIER}:{port};transport={transport}"
+        peer = Pjsua(
+            self.folder, self._name("carrier"), transport=transport, address=CARRIER, port=port, id=uri, **options
+        )
         self._stack.enter_context(peer)
-        self.gateway.add_carrier("carrier", address, port)
+        self.gateway.add_carrier("carrier", CARRIER, port, transport=transport, srtp=carrier_srtp)
         return peer
 
     def baresip(self, profile: Profile, *, transport: str = "udp", srtp: str | None = None, **options) -> Baresip:

@@ -28,6 +28,7 @@ sip:
 tls:
   certificate: tls.crt
   key: tls.key
+  authorities: carrier.crt
 registration:
   direct_s: 3600
   nat_s: 45
@@ -75,6 +76,20 @@ def binary() -> Path:
     return max(built, key=lambda path: path.stat().st_mtime)
 
 
+def make_certificate(certificate: Path, key: Path, name: str, address: str):
+    """A certificate that is its own authority, good for this name and this address."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        + ["-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},IP:{address}"]
+        # rustls takes no authority for a server, even one that stands for itself alone.
+        + ["-addext", "basicConstraints=critical,CA:FALSE"]
+        + ["-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+        timeout=20,
+    )
+
+
 @dataclass(frozen=True)
 class Profile(Identity):
     """A SIP profile, and so the identity of its PBX."""
@@ -98,6 +113,7 @@ class Gateway:
         self.rtp = free_port(span=64)
         self.config = self.folder / "sipgw.yaml"
         self.certificate = self.folder / "tls.crt"
+        self.carrier_certificate, self.carrier_key = self.folder / "carrier.crt", self.folder / "carrier.key"
         self.log = self.folder / "sipgw.log"
         self._company: int | None = None
         self._process: subprocess.Popen | None = None
@@ -108,7 +124,8 @@ class Gateway:
         return f"{self.address}:{self.udp}"
 
     def __enter__(self):
-        self._make_certificate()
+        make_certificate(self.certificate, self.folder / "tls.key", self.domain, self.address)
+        make_certificate(self.carrier_certificate, self.carrier_key, "carrier.test", "127.0.0.2")
         facts = {name: value for name, value in vars(self).items() if not name.startswith("_")}
         self.config.write_text(CONFIG.format(**facts, rtp_end=self.rtp + 63))
         self.set_up_company()
@@ -158,16 +175,11 @@ class Gateway:
     def log_tail(self) -> str:
         return self.log.read_text(errors="replace")[-4000:]
 
-    def _make_certificate(self):
-        names = f"subjectAltName=DNS:{self.domain},IP:{self.address}"
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-            + ["-days", "2", "-subj", f"/CN={self.domain}", "-addext", names]
-            + ["-keyout", self.folder / "tls.key", "-out", self.certificate],
-            check=True,
-            capture_output=True,
-            timeout=20,
-        )
+    def crash(self):
+        """Ends it without any chance to tidy up."""
+        stop(self._process, signal.SIGKILL)
+        self._process = None
+        self._out.close()
 
     def _is_ready(self) -> bool:
         assert self._process.poll() is None, f"the gateway ended at once\n{self.log_tail()}"

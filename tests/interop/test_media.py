@@ -78,6 +78,19 @@ def test_two_pbxs_with_keys_of_their_own_hear_each_other(bench):
     assert ours["secure"] and theirs["secure"]
 
 
+def test_a_plain_pbx_is_carried_over_tls_and_srtp_to_the_carrier(bench):
+    here, there = bench.folder / "here.wav", bench.folder / "there.wav"
+    carrier = bench.pjsua_carrier(
+        transport="tls", carrier_srtp="required", srtp="mandatory", play=bench.tones.high, record=there
+    )
+    pbx = bench.pjsua(bench.profile(), play=bench.tones.low, record=here)
+    call = pbx.dial(f"sip:{LONDON}@{bench.gateway.domain}")
+    other = carrier.incoming().answer().is_confirmed()
+    call.is_confirmed()
+    ours, theirs = hear_each_other(bench, here, there, call, other)
+    assert not ours["secure"] and theirs["secure"]
+
+
 def test_baresip_over_tls_with_sdes_hears_a_plain_carrier(bench):
     there = bench.folder / "there.wav"
     pbx = bench.baresip(bench.profile(), transport="tls", srtp="srtp-mand", play=bench.tones.low)

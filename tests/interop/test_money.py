@@ -89,3 +89,17 @@ def test_a_stop_during_a_call_settles_it(bench):
     bench.gateway.start()
     cdr = bench.cdr()
     assert (cdr["billed_s"], cdr["amount_micros"]) == (30, 20_000)
+
+
+def test_a_crash_during_a_call_settles_it_at_the_next_start(bench):
+    profile = bench.profile(credit="10.00")
+    carrier = bench.carrier(Callee().is_invited().answers().is_hung_up())
+    pbx = bench.pbx(Caller(profile, TALLINN).invites().is_challenged().is_answered().is_hung_up())
+    pbx.waits_for(200)
+    carrier.waits_for("ACK")
+    bench.gateway.crash()
+    bench.gateway.start()
+    cdr = bench.cdr()
+    spent = 10_000_000 - bench.gateway.profile(profile)["credit_micros"]
+    assert cdr["amount_micros"] == spent <= 20_000
+    assert bench.gateway.metric("sipgw_channels_in_use", profile=profile.user) == 0

@@ -286,6 +286,16 @@ def test_hold_and_resume_pass_through(bench):
     assert_is_relayed(bench, hold), assert_is_relayed(bench, held)
 
 
+def test_an_old_hold_by_the_zero_address_is_a_hold(bench):
+    profile = bench.profile()
+    carrier = bench.carrier(Callee().is_invited().answers().is_reinvited(audio("inactive", 2)).is_hung_up())
+    scenario = Caller(profile, LONDON).invites().is_challenged().is_answered().waits(0.3)
+    pbx = bench.pbx(scenario.reinvites(audio("sendonly", 2, address="0.0.0.0")).waits(0.3).hangs_up())
+    finished(pbx, carrier)
+    hold = carrier.received("INVITE")[1]
+    assert "a=sendonly" in hold.body or "a=inactive" in hold.body
+
+
 def test_the_callee_can_hold_too(bench):
     profile = bench.profile()
     scenario = Caller(profile, LONDON).invites().is_challenged().is_answered()
@@ -329,6 +339,23 @@ def test_ten_calls_in_a_row_leave_nothing_behind(bench):
     scenario = Caller(profile, LONDON).invites().is_challenged().hears(180).is_answered().waits(0.2).hangs_up()
     finished(bench.pbx(scenario, calls=10, at_once=3), carrier)
     bench.cdr(10)
+
+
+def test_the_carriers_reason_for_hanging_up_reaches_the_pbx(bench):
+    profile = bench.profile()
+    reason = 'Reason: Q.850;cause=38;text="Network out of order"'
+    carrier = bench.carrier(Callee().is_invited().answers().waits(0.3).hangs_up(reason))
+    pbx = bench.pbx(Caller(profile, LONDON).invites().is_challenged().is_answered().is_hung_up())
+    finished(pbx, carrier)
+    assert "cause=38" in pbx.received("BYE")[0]["Reason"]
+
+
+@pytest.mark.parametrize("method, status", [("OPTIONS", 200), ("PUBLISH", 405), ("TELEPORT", 405)])
+def test_a_known_pbx_gets_an_answer_to_every_method(bench, method, status):
+    profile = bench.profile(ip=IP_PBX)
+    pbx = bench.pbx(Caller(profile, "anything").asks(method, status), address=IP_PBX)
+    finished(pbx)
+    assert "INVITE" in pbx.received(status)[0]["Allow"]
 
 
 def test_an_unknown_extension_that_is_required_is_named(bench):

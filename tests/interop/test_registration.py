@@ -182,3 +182,12 @@ def test_options_from_a_known_peer_is_answered(bench):
     finished(carrier)
     [answer] = carrier.received(200)
     assert {"INVITE", "ACK", "CANCEL", "OPTIONS", "BYE"} <= set(re.split(r"\s*,\s*", answer["Allow"]))
+
+
+def test_a_registration_outlives_our_restart(bench):
+    profile = bench.profile(numbers=[DID])
+    pbx = bench.registered_pbx(profile, Callee().is_invited().answers().is_hung_up())
+    bench.gateway.stop()
+    bench.gateway.start()
+    assert is_registered(bench, profile)
+    finished(bench.carrier_calls(Caller(bench.outside, DID).invites().is_answered().hangs_up()), pbx)

@@ -23,7 +23,7 @@ class Pjsua:
         self.log = folder / f"{name}.pjsip.log"
         options.setdefault("address", "127.0.0.1")
         options["log"] = str(self.log)
-        for key in ("play", "record", "ca"):
+        for key in ("play", "record", "ca", "certificate", "key"):
             if options.get(key):
                 options[key] = str(options[key])
         self.seen: list[dict] = []

@@ -120,6 +120,8 @@ class Agent:
         if self.transport == "tls":
             transport.tlsConfig.CaListFile = options["ca"]
             transport.tlsConfig.verifyServer = True
+            transport.tlsConfig.certFile = options.get("certificate", "")
+            transport.tlsConfig.privKeyFile = options.get("key", "")
         self.endpoint.transportCreate(TRANSPORT[self.transport], transport)
         self.endpoint.libStart()
         for codec in self.endpoint.codecEnum2():

@@ -36,9 +36,13 @@ fn sources() -> Vec<Source> {
     paths
         .into_iter()
         .map(|path| {
-            let text = fs::read_to_string(&path).unwrap();
+            let text = fs::read_to_string(&path).expect("a source can be read");
             let production = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
-            let path = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+            let path = path
+                .strip_prefix(root())
+                .expect("the path was found under the root")
+                .to_string_lossy()
+                .into_owned();
             Source { path, text, production }
         })
         .collect()
@@ -64,7 +68,10 @@ fn none(rule: &str, offenders: &[String]) {
 /// The places where `needle` stands in production code of files that `is_subject`.
 fn places(needle: &str, is_subject: impl Fn(&str) -> bool) -> Vec<String> {
     let hits = |source: &Source| -> Vec<String> {
-        mentions(&source.production, needle).iter().map(|line| format!("  {}: {}", source.path, line.trim())).collect()
+        mentions(&source.production, needle)
+            .iter()
+            .map(|line| format!("  {}: {}", source.path, line.trim()))
+            .collect()
     };
     sources().iter().filter(|source| is_subject(&source.path)).flat_map(hits).collect()
 }
@@ -77,27 +84,40 @@ fn each_walled_crate_is_named_behind_its_wall_only() {
         ("sqlx::", "crates/provisioning-store/src/sql"),
     ];
     for (name, wall) in walls {
-        let outside = |path: &str| !path.starts_with(wall) && (path.starts_with("crates/") || path.starts_with("src/"));
+        let outside =
+            |path: &str| !path.starts_with(wall) && (path.starts_with("crates/") || path.starts_with("src/"));
         let is_bench = |path: &str| path.contains("/benches/");
         none(&format!("{name} outside {wall}"), &places(name, |path| outside(path) && !is_bench(path)));
-        assert!(!places(name, |path| path.starts_with(wall)).is_empty(), "{name} has left {wall}: move the wall");
+        assert!(
+            !places(name, |path| path.starts_with(wall)).is_empty(),
+            "{name} has left {wall}: move the wall"
+        );
     }
 }
 
 #[test]
 fn the_three_crates_do_not_know_each_other() {
-    let crates = [("sip-core", "sip_core"), ("media-relay", "media_relay"), ("provisioning-store", "provisioning_store")];
+    let crates = [
+        ("sip-core", "sip_core"),
+        ("media-relay", "media_relay"),
+        ("provisioning-store", "provisioning_store"),
+    ];
     for (folder, own) in crates {
         for (_, other) in crates.iter().filter(|(_, other)| *other != own) {
             let home = format!("crates/{folder}/");
-            none(&format!("{other} in {folder}"), &places(&format!("{other}::"), |path| path.starts_with(&home)));
+            none(
+                &format!("{other} in {folder}"),
+                &places(&format!("{other}::"), |path| path.starts_with(&home)),
+            );
         }
     }
 }
 
 #[test]
 fn the_signalling_core_is_pure() {
-    for word in ["tokio::", "std::net::UdpSocket", "std::thread", "Instant::now", "SystemTime::now", "rand::rng"] {
+    for word in
+        ["tokio::", "std::net::UdpSocket", "std::thread", "Instant::now", "SystemTime::now", "rand::rng"]
+    {
         none(&format!("{word} in sip-core"), &places(word, |path| path.starts_with("crates/sip-core/src/")));
     }
 }
@@ -105,7 +125,10 @@ fn the_signalling_core_is_pure() {
 #[test]
 fn the_signalling_core_looks_downwards_only() {
     let layers: [(&str, &[&str]); 5] = [
-        ("message/", &["transaction", "dialog", "registrar", "route", "call", "gateway", "directory", "settings"]),
+        (
+            "message/",
+            &["transaction", "dialog", "registrar", "route", "call", "gateway", "directory", "settings"],
+        ),
         ("auth/", &["transaction", "dialog", "registrar", "route", "call", "gateway", "sdp"]),
         ("sdp/", &["transaction", "dialog", "registrar", "route", "call", "gateway", "auth"]),
         ("transaction/", &["dialog", "registrar", "route", "call", "gateway", "directory"]),
@@ -123,7 +146,8 @@ fn the_signalling_core_looks_downwards_only() {
 #[test]
 fn unsafe_code_lives_in_the_relays_engine_only() {
     let outside = |path: &str| {
-        (path.starts_with("src/") || path.contains("/src/")) && !path.starts_with("crates/media-relay/src/engine")
+        (path.starts_with("src/") || path.contains("/src/"))
+            && !path.starts_with("crates/media-relay/src/engine")
     };
     none("unsafe", &places("unsafe ", outside));
 }
@@ -131,7 +155,9 @@ fn unsafe_code_lives_in_the_relays_engine_only() {
 #[test]
 fn nothing_is_left_unfinished() {
     // Split, so that this file does not find itself.
-    for word in [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!("), concat!("unimplemented", "!(")] {
+    for word in
+        [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!("), concat!("unimplemented", "!(")]
+    {
         let found: Vec<_> = sources()
             .iter()
             .filter(|source| source.text.contains(word))

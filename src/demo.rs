@@ -1,10 +1,10 @@
 //! What `sipgw demo` does: the guide's company on this machine, with real calls through a real gateway.
 //!
-//! - [`scene`]: the gateway with a temporary database, the company, its two PBXs and its carrier
-//! - [`story`]: what they do, chapter by chapter, each fact checked as it happens
-//! - [`bill`]: the call records as a table
-//! - [`report`]: lines on the terminal, and how many of them held
-//! - [`agent`]: the SIP user agent that plays the PBXs and the carrier
+//! - `scene`: the gateway with a temporary database, the company, its two PBXs and its carrier
+//! - `story`: what they do, chapter by chapter, each fact checked as it happens
+//! - `bill`: the call records as a table
+//! - `report`: lines on the terminal, and how many of them held
+//! - `agent`: the SIP user agent that plays the PBXs and the carrier
 
 mod agent;
 mod bill;

@@ -1,7 +1,7 @@
 //! A small SIP user agent over real sockets: it registers, calls, is called, and speaks in tones.
 //!
 //! It plays the PBXs and the carrier of the demonstration. One task owns an agent's socket and all that is in flight
-//! ([`actor`]); [`Agent`] and [`Call`] are its handles. It shares the reading and writing of messages with the
+//! (`actor`); [`Agent`] and [`Call`] are its handles. It shares the reading and writing of messages with the
 //! gateway, and nothing of the gateway's transactions, dialogs or calls: what it finds, a stranger would find.
 
 mod actor;

@@ -155,8 +155,7 @@ impl Actor {
         let Unanswered { octets, purpose, .. } = asked;
         match purpose {
             Purpose::Register { reply, tries } => self.register_answered(response, &octets, reply, tries),
-            Purpose::Invite { call_id, tries } if response.status() < 300 => {
-                debug_assert!(tries == Tries::First || self.character.password.is_some());
+            Purpose::Invite { call_id, .. } if response.status() < 300 => {
                 self.invite_accepted(response, key, &call_id);
             }
             Purpose::Invite { call_id, tries } => {

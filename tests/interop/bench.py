@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from gateway import OUTSIDE, Gateway, Profile
+from gateway import LOOPBACK6, OUTSIDE, Gateway, Profile
 from peers.baresip import Baresip
 from peers.process import free_port, wait_until
 from peers.pjsua import Pjsua
@@ -115,6 +115,7 @@ class Bench:
         gateway = self.gateway
         gateway.ensure_running()
         port = gateway.tls if transport == "tls" else gateway.udp
+        host = f"[{LOOPBACK6}]" if options.get("address") == LOOPBACK6 else gateway.address
         peer = Baresip(
             self.folder,
             self._name("baresip"),
@@ -122,7 +123,7 @@ class Bench:
             user=profile.user,
             password=profile.password,
             transport=transport,
-            outbound=f"sip:{gateway.address}:{port};transport={transport}",
+            outbound=f"sip:{host}:{port};transport={transport}",
             expires=300,
             srtp=srtp,
             ca=gateway.certificate,

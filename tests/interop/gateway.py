@@ -23,7 +23,7 @@ sip:
     - {{transport: udp, address: "{address}:{udp}"}}
     - {{transport: tcp, address: "{address}:{udp}"}}
     - {{transport: tls, address: "{address}:{tls}"}}
-  timers:
+{listen_ipv6}  timers:
     t1_ms: {t1_ms}
 tls:
   certificate: tls.crt
@@ -40,7 +40,7 @@ calls:
 media:
   addresses:
     - {{bind: {address}}}
-  ports: {rtp}-{rtp_end}
+{media_ipv6}  ports: {rtp}-{rtp_end}
   workers: 1
 store:
   path: sipgw.db
@@ -56,6 +56,8 @@ log:
 COMPANY = "Architects"
 # Where calls from the telephone network come from.
 OUTSIDE = "127.0.0.8"
+
+LOOPBACK6 = "::1"
 
 RATES = """prefix,destination,country,rate_per_minute,connection_fee,minimum_s,increment_s
 1,United States,US,0.008,0,30,6
@@ -105,6 +107,7 @@ class Gateway:
     folder: Path
     no_answer_s: int = 20
     t1_ms: int = 500
+    ipv6: bool = False
     address: str = "127.0.0.1"
     domain: str = "sip.test"
 
@@ -126,8 +129,10 @@ class Gateway:
     def __enter__(self):
         make_certificate(self.certificate, self.folder / "tls.key", self.domain, self.address)
         make_certificate(self.carrier_certificate, self.carrier_key, "carrier.test", "127.0.0.2")
+        listen = f'    - {{transport: udp, address: "[{LOOPBACK6}]:{self.udp}"}}\n' if self.ipv6 else ""
+        media = f'    - {{bind: "{LOOPBACK6}"}}\n' if self.ipv6 else ""
         facts = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        self.config.write_text(CONFIG.format(**facts, rtp_end=self.rtp + 63))
+        self.config.write_text(CONFIG.format(**facts, rtp_end=self.rtp + 63, listen_ipv6=listen, media_ipv6=media))
         self.set_up_company()
         return self
 

@@ -1,11 +1,13 @@
 """What is heard: tones, digits and silence through real user agents, encrypted on one side and plain on the other."""
 
+import socket
 import time
 
 import pytest
 
 import tone
 from bench import DID, ECHO, LONDON
+from gateway import LOOPBACK6
 
 # How long the two sides talk: long enough for a second of tone after the media has started on both.
 TALK = 2.0
@@ -76,6 +78,31 @@ def test_two_pbxs_with_keys_of_their_own_hear_each_other(bench):
     call.is_confirmed()
     ours, theirs = hear_each_other(bench, here, there, call, other)
     assert ours["secure"] and theirs["secure"]
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind((LOOPBACK6, 0))
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
+@pytest.mark.gateway(ipv6=True)
+def test_a_pbx_on_ipv6_hears_a_carrier_on_ipv4(bench):
+    there = bench.folder / "there.wav"
+    carrier = bench.pjsua_carrier(play=bench.tones.high, record=there)
+    pbx = bench.baresip(bench.profile(), address=LOOPBACK6, play=bench.tones.low)
+    pbx.dial(f"sip:{LONDON}@{bench.gateway.domain}")
+    other = carrier.incoming().answer().is_confirmed()
+    pbx.established()
+    time.sleep(TALK)
+    other.hang_up().ends()
+    pbx.ended()
+    assert tone.heard_seconds(there, bench.tones.LOW) > 1
+    assert tone.heard_seconds(pbx.recording(), bench.tones.HIGH) > 1
 
 
 def test_a_plain_pbx_is_carried_over_tls_and_srtp_to_the_carrier(bench):

@@ -14,7 +14,7 @@ MODULES = "/usr/lib/baresip/modules"
 
 CONFIG = """
 poll_method epoll
-sip_listen {address}:{port}
+sip_listen {listen}:{port}
 sip_cafile {ca}
 call_local_timeout 60
 call_max_calls 4
@@ -73,12 +73,15 @@ class Baresip:
         self.name = name
         self.folder = folder / name
         self.folder.mkdir()
-        self.port = free_port(address, 2)
+        is_ipv6 = ":" in address
+        # A port is free for both families where nothing else runs, and only IPv4's is asked.
+        reference = "127.0.0.1" if is_ipv6 else address
+        self.port = free_port(reference, 2)
         self.seen: list[dict] = []
         self._unread: list[dict] = []
         self._buffer = b""
         control = free_port()
-        rtp = free_port(address, 8)
+        rtp = free_port(reference, 8)
         parameters = [f"transport={transport}"]
         account = [f"auth_user={user}", f"auth_pass={password}"] if user else []
         account += [f"outbound={json.dumps(outbound)}"] if outbound else []
@@ -89,6 +92,7 @@ class Baresip:
         (self.folder / "config").write_text(
             CONFIG.format(
                 address=address,
+                listen=f"[{address}]" if is_ipv6 else address,
                 port=self.port,
                 ca=ca or "",
                 source=f"aufile,{play}" if play else "aubridge,silence",
@@ -101,7 +105,7 @@ class Baresip:
         )
         self._out = open(self.folder / "out", "wb")
         self._process = subprocess.Popen(
-            ["baresip", "-4", "-f", str(self.folder), "-s"],
+            ["baresip", "-6" if is_ipv6 else "-4", "-f", str(self.folder), "-s"],
             stdin=subprocess.DEVNULL,
             stdout=self._out,
             stderr=self._out,

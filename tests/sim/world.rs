@@ -269,7 +269,7 @@ impl World {
             let ways = self.network.carry(peer.ip());
             let name = agent.map_or("nobody", |agent| self.agents[agent].name);
             self.tell("gateway", name, &transmit.bytes, ways.len());
-            self.checks.after_transmit(&self.agents, agent, &transmit.bytes);
+            self.checks.after_transmit(&self.agents, agent, &transmit.bytes, ways.len());
             let Some(agent) = agent else { continue };
             for way in ways {
                 let bytes = transmit.bytes.clone();

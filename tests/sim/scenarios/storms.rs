@@ -67,8 +67,18 @@ fn manner(dice: &mut Dice, demands: Option<(&'static str, &'static str)>) -> Man
         then: script(dice),
         reinvite: *dice.pick(&[200, 200, 200, 200, 488, 491, 500, 481]),
         reinvite_after: dice.between_ms(0, 2_000),
-        on_cancel: *dice.pick(&[OnCancel::Obey, OnCancel::Obey, OnCancel::AnswerNevertheless]),
-        devices: *dice.pick(&[Devices::One, Devices::One, Devices::RingsHereAnswersThere]),
+        on_cancel: *dice.pick(&[
+            OnCancel::Obey,
+            OnCancel::Obey,
+            OnCancel::AnswerNevertheless,
+            OnCancel::Forget,
+        ]),
+        devices: *dice.pick(&[
+            Devices::One,
+            Devices::One,
+            Devices::RingsHereAnswersThere,
+            Devices::TwoAnswer,
+        ]),
         answers_bye: if dice.hits(95) { Duty::Done } else { Duty::Neglected },
         demands: demands.filter(|_| dice.hits(70)),
     }
@@ -76,8 +86,11 @@ fn manner(dice: &mut Dice, demands: Option<(&'static str, &'static str)>) -> Man
 
 fn dial(dice: &mut Dice, to: &str) -> Dial {
     let mut dial = Dial::to(to);
-    if dice.hits(20) {
-        dial = dial.late();
+    // Without an ACK a late offer stays unanswered, and the callee is right to complain of the ACK it never got.
+    match dice.below(100) {
+        0..20 => dial = dial.late(),
+        20..25 => dial = dial.never_acknowledged(),
+        _ => {}
     }
     if dice.hits(20) {
         dial = dial.cancelled_after(dice.between_ms(0, 12_000));

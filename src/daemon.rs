@@ -8,7 +8,7 @@ use provisioning_store::error::StoreError;
 use provisioning_store::store::Store;
 use provisioning_store::writer::{Writer, WriterLimits};
 use sip_core::directory::Directory;
-use sip_core::gateway::Gateway;
+use sip_core::gateway::{Counts, Gateway};
 use sip_core::refusal::Refusal;
 use sip_core::settings::Listener;
 use sip_core::types::{Now, Question, Reply};
@@ -231,10 +231,11 @@ impl Daemon {
         self.readiness.set_draining();
         self.metrics.draining.set(1);
         self.engine.refuse_new_calls().await;
-        if !self.has_emptied(Duration::from_secs(self.config.calls.drain_s)).await {
+        let drain = Duration::from_secs(self.config.calls.drain_s);
+        if !self.has_fallen_to_zero(Counts::live_calls, drain).await {
             self.engine.end_all_calls(Refusal::ShuttingDown).await;
-            self.has_emptied(GOODBYE).await;
         }
+        self.has_fallen_to_zero(|counts| counts.calls, GOODBYE).await;
         drop(self.stop_http);
         self.watching.iter().for_each(JoinHandle::abort);
         self.engine.stop().await;
@@ -254,10 +255,10 @@ impl Daemon {
         tracing::info!("The gateway has stopped.");
     }
 
-    /// Waits until no call is left, but no longer than `patience`.
-    async fn has_emptied(&self, patience: Duration) -> bool {
+    /// Waits until nothing of what `count` counts is left, but no longer than `patience`.
+    async fn has_fallen_to_zero(&self, count: impl Fn(&Counts) -> usize, patience: Duration) -> bool {
         let emptied = tokio::time::timeout(patience, async {
-            while self.engine.counts().await.is_some_and(|counts| counts.calls > 0) {
+            while self.engine.counts().await.is_some_and(|counts| count(&counts) > 0) {
                 tokio::time::sleep(LOOK).await;
             }
         });

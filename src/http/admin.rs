@@ -40,7 +40,7 @@ pub(super) async fn status(State(site): State<Site>) -> Result<Json<StatusView>,
     let counts = site.engine.counts().await.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
     Ok(Json(StatusView {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        calls: counts.calls,
+        calls: counts.live_calls(),
         transactions: counts.transactions,
         registrations: counts.bindings,
         obstacle: site.readiness.obstacle().map(str::to_owned),

@@ -1,6 +1,6 @@
 //! The page of metrics, with what is read only when it is asked for.
 
-use std::sync::{Mutex, PoisonError};
+use tokio::sync::Mutex;
 
 use media_relay::engine::{Engine as Relay, Gauges};
 use media_relay::session::DropReason;
@@ -15,7 +15,7 @@ pub struct Scrape {
     metrics: Metrics,
     store: Store,
     relay: Relay,
-    /// What the relay had counted at the last page.
+    /// What the relay had counted at the last page; held while a page is made, so that two at once see whole ones.
     counted: Mutex<Gauges>,
 }
 
@@ -27,9 +27,10 @@ impl Scrape {
 
     /// The page as of now. Profiles are left out while the store does not answer.
     pub(super) async fn page(&self, engine: &EngineHandle) -> String {
+        let mut counted = self.counted.lock().await;
         let registered: Vec<i64> = engine.bindings().await.iter().map(|binding| binding.profile.0).collect();
         if let Some(counts) = engine.counts().await {
-            self.metrics.calls_live.set(counts.calls as i64);
+            self.metrics.calls_live.set(counts.live_calls() as i64);
         }
         match self.store.profiles(None).await {
             Ok(profiles) => self.profiles(&profiles, &registered),
@@ -38,13 +39,12 @@ impl Scrape {
                 tracing::warn!(%error, "The profiles could not be read for the metrics.");
             }
         }
-        self.relay();
+        self.relay(&mut counted);
         self.metrics.page()
     }
 
-    fn relay(&self) {
+    fn relay(&self, before: &mut Gauges) {
         let now = self.relay.gauges();
-        let mut before = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         let metrics = &self.metrics;
         metrics.relay_packets.inc_by(now.forwarded_packets.saturating_sub(before.forwarded_packets));
         for reason in DropReason::ALL {

@@ -52,6 +52,8 @@ pub struct Gateway {
 pub struct Counts {
     /// Calls, those that only say goodbye included.
     pub calls: usize,
+    /// Calls that are over and only say goodbye.
+    pub closing: usize,
     /// Server and client transactions.
     pub transactions: usize,
     /// Registered PBXs.
@@ -60,6 +62,13 @@ pub struct Counts {
     pub dialogs: usize,
     /// Calls' timers.
     pub timers: usize,
+}
+
+impl Counts {
+    /// Calls in set-up or running.
+    pub fn live_calls(&self) -> usize {
+        self.calls - self.closing
+    }
 }
 
 impl Gateway {
@@ -297,6 +306,7 @@ impl Gateway {
     pub fn counts(&self) -> Counts {
         Counts {
             calls: self.calls.len(),
+            closing: self.calls.values().filter(|call| call.stage == Stage::Over).count(),
             transactions: self.transactions.len(),
             bindings: self.registrar.len(),
             dialogs: self.index.len(),

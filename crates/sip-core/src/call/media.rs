@@ -177,7 +177,11 @@ impl Call {
 
 /// Reads a peer's offer, if it makes one, and holds it against its policy: SRTP where that demands it, and none
 /// where it forbids it.
-pub(super) fn read_offer(ctx: &Context<'_>, peer: Peer, request: &Message) -> Result<Option<Description>, Refusal> {
+pub(super) fn read_offer(
+    ctx: &Context<'_>,
+    peer: Peer,
+    request: &Message,
+) -> Result<Option<Description>, Refusal> {
     let offer = Description::of(request)?;
     let Some(remote) = offer.as_ref().map(|offer| &offer.remote) else { return Ok(None) };
     match policy_of(ctx, peer) {

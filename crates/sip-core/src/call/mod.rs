@@ -235,7 +235,8 @@ impl Call {
     /// Whether nothing is outstanding any more.
     pub(crate) fn is_finished(&self, ctx: &Context<'_>) -> bool {
         let callees = self.callee.iter().chain(&self.abandoned);
-        self.stage == Stage::Over && std::iter::once(&self.caller).chain(callees).all(|leg| leg.is_closed(ctx))
+        self.stage == Stage::Over
+            && std::iter::once(&self.caller).chain(callees).all(|leg| leg.is_closed(ctx))
     }
 
     /// Whether one of its legs is the leg of this peer.

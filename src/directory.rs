@@ -217,6 +217,7 @@ fn carrier(carrier: &model::Carrier) -> Carrier {
             model::NumberFormat::ZeroZero => NumberFormat::DoubleZero,
             model::NumberFormat::National => NumberFormat::National,
         },
+        strip: settings.strip,
         prefix: settings.prefix.clone(),
         destinations: Vec::new(),
         srtp: srtp(settings.srtp),

@@ -67,7 +67,10 @@ pub(crate) struct Add {
     /// How numbers are written towards it: plus_e164, e164, zero_zero or national.
     #[arg(long, default_value = "plus_e164")]
     format: NumberFormat,
-    /// Put before every called number.
+    /// Leading characters to take off every called number, once it is in that format.
+    #[arg(long, default_value_t = 0)]
+    strip: u8,
+    /// Put before what is left of the called number.
     #[arg(long, default_value = "")]
     prefix: String,
     /// Encryption of its media: auto, off, optional or required.
@@ -114,6 +117,7 @@ impl Add {
             authentication,
             sources: self.sources,
             number_format: self.format,
+            strip: self.strip,
             prefix: self.prefix,
             srtp: self.srtp,
             ..NewCarrier::new(self.name, self.host)

@@ -155,6 +155,7 @@ fn carrier(id: CarrierId) -> Carrier {
         weight: 10,
         credentials: credentials.map(|(user, password)| (user.to_owned(), password.to_owned())),
         number_format: NumberFormat::E164,
+        strip: 0,
         prefix: String::new(),
         destinations: Vec::new(),
         srtp: SrtpPolicy::Off,

@@ -154,7 +154,9 @@ pub struct Carrier {
     pub credentials: Option<(String, String)>,
     /// How numbers are written towards it.
     pub number_format: NumberFormat,
-    /// Put before every called number.
+    /// Leading characters taken off the called number, once it is written in the carrier's format.
+    pub strip: u8,
+    /// Put before what is left of it.
     pub prefix: String,
     /// Called prefixes it takes (E.164 digits); empty takes all.
     pub destinations: Vec<String>,

@@ -364,6 +364,7 @@ mod tests {
             weight,
             credentials: None,
             number_format: NumberFormat::E164,
+            strip: 0,
             prefix: String::new(),
             destinations: Vec::new(),
             srtp: crate::directory::SrtpPolicy::Off,

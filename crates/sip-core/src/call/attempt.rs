@@ -127,13 +127,13 @@ impl Call {
         let Some(flow) = flow_to(ctx.settings, carrier.transport, address) else {
             return self.try_next_address(ctx);
         };
-        let number = route::present(&digits, carrier.number_format, "");
+        let number = as_dialled(&carrier, &digits);
         let port = carrier.port.map(|port| format!(":{port}")).unwrap_or_default();
         let transport = match carrier.transport {
             crate::types::Transport::Udp => String::new(),
             other => format!(";transport={}", other.param()),
         };
-        let uri = format!("sip:{}{number}@{}{port}{transport}", carrier.prefix, carrier.host);
+        let uri = format!("sip:{number}@{}{port}{transport}", carrier.host);
         self.carrier = Some(carrier.id);
         self.prepare_invite(ctx, flow, uri);
     }
@@ -383,6 +383,12 @@ impl Call {
     }
 }
 
+/// A called number as a carrier wants it dialled: in its format, less what it strips, behind its prefix.
+fn as_dialled(carrier: &Carrier, digits: &str) -> String {
+    let number = route::present(digits, carrier.number_format, "");
+    format!("{}{}", carrier.prefix, number.get(usize::from(carrier.strip)..).unwrap_or_default())
+}
+
 /// Where a profile's PBX is, and the Request-URI that tells it what was called (rules.md, Online Numbers).
 fn pbx_address(ctx: &Context<'_>, profile: &Profile, user: &str) -> Option<(Flow, String)> {
     match &profile.authentication {
@@ -395,5 +401,41 @@ fn pbx_address(ctx: &Context<'_>, profile: &Profile, user: &str) -> Option<(Flow
             let flow = flow_to(ctx.settings, *transport, *target)?;
             Some((flow, format!("sip:{user}@{target};transport={}", transport.param())))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::{NumberFormat, SrtpPolicy};
+    use crate::types::{CarrierId, Transport};
+
+    #[test]
+    fn a_carrier_gets_the_number_in_its_format_stripped_and_prefixed() {
+        let carrier = |number_format, strip, prefix: &str| Carrier {
+            id: CarrierId(1),
+            name: "wholesale".into(),
+            host: "192.0.2.1".into(),
+            port: None,
+            transport: Transport::Udp,
+            priority: 10,
+            weight: 10,
+            credentials: None,
+            number_format,
+            strip,
+            prefix: prefix.into(),
+            destinations: Vec::new(),
+            srtp: SrtpPolicy::Off,
+            is_active: true,
+        };
+        let dialled = |carrier| as_dialled(&carrier, "12025550123");
+        assert_eq!(dialled(carrier(NumberFormat::E164, 0, "")), "+12025550123");
+        assert_eq!(dialled(carrier(NumberFormat::Plain, 1, "9")), "92025550123");
+        assert_eq!(dialled(carrier(NumberFormat::DoubleZero, 2, "77")), "7712025550123");
+        assert_eq!(
+            dialled(carrier(NumberFormat::Plain, 50, "9")),
+            "9",
+            "nothing is left, and nothing panics"
+        );
     }
 }

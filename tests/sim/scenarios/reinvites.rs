@@ -126,6 +126,22 @@ fn a_bye_before_the_answer_to_a_late_offer_leaves_no_2xx_unacknowledged() {
 }
 
 #[test]
+fn a_reinvite_right_behind_a_late_answer_waits_for_it() {
+    let (mut world, call) = running(Manner::polite());
+    world.desk.studio_pace = Pace::After(400);
+    world.act(SALES, call, Act::Reinvite(Change::Late));
+    assert!(world.run_until(s(2), |world| world.agents[SALES].calls[call].reinvites == [200]));
+    // The answer is in the ACK, and with the relay; Alpha's 2xx is not acknowledged before it comes back.
+    world.run(ms(20));
+    world.act(SALES, call, Act::Reinvite(Change::Hold));
+    world.run(ms(100));
+    world.act(SALES, call, Act::Cancel);
+    world.run(s(10));
+    assert_eq!(world.agents[SALES].calls[call].reinvites, [200, 491, 200]);
+    end(world, call);
+}
+
+#[test]
 fn a_reinvite_that_is_never_answered_does_not_outlive_its_call() {
     let (mut world, call) = running(Manner { reinvite_after: s(100_000), ..Manner::polite() });
     world.act(SALES, call, Act::Reinvite(Change::Hold));

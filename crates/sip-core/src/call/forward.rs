@@ -111,7 +111,10 @@ impl Call {
             return self.answer_plain(ctx, server, request, 481, flow.peer);
         }
         // RFC 3261 section 14.2: one offer at a time; whoever comes second tries again later.
-        if self.exchange.is_some() || self.half(from).is_some_and(|leg| leg.unacked.is_some()) {
+        let is_unacked = self.half(from).is_some_and(|leg| leg.unacked.is_some());
+        // The answer to the other half's late offer is still with the relay.
+        let is_answering = self.half(from.other()).is_some_and(|leg| leg.unacknowledged.is_some());
+        if self.exchange.is_some() || is_unacked || is_answering {
             return self.answer_plain(ctx, server, request, 491, flow.peer);
         }
         let Some(peer) = self.half(from).map(|leg| leg.peer) else { return };

@@ -35,7 +35,7 @@ pub use method::Method;
 pub use name::Name;
 pub use params::Params;
 pub use uri::{Host, Scheme, Uri, UriError};
-pub use validate::{Fault, MAX_HEADERS, MAX_REQUEST_URI, MAX_VALUE, validate};
+pub use validate::{Fault, MAX_BODY, MAX_HEADERS, MAX_REQUEST_URI, MAX_VALUE, validate};
 pub use via::Via;
 pub use write::{MessageWriter, reason_phrase};
 

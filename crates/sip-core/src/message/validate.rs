@@ -7,6 +7,8 @@ use super::{codec, text};
 pub const MAX_REQUEST_URI: usize = 2048;
 /// The longest value of a header field we take, in octets.
 pub const MAX_VALUE: usize = 8192;
+/// The longest body we take, in octets: several times what a session description with everything in it needs.
+pub const MAX_BODY: usize = 16_384;
 /// The most header fields (or elements of lists) we take.
 pub const MAX_HEADERS: usize = 256;
 
@@ -21,6 +23,8 @@ pub enum Fault {
     CseqMethod,
     /// A field that may occur once occurs more often.
     Duplicate(Name),
+    /// The body is longer than [`MAX_BODY`].
+    BodyTooLong,
     /// No empty line ends the header fields.
     HeadUnfinished,
     /// A line is no header field.
@@ -49,6 +53,7 @@ impl Fault {
     /// The status owed (RFC 3261 21).
     pub fn status(&self) -> u16 {
         match self {
+            Self::BodyTooLong => 413,
             Self::UriTooLong => 414,
             Self::UriScheme => 416,
             Self::Version => 505,
@@ -61,6 +66,7 @@ impl Fault {
     pub fn sentence(&self) -> &'static str {
         match self {
             Self::BodyShort => "The body is shorter than Content-Length says.",
+            Self::BodyTooLong => "The body is too long.",
             Self::ContentLength => "Content-Length is not one number.",
             Self::CseqMethod => "CSeq names another method than the request line.",
             Self::Duplicate(name) => match name {
@@ -145,6 +151,9 @@ pub fn validate(msg: &Message) -> Result<(), Fault> {
     }
     let census = Census::of(msg)?;
     census.mandatory()?;
+    if msg.is_request() && msg.body().len() > MAX_BODY {
+        return Err(Fault::BodyTooLong);
+    }
     cseq(msg)?;
     census.malformed.map_or(Ok(()), |name| Err(Fault::Malformed(name)))?;
     star(msg, &census)
@@ -331,6 +340,8 @@ mod tests {
         assert_eq!(status("INVITE <sip:t@a> SIP/2.0"), Err(400));
         assert_eq!(status("INVITE urn:x SIP/2.0"), Err(416));
         assert_eq!(status(&format!("INVITE sip:{}@a SIP/2.0", "u".repeat(MAX_REQUEST_URI))), Err(414));
+        let long = format!("INVITE sip:t@a SIP/2.0\r\n{HEAD}\r\n{}", "v".repeat(MAX_BODY + 1));
+        assert_eq!(check(&long).map_err(|fault| fault.status()), Err(413));
         assert_eq!(status(&format!("INVITE sip:t@a SIP/2.0\r\nX: {}", "u".repeat(MAX_VALUE + 1))), Err(513));
         assert_eq!(
             check(&format!("INVITE sip:t@a SIP/2.0\r\n{HEAD}{}\r\n", "X: 1\r\n".repeat(MAX_HEADERS))),

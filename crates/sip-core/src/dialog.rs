@@ -190,6 +190,28 @@ impl Dialog {
         fork
     }
 
+    /// The dialog that a 2xx says there is, when nothing is known of its INVITE any more; `None` if it names no Contact.
+    pub(crate) fn of_stray_answer(response: &Message, flow: Flow, max_forwards: u8) -> Option<Self> {
+        let field = |name| response.header(name).unwrap_or_default().to_owned();
+        let mut dialog = Self {
+            call_id: field(Name::CallId),
+            local_tag: response.from()?.tag()?.to_owned(),
+            remote_tag: None,
+            local: field(Name::From),
+            remote: field(Name::To),
+            local_cseq: response.cseq()?.0,
+            remote_cseq: None,
+            remote_target: contact_uri(response)?,
+            route_set: Vec::new(),
+            flow,
+            next_hop: NextHop::Flow,
+            contact: String::new(),
+            max_forwards,
+        };
+        dialog.learn(response);
+        Some(dialog)
+    }
+
     /// Where the next request goes.
     pub(crate) fn flow_out(&self) -> Flow {
         if self.next_hop == NextHop::Flow || self.flow.transport.is_reliable() {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use slotmap::SecondaryMap;
 
 use crate::authenticator::Authenticator;
-use crate::call::{Call, CallTimer, ClientUser, Context, DialogIndex};
+use crate::call::{self, Call, CallTimer, ClientUser, Context, DialogIndex};
 pub use crate::call::{LiveCall, Stage};
 use crate::directory::{Authentication, Directory, Peer};
 use crate::guard::{self, Guard, SourceRates};
@@ -137,10 +137,12 @@ impl Gateway {
     }
 
     fn on_response(&mut self, now: Now, flow: Flow, response: &Message) {
-        if let Some((_, user)) =
-            self.transactions.receive_response(now.monotonic, flow, response, &mut self.out)
-        {
+        let received = self.transactions.receive_response(now.monotonic, flow, response, &mut self.out);
+        let Some((_, user)) = received else { return };
+        if self.calls.contains_key(&user.call) {
             self.with_call(now, user.call, |call, ctx| call.on_response(ctx, user, response));
+        } else {
+            call::hang_up_stray(&mut self.context(now), user, flow, response);
         }
     }
 

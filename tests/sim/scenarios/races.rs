@@ -109,6 +109,17 @@ fn a_second_device_that_answers_is_acknowledged_and_hung_up() {
 }
 
 #[test]
+fn a_second_device_that_answers_when_the_call_is_over_is_hung_up_too() {
+    let mut world = World::new();
+    world.teach(ALPHA, Manner { devices: Devices::TwoAnswer, ..Manner::polite() });
+    // The second answer comes 30 ms after the first; by then the caller has hung up.
+    world.dial(SALES, Dial::to(FAR_AWAY).then(ms(0), Act::HangUp));
+    world.settle();
+    assert_eq!(world.agents[ALPHA].requests(Method::Bye).count(), 2);
+    assert_eq!(world.agents[ALPHA].requests(Method::Ack).count(), 2);
+}
+
+#[test]
 fn repetitions_are_absorbed_and_answered_as_before() {
     let weather = Weather { duplicates: 100, ..Weather::clear() };
     let mut world = World::of(Setting { weather, ..Setting::clear(1) });

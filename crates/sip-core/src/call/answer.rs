@@ -3,11 +3,12 @@
 use super::exchange::Description;
 use super::leg::Phase;
 use super::media::Then;
-use super::{Call, CallTimer, ClientUser, Context, LegId, Purpose, Stage};
+use super::{Call, CallLeg, CallTimer, ClientUser, Context, LegId, Purpose, Stage};
+use crate::dialog::Dialog;
 use crate::message::{Message, Method, Name};
 use crate::refusal::Refusal;
 use crate::transaction::Outgoing;
-use crate::types::{Ending, Event, Leg, Question, SdpRole};
+use crate::types::{CallUid, Ending, Event, Flow, Leg, Question, SdpRole};
 
 impl Call {
     /// A response to a request of this call has come.
@@ -191,21 +192,29 @@ impl Call {
 }
 
 /// Accepts and ends a second answer to the same INVITE, in a dialog of its own.
-fn reject_fork(
-    ctx: &mut Context<'_>,
-    uid: crate::types::CallUid,
-    leg: &mut super::CallLeg,
-    response: &Message,
-) {
-    let mut fork = leg.dialog.fork(response);
+fn reject_fork(ctx: &mut Context<'_>, call: CallUid, leg: &CallLeg, response: &Message) {
+    let user = ClientUser { call, leg: leg.id, purpose: Purpose::Cancel };
+    hang_up_at_once(ctx, user, leg.dialog.fork(response), response);
+}
+
+/// Accepts and ends an answer that comes when its call is over: another device's, or one whose ACK was lost. Left
+/// alone it would be repeated for 64*T1, and a carrier would charge for it.
+pub(crate) fn hang_up_stray(ctx: &mut Context<'_>, user: ClientUser, flow: Flow, response: &Message) {
+    let is_answer = (200..300).contains(&response.status()) && *response.method() == Method::Invite;
+    let dialog = Dialog::of_stray_answer(response, flow, ctx.settings.calls.max_forwards);
+    if let Some(dialog) = dialog.filter(|_| is_answer) {
+        hang_up_at_once(ctx, ClientUser { purpose: Purpose::Cancel, ..user }, dialog, response);
+    }
+}
+
+fn hang_up_at_once(ctx: &mut Context<'_>, user: ClientUser, mut dialog: Dialog, response: &Message) {
     let Some((cseq, _)) = response.cseq() else { return };
     let branch = ctx.rng.branch();
-    let ack = fork.ack(cseq, &branch, ctx.settings).finish();
-    let flow = fork.flow_out();
+    let ack = dialog.ack(cseq, &branch, ctx.settings).finish();
+    let flow = dialog.flow_out();
     ctx.out.send(flow, ack);
     let branch = ctx.rng.branch();
-    let bye = fork.request(&Method::Bye, &branch, ctx.settings).finish();
-    let user = ClientUser { call: uid, leg: leg.id, purpose: Purpose::Cancel };
+    let bye = dialog.request(&Method::Bye, &branch, ctx.settings).finish();
     let request = Outgoing { flow, method: &Method::Bye, branch: &branch, bytes: bye, user };
     ctx.transactions.request(ctx.now.monotonic, request, ctx.out);
 }

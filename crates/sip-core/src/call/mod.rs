@@ -31,6 +31,7 @@ use crate::timers::{TimerHandle, Timers};
 use crate::transaction::Transactions;
 use crate::types::{CallUid, CarrierId, Leg, Now, ProfileId, Usage};
 
+pub(crate) use answer::hang_up_stray;
 pub(crate) use attempt::Attempt;
 use charge::Share;
 use exchange::Exchange;

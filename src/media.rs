@@ -258,7 +258,7 @@ fn policy(secure: SecureMedia) -> Policy {
 }
 
 /// A peer's description in the relay's words. Where a name stands for the address, the signalling's address is
-/// taken: symmetric RTP finds the rest.
+/// taken: symmetric RTP finds the rest, and of those it does not expect it trusts the signalling's host first.
 fn described(remote: &RemoteMedia, signalling: IpAddr) -> RemoteDescription {
     let ip = remote.ip.unwrap_or(signalling);
     RemoteDescription {
@@ -274,6 +274,7 @@ fn described(remote: &RemoteMedia, signalling: IpAddr) -> RemoteDescription {
             Direction::RecvOnly => Flow::RecvOnly,
             Direction::Inactive => Flow::Inactive,
         },
+        signalling: Some(signalling),
     }
 }
 
@@ -345,6 +346,7 @@ mod tests {
         assert_eq!((plain.profile, plain.flow), (Profile::Savp, Flow::SendOnly));
         let named = described(&remote("pbx.example.com"), signalling);
         assert_eq!(named.ip, signalling);
+        assert_eq!((plain.signalling, named.signalling), (Some(signalling), Some(signalling)));
     }
 
     /// The relay itself, on loopback: an offer, the same to a second carrier, an answer, a close.

@@ -184,6 +184,8 @@ fn described(remote: &RemoteMedia) -> RemoteDescription {
             Direction::RecvOnly => Flow::RecvOnly,
             Direction::Inactive => Flow::Inactive,
         },
+        // The agents send their media from where they say.
+        signalling: None,
     }
 }
 

@@ -17,7 +17,10 @@ fn keys(number: u8) -> Keys {
 
 fn terms(port: u16, security: Option<Security>) -> Terms {
     let rtp = Some(SocketAddr::from(([192, 0, 2, 1], port)));
-    Terms { remote: Remote { rtp, rtcp: None, is_mux: true, flow: Flow::SendRecv }, security }
+    Terms {
+        remote: Remote { rtp, rtcp: None, is_mux: true, flow: Flow::SendRecv, signalling: None },
+        security,
+    }
 }
 
 /// Relays from near to far; `sender` protects what near sends, if near is encrypted.

@@ -73,10 +73,12 @@ pub struct RemoteDescription {
     pub crypto: Vec<String>,
     /// The direction attribute.
     pub flow: Flow,
+    /// The host its signalling comes from, if known: behind a NAT its media comes from there as well.
+    pub signalling: Option<IpAddr>,
 }
 
 impl RemoteDescription {
-    /// Plain RTP at an address, both ways, with RTCP on the port above.
+    /// Plain RTP at an address, both ways, with RTCP on the port above and nothing known of the signalling.
     #[must_use]
     pub fn plain(address: SocketAddr) -> Self {
         Self {
@@ -87,6 +89,7 @@ impl RemoteDescription {
             profile: Profile::Avp,
             crypto: Vec::new(),
             flow: Flow::SendRecv,
+            signalling: None,
         }
     }
 }
@@ -130,6 +133,8 @@ pub struct Remote {
     pub is_mux: bool,
     /// What it says it will do.
     pub flow: Flow,
+    /// The host its signalling comes from, if known.
+    pub signalling: Option<IpAddr>,
 }
 
 /// What a leg has agreed to: all that a [`Relay`](super::Relay) needs to serve it.

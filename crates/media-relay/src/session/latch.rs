@@ -6,9 +6,12 @@
 //! - an authenticated SRTP packet proves its sender, who may also move;
 //! - plain packets from the signalled address are taken at once; from elsewhere only after a few that form one
 //!   stream, and they yield to the signalled address when it speaks;
-//! - a taken place is free again after signalling names another address, or after silence.
+//! - behind a NAT the media comes from the host that the signalling comes from, so of all sources elsewhere
+//!   that host counts most: it takes the place from any stranger as soon as it shows a stream;
+//! - a taken place is free again after signalling names another address, or after silence. Where the
+//!   signalling's host is known, silence frees nothing for strangers: a muted peer keeps its place.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// Silence after which a plain peer may be heard from elsewhere.
@@ -44,6 +47,8 @@ pub enum Evidence {
 enum Claim {
     /// It was first, and looked like a stream.
     Assumed,
+    /// It is at the host that the signalling comes from, and looked like a stream.
+    SignallingHost,
     /// It is at the signalled host, on another port: NATs and media proxies change ports.
     SameHost,
     /// It is at the very address that was signalled, or has the key.
@@ -69,22 +74,39 @@ struct Trial {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Latch {
     signalled: Option<SocketAddr>,
+    signalling: Option<IpAddr>,
     is_on_hold: bool,
     held: Option<Held>,
-    trial: Option<Trial>,
+    trials: Trials,
+}
+
+/// Each claim has its own trial, so that a stranger's packets never interrupt the one that counts more.
+#[derive(Clone, Copy, Debug, Default)]
+struct Trials {
+    stranger: Option<Trial>,
+    signalling_host: Option<Trial>,
 }
 
 impl Latch {
-    /// Takes note of what the signalling says now. The same address again keeps what was learnt; `None` is
-    /// hold, which keeps it too, but nothing is sent.
-    pub fn signal(&mut self, address: Option<SocketAddr>) {
+    /// Takes note of what the signalling says now, and of the host it comes from. The same again keeps what was
+    /// learnt; an address of `None` is hold, which keeps it too, but nothing is sent.
+    pub fn signal(&mut self, address: Option<SocketAddr>, signalling: Option<IpAddr>) {
         self.is_on_hold = address.is_none();
-        if address.is_some() && address != self.signalled {
+        let is_moved = address.is_some() && address != self.signalled;
+        if !is_moved && signalling == self.signalling {
+            return;
+        }
+        self.signalling = signalling;
+        self.trials = Trials::default();
+        if is_moved {
             self.signalled = address;
-            self.trial = None;
-            if self.held.is_some_and(|held| Some(held.source) != address) {
-                self.held = None;
-            }
+            self.held = self.held.filter(|held| Some(held.source) == address);
+        }
+        // What was a good claim may be a stranger's now, and the other way round.
+        if let Some(held) = self.held
+            && let Some(claim) = self.standing(held.source)
+        {
+            self.held = Some(Held { claim, ..held });
         }
     }
 
@@ -111,18 +133,15 @@ impl Latch {
             held.heard = now;
             return true;
         }
-        let claim = self.claim(source, evidence).filter(|claim| self.is_open(now, *claim, evidence));
-        let passes = match (claim, evidence) {
-            (Some(Claim::Assumed), Evidence::Stream { ssrc, sequence }) => {
-                self.passes_trial(source, ssrc, sequence)
-            }
-            (claim, _) => claim.is_some(),
-        };
-        if let Some(claim) = claim.filter(|_| passes) {
+        let claim = self
+            .claim(source, evidence)
+            .filter(|claim| self.is_open(now, *claim, evidence))
+            .filter(|claim| self.trials.passes(*claim, source, evidence));
+        if let Some(claim) = claim {
             self.held = Some(Held { source, claim, heard: now });
-            self.trial = None;
+            self.trials = Trials::default();
         }
-        passes
+        claim.is_some()
     }
 
     /// What a source may claim by its address and evidence.
@@ -130,36 +149,62 @@ impl Latch {
         if evidence == Evidence::Authentic {
             return Some(Claim::Proved);
         }
+        let standing = self.standing(source)?;
+        let is_beside_media = match evidence {
+            Evidence::Control { companion } => companion.map(|rtp| rtp.ip()) == Some(source.ip()),
+            _ => true,
+        };
+        (standing >= Claim::SameHost || is_beside_media).then_some(standing)
+    }
+
+    /// What a source may claim by its address alone.
+    fn standing(&self, source: SocketAddr) -> Option<Claim> {
         let signalled = self.signalled?;
-        match evidence {
-            _ if source == signalled => Some(Claim::Proved),
-            _ if source.ip() == signalled.ip() => Some(Claim::SameHost),
-            Evidence::Control { companion } if companion.map(|rtp| rtp.ip()) != Some(source.ip()) => None,
-            _ => Some(Claim::Assumed),
-        }
+        Some(match source {
+            _ if source == signalled => Claim::Proved,
+            _ if source.ip() == signalled.ip() => Claim::SameHost,
+            _ if Some(source.ip()) == self.signalling => Claim::SignallingHost,
+            _ => Claim::Assumed,
+        })
     }
 
     /// Is the place free for this claim?
     fn is_open(&self, now: Instant, claim: Claim, evidence: Evidence) -> bool {
         self.held.is_none_or(|held| {
+            let is_silent = now.saturating_duration_since(held.heard) >= RELATCH_SILENCE;
             evidence == Evidence::Authentic
                 || claim > held.claim
-                || now.saturating_duration_since(held.heard) >= RELATCH_SILENCE
+                || (is_silent && self.may_follow(claim, held))
         })
     }
 
-    fn passes_trial(&mut self, source: SocketAddr, ssrc: u32, sequence: u16) -> bool {
-        let packets = match self.trial {
-            Some(trial)
-                if trial.source == source
-                    && trial.ssrc == ssrc
-                    && (1..=TRIAL_GAP).contains(&sequence.wrapping_sub(trial.sequence)) =>
+    /// May this claim follow a source that fell silent? Where the signalling's host is known, a peer that moves
+    /// without a word is looked for there, and not wherever somebody sends from.
+    fn may_follow(&self, claim: Claim, held: Held) -> bool {
+        self.signalling.is_none() || claim > Claim::Assumed || held.claim == Claim::Assumed
+    }
+}
+
+impl Trials {
+    /// Has the source shown enough for its claim?
+    fn passes(&mut self, claim: Claim, source: SocketAddr, evidence: Evidence) -> bool {
+        let Evidence::Stream { ssrc, sequence } = evidence else { return true };
+        let trial = match claim {
+            Claim::Assumed => &mut self.stranger,
+            Claim::SignallingHost => &mut self.signalling_host,
+            Claim::SameHost | Claim::Proved => return true,
+        };
+        let packets = match *trial {
+            Some(before)
+                if before.source == source
+                    && before.ssrc == ssrc
+                    && (1..=TRIAL_GAP).contains(&sequence.wrapping_sub(before.sequence)) =>
             {
-                trial.packets + 1
+                before.packets + 1
             }
             _ => 1,
         };
-        self.trial = Some(Trial { source, ssrc, sequence, packets });
+        *trial = Some(Trial { source, ssrc, sequence, packets });
         packets >= TRIAL_PACKETS
     }
 }
@@ -182,7 +227,7 @@ mod tests {
 
     fn latch() -> Latch {
         let mut latch = Latch::default();
-        latch.signal(Some(at(PEER)));
+        latch.signal(Some(at(PEER)), None);
         latch
     }
 
@@ -276,14 +321,14 @@ mod tests {
         let now = Instant::now();
         let mut latch = latch();
         assert!(latch.admits(now, at("192.0.2.1:4444"), stream(1)));
-        latch.signal(Some(at(PEER)));
+        latch.signal(Some(at(PEER)), None);
         assert_eq!(latch.target(), Some(at("192.0.2.1:4444")));
-        latch.signal(None);
+        latch.signal(None, None);
         assert_eq!(latch.target(), None, "hold");
         assert!(latch.admits(now, at("192.0.2.1:4444"), stream(2)), "music on hold still passes");
-        latch.signal(Some(at(PEER)));
+        latch.signal(Some(at(PEER)), None);
         assert_eq!(latch.target(), Some(at("192.0.2.1:4444")));
-        latch.signal(Some(at("192.0.2.9:5000")));
+        latch.signal(Some(at("192.0.2.9:5000")), None);
         assert_eq!(latch.target(), Some(at("192.0.2.9:5000")));
     }
 
@@ -295,5 +340,99 @@ mod tests {
         assert!(!latch.admits(now, at(THIEF), beside));
         assert!(!latch.admits(now, at(THIEF), Evidence::Control { companion: None }));
         assert!(latch.admits(now, at("198.51.100.7:30001"), beside));
+    }
+
+    const PRIVATE: &str = "10.0.0.5:4000";
+
+    /// The latch of a peer that signs its private address, and signals from its NAT's host.
+    fn behind_nat() -> Latch {
+        let mut latch = Latch::default();
+        latch.signal(Some(at(PRIVATE)), Some(at(NAT).ip()));
+        latch
+    }
+
+    /// Three packets of one stream; does the last one pass?
+    fn speaks(latch: &mut Latch, now: Instant, source: &str) -> bool {
+        (0..3).map(|sequence| latch.admits(now, at(source), stream(sequence))).last() == Some(true)
+    }
+
+    #[test]
+    fn the_signalling_host_takes_what_a_thief_assumed_without_waiting_for_silence() {
+        let now = Instant::now();
+        let mut latch = behind_nat();
+        assert!(speaks(&mut latch, now, THIEF));
+        assert!(speaks(&mut latch, now, NAT));
+        assert_eq!(latch.target(), Some(at(NAT)));
+        assert!(!speaks(&mut latch, now, THIEF), "and it does not come back");
+        assert!(latch.admits(now, at(PRIVATE), stream(1)), "the signalled address is a better claim still");
+    }
+
+    #[test]
+    fn a_thief_who_keeps_talking_does_not_disturb_the_signalling_hosts_trial() {
+        let now = Instant::now();
+        let mut latch = behind_nat();
+        for sequence in 0..3 {
+            // Never consecutive, and so never latched.
+            latch.admits(now, at(THIEF), stream(sequence * 100));
+            latch.admits(now, at(NAT), stream(sequence));
+        }
+        assert_eq!(latch.target(), Some(at(NAT)));
+    }
+
+    #[test]
+    fn silence_of_a_peer_behind_a_nat_frees_its_place_for_its_own_host_only() {
+        let now = Instant::now();
+        let mut latch = behind_nat();
+        assert!(speaks(&mut latch, now, NAT));
+        let later = now + RELATCH_SILENCE * 100;
+        assert!(!speaks(&mut latch, later, THIEF));
+        assert_eq!(latch.target(), Some(at(NAT)));
+        assert!(speaks(&mut latch, later, "198.51.100.7:31000"), "the NAT forgot its mapping");
+        assert!(latch.admits(later, at(THIEF), Evidence::Authentic), "a key needs no address");
+    }
+
+    #[test]
+    fn silence_of_the_signalled_address_frees_nothing_for_a_stranger() {
+        let now = Instant::now();
+        let mut latch = Latch::default();
+        latch.signal(Some(at(PEER)), Some(at(NAT).ip()));
+        assert!(latch.admits(now, at(PEER), stream(1)));
+        let later = now + RELATCH_SILENCE * 100;
+        assert!(!speaks(&mut latch, later, THIEF));
+        assert!(speaks(&mut latch, later, NAT));
+    }
+
+    #[test]
+    fn two_strangers_still_take_turns_after_silence() {
+        let now = Instant::now();
+        let mut latch = behind_nat();
+        assert!(speaks(&mut latch, now, THIEF));
+        let other = "192.0.2.50:7000";
+        assert!(!speaks(&mut latch, now, other));
+        assert!(speaks(&mut latch, now + RELATCH_SILENCE, other));
+    }
+
+    #[test]
+    fn new_signalling_judges_the_claims_anew() {
+        let now = Instant::now();
+        let mut latch = behind_nat();
+        assert!(speaks(&mut latch, now, NAT));
+        latch.signal(Some(at(PRIVATE)), Some(at(PEER).ip()));
+        assert_eq!(latch.target(), Some(at(NAT)), "media goes on until the peer is heard from its new host");
+        assert!(speaks(&mut latch, now, PEER));
+        assert_eq!(latch.target(), Some(at(PEER)));
+        latch.signal(Some(at("10.0.0.6:4000")), Some(at(PEER).ip()));
+        assert_eq!(latch.target(), Some(at("10.0.0.6:4000")));
+        assert!(speaks(&mut latch, now, PEER), "its new port behind the NAT is learnt like the first");
+    }
+
+    #[test]
+    fn control_packets_of_a_peer_behind_a_nat_are_safe_from_a_thief() {
+        let now = Instant::now();
+        let mut latch = behind_nat();
+        let beside = Evidence::Control { companion: Some(at(NAT)) };
+        assert!(latch.admits(now, at("198.51.100.7:30001"), beside));
+        let astray = Evidence::Control { companion: Some(at(THIEF)) };
+        assert!(!latch.admits(now + RELATCH_SILENCE, at(THIEF), astray));
     }
 }

@@ -63,8 +63,8 @@ impl Leg {
         if self.terms.as_ref() == Some(terms) {
             return;
         }
-        self.latches[Channel::Rtp.index()].signal(terms.remote.rtp);
-        self.latches[Channel::Rtcp.index()].signal(terms.remote.rtcp);
+        self.latches[Channel::Rtp.index()].signal(terms.remote.rtp, terms.remote.signalling);
+        self.latches[Channel::Rtcp.index()].signal(terms.remote.rtcp, terms.remote.signalling);
         self.inbound.apply(terms.security.as_ref().map(|security| &security.receive));
         self.outbound.apply(terms.security.as_ref().map(|security| &security.send));
         // A peer on hold, or without a port, owes nothing; one that comes back gets the whole time again.

@@ -387,7 +387,9 @@ fn read_remote(remote: &RemoteDescription, is_mux: bool) -> Remote {
     let rtp = is_wanted.then_some(SocketAddr::new(remote.ip, remote.rtp_port));
     let above = remote.rtp_port.checked_add(1).map(|port| SocketAddr::new(remote.ip, port));
     let stated = remote.rtcp.filter(|rtcp| rtcp.port() != 0 && !rtcp.ip().is_unspecified());
-    Remote { rtp, rtcp: rtp.and_then(|_| stated.or(above)), is_mux, flow: remote.flow }
+    // A socket for both families names IPv4 hosts by their mapped addresses.
+    let signalling = remote.signalling.map(|host| host.to_canonical());
+    Remote { rtp, rtcp: rtp.and_then(|_| stated.or(above)), is_mux, flow: remote.flow, signalling }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 const NEAR: &str = "192.0.2.1:4000";
 const FAR: &str = "[2001:db8::2]:5000";
+const NAT: &str = "198.51.100.7:30000";
 const THIEF: &str = "203.0.113.66:666";
 
 fn at(address: &str) -> SocketAddr {
@@ -43,7 +44,8 @@ fn security(send: u8, receive: u8) -> Option<Security> {
 fn terms(address: &str, security: Option<Security>) -> Terms {
     let rtp = at(address);
     let rtcp = SocketAddr::new(rtp.ip(), rtp.port() + 1);
-    let remote = Remote { rtp: Some(rtp), rtcp: Some(rtcp), is_mux: false, flow: Flow::SendRecv };
+    let remote =
+        Remote { rtp: Some(rtp), rtcp: Some(rtcp), is_mux: false, flow: Flow::SendRecv, signalling: None };
     Terms { remote, security }
 }
 
@@ -100,6 +102,28 @@ fn a_thief_gets_nothing_and_changes_nothing() {
         assert_eq!(verdict, Verdict::Drop(DropReason::Stranger));
         let (verdict, _) = feed(&mut relay, Side::Far, FAR, Channel::Rtp, &rtp(sequence));
         assert_eq!(verdict, to(Side::Near, Channel::Rtp, NEAR));
+    }
+}
+
+#[test]
+fn a_peer_behind_a_nat_wins_against_a_thief_who_was_first() {
+    let mut near = terms("10.0.0.5:4000", None);
+    near.remote.signalling = Some(at(NAT).ip());
+    let mut relay = relay(near, terms(FAR, None));
+    for sequence in 0..5 {
+        feed(&mut relay, Side::Near, THIEF, Channel::Rtp, &rtp(sequence));
+    }
+    for sequence in 0..3 {
+        feed(&mut relay, Side::Near, NAT, Channel::Rtp, &rtp(sequence));
+        let (verdict, _) = feed(&mut relay, Side::Far, FAR, Channel::Rtp, &rtp(sequence));
+        let ear = if sequence < 2 { THIEF } else { NAT };
+        assert_eq!(verdict, to(Side::Near, Channel::Rtp, ear));
+    }
+    let pause = Instant::now() + Duration::from_secs(4);
+    for sequence in 0..5 {
+        let mut packet = buf(&rtp(sequence));
+        let verdict = relay.handle_packet(pause, Side::Near, at(THIEF), Channel::Rtp, &mut packet);
+        assert_eq!(verdict, Verdict::Drop(DropReason::Stranger));
     }
 }
 
@@ -191,9 +215,9 @@ fn an_authentic_peer_may_move_but_a_replay_may_not_move_it() {
     assert_eq!(verdict, Verdict::Drop(DropReason::Replayed));
     let mut packet = buf(&rtp(2));
     sender.protect_rtp(&mut packet).unwrap();
-    feed(&mut relay, Side::Near, "198.51.100.7:30000", Channel::Rtp, packet.as_slice());
+    feed(&mut relay, Side::Near, NAT, Channel::Rtp, packet.as_slice());
     let (verdict, _) = feed(&mut relay, Side::Far, FAR, Channel::Rtp, &rtp(1));
-    assert_eq!(verdict, to(Side::Near, Channel::Rtp, "198.51.100.7:30000"));
+    assert_eq!(verdict, to(Side::Near, Channel::Rtp, NAT));
 }
 
 #[test]

@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::net::{Net, NetError, Tls, TlsError};
 use crate::observe::Observer;
 use crate::resolve::{Query, Resolver, SystemDns};
-use crate::storage;
+use crate::storage::{self, Ownership};
 use crate::watch::Watch;
 
 /// After their BYE, calls are given this long to be acknowledged.
@@ -46,7 +46,7 @@ pub enum StartError {
     /// The file of excluded prefixes.
     #[error("prices.bundle_excluded_file: {0}")]
     Prefixes(String),
-    /// The database or its key.
+    /// The database or its key, or another gateway that has the database.
     #[error("the store cannot be opened: {0}")]
     Open(#[from] storage::OpenError),
     /// The database, when it was read.
@@ -82,6 +82,8 @@ pub struct Daemon {
     config: Config,
     engine: EngineHandle,
     store: Store,
+    /// Keeps another gateway from taking the calls in the store for calls that nobody has.
+    ownership: Ownership,
     metrics: Metrics,
     readiness: Readiness,
     tls: Arc<Tls>,
@@ -130,7 +132,8 @@ impl Daemon {
         let metrics = Metrics::new();
         let readiness = Readiness::default();
         let tls = Arc::new(Tls::load(&config)?);
-        let store = open_store(&config).await?;
+        let ownership = storage::own(&config)?;
+        let store = storage::open(&config).await?;
         let (watch, directory) = load(&config, &store, &metrics, &readiness).await?;
         let (relay, media_events) = media_relay::engine::Engine::start(media::relay_config(&config.media))?;
         let dns = SystemDns::new().map_err(|error| StartError::Dns(error.to_string()))?;
@@ -156,6 +159,8 @@ impl Daemon {
         let (http, http_task) = http::serve(address, site, stop_http)
             .await
             .map_err(|error| StartError::Http { address, error })?;
+        // Only now: whoever cannot listen must not have touched the books.
+        settle_orphans(&store).await?;
         let gateway = gateway(&config, &listeners, directory, &store).await?;
 
         let (reply_sender, replies) = mpsc::channel(engine::REPLIES);
@@ -177,6 +182,7 @@ impl Daemon {
             config,
             engine,
             store,
+            ownership,
             metrics,
             readiness,
             tls,
@@ -252,6 +258,8 @@ impl Daemon {
         drop(self.stop_net);
         self.net.finish(GOODBYE).await;
         self.store.close().await;
+        // The last of all: what the next gateway finds in the store is final.
+        drop(self.ownership);
         tracing::info!("The gateway has stopped.");
     }
 
@@ -266,13 +274,12 @@ impl Daemon {
     }
 }
 
-async fn open_store(config: &Config) -> Result<Store, StartError> {
-    let store = storage::open(config).await?;
+async fn settle_orphans(store: &Store) -> Result<(), StoreError> {
     let orphans = store.settle_orphans(storage::now()).await?;
     if orphans > 0 {
         tracing::warn!(orphans, "Calls of the last run were settled to their last proved second.");
     }
-    Ok(store)
+    Ok(())
 }
 
 async fn load(

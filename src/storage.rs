@@ -1,6 +1,7 @@
 //! Opening the store that the configuration names, for the daemon and for the command line.
 
-use std::io::{self, Write};
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -33,16 +34,61 @@ pub enum OpenError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The calls in the database are another gateway's, and they may be alive.
+    #[error("another gateway{} runs on {}; stop it first, or give this one a database of its own", with_pid(.pid), path.display())]
+    Owned {
+        /// The database.
+        path: PathBuf,
+        /// The other gateway's process, if it could be read.
+        pid: Option<u32>,
+    },
+}
+
+fn with_pid(pid: &Option<u32>) -> String {
+    pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
+}
+
+/// The right to the live calls in a database. One gateway has it, until this is dropped or its process ends,
+/// however it ends: the lock is the system's, and a file that was left behind holds nobody up.
+#[derive(Debug)]
+pub struct Ownership {
+    _lock: File,
+}
+
+/// Takes the database for one gateway. Commands read and write beside it and do without.
+pub fn own(config: &Config) -> Result<Ownership, OpenError> {
+    let path = config.resolve_path(&config.store.path);
+    make_directory_of(&path)?;
+    let lock_file = PathBuf::from(format!("{}.lock", path.display()));
+    let failed = |error| OpenError::File { path: lock_file.clone(), error };
+    // Not truncated yet: until the lock is taken the file says who has it.
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    let mut lock = options.open(&lock_file).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            let read = lock.read_to_string(&mut pid);
+            return Err(OpenError::Owned { path, pid: read.ok().and_then(|_| pid.trim().parse().ok()) });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(failed)?;
+    Ok(Ownership { _lock: lock })
+}
+
+fn make_directory_of(file: &Path) -> Result<(), OpenError> {
+    let Some(directory) = file.parent() else { return Ok(()) };
+    std::fs::create_dir_all(directory).map_err(|error| OpenError::File { path: directory.into(), error })
 }
 
 /// Opens the store; makes the database and the key if neither is there.
 pub async fn open(config: &Config) -> Result<Store, OpenError> {
     let path = config.resolve_path(&config.store.path);
     let key_file = config.resolve_path(&config.store.key_file);
-    for directory in [&path, &key_file].into_iter().filter_map(|file| file.parent()) {
-        std::fs::create_dir_all(directory)
-            .map_err(|error| OpenError::File { path: directory.into(), error })?;
-    }
+    make_directory_of(&path)?;
+    make_directory_of(&key_file)?;
     let key = read_or_make_key(&key_file)?;
     let durability = match config.store.synchronous {
         Synchronous::Full => Durability::PowerFailure,
@@ -100,6 +146,19 @@ mod tests {
         let before = std::fs::read_to_string(&key).unwrap();
         open(&config).await.unwrap().close().await;
         assert_eq!(std::fs::read_to_string(&key).unwrap(), before);
+    }
+
+    #[tokio::test]
+    async fn one_gateway_owns_a_database_and_commands_open_it_all_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path());
+        let ownership = own(&config).unwrap();
+        let message = own(&config).unwrap_err().to_string();
+        let pid = std::process::id();
+        assert!(message.starts_with(&format!("another gateway (process {pid}) runs on ")), "{message}");
+        open(&config).await.unwrap().close().await;
+        drop(ownership);
+        own(&config).expect("free again, though the file is still there");
     }
 
     #[tokio::test]

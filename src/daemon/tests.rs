@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use provisioning_store::cdr::CdrFilter;
+use provisioning_store::cdr::{Attempt, CallId, CallKind, CdrFilter, Direction};
+use provisioning_store::ledger::LedgerOp;
 use provisioning_store::lifecycle::{Order, PriceList};
 use provisioning_store::model::{Credentials, NewCarrier, NewCompany, NumberTarget, ProfileSettings};
 use provisioning_store::money::Micros;
@@ -268,6 +269,52 @@ async fn answers(carrier: &UdpSocket) {
         body.len()
     );
     carrier.send_to(answer.as_bytes(), gateway).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_gateway_on_the_database_is_refused_and_leaves_the_calls_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(config(directory.path(), "33300-33399")).await.unwrap();
+    let pbx = Pbx::new(&daemon, provision(&daemon).await).await;
+    pbx.register().await;
+    let answer = pbx.call("17606604690", 4000).await;
+    assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+    let second = Daemon::start(config(directory.path(), "33400-33499")).await.err().expect("a refusal");
+    assert!(second.to_string().contains("another gateway"), "{second}");
+    assert_eq!(daemon.store().live_calls().await.unwrap().len(), 1, "the first one's call is alive");
+    pbx.hang_up(&answer).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_cannot_listen_settles_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(directory.path(), "33500-33599");
+    let daemon = Daemon::start(config.clone()).await.unwrap();
+    let profile = provision(&daemon).await.profile;
+    daemon.stop().await;
+    let attempt = Attempt {
+        direction: Direction::Outgoing,
+        kind: CallKind::Echo,
+        from: String::new(),
+        to: String::new(),
+        destination: String::new(),
+        country: String::new(),
+        tariff: None,
+        started_at: storage::now(),
+    };
+    let call = CallId::new("left by a crash");
+    let store = storage::open(&config).await.unwrap();
+    let op = LedgerOp::Reserve { call, profile, attempt: Box::new(attempt) };
+    store.apply_one(storage::now(), op).await.unwrap();
+    let taken = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    config.sip.listen[0].address = taken.local_addr().unwrap();
+    Daemon::start(config.clone()).await.err().expect("the port is taken");
+    assert_eq!(store.live_calls().await.unwrap().len(), 1);
+    drop(taken);
+    let daemon = Daemon::start(config).await.expect("the refused start holds no lock");
+    assert!(store.live_calls().await.unwrap().is_empty(), "the gateway that runs settles it");
+    daemon.stop().await;
 }
 
 #[tokio::test]

@@ -43,9 +43,9 @@ pub fn build(rows: &DirectoryRows, shape: &Shape) -> Directory {
     for profile in &rows.profiles {
         match builder.profile(profile) {
             Some(built) => directory.add_profile(built),
-            None => tracing::warn!(
+            None => tracing::error!(
                 profile = profile.id.0,
-                "A profile with IP authentication names no single address, so it cannot be called: add one."
+                "A profile has no password, so it can neither register nor call: give it a new one."
             ),
         }
     }
@@ -82,12 +82,11 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn profile(&self, profile: &model::Profile) -> Option<Profile> {
-        let company = self.rows.companies.iter().find(|company| company.id == profile.company);
         Some(Profile {
             id: ProfileId(profile.id.0),
             name: profile.name.clone(),
             user: profile.sip_user.clone(),
-            country: company.map(|company| company.country.clone()).unwrap_or_default(),
+            country: self.company(profile).map(|company| company.country.clone()).unwrap_or_default(),
             // The ledger knows at every call whether the subscription is paid; a copy here could only be stale.
             is_active: true,
             authentication: self.authentication(profile)?,
@@ -100,10 +99,21 @@ impl Builder<'_> {
         })
     }
 
+    fn company(&self, profile: &model::Profile) -> Option<&model::Company> {
+        self.rows.companies.iter().find(|company| company.id == profile.company)
+    }
+
     fn authentication(&self, profile: &model::Profile) -> Option<Authentication> {
         if profile.settings.authentication == model::Authentication::Ip {
-            let (target, transport) = self.ip_target(profile.id)?;
-            return Some(Authentication::Ip { target, transport });
+            let target = self.ip_target(profile.id);
+            if target.is_none() {
+                tracing::warn!(
+                    profile = profile.id.0,
+                    "A profile with IP authentication names no single address: it can call from the ranges it \
+                     names, but calls to it are refused until an address is allowed."
+                );
+            }
+            return Some(Authentication::Ip { target });
         }
         let credentials = self.rows.credentials.iter().find(|c| c.profile == profile.id)?;
         let hash = |algorithm| {
@@ -132,7 +142,7 @@ impl Builder<'_> {
     fn caller_id(&self, profile: &model::Profile) -> CallerId {
         let mut caller_id = CallerId::default();
         for rule in self.rows.caller_ids.iter().filter(|rule| rule.profile == profile.id) {
-            if !self.may_show(&rule.shown) {
+            if !self.may_show(profile, &rule.shown) {
                 continue;
             }
             let number = digits(rule.shown.number()).to_owned();
@@ -153,9 +163,10 @@ impl Builder<'_> {
         caller_id
     }
 
-    fn may_show(&self, shown: &model::CallerId) -> bool {
+    fn may_show(&self, profile: &model::Profile, shown: &model::CallerId) -> bool {
         match shown {
-            model::CallerId::Landline(_) => true,
+            // Asked anew at every build: whoever is no longer verified no longer shows it.
+            model::CallerId::Landline(_) => self.company(profile).is_some_and(|company| company.is_verified),
             model::CallerId::OnlineNumber(number) => {
                 let online = self.rows.numbers.iter().find(|online| online.number == *number);
                 online.is_some_and(|online| self.is_country_shown(&online.country))

@@ -117,8 +117,8 @@ fn a_password_becomes_hashes_of_the_realm() {
 fn a_pbx_known_by_address_is_called_at_its_single_address() {
     let directory = build(&rows(), &shape(&[]));
     let profile = directory.profile(ProfileId(2)).unwrap();
-    let Authentication::Ip { target, transport } = &profile.authentication else { panic!() };
-    assert_eq!((target.to_string().as_str(), *transport), ("203.0.113.9:5080", Transport::Udp));
+    let Authentication::Ip { target } = &profile.authentication else { panic!() };
+    assert_eq!(*target, Some(("203.0.113.9:5080".parse().unwrap(), Transport::Udp)));
     let peer = |source: &str| directory.peer_at(source.parse().unwrap(), Transport::Udp);
     assert_eq!(peer("203.0.113.3:9999"), Some(Peer::Profile(ProfileId(2))));
     assert_eq!(peer("198.51.100.1:1024"), Some(Peer::Carrier(CarrierId(1))), "its own address");
@@ -130,7 +130,34 @@ fn a_pbx_known_by_address_is_called_at_its_single_address() {
 fn a_range_alone_can_call_but_not_be_called() {
     let mut rows = rows();
     rows.ip_rules.truncate(1);
-    assert!(build(&rows, &shape(&[])).profile(ProfileId(2)).is_none());
+    let directory = build(&rows, &shape(&[]));
+    let caller = directory.peer_at("203.0.113.3:5060".parse().unwrap(), Transport::Udp);
+    assert_eq!(caller, Some(Peer::Profile(ProfileId(2))));
+    let profile = directory.profile(ProfileId(2)).expect("a profile that can call");
+    assert!(matches!(profile.authentication, Authentication::Ip { target: None }));
+}
+
+#[test]
+fn a_profile_without_a_password_is_left_out() {
+    let mut rows = rows();
+    rows.credentials.clear();
+    let directory = build(&rows, &shape(&[]));
+    assert!(directory.profile(ProfileId(1)).is_none(), "an empty password would let everybody in");
+}
+
+#[test]
+fn a_landline_is_shown_only_while_the_company_is_verified() {
+    let mut rows = rows();
+    rows.profiles[0].settings.caller_id_by_call = CallerIdByCall::Allowed;
+    rows.caller_ids[0].shown = model::CallerId::Landline("+12025550123".to_owned());
+    let shown = |rows: &DirectoryRows| {
+        let directory = build(rows, &shape(&[]));
+        let caller_id = directory.profile(ProfileId(1)).unwrap().caller_id.clone();
+        (caller_id.default, caller_id.choices.contains("12025550123"))
+    };
+    assert_eq!(shown(&rows), (None, false));
+    rows.companies[0].is_verified = true;
+    assert_eq!(shown(&rows), (Some("12025550123".to_owned()), true));
 }
 
 #[test]

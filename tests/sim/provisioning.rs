@@ -94,7 +94,7 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
         ha1_sha256: ha1(Algorithm::Sha256, SALES_USER, DOMAIN, SALES_PASSWORD),
         digest: DigestPolicy::Md5,
     };
-    let by_address = Authentication::Ip { target: host([198, 51, 100, 12]), transport: Transport::Udp };
+    let by_address = Authentication::Ip { target: Some((host([198, 51, 100, 12]), Transport::Udp)) };
     directory.add_profile(Profile {
         number_format: provisions.sales_format,
         ..profile(SALES, SALES_USER, registration, SALES_NUMBER)

@@ -64,12 +64,11 @@ pub enum Authentication {
         /// Which challenges it is offered.
         digest: DigestPolicy,
     },
-    /// By address; calls to it go to `target`.
+    /// By address.
     Ip {
-        /// Address to send calls to.
-        target: SocketAddr,
-        /// Over which transport.
-        transport: Transport,
+        /// Where calls to it go, and over which transport; `None` if it is known by a range alone: then it can
+        /// call, but not be called.
+        target: Option<(SocketAddr, Transport)>,
     },
 }
 

@@ -397,8 +397,9 @@ fn pbx_address(ctx: &Context<'_>, profile: &Profile, user: &str) -> Option<(Flow
             let contact = Uri::parse(&binding.contact_uri).ok()?;
             Some((binding.flow, contact.with_user(user)))
         }
-        Authentication::Ip { target, transport } => {
-            let flow = flow_to(ctx.settings, *transport, *target)?;
+        Authentication::Ip { target } => {
+            let (target, transport) = (*target)?;
+            let flow = flow_to(ctx.settings, transport, target)?;
             Some((flow, format!("sip:{user}@{target};transport={}", transport.param())))
         }
     }

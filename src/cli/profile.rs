@@ -7,7 +7,7 @@ use clap::Subcommand;
 use ipnet::IpNet;
 use provisioning_store::lifecycle::Order;
 use provisioning_store::model::{
-    CallerId, Credentials, NewIpRule, Profile, ProfileSettings, Recharge, Transport,
+    CallerId, Credentials, IpRule, NewIpRule, Profile, ProfileSettings, Recharge, Transport,
 };
 use provisioning_store::money::Micros;
 use provisioning_store::store::Store;
@@ -87,6 +87,19 @@ pub(crate) enum Command {
         /// Over which transport.
         #[arg(long, default_value = "udp")]
         transport: Transport,
+    },
+    /// Show the addresses and ranges that profiles with IP authentication are let in from.
+    Allowed {
+        /// Only this profile's: number, SIP user or name.
+        profile: Option<String>,
+    },
+    /// Take an address or range back. Calls that run go on.
+    Disallow {
+        /// Number, SIP user or name.
+        profile: String,
+        /// As it was allowed, such as 203.0.113.7 or 203.0.113.0/28; whatever its port and transport.
+        #[arg(value_parser = network)]
+        network: IpNet,
     },
     /// Set what calls show as the caller.
     CallerId {
@@ -201,6 +214,30 @@ async fn obey(context: &Context, store: &Store, command: Command) -> Result<(), 
                 format!("{} is known at {network}.\n", profile.name)
             });
         }
+        Command::Allowed { profile } => {
+            let only = match profile {
+                Some(profile) => Some(find::profile(store, &profile).await?.id),
+                None => None,
+            };
+            let rules = store.ip_rules().await?;
+            let shown: Vec<_> =
+                rules.into_iter().filter(|rule| only.is_none_or(|only| rule.profile == only)).collect();
+            show_rules(context, &shown);
+        }
+        Command::Disallow { profile, network } => {
+            let profile = find::profile(store, &profile).await?;
+            let rules = store.ip_rules().await?;
+            let meant =
+                |rule: &&IpRule| rule.profile == profile.id && rule.rule.network.trunc() == network.trunc();
+            let meant: Vec<_> = rules.iter().filter(meant).collect();
+            if meant.is_empty() {
+                return Err(Failure::no_such("address of the profile", &network.to_string()));
+            }
+            for rule in meant {
+                store.remove_ip_rule(rule.id).await?;
+            }
+            context.output.done(&format!("{} is no longer known at {network}.", profile.name));
+        }
         Command::CallerId { profile, number, country, landline } => {
             let profile = find::profile(store, &profile).await?;
             let shown = match (number.as_str(), landline) {
@@ -251,6 +288,21 @@ fn show(context: &Context, profiles: &[Profile]) {
             ]);
         }
         table.text("There is no profile yet: sipgw profile create COMPANY NAME")
+    });
+}
+
+fn show_rules(context: &Context, rules: &[IpRule]) {
+    context.output.show(&rules, || {
+        let mut table = Table::new(["profile", "network", "port", "transport"]);
+        for IpRule { profile, rule, .. } in rules {
+            table.row([
+                profile.to_string(),
+                rule.network.to_string(),
+                or_dash(rule.port),
+                rule.transport.to_string(),
+            ]);
+        }
+        table.text("No address is allowed: sipgw profile allow PROFILE NETWORK")
     });
 }
 

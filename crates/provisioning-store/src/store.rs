@@ -16,8 +16,8 @@ use crate::ledger::{
 use crate::lifecycle::{Order, PriceList, Subscription};
 use crate::model::{
     BusinessAccount, BusinessAccountId, CallerId, Carrier, CarrierAuthentication, CarrierId, Company,
-    CompanyId, Credentials, IpRuleId, Landline, NewCarrier, NewCompany, NewIpRule, NumberId, NumberTarget,
-    OnlineNumber, Profile, ProfileId, ProfileSettings, Recharge, Timestamp,
+    CompanyId, Credentials, IpRule, IpRuleId, Landline, NewCarrier, NewCompany, NewIpRule, NumberId,
+    NumberTarget, OnlineNumber, Profile, ProfileId, ProfileSettings, Recharge, Timestamp,
 };
 use crate::money::Micros;
 use crate::rating::RateTable;
@@ -362,6 +362,11 @@ impl Store {
     pub async fn add_ip_rule(&self, profile: ProfileId, rule: &NewIpRule) -> Result<IpRuleId, StoreError> {
         self.profile(profile).await?;
         self.database.add_ip_rule(profile, rule).await
+    }
+
+    /// All addresses and ranges, in the order they were added.
+    pub async fn ip_rules(&self) -> Result<Vec<IpRule>, StoreError> {
+        self.database.ip_rules().await
     }
 
     /// Takes an address or range out again.

@@ -190,6 +190,11 @@ impl Database {
         Ok(IpRuleId(id))
     }
 
+    pub(crate) async fn ip_rules(&self) -> Result<Vec<IpRule>, StoreError> {
+        let mut reader = self.reader().acquire().await.map_err(failed("reading addresses"))?;
+        ip_rules(&mut reader).await
+    }
+
     pub(crate) async fn remove_ip_rule(&self, rule: IpRuleId) -> Result<(), StoreError> {
         let statement = sqlx::query(statements::DELETE_IP_RULE).bind(rule.0);
         self.change("removing an address", ("address rule", rule.to_string()), statement).await

@@ -79,6 +79,8 @@ async fn every_change_raises_the_revision_and_shows_in_the_directory() {
         NewIpRule { network: "192.0.2.0/24".parse().unwrap(), port: Some(5060), transport: Transport::Udp };
     let rule_id = store.add_ip_rule(sales, &rule).await.unwrap();
     raised("address").await;
+    let known = store.ip_rules().await.unwrap();
+    assert_eq!((known.len(), known[0].id, &known[0].rule), (1, rule_id, &rule));
     let number = store.add_number(architects, "+12026843376", "us").await.unwrap();
     raised("number").await;
     store.assign_number(number.id, NumberTarget::Profile(sales)).await.unwrap();

@@ -14,7 +14,7 @@ use provisioning_store::ledger::{self, LedgerOp, Outcome};
 use provisioning_store::model::{ProfileId as StoreProfileId, Timestamp};
 use provisioning_store::writer::{Reply as Answer, Writer};
 use sip_core::refusal::Refusal;
-use sip_core::types::{CallRecord, Ending, Grant, Lease, ProfileId, Question, Reply, Usage};
+use sip_core::types::{CallRecord, Ending, Grant, Lease, Leg, ProfileId, Question, Reply, Usage};
 use tokio::sync::mpsc;
 
 use crate::directory::Tariffs;
@@ -114,7 +114,7 @@ impl Admission {
 
 /// Counts a share of a call that is over.
 fn count_call(metrics: &Metrics, record: &CallRecord) {
-    let direction = record.usage.as_ref().map_or("unknown", Usage::as_str);
+    let direction = record.usage.as_ref().map_or_else(|| refused_direction(record).word(), Usage::as_str);
     let result = match (record.answered, &record.ending) {
         (Some(_), Ending::HungUp(_)) => "answered",
         (_, ending) => ending_code(ending),
@@ -319,20 +319,29 @@ fn unrated(usage: &Usage, started_at: Timestamp) -> Attempt {
 
 /// An attempt that was refused before it was known what it is.
 fn unknown(record: &CallRecord, started_at: Timestamp) -> Attempt {
-    let is_from_carrier = record.carrier.is_some();
     let usage = Usage::Incoming { called: record.to.clone() };
-    let direction = if is_from_carrier { Direction::Incoming } else { Direction::Outgoing };
-    Attempt { direction, to: record.to.clone(), ..unrated(&usage, started_at) }
+    Attempt { direction: refused_direction(record), ..unrated(&usage, started_at) }
 }
 
-/// A number with its `+`; a name as it is.
-fn plus(called: &str) -> String {
-    let is_number = called.len() >= 4 && called.bytes().all(|b| b.is_ascii_digit());
-    if is_number { format!("+{called}") } else { called.to_owned() }
+/// Which way an attempt went that was refused before it was known what it is: a carrier brings calls in, and so
+/// does a lease of the called half; all else is a PBX that dials.
+fn refused_direction(record: &CallRecord) -> Direction {
+    match (record.carrier, record.lease.leg) {
+        (Some(_), _) | (None, Leg::Callee) => Direction::Incoming,
+        (None, Leg::Caller) => Direction::Outgoing,
+    }
+}
+
+/// A number with its `+`; anything else, such as a name or a national number, as it is. No country's code begins
+/// with 0 (ITU-T E.164).
+fn plus(party: &str) -> String {
+    let is_number =
+        party.len() >= 4 && !party.starts_with('0') && party.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { format!("+{party}") } else { party.to_owned() }
 }
 
 fn store_record(record: &CallRecord, mut attempt: Attempt, tariffs: &Tariffs) -> cdr::CallRecord {
-    attempt.from.clone_from(&record.from);
+    attempt.from = plus(&record.from);
     if attempt.to.is_empty() {
         attempt.to = plus(&record.to);
     }

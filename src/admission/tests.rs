@@ -124,6 +124,7 @@ async fn a_call_is_reserved_extended_and_charged() {
     assert_eq!((cdr.settlement.billed_s, cdr.settlement.amount.to_string().as_str()), (90, "0.90"));
     let (attempt, ending) = (&cdr.record.attempt, &cdr.record.ending);
     assert_eq!((attempt.to.as_str(), attempt.destination.as_str()), ("+3726001234", "Estonia"));
+    assert_eq!(attempt.from, "+12026843376");
     assert_eq!((ending.carrier.as_str(), ending.reason_code.as_str()), ("Upstream", "hung_up"));
     assert_eq!(office.metrics.calls.with_label_values(&["outgoing", "answered"]).get(), 1);
     assert!(office.store.live_calls().await.unwrap().is_empty());
@@ -173,6 +174,25 @@ async fn an_attempt_refused_before_it_had_a_profile_is_recorded() {
     assert_eq!((cdr.record.profile, cdr.record.ending.sip_status), (None, Some(404)));
     assert_eq!(cdr.record.attempt.direction, Direction::Incoming, "a carrier brought it");
     assert_eq!(office.store.cdrs(&CdrFilter::default(), 1).await.unwrap().total, 1);
+}
+
+#[tokio::test]
+async fn a_dial_refused_at_once_counts_as_outgoing() {
+    let office = Office::open(1, "1.00").await;
+    let mut record = talked(&office, 6, 0, Ending::Refused(Refusal::NoCarrier));
+    (record.usage, record.reserved, record.answered, record.carrier) = (None, false, None, None);
+    assert!(office.admission.ask(Question::Settle(record)).is_none());
+    let cdr = office.record(name(lease(6))).await;
+    let attempt = &cdr.record.attempt;
+    assert_eq!((attempt.direction, attempt.to.as_str()), (Direction::Outgoing, "+3726001234"));
+    assert_eq!(office.metrics.calls.with_label_values(&["outgoing", "no_carrier"]).get(), 1);
+}
+
+#[test]
+fn numbers_are_written_with_plus_and_what_is_no_number_as_it_is() {
+    let written = ["12025550123", "+12025550123", "02025550123", "112", "architects.sales", ""].map(plus);
+    let expected = ["+12025550123", "+12025550123", "02025550123", "112", "architects.sales", ""];
+    assert_eq!(written, expected);
 }
 
 #[tokio::test]

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use crate::auth::digest::{self, Algorithm, DigestResponse};
 use crate::auth::nonce::{CountVerdict, NonceCounts, NonceKey, NonceState};
-use crate::directory::{Authentication, DigestPolicy, Directory, Profile};
+use crate::directory::{Authentication, Carrier, DigestPolicy, Directory, Peer, Profile};
 use crate::message::{Message, Name};
 use crate::refusal::Refusal;
 use crate::settings::Settings;
-use crate::types::Now;
+use crate::types::{Now, ProfileId};
 
 /// The outcome of looking at a request's credentials.
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// The password was proved.
-    Accepted(Arc<Profile>),
+    Accepted(Peer),
     /// No credentials of ours, or such with an old nonce: ask (again). Never counts against the sender.
     Challenge(Staleness),
     /// A fresh nonce was answered wrongly.
@@ -80,15 +80,15 @@ impl Authenticator {
         Self { key: NonceKey::new(key), counts: NonceCounts::new(nonces) }
     }
 
-    /// Checks the credentials that a request carries for our realm.
+    /// Checks the credentials that a request carries for our realm. `before` gives a profile as it was before its
+    /// password changed, while the registration made with the old one lives on.
     pub(crate) fn check(
         &mut self,
         now: Now,
         settings: &Settings,
         directory: &Directory,
-        request: &Message,
-        party: Party,
-        source: IpAddr,
+        (request, party, source): (&Message, Party, IpAddr),
+        before: impl Fn(ProfileId) -> Option<Arc<Profile>>,
     ) -> Verdict {
         let mut answers = party.credentials_headers().into_iter().flat_map(|name| request.headers(name));
         let Some(answer) = answers.find_map(|value| {
@@ -103,18 +103,32 @@ impl Authenticator {
             return Verdict::Challenge(Staleness::Stale);
         }
         let user = answer.user().to_owned();
-        let profile = directory.profile_of_user(&user).cloned();
-        let is_right = proves_password(profile.as_deref(), &answer, request.method().as_str());
-        match profile {
-            Some(_) | None if nonce == NonceState::Stale => Verdict::Challenge(Staleness::Stale),
-            Some(profile) if is_right => {
-                match self.counts.note(answer.nonce, answer.nc, now.unix_s, lifetime) {
-                    CountVerdict::New => Verdict::Accepted(profile),
-                    CountVerdict::Used => Verdict::Challenge(Staleness::Stale),
-                }
+        let peer = directory.peer_of_user(&user);
+        let method = request.method().as_str();
+        let is_right = match peer {
+            Some(Peer::Carrier(id)) => directory
+                .carrier(id)
+                .is_some_and(|carrier| carrier_proves(carrier, settings, &answer, method)),
+            Some(Peer::Profile(id)) => {
+                let profile = directory.profile(id);
+                proves_password(profile.map(Arc::as_ref), &answer, method)
+                    || before(id).is_some_and(|old| proves_password(Some(&old), &answer, method))
             }
-            Some(profile) => Verdict::Refused { user, profile: Some(profile), why: Refusal::BadCredentials },
-            None => Verdict::Refused { user, profile: None, why: Refusal::UnknownUser },
+            None => proves_password(None, &answer, method),
+        };
+        match peer {
+            _ if nonce == NonceState::Stale => Verdict::Challenge(Staleness::Stale),
+            Some(peer) if is_right => match self.counts.note(answer.nonce, answer.nc, now.unix_s, lifetime) {
+                CountVerdict::New => Verdict::Accepted(peer),
+                CountVerdict::Used => Verdict::Challenge(Staleness::Stale),
+            },
+            Some(Peer::Profile(id)) => {
+                let profile = directory.profile(id).cloned();
+                Verdict::Refused { user, profile, why: Refusal::BadCredentials }
+            }
+            Some(Peer::Carrier(_)) | None => {
+                Verdict::Refused { user, profile: None, why: Refusal::UnknownUser }
+            }
         }
     }
 
@@ -155,6 +169,13 @@ fn algorithms(profile: Option<&Profile>) -> &'static [Algorithm] {
         DigestPolicy::Sha256ThenMd5 => &[Algorithm::Sha256, Algorithm::Md5],
         DigestPolicy::Sha256 => &[Algorithm::Sha256],
     }
+}
+
+/// Whether the answer proves the password that a trunk shares with its carrier: the one it challenges us for.
+fn carrier_proves(carrier: &Carrier, settings: &Settings, answer: &DigestResponse<'_>, method: &str) -> bool {
+    let Some((user, password)) = &carrier.credentials else { return false };
+    let ha1 = digest::ha1(answer.algorithm, user, &settings.realm, password);
+    digest::verify(answer, method, &ha1)
 }
 
 /// Whether the answer proves the profile's password. The same work is done for an unknown user, so that the time

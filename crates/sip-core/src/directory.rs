@@ -13,7 +13,7 @@ use crate::types::{CarrierId, ProfileId, Transport};
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
     profiles: HashMap<ProfileId, Arc<Profile>>,
-    users: HashMap<String, ProfileId>,
+    users: HashMap<String, Peer>,
     numbers: HashMap<String, ProfileId>,
     accounts: HashMap<String, AccountRoute>,
     carriers: Vec<Arc<Carrier>>,
@@ -53,7 +53,7 @@ pub struct Profile {
 }
 
 /// How a PBX is recognised.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Authentication {
     /// By user name and password; the hashes are `H(user:realm:password)` in lower-case hex.
     Registration {
@@ -149,7 +149,8 @@ pub struct Carrier {
     pub priority: u16,
     /// Share among those of the same priority.
     pub weight: u16,
-    /// User name and password, if it challenges us.
+    /// User name and password: what it challenges us for, and what it proves itself with when it calls from an
+    /// address that no rule knows.
     pub credentials: Option<(String, String)>,
     /// How numbers are written towards it.
     pub number_format: NumberFormat,
@@ -173,7 +174,7 @@ impl Directory {
 
     /// Adds a profile.
     pub fn add_profile(&mut self, profile: Profile) {
-        self.users.insert(profile.user.clone(), profile.id);
+        self.users.insert(profile.user.clone(), Peer::Profile(profile.id));
         self.profiles.insert(profile.id, Arc::new(profile));
     }
 
@@ -189,6 +190,10 @@ impl Directory {
 
     /// Adds a carrier.
     pub fn add_carrier(&mut self, carrier: Carrier) {
+        if let Some((user, _)) = &carrier.credentials {
+            // A profile's user name is 14 digits of ours; should a carrier hand out the same, the profile keeps it.
+            self.users.entry(user.clone()).or_insert(Peer::Carrier(carrier.id));
+        }
         self.carriers.push(Arc::new(carrier));
         self.carriers.sort_by_key(|c| (c.priority, c.id));
     }
@@ -211,7 +216,15 @@ impl Directory {
 
     /// A profile by SIP user.
     pub fn profile_of_user(&self, user: &str) -> Option<&Arc<Profile>> {
-        self.users.get(user).and_then(|id| self.profiles.get(id))
+        match self.peer_of_user(user)? {
+            Peer::Profile(id) => self.profiles.get(&id),
+            Peer::Carrier(_) => None,
+        }
+    }
+
+    /// Who proves itself with this user name.
+    pub fn peer_of_user(&self, user: &str) -> Option<Peer> {
+        self.users.get(user).copied()
     }
 
     /// The profile that an Online Number reaches.

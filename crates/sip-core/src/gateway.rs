@@ -13,12 +13,13 @@ use slotmap::SecondaryMap;
 use crate::authenticator::Authenticator;
 use crate::call::{self, Call, CallTimer, ClientUser, Context, DialogIndex};
 pub use crate::call::{LiveCall, Stage};
-use crate::directory::{Authentication, Directory, Peer};
+use crate::directory::{Authentication, Directory, Peer, Profile};
 use crate::guard::{self, Guard, SourceRates};
-use crate::message::{self, Message, Method, lex, validate};
+use crate::message::{self, Fault, Message, Method, lex, validate};
 use crate::outbox::Outbox;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, RefusalRow};
 use crate::registrar::Registrar;
+use crate::request::TOO_FAST;
 use crate::respond;
 use crate::rng::Rng;
 use crate::settings::Settings;
@@ -43,6 +44,9 @@ pub struct Gateway {
     pub(crate) invites: SecondaryMap<ServerKey, CallUid>,
     pub(crate) index: DialogIndex,
     pub(crate) timers: Timers<(CallUid, CallTimer)>,
+    /// Profiles as they were before their password changed: a registration made with the old one lives until it has
+    /// to be refreshed (rules.md, SIP Profiles), and its calls with it. At most one for each binding.
+    pub(crate) passwords_before: HashMap<ProfileId, Arc<Profile>>,
     pub(crate) is_draining: bool,
     pub(crate) out: Outbox,
 }
@@ -90,6 +94,7 @@ impl Gateway {
             invites: SecondaryMap::new(),
             index: DialogIndex::default(),
             timers: Timers::default(),
+            passwords_before: HashMap::new(),
             is_draining: false,
             out: Outbox::default(),
             rng,
@@ -117,14 +122,7 @@ impl Gateway {
         let Ok(message) = lex(bytes, transport) else { return self.drop_message(flow, "not SIP") };
         match validate(&message) {
             Err(fault) if message.is_request() && *message.method() != Method::Ack => {
-                let tag = self.authenticator.stateless_tag(&message, flow.peer.ip());
-                let mut writer =
-                    respond::response(&self.settings, &message, fault.status(), Some(&tag), flow.peer);
-                writer.header(
-                    message::Name::Warning,
-                    format_args!("399 {} \"{}\"", self.settings.domain, fault.sentence()),
-                );
-                self.out.send(flow, writer.finish());
+                self.refuse_faulty(now, flow, &message, fault);
             }
             Err(fault) => self.drop_message(flow, fault.sentence()),
             Ok(()) if message.is_request() => self.on_request(now, flow, &message),
@@ -132,12 +130,33 @@ impl Gateway {
         }
     }
 
+    /// Says what is wrong with a malformed request.
+    fn refuse_faulty(&mut self, now: Now, flow: Flow, request: &Message, fault: Fault) {
+        if !self.may_speak(now, flow) {
+            return self.drop_message(flow, TOO_FAST);
+        }
+        let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
+        let mut writer = respond::response(&self.settings, request, fault.status(), Some(&tag), flow.peer);
+        let row =
+            RefusalRow { status: fault.status(), sentence: fault.sentence(), ..Refusal::BadRequest.row() };
+        respond::explain_row(&mut writer, &self.settings.domain, row);
+        self.out.send(flow, writer.finish());
+    }
+
     pub(crate) fn drop_message(&mut self, flow: Flow, why: &'static str) {
         self.out.tell(Event::Dropped { source: flow.peer, why });
     }
 
     fn on_response(&mut self, now: Now, flow: Flow, response: &Message) {
-        let received = self.transactions.receive_response(now.monotonic, flow, response, &mut self.out);
+        let directory = &self.directory;
+        let peer_at = |flow: Flow| directory.peer_at(flow.peer, flow.transport);
+        // From the host that was asked, or from another address of the same carrier.
+        let is_same_peer = |asked: Flow, answers: Flow| {
+            asked.peer.ip() == answers.peer.ip()
+                || peer_at(answers).is_some_and(|peer| peer_at(asked) == Some(peer))
+        };
+        let received =
+            self.transactions.receive_response(now.monotonic, flow, response, is_same_peer, &mut self.out);
         let Some((_, user)) = received else { return };
         if self.calls.contains_key(&user.call) {
             self.with_call(now, user.call, |call, ctx| call.on_response(ctx, user, response));
@@ -180,6 +199,12 @@ impl Gateway {
     /// A connection is gone: bindings made over it end, requests sent over it have failed.
     pub fn handle_connection_lost(&mut self, now: Now, connection: ConnectionId) {
         self.registrar.connection_lost(connection, &mut self.out);
+        let mut hit: Vec<_> =
+            self.calls.iter().filter(|(_, c)| c.uses(connection)).map(|(uid, _)| *uid).collect();
+        hit.sort_unstable();
+        for uid in hit {
+            self.with_call(now, uid, |call, ctx| call.on_connection_lost(ctx, connection));
+        }
         let failed = self.transactions.connection_lost(now.monotonic, connection, &mut self.out);
         self.fail(now, failed);
     }
@@ -232,7 +257,22 @@ impl Gateway {
         for profile in gone {
             self.registrar.remove(profile, Unregistration::ProfileGone, &mut self.out);
         }
+        self.keep_passwords(&directory);
         self.directory = directory;
+    }
+
+    /// Remembers the old password of every bound profile that gets a new one.
+    fn keep_passwords(&mut self, directory: &Directory) {
+        for binding in self.registrar.bindings() {
+            let (old, new) = (self.directory.profile(binding.profile), directory.profile(binding.profile));
+            if let (Some(old), Some(new)) = (old, new)
+                && old.authentication != new.authentication
+            {
+                self.passwords_before.entry(old.id).or_insert_with(|| old.clone());
+            }
+        }
+        let registrar = &self.registrar;
+        self.passwords_before.retain(|profile, _| registrar.binding(*profile).is_some());
     }
 
     /// Puts back a binding that was kept over a restart.

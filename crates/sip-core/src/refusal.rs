@@ -7,9 +7,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "each variant's sentence in the table below is its documentation")]
 pub enum Refusal {
-    AccountSuspended,
     AddressIncomplete,
-    AnotherTransport,
     BadContact,
     BadCredentials,
     BadRequest,
@@ -19,18 +17,20 @@ pub enum Refusal {
     CalleeDeclined,
     CalleeFailed,
     CalledProfileInactive,
+    Cancelled,
     CarrierAuthentication,
     CarriersFailed,
     CreditExhausted,
-    DestinationForbidden,
     Emergency,
     EndedByOperator,
+    ExtensionUnsupported,
     InternalFault,
     IntervalTooBrief,
     LoopDetected,
     MediaRefused,
     MediaSilent,
     MediaUnavailable,
+    MethodNotAllowed,
     NoAck,
     NoAnswer,
     NoChannel,
@@ -39,11 +39,14 @@ pub enum Refusal {
     NoCredit,
     NoMediaInCommon,
     NoRate,
+    NoSuchDialog,
     NotRegistered,
     NumberNotAssigned,
     Overloaded,
     PbxDemandsCredentials,
     ProfileInactive,
+    RequestOutOfOrder,
+    RequestPending,
     SecureMediaForbidden,
     SecureMediaRequired,
     SessionExpired,
@@ -73,10 +76,8 @@ const fn row(status: u16, cause: u8, code: &'static str, sentence: &'static str)
 
 impl Refusal {
     /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 45] = [
-        Self::AccountSuspended,
+    pub const ALL: [Self; 48] = [
         Self::AddressIncomplete,
-        Self::AnotherTransport,
         Self::BadContact,
         Self::BadCredentials,
         Self::BadRequest,
@@ -86,18 +87,20 @@ impl Refusal {
         Self::CalleeDeclined,
         Self::CalleeFailed,
         Self::CalledProfileInactive,
+        Self::Cancelled,
         Self::CarrierAuthentication,
         Self::CarriersFailed,
         Self::CreditExhausted,
-        Self::DestinationForbidden,
         Self::Emergency,
         Self::EndedByOperator,
+        Self::ExtensionUnsupported,
         Self::InternalFault,
         Self::IntervalTooBrief,
         Self::LoopDetected,
         Self::MediaRefused,
         Self::MediaSilent,
         Self::MediaUnavailable,
+        Self::MethodNotAllowed,
         Self::NoAck,
         Self::NoAnswer,
         Self::NoChannel,
@@ -106,11 +109,14 @@ impl Refusal {
         Self::NoCredit,
         Self::NoMediaInCommon,
         Self::NoRate,
+        Self::NoSuchDialog,
         Self::NotRegistered,
         Self::NumberNotAssigned,
         Self::Overloaded,
         Self::PbxDemandsCredentials,
         Self::ProfileInactive,
+        Self::RequestOutOfOrder,
+        Self::RequestPending,
         Self::SecureMediaForbidden,
         Self::SecureMediaRequired,
         Self::SessionExpired,
@@ -124,18 +130,9 @@ impl Refusal {
     /// The table.
     pub const fn row(self) -> RefusalRow {
         match self {
-            Self::AccountSuspended => {
-                row(403, 21, "account_suspended", "The company's account is suspended.")
-            }
             Self::AddressIncomplete => {
                 row(484, 28, "address_incomplete", "The called number cannot be read as a telephone number.")
             }
-            Self::AnotherTransport => row(
-                403,
-                21,
-                "another_transport",
-                "This profile must use another transport than the one it used.",
-            ),
             Self::BadContact => row(400, 95, "bad_contact", "The REGISTER's Contact cannot be used."),
             Self::BadCredentials => {
                 row(403, 21, "bad_credentials", "The user name or the password is wrong.")
@@ -157,6 +154,7 @@ impl Refusal {
                 "called_profile_inactive",
                 "The called number's profile has no running channel subscription.",
             ),
+            Self::Cancelled => row(487, 16, "cancelled", "The caller gave up before the answer."),
             Self::CarrierAuthentication => row(
                 500,
                 38,
@@ -167,9 +165,6 @@ impl Refusal {
             Self::CreditExhausted => {
                 row(402, 16, "credit_exhausted", "The profile's credit ran out, so the call was ended.")
             }
-            Self::DestinationForbidden => {
-                row(403, 21, "destination_forbidden", "Calls to this destination are not allowed.")
-            }
             Self::Emergency => row(
                 403,
                 21,
@@ -177,6 +172,12 @@ impl Refusal {
                 "Emergency calls are not carried here: use another telephone service to reach help.",
             ),
             Self::EndedByOperator => row(480, 16, "ended_by_operator", "The operator ended the call."),
+            Self::ExtensionUnsupported => row(
+                420,
+                79,
+                "extension_unsupported",
+                "The request requires an extension that the gateway does not have.",
+            ),
             Self::InternalFault => {
                 row(500, 41, "internal_fault", "The gateway could not handle the request.")
             }
@@ -192,6 +193,9 @@ impl Refusal {
             }
             Self::MediaUnavailable => {
                 row(503, 34, "media_unavailable", "The gateway has no free media port.")
+            }
+            Self::MethodNotAllowed => {
+                row(405, 79, "method_not_allowed", "The gateway does not serve this method.")
             }
             Self::NoAck => {
                 row(408, 102, "no_ack", "The caller never confirmed the answer, so the call was ended.")
@@ -210,6 +214,7 @@ impl Refusal {
                 "The session description offers no media that can be carried.",
             ),
             Self::NoRate => row(404, 3, "no_rate", "The rate table has no price for this destination."),
+            Self::NoSuchDialog => row(481, 16, "no_such_dialog", "There is no such call or transaction."),
             Self::NotRegistered => row(480, 20, "not_registered", "The called PBX is not registered."),
             Self::NumberNotAssigned => {
                 row(404, 1, "number_not_assigned", "The called number is not assigned to any profile.")
@@ -223,6 +228,12 @@ impl Refusal {
             ),
             Self::ProfileInactive => {
                 row(403, 21, "profile_inactive", "The profile has no running channel subscription.")
+            }
+            Self::RequestOutOfOrder => {
+                row(500, 101, "request_out_of_order", "The request is older than one that came before it.")
+            }
+            Self::RequestPending => {
+                row(491, 101, "request_pending", "Another request of the same kind is still under way.")
             }
             Self::SecureMediaForbidden => row(
                 488,

@@ -1,9 +1,10 @@
 //! Registered PBXs: bindings, their expiry, NAT detection, and that the newest wins (RFC 3261 section 10.3).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::message::{ContactValue, Message, Name, NameAddr};
+use crate::message::{ContactValue, Message, Name, NameAddr, Uri};
 use crate::outbox::Outbox;
 use crate::refusal::Refusal;
 use crate::settings::RegistrationSettings;
@@ -15,6 +16,8 @@ use crate::types::{Binding, ConnectionId, Event, Flow, Now, ProfileId, Unregistr
 pub(crate) struct Registrar {
     bindings: HashMap<ProfileId, Entry>,
     by_connection: HashMap<ConnectionId, ProfileId>,
+    /// How many bindings each host has.
+    hosts: HashMap<IpAddr, usize>,
     timers: Timers<ProfileId>,
     limit: usize,
 }
@@ -32,8 +35,8 @@ enum Wish<'a> {
     Query,
     /// `Contact: *` with `Expires: 0`.
     RemoveAll,
-    /// Remove this contact.
-    Remove,
+    /// Remove these contacts.
+    Remove(Vec<&'a str>),
     /// Bind this contact for so many seconds; `None` leaves the interval to us.
     Bind { contact: NameAddrText<'a>, expires_s: Option<u32> },
 }
@@ -60,7 +63,13 @@ pub(crate) enum Registration {
 
 impl Registrar {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { bindings: HashMap::new(), by_connection: HashMap::new(), timers: Timers::default(), limit }
+        Self {
+            bindings: HashMap::new(),
+            by_connection: HashMap::new(),
+            hosts: HashMap::new(),
+            timers: Timers::default(),
+            limit,
+        }
     }
 
     /// Carries out an authenticated REGISTER of `profile`.
@@ -90,9 +99,19 @@ impl Registrar {
         }
         match wish {
             Wish::Query => Registration::Done(self.current(profile, now)),
-            Wish::RemoveAll | Wish::Remove => {
+            Wish::RemoveAll => {
                 self.remove(profile, Unregistration::Asked, out);
                 Registration::Done(None)
+            }
+            Wish::Remove(uris) => {
+                // Only what is named goes: a PBX that was replaced takes nothing from its successor.
+                if self
+                    .binding(profile)
+                    .is_some_and(|bound| uris.iter().any(|uri| is_same_uri(uri, &bound.contact_uri)))
+                {
+                    self.remove(profile, Unregistration::Asked, out);
+                }
+                Registration::Done(self.current(profile, now))
             }
             Wish::Bind { contact, expires_s } => {
                 let behind_nat = is_behind_nat(request, contact.uri, flow);
@@ -147,12 +166,19 @@ impl Registrar {
         if let Some(connection) = binding.flow.connection {
             self.by_connection.insert(connection, profile);
         }
+        *self.hosts.entry(binding.flow.peer.ip()).or_default() += 1;
         self.bindings.insert(profile, Entry { binding, expiry });
     }
 
     fn take(&mut self, profile: ProfileId) -> Option<Binding> {
         let entry = self.bindings.remove(&profile)?;
         self.timers.stop(entry.expiry);
+        if let hash_map::Entry::Occupied(mut host) = self.hosts.entry(entry.binding.flow.peer.ip()) {
+            *host.get_mut() -= 1;
+            if *host.get() == 0 {
+                host.remove();
+            }
+        }
         if let Some(connection) = entry.binding.flow.connection {
             self.by_connection.remove(&connection);
         }
@@ -194,6 +220,11 @@ impl Registrar {
         self.bindings.values().map(|entry| &entry.binding)
     }
 
+    /// Whether some PBX has registered from this host.
+    pub(crate) fn is_bound_host(&self, host: IpAddr) -> bool {
+        self.hosts.contains_key(&host)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.bindings.len()
     }
@@ -202,6 +233,14 @@ impl Registrar {
         let binding = self.binding(profile)?;
         let left = binding.expires_unix_s.saturating_sub(now.unix_s);
         Some((binding.contact.clone(), u32::try_from(left).unwrap_or(u32::MAX)))
+    }
+}
+
+/// Whether two URIs mean the same (RFC 3261 section 19.1.4).
+fn is_same_uri(one: &str, other: &str) -> bool {
+    match (Uri::parse(one), Uri::parse(other)) {
+        (Ok(one), Ok(other)) => one.equivalent(&other),
+        _ => one == other,
     }
 }
 
@@ -227,9 +266,10 @@ fn wish_of(request: &Message) -> Result<Wish<'_>, Refusal> {
                     return Err(Refusal::BadContact);
                 }
                 // One profile serves one PBX: of several contacts the first that is to be bound counts.
-                match (&wish, expires_s) {
-                    (Wish::Query, Some(0)) => wish = Wish::Remove,
-                    (Wish::Query | Wish::Remove, _) => {
+                match (&mut wish, expires_s) {
+                    (Wish::Query, Some(0)) => wish = Wish::Remove(vec![addr.uri_raw()]),
+                    (Wish::Remove(uris), Some(0)) => uris.push(addr.uri_raw()),
+                    (Wish::Query | Wish::Remove(_), _) => {
                         let contact = NameAddrText { value: addr.raw(), uri: addr.uri_raw() };
                         wish = Wish::Bind { contact, expires_s };
                     }
@@ -264,10 +304,8 @@ fn is_behind_nat(request: &Message, contact_uri: &str, flow: Flow) -> bool {
         via.host().ip().is_some_and(|ip| ip != flow.peer.ip())
             || (!flow.transport.is_reliable() && via.port().unwrap_or(5060) != flow.peer.port())
     });
-    let contact_differs = crate::message::Uri::parse(contact_uri)
-        .ok()
-        .and_then(|uri| uri.host().ip())
-        .is_some_and(|ip| ip != flow.peer.ip());
+    let contact_differs =
+        Uri::parse(contact_uri).ok().and_then(|uri| uri.host().ip()).is_some_and(|ip| ip != flow.peer.ip());
     via_differs || contact_differs
 }
 
@@ -397,6 +435,21 @@ mod tests {
         assert!(matches!(out.events[0], Event::Unregistered { why: Unregistration::Replaced, .. }));
         assert_eq!(registrar.len(), 1);
         assert_eq!(registrar.timers.len(), 1);
+    }
+
+    #[test]
+    fn a_pbx_that_was_replaced_takes_nothing_from_its_successor() {
+        let mut registrar = Registrar::new(10);
+        run(&mut registrar, &register("a", 1, "Contact: <sip:u@198.51.100.9:5060>\r\n"), "198.51.100.9:5060");
+        run(&mut registrar, &register("b", 1, "Contact: <sip:u@198.51.100.7:5060>\r\n"), "198.51.100.7:5060");
+        let leaves = register("a", 2, "Contact: <sip:u@198.51.100.9:5060>;expires=0\r\n");
+        let answer = run(&mut registrar, &leaves, "198.51.100.9:5060");
+        assert!(matches!(answer, Registration::Done(Some(_))), "{answer:?}");
+        assert_eq!(registrar.len(), 1);
+        let leaves = register("b", 2, "Contact: <sip:u@198.51.100.7:5060>;expires=0\r\n");
+        assert_eq!(run(&mut registrar, &leaves, "198.51.100.7:5060"), Registration::Done(None));
+        assert!(!registrar.is_bound_host("198.51.100.7".parse().unwrap()));
+        assert!(registrar.hosts.is_empty());
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::respond::{self, ALLOW};
 use crate::transaction::Incoming;
 use crate::types::{Event, Flow, Now};
 
+/// Why a stranger's request is met with silence.
+pub(crate) const TOO_FAST: &str = "too many unproved requests from this source";
+
 impl Gateway {
     pub(crate) fn on_request(&mut self, now: Now, flow: Flow, request: &Message) {
         match self.transactions.receive_request(now.monotonic, request, &mut self.out) {
@@ -43,7 +46,11 @@ impl Gateway {
     fn on_cancel(&mut self, now: Now, flow: Flow, cancel: &Message) {
         let invite = self.transactions.invite_of_cancel(cancel, flow);
         let call = invite.and_then(|key| Some((key, *self.invites.get(key)?)));
-        self.answer(now, flow, cancel, if invite.is_some() { 200 } else { 481 });
+        if invite.is_some() {
+            self.confirm(flow, cancel);
+        } else {
+            self.refuse(now, flow, cancel, Refusal::NoSuchDialog);
+        }
         if let Some((key, uid)) = call {
             self.with_call(now, uid, |call, ctx| call.on_cancel(ctx, key));
         }
@@ -51,10 +58,10 @@ impl Gateway {
 
     fn on_request_in_dialog(&mut self, now: Now, flow: Flow, request: &Message) {
         let Some((uid, id)) = self.dialog_of(request) else {
-            return self.answer(now, flow, request, 481);
+            return self.refuse(now, flow, request, Refusal::NoSuchDialog);
         };
         let Some(server) = self.transactions.open(flow, request) else {
-            return self.refuse_stateless(flow, request, Refusal::Overloaded);
+            return self.refuse(now, flow, request, Refusal::Overloaded);
         };
         if *request.method() == Method::Invite {
             self.invites.insert(server, uid);
@@ -71,25 +78,37 @@ impl Gateway {
         let unknown: Vec<_> =
             required.filter(|tag| !respond::SUPPORTED.iter().any(|s| s.eq_ignore_ascii_case(tag))).collect();
         if !unknown.is_empty() {
-            return self.refuse_extensions(flow, request, &unknown);
+            return self.refuse_extensions(now, flow, request, &unknown);
         }
         match request.method() {
             Method::Register => self.on_register(now, flow, request),
+            // RFC 3891 section 3: a call to take over must be one of ours, and within a call there is none to take.
+            Method::Invite if request.header(Name::Replaces).is_some() => {
+                self.refuse(now, flow, request, Refusal::NoSuchDialog);
+            }
             Method::Invite => self.on_invite(now, flow, request),
             Method::Options => self.on_options(now, flow, request),
             Method::Bye | Method::Info | Method::Prack | Method::Update | Method::Notify => {
                 let keeps_alive =
                     request.header(Name::Event).is_some_and(|event| event.eq_ignore_ascii_case("keep-alive"));
-                self.answer(now, flow, request, if keeps_alive { 200 } else { 481 });
+                if keeps_alive && self.may_speak(now, flow) {
+                    self.confirm(flow, request);
+                } else {
+                    self.refuse(now, flow, request, Refusal::NoSuchDialog);
+                }
             }
-            _ => self.answer(now, flow, request, 405),
+            _ => self.refuse(now, flow, request, Refusal::MethodNotAllowed),
         }
     }
 
-    fn refuse_extensions(&mut self, flow: Flow, request: &Message, required: &[&str]) {
+    fn refuse_extensions(&mut self, now: Now, flow: Flow, request: &Message, required: &[&str]) {
+        if !self.may_speak(now, flow) {
+            return self.drop_message(flow, TOO_FAST);
+        }
         let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
         let mut writer = respond::response(&self.settings, request, 420, Some(&tag), flow.peer);
         writer.header(Name::Unsupported, required.join(", "));
+        respond::explain(&mut writer, &self.settings, Refusal::ExtensionUnsupported);
         self.out.send(flow, writer.finish());
     }
 
@@ -100,39 +119,59 @@ impl Gateway {
 
     /// OPTIONS from somebody we serve is a question whether we live (interop: no 200 takes the trunk out of service).
     fn on_options(&mut self, now: Now, flow: Flow, request: &Message) {
-        let is_bound = || self.registrar.bindings().any(|binding| binding.flow.peer.ip() == flow.peer.ip());
         let user =
             request.from().and_then(|from| from.uri().ok()).and_then(|uri| uri.user().map(str::to_owned));
         let is_user = || user.as_deref().is_some_and(|user| self.directory.profile_of_user(user).is_some());
-        if self.known_peer(flow).is_some() || is_user() || is_bound() {
-            self.answer(now, flow, request, 200);
-        } else if self.rates.take(now.monotonic, flow.peer.ip()) == Pace::Within {
-            self.refuse_stateless(flow, request, Refusal::UnknownPeer);
+        if !self.is_stranger(flow) || (is_user() && self.may_speak(now, flow)) {
+            self.confirm(flow, request);
+        } else {
+            self.refuse(now, flow, request, Refusal::UnknownPeer);
         }
     }
 
-    /// Answers a request with nothing more than a status.
-    fn answer(&mut self, now: Now, flow: Flow, request: &Message, status: u16) {
-        let Some(server) = self.transactions.open(flow, request) else {
-            return self.refuse_stateless(flow, request, Refusal::Overloaded);
-        };
-        let tag = self.rng.token();
-        let mut writer = respond::response(&self.settings, request, status, Some(&tag), flow.peer);
-        if matches!(status, 200 | 405) && *request.method() != Method::Cancel {
+    /// Whether neither a rule nor a registration knows the host.
+    fn is_stranger(&self, flow: Flow) -> bool {
+        self.known_peer(flow).is_none() && !self.registrar.is_bound_host(flow.peer.ip())
+    }
+
+    /// Whether an answer is owed: strangers get only so many a second.
+    pub(crate) fn may_speak(&mut self, now: Now, flow: Flow) -> bool {
+        !self.is_stranger(flow) || self.rates.take(now.monotonic, flow.peer.ip()) == Pace::Within
+    }
+
+    /// 200 without state: a repeated request gets the same answer again (RFC 3261 section 8.2.7).
+    fn confirm(&mut self, flow: Flow, request: &Message) {
+        let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
+        let mut writer = respond::response(&self.settings, request, 200, Some(&tag), flow.peer);
+        if *request.method() != Method::Cancel {
             writer.header(Name::Allow, ALLOW);
             writer.header(Name::Accept, "application/sdp");
+            writer.header(Name::Supported, respond::SUPPORTED.join(", "));
         }
-        self.transactions.answer(now.monotonic, server, status, writer.finish(), &mut self.out);
+        self.out.send(flow, writer.finish());
     }
 
-    fn refuse_stateless(&mut self, flow: Flow, request: &Message, why: Refusal) {
+    /// Refuses without state, so that whoever proves nothing costs no memory; a stranger who asks too fast gets
+    /// silence.
+    fn refuse(&mut self, now: Now, flow: Flow, request: &Message, why: Refusal) {
+        if !self.may_speak(now, flow) {
+            return self.drop_message(flow, TOO_FAST);
+        }
         let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
         let bytes = respond::refusal(&self.settings, request, why, &tag, flow.peer);
         self.out.send(flow, bytes);
     }
 
     fn on_register(&mut self, now: Now, flow: Flow, request: &Message) {
-        let Some(profile) = self.authenticate(now, flow, request, Party::Registrar) else { return };
+        let Some(peer) = self.authenticate(now, flow, request, Party::Registrar) else { return };
+        let profile = match peer {
+            Peer::Profile(id) => self.directory.profile(id).cloned(),
+            Peer::Carrier(_) => None,
+        };
+        let Some(profile) = profile else {
+            // A carrier has proved its password, but has nothing to register.
+            return self.refuse(now, flow, request, Refusal::UnknownPeer);
+        };
         let address = request.to().and_then(|to| to.uri().ok()).and_then(|uri| uri.user().map(str::to_owned));
         if address.as_deref() != Some(profile.user.as_str()) {
             // The address of record must be the user's own (RFC 3261 section 10.3 step 4).
@@ -144,22 +183,26 @@ impl Gateway {
                 Refusal::BadCredentials,
             );
         }
+        let domain = self.settings.domain.clone();
         let settings = &self.settings.registration;
         let registration = self.registrar.register(now, settings, profile.id, request, flow, &mut self.out);
         match registration {
-            Registration::Done(bound) => self.confirm_register(now, flow, request, bound),
+            Registration::Done(bound) => {
+                // Whoever registers knows the password of today.
+                self.passwords_before.remove(&profile.id);
+                self.confirm_register(now, flow, request, bound);
+            }
             Registration::TooBrief { min_s } => self.answer_with(now, flow, request, 423, |writer| {
                 writer.header(Name::MinExpires, min_s);
-                writer.header(
-                    Name::Warning,
-                    format_args!("399 sipgw \"{}\"", Refusal::IntervalTooBrief.sentence()),
-                );
+                respond::explain_at(writer, &domain, Refusal::IntervalTooBrief);
             }),
             Registration::Refused(why) => {
                 self.refuse_request(now, flow, request, (&profile.user, Some(&profile)), why);
             }
             // RFC 3261 section 10.3 step 7: an old request that comes late fails.
-            Registration::OutOfOrder => self.answer_with(now, flow, request, 500, |_| {}),
+            Registration::OutOfOrder => self.answer_with(now, flow, request, 500, |writer| {
+                respond::explain_at(writer, &domain, Refusal::RequestOutOfOrder);
+            }),
         }
     }
 
@@ -202,7 +245,7 @@ impl Gateway {
         add: impl FnOnce(&mut crate::message::MessageWriter),
     ) {
         let Some(server) = self.transactions.open(flow, request) else {
-            return self.refuse_stateless(flow, request, Refusal::Overloaded);
+            return self.refuse(now, flow, request, Refusal::Overloaded);
         };
         let tag = self.rng.token();
         let mut writer = respond::response(&self.settings, request, status, Some(&tag), flow.peer);
@@ -210,17 +253,17 @@ impl Gateway {
         self.transactions.answer(now.monotonic, server, status, writer.finish(), &mut self.out);
     }
 
-    /// The profile that proved its password, or `None` after the challenge or refusal has been sent.
-    fn authenticate(
-        &mut self,
-        now: Now,
-        flow: Flow,
-        request: &Message,
-        party: Party,
-    ) -> Option<Arc<Profile>> {
+    /// Who proved its password, or `None` after the challenge or refusal has been sent.
+    fn authenticate(&mut self, now: Now, flow: Flow, request: &Message, party: Party) -> Option<Peer> {
         let source = flow.peer.ip();
-        match self.authenticator.check(now, &self.settings, &self.directory, request, party, source) {
-            Verdict::Accepted(profile) => Some(profile),
+        let (registrar, passwords) = (&self.registrar, &self.passwords_before);
+        let before = |id| {
+            let is_bound_here = registrar.binding(id).is_some_and(|bound| bound.flow.peer.ip() == source);
+            (party == Party::Gateway && is_bound_here).then(|| passwords.get(&id).cloned()).flatten()
+        };
+        let claim = (request, party, source);
+        match self.authenticator.check(now, &self.settings, &self.directory, claim, before) {
+            Verdict::Accepted(peer) => Some(peer),
             Verdict::Challenge(staleness) => {
                 self.challenge(now, flow, request, party, staleness);
                 None
@@ -239,7 +282,7 @@ impl Gateway {
     /// Challenges without state (RFC 3261 section 8.2.7): a request that brings no proof costs no memory.
     fn challenge(&mut self, now: Now, flow: Flow, request: &Message, party: Party, staleness: Staleness) {
         if self.rates.take(now.monotonic, flow.peer.ip()) != Pace::Within {
-            return self.drop_message(flow, "too many unproved requests from this source");
+            return self.drop_message(flow, TOO_FAST);
         }
         let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
         let mut writer = respond::response(&self.settings, request, party.status(), Some(&tag), flow.peer);
@@ -256,7 +299,7 @@ impl Gateway {
         let peer = match self.known_peer(flow) {
             Some(peer) => peer,
             None => match self.authenticate(now, flow, invite, Party::Gateway) {
-                Some(profile) => Peer::Profile(profile.id),
+                Some(peer) => peer,
                 None => return,
             },
         };
@@ -271,10 +314,10 @@ impl Gateway {
             None
         };
         if let Some(why) = why_not {
-            return self.refuse_stateless(flow, invite, why);
+            return self.refuse(now, flow, invite, why);
         }
         let Some(server) = self.transactions.open(flow, invite) else {
-            return self.refuse_stateless(flow, invite, Refusal::Overloaded);
+            return self.refuse(now, flow, invite, Refusal::Overloaded);
         };
         let max_forwards = (max_forwards - 1).min(self.settings.calls.max_forwards);
         let arrival = Arrival { invite: invite.clone(), server, flow, peer, max_forwards };

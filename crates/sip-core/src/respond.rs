@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::message::{Message, MessageWriter, Name, reason_phrase, response_to};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, RefusalRow};
 use crate::settings::Settings;
 
 /// The methods we answer with more than 405; written into every Allow.
@@ -49,7 +49,23 @@ pub(crate) fn refusal(
 /// Adds why: Reason (RFC 3326) with the Q.850 cause, Warning 399 (RFC 3261 section 20.43) with the sentence, and
 /// our code.
 pub(crate) fn explain(writer: &mut MessageWriter, settings: &Settings, why: Refusal) {
-    explain_at(writer, &settings.domain, why);
+    explain_with(writer, settings, why, None);
+}
+
+/// The same, with the Reason of whoever refused, passed on in place of ours.
+pub(crate) fn explain_with(
+    writer: &mut MessageWriter,
+    settings: &Settings,
+    why: Refusal,
+    reason: Option<&str>,
+) {
+    match reason {
+        Some(reason) => {
+            writer.header(Name::Reason, reason);
+            explain_plainly(writer, &settings.domain, why.row());
+        }
+        None => explain_at(writer, &settings.domain, why),
+    }
     if why == Refusal::SessionIntervalTooSmall {
         // RFC 4028 section 6: 422 names the least interval.
         writer.header(Name::MinSe, settings.calls.min_se_s);
@@ -58,10 +74,10 @@ pub(crate) fn explain(writer: &mut MessageWriter, settings: &Settings, why: Refu
 
 /// The same for a writer that has no settings at hand.
 pub(crate) fn explain_at(writer: &mut MessageWriter, domain: &str, why: Refusal) {
-    let row = why.row();
-    writer.header(Name::Reason, format_args!("Q.850;cause={};text=\"{}\"", row.cause, row.sentence));
-    writer.header(Name::Warning, format_args!("399 {domain} \"{}\"", row.sentence));
-    writer.header_raw(CODE_HEADER, row.code);
+    explain_row(writer, domain, why.row());
+    if why == Refusal::MethodNotAllowed {
+        writer.header(Name::Allow, ALLOW);
+    }
     if why == Refusal::BodyNotUnderstood {
         // RFC 3261 section 21.4.13: 415 lists what is read.
         writer.header(Name::Accept, "application/sdp");
@@ -69,6 +85,17 @@ pub(crate) fn explain_at(writer: &mut MessageWriter, domain: &str, why: Refusal)
     if matches!(why, Refusal::Overloaded | Refusal::StoreUnavailable | Refusal::ShuttingDown) {
         writer.header(Name::RetryAfter, RETRY_AFTER_S);
     }
+}
+
+/// Writes one row of the table.
+pub(crate) fn explain_row(writer: &mut MessageWriter, domain: &str, row: RefusalRow) {
+    writer.header(Name::Reason, format_args!("Q.850;cause={};text=\"{}\"", row.cause, row.sentence));
+    explain_plainly(writer, domain, row);
+}
+
+fn explain_plainly(writer: &mut MessageWriter, domain: &str, row: RefusalRow) {
+    writer.header(Name::Warning, format_args!("399 {domain} \"{}\"", row.sentence));
+    writer.header_raw(CODE_HEADER, row.code);
 }
 
 /// The Reason of a BYE of ours.

@@ -46,11 +46,20 @@ pub(crate) struct Incoming {
     pub(crate) user: Option<String>,
 }
 
+/// Dialled before a number to withhold one's own for this call.
+const WITHHOLDING_PREFIXES: [&str; 3] = ["*31#", "#31#", "*67"];
+
+/// The number or name in a URI, without parameters, context and prefixes.
+fn bare(user: &str) -> &str {
+    // RFC 3261 19.1.6: telephone parameters such as ;npdi;rn= sit inside the user part.
+    let number = user.split(';').next().unwrap_or_default().trim();
+    WITHHOLDING_PREFIXES.iter().find_map(|prefix| number.strip_prefix(prefix)).unwrap_or(number)
+}
+
 /// What the caller dialled, before any reading: the decoded user part, or the number of a tel: URI.
 pub(crate) fn dialled(uri: &Uri<'_>) -> Option<String> {
     let user = uri.user_decoded()?;
-    // RFC 3261 19.1.6: telephone parameters such as ;npdi;rn= sit inside the user part.
-    let number = user.split(';').next().unwrap_or_default().trim();
+    let number = bare(&user);
     let context = uri
         .params()
         .value("phone-context")
@@ -72,10 +81,13 @@ pub(crate) fn outgoing(
     request_uri: &Uri<'_>,
     rng: &mut Rng,
 ) -> Result<Outgoing, Refusal> {
-    let dialled = dialled(request_uri).filter(|d| !d.is_empty()).ok_or(Refusal::AddressIncomplete)?;
-    if is_emergency(settings, &profile.country, &dialled) {
+    // Before any context is joined to it: 112 with the context +49 is still 112.
+    let is_emergency =
+        request_uri.user_decoded().is_some_and(|user| is_emergency(settings, &profile.country, bare(&user)));
+    if is_emergency {
         return Err(Refusal::Emergency);
     }
+    let dialled = dialled(request_uri).filter(|d| !d.is_empty()).ok_or(Refusal::AddressIncomplete)?;
     let number = e164(&dialled, &profile.country).ok_or(Refusal::AddressIncomplete)?;
     if settings.echo_numbers.contains(&number.digits) {
         return Ok(Outgoing::Echo { number: number.digits });
@@ -89,7 +101,8 @@ pub(crate) fn outgoing(
 
 /// Whether `dialled` is an emergency number in this country.
 fn is_emergency(settings: &CallSettings, country: &str, dialled: &str) -> bool {
-    let plain: String = dialled.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')')).collect();
+    // Some telephones put a plus before everything.
+    let plain: String = dialled.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')' | '+')).collect();
     [country, "*"]
         .into_iter()
         .filter_map(|key| settings.emergency.get(key))
@@ -268,8 +281,14 @@ pub(crate) fn caller(invite: &Message) -> Caller {
         .unwrap_or(Caller::Anonymous)
 }
 
-/// Whether the caller asks not to be shown: by Privacy (RFC 3323 section 4.2) or an anonymous From.
+/// Whether the caller asks not to be shown: by Privacy (RFC 3323 section 4.2), an anonymous From, or the prefix dialled
+/// before the number.
 pub(crate) fn is_withheld(invite: &Message) -> bool {
+    let dialled =
+        Uri::parse(invite.request_uri()).ok().and_then(|uri| uri.user_decoded().map(|u| u.into_owned()));
+    if dialled.is_some_and(|user| WITHHOLDING_PREFIXES.iter().any(|prefix| user.starts_with(prefix))) {
+        return true;
+    }
     let asks =
         |token: &str| ["id", "user", "header", "full"].iter().any(|t| token.trim().eq_ignore_ascii_case(t));
     let is_private = invite.headers(Name::Privacy).any(|privacy| privacy.split(';').any(asks));
@@ -333,6 +352,8 @@ mod tests {
         assert_eq!(of("sip:+12025550123;npdi;rn=+1202@gw;user=phone").as_deref(), Some("+12025550123"));
         assert_eq!(of("tel:5550123;phone-context=+1202").as_deref(), Some("+12025550123"));
         assert_eq!(of("tel:+1-202-555-0123").as_deref(), Some("+1-202-555-0123"));
+        assert_eq!(of("sip:*67%2B12025550123@gw").as_deref(), Some("+12025550123"));
+        assert_eq!(of("sip:*31%2312025550123@gw").as_deref(), Some("12025550123"));
     }
 
     #[test]
@@ -349,6 +370,7 @@ mod tests {
         let settings = CallSettings::default();
         assert!(is_emergency(&settings, "US", "911"));
         assert!(is_emergency(&settings, "EE", "1-1-2"));
+        assert!(is_emergency(&settings, "DE", "+112"));
         assert!(!is_emergency(&settings, "US", "9115550123"));
     }
 

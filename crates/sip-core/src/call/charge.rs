@@ -6,6 +6,12 @@ use super::{Call, CallTimer, Context, Stage};
 use crate::refusal::Refusal;
 use crate::types::{CallUid, Grant, Lease, Leg, ProfileId, Question, Usage};
 
+/// How often a call that costs nothing proves that it lives.
+const PROOF_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The pause before more is asked for again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
 /// One profile's share of the call.
 #[derive(Debug)]
 pub(crate) struct Share {
@@ -13,6 +19,8 @@ pub(crate) struct Share {
     pub(crate) profile: ProfileId,
     pub(crate) usage: Usage,
     state: ShareState,
+    /// Why nothing more was granted when last asked.
+    obstacle: Option<Refusal>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +41,7 @@ impl Share {
     ) -> Self {
         let lease = Lease { call, leg };
         ctx.out.ask(Question::Reserve { lease, profile, usage: usage.clone() });
-        Self { lease, profile, usage, state: ShareState::Asked }
+        Self { lease, profile, usage, state: ShareState::Asked, obstacle: None }
     }
 
     pub(super) fn is_asked(&self) -> bool {
@@ -90,7 +98,11 @@ impl Call {
 
     /// Sets the timers that extend what is paid, and end the call where it ends.
     fn schedule(&mut self, ctx: &mut Context<'_>, half: Leg) {
-        let Some(paid) = self.share(half).and_then(|share| share.paid()) else { return };
+        let Some(share) = self.share(half).filter(|share| share.is_granted()) else { return };
+        let Some(paid) = share.paid() else {
+            // A call that costs nothing still proves now and then that it lives.
+            return self.start_timer(ctx, CallTimer::Extend(half), PROOF_INTERVAL);
+        };
         let Some(answered) = self.answered else { return };
         let ahead = paid.saturating_sub(ctx.settings.calls.extend_ahead);
         self.start_timer_at(ctx, CallTimer::CutOff(half), answered + paid);
@@ -105,10 +117,13 @@ impl Call {
         let elapsed = ctx.now.monotonic.saturating_duration_since(answered);
         if let Some(share) = self.share(half) {
             ctx.out.ask(Question::Extend { lease: share.lease, elapsed });
+            // Asked again if no answer comes; the end of what is paid bounds it.
+            self.start_timer(ctx, CallTimer::Extend(half), ctx.settings.calls.question_patience);
         }
     }
 
-    /// More is paid, or nothing is left: then the timer that ends the call stands.
+    /// More is paid; or nothing is left, then the timer that ends the call stands. A store that cannot tell is asked
+    /// again: its trouble must not end a call that could be paid.
     pub(super) fn on_extended(
         &mut self,
         ctx: &mut Context<'_>,
@@ -116,21 +131,33 @@ impl Call {
         result: Result<Grant, Refusal>,
     ) {
         let Some(share) = self.share(lease.leg).filter(|share| share.is_granted()) else { return };
-        let Ok(grant) = result else { return };
-        let has_grown = grant.paid.is_none() || grant.paid > share.paid();
-        if !has_grown {
-            return;
-        }
+        let grant = match result {
+            Ok(grant) if grant.paid.is_none() || grant.paid > share.paid() => grant,
+            Ok(_) => return self.on_nothing_left(ctx, lease.leg, Refusal::CreditExhausted),
+            Err(why) => return self.on_nothing_left(ctx, lease.leg, why),
+        };
         share.state = ShareState::Granted(grant);
+        share.obstacle = None;
         self.stop_timer(ctx, CallTimer::CutOff(lease.leg));
         if self.stage == Stage::Running {
             self.schedule(ctx, lease.leg);
         }
     }
 
+    fn on_nothing_left(&mut self, ctx: &mut Context<'_>, half: Leg, why: Refusal) {
+        if let Some(share) = self.share(half) {
+            share.obstacle = Some(why);
+        }
+        // Asked again even when the credit was short: it may be topped up before the last second.
+        if self.stage == Stage::Running {
+            self.start_timer(ctx, CallTimer::Extend(half), RETRY_INTERVAL);
+        }
+    }
+
     /// The last paid second is over.
-    pub(super) fn on_paid_time_over(&mut self, ctx: &mut Context<'_>, _half: Leg) {
-        self.end_refused(ctx, Refusal::CreditExhausted);
+    pub(super) fn on_paid_time_over(&mut self, ctx: &mut Context<'_>, half: Leg) {
+        let obstacle = self.share(half).and_then(|share| share.obstacle);
+        self.end_refused(ctx, obstacle.unwrap_or(Refusal::StoreUnavailable));
     }
 }
 

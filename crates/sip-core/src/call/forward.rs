@@ -91,8 +91,17 @@ impl Call {
         to: SocketAddr,
     ) {
         let mut writer = respond::response(ctx.settings, request, status, None, to);
-        if matches!(status, 200 | 405) {
-            writer.header(Name::Allow, respond::ALLOW);
+        match status {
+            200 => {
+                writer.header(Name::Allow, respond::ALLOW);
+            }
+            405 => respond::explain(&mut writer, ctx.settings, Refusal::MethodNotAllowed),
+            481 => respond::explain(&mut writer, ctx.settings, Refusal::NoSuchDialog),
+            487 => respond::explain(&mut writer, ctx.settings, Refusal::Cancelled),
+            491 => respond::explain(&mut writer, ctx.settings, Refusal::RequestPending),
+            500 => respond::explain(&mut writer, ctx.settings, Refusal::RequestOutOfOrder),
+            // Another side's word, passed on.
+            _ => {}
         }
         ctx.transactions.answer(ctx.now.monotonic, server, status, writer.finish(), ctx.out);
     }

@@ -95,7 +95,7 @@ impl CallLeg {
 
     /// Sends a finished request of this leg.
     pub(crate) fn send(
-        &self,
+        &mut self,
         ctx: &mut Context<'_>,
         call: CallUid,
         (method, purpose): (Method, Purpose),
@@ -103,14 +103,29 @@ impl CallLeg {
         bytes: Bytes,
     ) -> ClientKey {
         let user = ClientUser { call, leg: self.id, purpose };
+        self.follow_binding(ctx);
         let flow = self.dialog.flow_out();
         let request = Outgoing { flow, method: &method, branch, bytes, user };
         ctx.transactions.request(ctx.now.monotonic, request, ctx.out)
     }
 
+    /// A PBX whose connection was lost is found again where it has registered since.
+    fn follow_binding(&mut self, ctx: &Context<'_>) {
+        let flow = self.dialog.flow;
+        if let Peer::Profile(profile) = self.peer
+            && flow.transport.is_reliable()
+            && flow.connection.is_none()
+            && let Some(binding) = ctx.registrar.binding(profile)
+            && binding.flow.transport == flow.transport
+        {
+            self.dialog.flow = binding.flow;
+        }
+    }
+
     /// Acknowledges a 2xx to our INVITE and keeps the ACK for its retransmissions.
     pub(crate) fn ack(&mut self, ctx: &mut Context<'_>, response: &Message, sdp: Option<&Bytes>) {
         let Some((cseq, _)) = response.cseq() else { return };
+        self.follow_binding(ctx);
         let branch = ctx.rng.branch();
         let writer = self.dialog.ack(cseq, &branch, ctx.settings);
         let bytes = finish(writer, sdp);

@@ -24,12 +24,13 @@ use smallvec::SmallVec;
 
 use crate::directory::{Directory, Peer};
 use crate::outbox::Outbox;
+use crate::refusal::Refusal;
 use crate::registrar::Registrar;
 use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::timers::{TimerHandle, Timers};
 use crate::transaction::Transactions;
-use crate::types::{CallUid, CarrierId, Leg, Now, ProfileId, Usage};
+use crate::types::{CallUid, CarrierId, ConnectionId, Leg, Now, ProfileId, Usage};
 
 pub(crate) use answer::hang_up_stray;
 pub(crate) use attempt::Attempt;
@@ -238,6 +239,27 @@ impl Call {
         let callees = self.callee.iter().chain(&self.abandoned);
         self.stage == Stage::Over
             && std::iter::once(&self.caller).chain(callees).all(|leg| leg.is_closed(ctx))
+    }
+
+    /// Whether one of its legs runs over this connection.
+    pub(crate) fn uses(&self, connection: ConnectionId) -> bool {
+        let callees = self.callee.iter().chain(&self.abandoned);
+        std::iter::once(&self.caller).chain(callees).any(|leg| leg.dialog.flow.connection == Some(connection))
+    }
+
+    /// A connection is gone. Nobody can be told any more of a call that is not yet answered; a running one waits for
+    /// the peer to connect anew.
+    pub(crate) fn on_connection_lost(&mut self, ctx: &mut Context<'_>, connection: ConnectionId) {
+        let is_callers = self.caller.dialog.flow.connection == Some(connection);
+        let callees = self.callee.iter_mut().chain(&mut self.abandoned);
+        for leg in std::iter::once(&mut self.caller).chain(callees) {
+            if leg.dialog.flow.connection == Some(connection) {
+                leg.dialog.flow.connection = None;
+            }
+        }
+        if is_callers && self.stage == Stage::Setup {
+            self.end_refused(ctx, Refusal::CallerGone);
+        }
     }
 
     /// Whether one of its legs is the leg of this peer.

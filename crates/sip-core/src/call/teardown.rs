@@ -4,6 +4,7 @@ use super::leg::Phase;
 use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Stage};
 use crate::call::ClientUser;
 use crate::message::{Message, Method, Name};
+use crate::refusal::Refusal;
 use crate::respond;
 use crate::transaction::{ClientKey, Outgoing, ServerKey, cancel_of};
 use crate::types::{CallRecord, CallUid, Ending, Event, Flow, Lease, Leg, Question};
@@ -18,13 +19,9 @@ impl Call {
         self.stop_call_timers(ctx);
         self.settle(ctx, ending, status);
         self.forget_media_jobs();
-        let reason = reason.or_else(|| match ending {
-            Ending::Refused(why) => Some(respond::bye_reason(why)),
-            Ending::HungUp(_) | Ending::Cancelled => None,
-        });
         self.close_caller(ctx, ending, status, reason.as_deref());
         self.refuse_pending(ctx);
-        self.close_callee_leg(ctx, reason);
+        self.close_callee_leg(ctx, goodbye(ending, reason.as_deref()));
         if std::mem::take(&mut self.has_media) {
             ctx.out.ask(Question::CloseMedia { call: self.uid });
         }
@@ -91,13 +88,15 @@ impl Call {
         match self.caller.phase {
             Phase::Early => {
                 self.caller.phase = Phase::Closed;
+                let why = match ending {
+                    Ending::Refused(why) => why,
+                    Ending::HungUp(_) | Ending::Cancelled => Refusal::Cancelled,
+                };
                 self.refuse_exchange(ctx, status, |writer| {
-                    if let Ending::Refused(why) = ending {
-                        respond::explain(writer, ctx.settings, why);
-                    }
+                    respond::explain_with(writer, ctx.settings, why, reason);
                 });
             }
-            Phase::Confirmed => self.caller.hang_up(ctx, self.uid, reason.map(str::to_owned)),
+            Phase::Confirmed => self.caller.hang_up(ctx, self.uid, goodbye(ending, reason)),
             Phase::Closing | Phase::Closed => {}
         }
     }
@@ -178,4 +177,13 @@ pub(super) fn cancel(ctx: &mut Context<'_>, call: CallUid, leg: &mut CallLeg, in
     let request = Outgoing { flow, method: &Method::Cancel, branch: &branch, bytes: cancel, user };
     ctx.transactions.request(ctx.now.monotonic, request, ctx.out);
     ctx.transactions.abandon(ctx.now.monotonic, invite, ctx.out);
+}
+
+/// The Reason of a BYE: the other side's, passed on, or ours.
+fn goodbye(ending: Ending, reason: Option<&str>) -> Option<String> {
+    match (reason, ending) {
+        (Some(reason), _) => Some(reason.to_owned()),
+        (None, Ending::Refused(why)) => Some(respond::bye_reason(why)),
+        (None, Ending::HungUp(_) | Ending::Cancelled) => None,
+    }
 }

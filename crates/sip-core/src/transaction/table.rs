@@ -234,13 +234,14 @@ impl<U: Copy> Transactions<U> {
         now: Instant,
         flow: Flow,
         response: &Message,
+        is_same_peer: impl Fn(Flow, Flow) -> bool,
         out: &mut Outbox,
     ) -> Option<(ClientKey, U)> {
         let key = key::of_response(response)?;
         let id = *self.client_keys.get(&key)?;
         let entry = &mut self.clients[id];
-        // A response takes the way of its request: another host's is a forgery.
-        if entry.flow.peer.ip() != flow.peer.ip() {
+        // A response takes the way of its request: a stranger's is a forgery.
+        if !is_same_peer(entry.flow, flow) {
             return None;
         }
         let user = entry.user;

@@ -168,6 +168,7 @@ impl Findings {
         let calls = &config.calls;
         self.between("calls.no_answer_s", calls.no_answer_s, 1..=600);
         self.between("calls.carrier_patience_s", calls.carrier_patience_s, 1..=60);
+        self.between("calls.carrier_progress_s", calls.carrier_progress_s, 1..=600);
         self.between("calls.question_patience_s", calls.question_patience_s, 1..=30);
         self.between("calls.extend_ahead_s", calls.extend_ahead_s, 1..=30);
         self.between("calls.max_forwards", calls.max_forwards.into(), 1..=70);

@@ -52,6 +52,7 @@ impl Config {
         Ok(CallSettings {
             no_answer: Duration::from_secs(self.calls.no_answer_s),
             carrier_patience: Duration::from_secs(self.calls.carrier_patience_s),
+            carrier_progress: Duration::from_secs(self.calls.carrier_progress_s),
             question_patience: Duration::from_secs(self.calls.question_patience_s),
             extend_ahead: Duration::from_secs(self.calls.extend_ahead_s),
             max_forwards: self.calls.max_forwards,
@@ -86,6 +87,7 @@ mod tests {
         assert_eq!((registration.min_s, registration.nonce_lifetime), (core.min_s, core.nonce_lifetime));
         let (calls, core) = (ours.call_settings().unwrap(), CallSettings::default());
         assert_eq!((calls.no_answer, calls.carrier_patience), (core.no_answer, core.carrier_patience));
+        assert_eq!(calls.carrier_progress, core.carrier_progress);
         assert_eq!(
             (calls.question_patience, calls.extend_ahead),
             (core.question_patience, core.extend_ahead)

@@ -233,10 +233,12 @@ impl Default for RegistrationConfig {
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct CallConfig {
-    /// How long the called party may ring, seconds.
+    /// How long a call may ring, whichever carriers it is tried at, seconds.
     pub no_answer_s: u64,
-    /// How long a carrier may stay silent before the next is tried, seconds.
+    /// How long a carrier may stay silent, without even a 100, before the next is tried, seconds.
     pub carrier_patience_s: u64,
+    /// How long a carrier that has said 100 may go without ringing before the next is tried, seconds.
+    pub carrier_progress_s: u64,
     /// How long the accounting or the media relay may take to answer, seconds.
     pub question_patience_s: u64,
     /// More is reserved this long before what is paid ends, seconds.
@@ -262,6 +264,7 @@ impl Default for CallConfig {
         Self {
             no_answer_s: 120,
             carrier_patience_s: 8,
+            carrier_progress_s: 20,
             question_patience_s: 5,
             extend_ahead_s: 10,
             session_expires_s: 1_800,

@@ -39,6 +39,8 @@ pub(crate) const BETA_CREDENTIALS: (&str, &str) = ("trunk-7", "beta-secret");
 pub(crate) struct Provisions {
     /// The carriers in use.
     pub(crate) carriers: Vec<CarrierId>,
+    /// Carriers tried for one call.
+    pub(crate) attempts: usize,
     /// How Sales wants numbers written.
     pub(crate) sales_format: NumberFormat,
 }
@@ -50,7 +52,7 @@ pub(crate) const GAMMA: CarrierId = CarrierId(3);
 
 impl Default for Provisions {
     fn default() -> Self {
-        Self { carriers: vec![ALPHA, BETA], sales_format: NumberFormat::Plain }
+        Self { carriers: vec![ALPHA, BETA], attempts: 6, sales_format: NumberFormat::Plain }
     }
 }
 
@@ -72,14 +74,16 @@ pub(crate) fn agents(dice: &mut Dice) -> Vec<Agent> {
     ]
 }
 
-pub(crate) fn settings() -> Settings {
+pub(crate) fn settings(provisions: &Provisions) -> Settings {
     let listener = Listener {
         transport: Transport::Udp,
         local: GATEWAY,
         advertised_host: GATEWAY.ip(),
         advertised_port: GATEWAY.port(),
     };
-    Settings::new(DOMAIN, vec![listener])
+    let mut settings = Settings::new(DOMAIN, vec![listener]);
+    settings.limits.attempts_per_call = provisions.attempts;
+    settings
 }
 
 /// Where names lead.

@@ -117,7 +117,7 @@ impl World {
         desk.names = provisioning::names();
         Self {
             seed,
-            gateway: Gateway::new(provisioning::settings(), directory, secret),
+            gateway: Gateway::new(provisioning::settings(&provisions), directory, secret),
             agents: provisioning::agents(&mut dice),
             desk,
             network: Network::new(weather, dice.split()),

@@ -126,6 +126,15 @@ impl Dialog {
         }
     }
 
+    /// The INVITE that would have created the dialog was refused and goes out once more: nothing that was answered to
+    /// it holds (section 8.1.3.5).
+    pub(crate) fn start_over(&mut self, to: &str, target: &str) {
+        self.remote_tag = None;
+        to.clone_into(&mut self.remote);
+        target.clone_into(&mut self.remote_target);
+        self.route_set.clear();
+    }
+
     /// A target refresh request (section 12.2.2) or its response may move the peer.
     pub(crate) fn refresh_target(&mut self, message: &Message) {
         if let Some(target) = contact_uri(message) {

@@ -1,5 +1,8 @@
 //! The bound of every map and queue of the core. What exceeds one is refused or dropped, and counted.
 
+/// Addresses of one carrier that a call tries; a name may lead to more.
+pub(crate) const ADDRESSES_PER_CARRIER: usize = 4;
+
 /// Bounds; the defaults fit a machine with 4 GiB of memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

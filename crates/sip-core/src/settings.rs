@@ -66,10 +66,12 @@ impl Default for RegistrationSettings {
 /// How calls behave.
 #[derive(Clone, Debug)]
 pub struct CallSettings {
-    /// How long the callee may ring.
+    /// How long a call may ring, from its first INVITE on, whichever target it is tried at.
     pub no_answer: Duration,
-    /// How long a carrier may stay silent (no 18x, no final answer) before the next one is tried.
+    /// How long a carrier may stay silent, without even a 100, before its next address or the next carrier is tried.
     pub carrier_patience: Duration,
+    /// How long a carrier that has said 100 may go without 18x and final answer before the next one is tried.
+    pub carrier_progress: Duration,
     /// How long a question may stay unanswered.
     pub question_patience: Duration,
     /// A grant is extended this long before what is paid ends.
@@ -91,6 +93,8 @@ impl Default for CallSettings {
         Self {
             no_answer: Duration::from_secs(120),
             carrier_patience: Duration::from_secs(8),
+            // Calls abroad may take ten seconds and more until it rings.
+            carrier_progress: Duration::from_secs(20),
             question_patience: Duration::from_secs(5),
             extend_ahead: Duration::from_secs(10),
             session_expires_s: 1800,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use sip_core::auth::digest::{self, Algorithm, DigestResponse};
 use sip_core::message::{Message, Method, Name, reason_phrase, response_to};
 
-use super::manner::{Devices, Duty, Early, EarlyMedia, Last, Manner, OnCancel};
+use super::manner::{Devices, Duty, Early, EarlyMedia, Hurdle, Last, Manner, OnCancel};
 use super::transactions::{Taken, key_of};
 use super::wire::{FIRST_MEDIA_PORT, media_of, target_of};
 use super::{Agent, Call, End, State, Step};
@@ -52,10 +52,16 @@ impl Agent {
 
     fn on_invited(&mut self, now: Instant, invite: &Message) {
         let manner = self.dice.pick(&self.manners).clone();
+        let is_same =
+            |other: &&Message| *other.method() == Method::Invite && other.call_id() == invite.call_id();
+        let earlier = self.heard.iter().filter(is_same).count() - 1;
+        if let Some(hurdle) = manner.hurdles.get(earlier) {
+            return self.send_back(now, invite, *hurdle);
+        }
         if let Some((user, password)) = manner.demands
             && !is_proved(invite, user, password)
         {
-            return self.demand(now, invite);
+            return self.send_back(now, invite, Hurdle::Demand);
         }
         let call = self.calls.len();
         let from = invite.from().expect("the gateway writes From");
@@ -111,13 +117,28 @@ impl Agent {
         }
     }
 
-    fn demand(&mut self, now: Instant, invite: &Message) {
+    fn send_back(&mut self, now: Instant, invite: &Message, hurdle: Hurdle) {
         let key = self.start_server(invite, None);
         let tag = self.dice.token();
-        let challenge = digest::challenge_value("carrier", &self.dice.token(), Algorithm::Md5, false);
-        let mut writer = response_to(invite, 407, reason_phrase(407), Some(&tag), self.gateway);
-        writer.header(Name::ProxyAuthenticate, challenge);
-        self.respond(now, &key, 407, writer.finish());
+        let status = if matches!(hurdle, Hurdle::TooBrief(_)) { 422 } else { 407 };
+        if status == 422 {
+            // What was said before the refusal is void with it.
+            let early = self.response(invite, 183, Some(&tag), None);
+            self.respond(now, &key, 183, early);
+        }
+        let mut writer = response_to(invite, status, reason_phrase(status), Some(&tag), self.gateway);
+        match hurdle {
+            Hurdle::TooBrief(least_s) => {
+                writer.header(Name::MinSe, least_s);
+            }
+            Hurdle::Demand | Hurdle::Stale => {
+                let nonce = self.dice.token();
+                let is_stale = hurdle == Hurdle::Stale;
+                let challenge = digest::challenge_value("carrier", &nonce, Algorithm::Md5, is_stale);
+                writer.header(Name::ProxyAuthenticate, challenge);
+            }
+        }
+        self.respond(now, &key, status, writer.finish());
     }
 
     /// The INVITE behind `key`, while it is unanswered.

@@ -166,6 +166,17 @@ pub(crate) enum Devices {
     TwoAnswer,
 }
 
+/// What an INVITE is sent back for, to come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hurdle {
+    /// 407.
+    Demand,
+    /// 407 for a nonce too old.
+    Stale,
+    /// 422 with this Min-SE.
+    TooBrief(u32),
+}
+
 /// How to treat an incoming call.
 #[derive(Clone, Debug)]
 pub(crate) struct Manner {
@@ -184,6 +195,8 @@ pub(crate) struct Manner {
     pub(crate) answers_bye: Duty,
     /// User and password demanded of whoever calls.
     pub(crate) demands: Option<(&'static str, &'static str)>,
+    /// What each INVITE of a call meets, before one is taken.
+    pub(crate) hurdles: Vec<Hurdle>,
 }
 
 impl Manner {
@@ -201,6 +214,7 @@ impl Manner {
             devices: Devices::One,
             answers_bye: Duty::Done,
             demands: None,
+            hurdles: Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Stories with an expected end, by subject; and storms, which mix them all in foul weather.
 
+mod attempts;
 mod cancelled;
 mod failover;
 mod incoming;

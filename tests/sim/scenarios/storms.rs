@@ -6,7 +6,7 @@ use std::time::Duration;
 use provisioning_store::money::Micros;
 
 use crate::agent::manner::{
-    Act, Change, Devices, Dial, Duty, Early, EarlyMedia, Last, Manner, OnCancel, ms, s,
+    Act, Change, Devices, Dial, Duty, Early, EarlyMedia, Hurdle, Last, Manner, OnCancel, ms, s,
 };
 use crate::desk::Pace;
 use crate::dice::Dice;
@@ -81,6 +81,11 @@ fn manner(dice: &mut Dice, demands: Option<(&'static str, &'static str)>) -> Man
         ]),
         answers_bye: if dice.hits(95) { Duty::Done } else { Duty::Neglected },
         demands: demands.filter(|_| dice.hits(70)),
+        hurdles: if dice.hits(10) {
+            vec![Hurdle::TooBrief(2_000 + dice.below(2_000) as u32)]
+        } else {
+            Vec::new()
+        },
     }
 }
 

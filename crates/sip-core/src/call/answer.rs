@@ -45,7 +45,7 @@ impl Call {
             return self.on_late_response(ctx, id, response);
         }
         match response.status() {
-            100 => self.stop_timer(ctx, CallTimer::Patience),
+            100 => self.on_trying(ctx),
             101..=199 => self.on_provisional(ctx, response),
             200..=299 => self.on_answer(ctx, response),
             status => self.on_invite_failed(ctx, status, Some(response)),
@@ -54,7 +54,7 @@ impl Call {
 
     /// The callee rings, or sends early media.
     fn on_provisional(&mut self, ctx: &mut Context<'_>, response: &Message) {
-        self.stop_timer(ctx, CallTimer::Patience);
+        self.stop_attempt_timers(ctx);
         if let Some(attempt) = &mut self.attempt {
             attempt.progressed();
         }
@@ -86,7 +86,7 @@ impl Call {
 
     /// The callee has answered; the call is charged from the moment at which the caller is told.
     fn on_answer(&mut self, ctx: &mut Context<'_>, response: &Message) {
-        self.stop_timer(ctx, CallTimer::Patience);
+        self.stop_attempt_timers(ctx);
         self.stop_timer(ctx, CallTimer::NoAnswer);
         if let Some(leg) = &mut self.callee {
             leg.dialog.learn(response);
@@ -165,13 +165,8 @@ impl Call {
     }
 
     /// The caller learns that the callee would not or could not.
-    pub(super) fn pass_failure(
-        &mut self,
-        ctx: &mut Context<'_>,
-        status: u16,
-        response: Option<&Message>,
-        is_carrier: bool,
-    ) {
+    pub(super) fn pass_failure(&mut self, ctx: &mut Context<'_>, status: u16, response: Option<&Message>) {
+        let is_carrier = self.carrier_is_tried();
         let why = match status {
             486 | 600 => Refusal::CalleeBusy,
             603 => Refusal::CalleeDeclined,

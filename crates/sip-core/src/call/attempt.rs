@@ -9,9 +9,11 @@ use super::identity::Presentation;
 use super::leg::{Phase, finish};
 use super::media::{Then, secure_by_policy};
 use super::plan::Target;
+use super::proofs::Proofs;
 use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Stage};
 use crate::dialog::{Dialog, NextHop, Outset, contact_of, flow_to};
 use crate::directory::{Authentication, Carrier, Peer, Profile};
+use crate::limits::ADDRESSES_PER_CARRIER;
 use crate::message::{Message, Method, Name, Uri};
 use crate::refusal::Refusal;
 use crate::respond::ALLOW;
@@ -29,8 +31,10 @@ pub(crate) struct Attempt {
     /// The body of the INVITE: `None` until it is ready, `Some(None)` for a late offer.
     body: Option<Option<Bytes>>,
     presentation: Option<Presentation>,
+    /// To and Request-URI, for an INVITE that is sent anew.
+    called: (String, String),
     is_sent: bool,
-    has_shown_credentials: bool,
+    proofs: Proofs,
     has_progressed: bool,
 }
 
@@ -43,8 +47,9 @@ impl Attempt {
             secure: SecureMedia::Off,
             body: None,
             presentation: None,
+            called: Default::default(),
             is_sent: false,
-            has_shown_credentials: false,
+            proofs: Proofs::default(),
             has_progressed: false,
         }
     }
@@ -57,8 +62,16 @@ impl Attempt {
     fn begin(&mut self) {
         self.body = None;
         self.is_sent = false;
-        self.has_shown_credentials = false;
+        self.proofs = Proofs::default();
         self.has_progressed = false;
+    }
+
+    /// The password that the target may ask for.
+    fn credentials(&self) -> Option<(String, String)> {
+        match &self.target {
+            Target::Carrier { carrier, .. } => carrier.credentials.clone(),
+            Target::Pbx { .. } | Target::Echo => None,
+        }
     }
 
     pub(super) fn body_is_ready(&mut self, body: Option<Bytes>) {
@@ -113,7 +126,7 @@ impl Call {
             return;
         };
         attempt.is_resolving = false;
-        attempt.addresses = addresses.into();
+        attempt.addresses = addresses.into_iter().take(ADDRESSES_PER_CARRIER).collect();
         self.question_answered(ctx);
         self.try_next_address(ctx);
     }
@@ -161,6 +174,7 @@ impl Call {
         let presentation = Presentation::new(&self.plan.caller, format, country, &ctx.settings.domain);
         attempt.secure = secure_by_policy(ctx, peer, flow.transport);
         attempt.begin();
+        attempt.called = (to.clone(), request_uri.clone());
         self.callees += 1;
         let id = LegId::Callee(self.callees);
         let dialog = Dialog::of_callee(Outset {
@@ -204,10 +218,10 @@ impl Call {
         if matches!(attempt.target, Target::Echo) {
             return self.on_echo_ready(ctx, body.as_ref());
         }
-        self.send_invite(ctx, None);
-        self.start_timer(ctx, CallTimer::NoAnswer, ctx.settings.calls.no_answer);
-        if self.carrier_is_tried() {
-            self.start_timer(ctx, CallTimer::Patience, ctx.settings.calls.carrier_patience);
+        self.send_invite(ctx);
+        // The caller waits for the call, not for an attempt: the time goes on when the next target is tried.
+        if !self.is_timed(CallTimer::NoAnswer) {
+            self.start_timer(ctx, CallTimer::NoAnswer, ctx.settings.calls.no_answer);
         }
     }
 
@@ -216,18 +230,23 @@ impl Call {
         self.send_2xx(ctx, sdp);
     }
 
-    fn carrier_is_tried(&self) -> bool {
+    pub(super) fn carrier_is_tried(&self) -> bool {
         self.attempt.as_ref().is_some_and(|attempt| matches!(attempt.target, Target::Carrier { .. }))
     }
 
-    /// Writes and sends the INVITE, with credentials if it has been challenged.
-    fn send_invite(&mut self, ctx: &mut Context<'_>, credentials: Option<(Name, String)>) {
-        let (Some(attempt), Some(leg)) = (&self.attempt, &mut self.callee) else { return };
+    /// Writes and sends the INVITE, with credentials if it has been challenged. Sent anew it keeps its Call-ID, rises
+    /// in number and forgets what was answered (RFC 3261 section 8.1.3.5).
+    fn send_invite(&mut self, ctx: &mut Context<'_>) {
+        let (Some(attempt), Some(leg)) = (&mut self.attempt, &mut self.callee) else { return };
+        leg.dialog.start_over(&attempt.called.0, &attempt.called.1);
         let branch = ctx.rng.branch();
         let mut writer = leg.dialog.request(&Method::Invite, &branch, ctx.settings);
-        if let Some((name, value)) = credentials {
-            writer.header(name, value);
-        } else {
+        if let Some((user, password)) = attempt.credentials() {
+            for (name, value) in attempt.proofs.headers(&attempt.called.1, (&user, &password), ctx.rng) {
+                writer.header(name, value);
+            }
+        }
+        if leg.invite.is_none() {
             let flow = leg.dialog.flow_out();
             ctx.out.tell(Event::Invited {
                 call: self.uid,
@@ -247,6 +266,25 @@ impl Call {
         let body = attempt.body.clone().flatten();
         let bytes = finish(writer, body.as_ref());
         leg.invite = Some(leg.send(ctx, self.uid, (Method::Invite, Purpose::Invite), &branch, bytes));
+        self.stop_attempt_timers(ctx);
+        if self.carrier_is_tried() {
+            self.start_timer(ctx, CallTimer::Patience, ctx.settings.calls.carrier_patience);
+        }
+    }
+
+    /// Stops what watches a single attempt: it has rung, was answered or is over.
+    pub(super) fn stop_attempt_timers(&mut self, ctx: &mut Context<'_>) {
+        self.stop_timer(ctx, CallTimer::Patience);
+        self.stop_timer(ctx, CallTimer::Progress);
+    }
+
+    /// The target has the INVITE. A carrier must not sit on it for as long as a telephone may ring.
+    pub(super) fn on_trying(&mut self, ctx: &mut Context<'_>) {
+        self.stop_timer(ctx, CallTimer::Patience);
+        let has_progressed = self.attempt.as_ref().is_none_or(|attempt| attempt.has_progressed);
+        if self.carrier_is_tried() && !has_progressed && !self.is_timed(CallTimer::Progress) {
+            self.start_timer(ctx, CallTimer::Progress, ctx.settings.calls.carrier_progress);
+        }
     }
 
     /// The callee refused the INVITE, or nobody was there (status 408).
@@ -259,24 +297,28 @@ impl Call {
         let Some(attempt) = &self.attempt else { return };
         let may_go_on = !attempt.has_progressed;
         if let (401 | 407, Some(response)) = (status, response) {
-            return self.on_challenged(ctx, status, response);
+            return self.on_challenged(ctx, response);
         }
         if let (422, Some(response), Some(leg)) = (status, response, &mut self.callee)
             && leg.session.on_too_small(response)
         {
-            return self.send_invite(ctx, None);
+            return self.send_invite(ctx);
         }
         if self.may_retry_plain(ctx, status) {
             return self.retry_plain(ctx);
         }
         self.close_callee(ctx);
-        let is_carrier = self.carrier_is_tried();
         // interop: fail over only on no answer, 408 and 5xx before any 18x; everything else is the callee's word.
-        if is_carrier && may_go_on && (status == 408 || (500..600).contains(&status)) {
+        if self.carrier_is_tried() && may_go_on && (status == 408 || (500..600).contains(&status)) {
             self.forget_media_jobs();
-            return self.try_next_address(ctx);
+            // RFC 3263 section 4.3: silence, a broken transport and 503 speak of one address of the carrier, any other
+            // answer of the carrier.
+            return match (status, response) {
+                (503, _) | (_, None) => self.try_next_address(ctx),
+                _ => self.try_next_target(ctx, Refusal::CarriersFailed),
+            };
         }
-        self.pass_failure(ctx, status, response, is_carrier);
+        self.pass_failure(ctx, status, response);
     }
 
     /// The callee's leg has had its last word.
@@ -285,8 +327,7 @@ impl Call {
             leg.phase = Phase::Closed;
             ctx.index.remove(&leg.dialog.call_id, &leg.dialog.local_tag);
         }
-        self.stop_timer(ctx, CallTimer::Patience);
-        self.stop_timer(ctx, CallTimer::NoAnswer);
+        self.stop_attempt_timers(ctx);
     }
 
     /// A PBX whose SRTP was only supposed is tried once more with plain RTP.
@@ -315,49 +356,18 @@ impl Call {
         self.prepare_body(ctx);
     }
 
-    fn on_challenged(&mut self, ctx: &mut Context<'_>, status: u16, response: &Message) {
+    fn on_challenged(&mut self, ctx: &mut Context<'_>, response: &Message) {
         let Some(attempt) = &mut self.attempt else { return };
-        let credentials = match &attempt.target {
-            Target::Carrier { carrier, .. } => carrier.credentials.clone(),
-            Target::Pbx { .. } | Target::Echo => None,
-        };
-        let is_first = !std::mem::replace(&mut attempt.has_shown_credentials, true);
-        let is_carrier = self.carrier_is_tried();
-        let answer = credentials
-            .filter(|_| is_first)
-            .and_then(|(user, password)| self.answer_challenge(ctx, status, response, &user, &password));
-        match answer {
-            Some(credentials) => self.send_invite(ctx, Some(credentials)),
-            None if is_carrier => {
-                self.close_callee(ctx);
-                self.forget_media_jobs();
-                self.try_next_target(ctx, Refusal::CarrierAuthentication);
-            }
-            None => {
-                self.close_callee(ctx);
-                self.end_refused(ctx, Refusal::PbxDemandsCredentials);
-            }
+        if attempt.credentials().is_some() && attempt.proofs.accept(response) {
+            return self.send_invite(ctx);
         }
-    }
-
-    fn answer_challenge(
-        &self,
-        ctx: &mut Context<'_>,
-        status: u16,
-        response: &Message,
-        user: &str,
-        password: &str,
-    ) -> Option<(Name, String)> {
-        let (asks, answers) = match status {
-            401 => (Name::WwwAuthenticate, Name::Authorization),
-            _ => (Name::ProxyAuthenticate, Name::ProxyAuthorization),
-        };
-        let uri = self.callee.as_ref()?.dialog.remote_target();
-        let cnonce = ctx.rng.token();
-        let answer = response.headers(asks).find_map(|challenge| {
-            crate::auth::digest::answer_challenge(challenge, "INVITE", uri, user, password, &cnonce, 1).ok()
-        });
-        answer.map(|value| (answers, value))
+        self.close_callee(ctx);
+        if self.carrier_is_tried() {
+            self.forget_media_jobs();
+            self.try_next_target(ctx, Refusal::CarrierAuthentication);
+        } else {
+            self.end_refused(ctx, Refusal::PbxDemandsCredentials);
+        }
     }
 
     /// The target has shown no sign of life: leave it and try the next, but keep an ear open for a late 200.
@@ -365,6 +375,13 @@ impl Call {
         self.abandon_callee(ctx);
         self.forget_media_jobs();
         self.try_next_address(ctx);
+    }
+
+    /// The target has the INVITE and does nothing with it: another carrier may do better.
+    pub(super) fn on_progress_missing(&mut self, ctx: &mut Context<'_>) {
+        self.abandon_callee(ctx);
+        self.forget_media_jobs();
+        self.try_next_target(ctx, Refusal::CarriersFailed);
     }
 
     /// The callee rang too long.
@@ -377,7 +394,6 @@ impl Call {
     /// Gives the callee up without waiting for its answer.
     fn abandon_callee(&mut self, ctx: &mut Context<'_>) {
         let Some(mut leg) = self.callee.take() else { return };
-        self.stop_timer(ctx, CallTimer::NoAnswer);
         self.close_early(ctx, &mut leg);
         self.abandoned.push(leg);
     }

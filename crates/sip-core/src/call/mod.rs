@@ -12,6 +12,7 @@ mod identity;
 mod leg;
 mod media;
 mod plan;
+mod proofs;
 mod reliable;
 mod session;
 mod setup;
@@ -85,10 +86,12 @@ pub(crate) enum Purpose {
 /// A call's timers; each runs at most once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallTimer {
-    /// The callee rings too long.
+    /// The callee rings too long; runs from the first INVITE on, whichever target is tried.
     NoAnswer,
     /// The target has not reacted at all.
     Patience,
+    /// The target has said 100 and nothing more.
+    Progress,
     /// A question stayed unanswered.
     Question,
     /// Send our 2xx again.
@@ -301,12 +304,17 @@ impl Call {
         });
     }
 
+    fn is_timed(&self, timer: CallTimer) -> bool {
+        self.timers.iter().any(|(running, _)| *running == timer)
+    }
+
     /// A timer of this call has fired.
     pub(crate) fn on_timer(&mut self, ctx: &mut Context<'_>, timer: CallTimer) {
         self.timers.retain(|(running, _)| *running != timer);
         match timer {
             CallTimer::NoAnswer => self.on_no_answer(ctx),
             CallTimer::Patience => self.on_patience_lost(ctx),
+            CallTimer::Progress => self.on_progress_missing(ctx),
             CallTimer::Question => self.on_question_unanswered(ctx),
             CallTimer::Resend(half) => self.resend_2xx(ctx, half),
             CallTimer::AckWait(half) => self.on_ack_missing(ctx, half),

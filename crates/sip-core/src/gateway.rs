@@ -14,7 +14,7 @@ use crate::authenticator::Authenticator;
 use crate::call::{self, Call, CallTimer, ClientUser, Context, DialogIndex};
 pub use crate::call::{LiveCall, Stage};
 use crate::directory::{Authentication, Directory, Peer, Profile};
-use crate::guard::{self, Guard, SourceRates};
+use crate::guard::{self, Guard, Rates, SourceRates};
 use crate::message::{self, Fault, Message, Method, lex, validate};
 use crate::outbox::Outbox;
 use crate::refusal::{Refusal, RefusalRow};
@@ -28,6 +28,7 @@ use crate::transaction::{Lapse, ServerKey, Transactions};
 use crate::types::{
     Binding, CallUid, ConnectionId, Event, Flow, Now, ProfileId, Question, Reply, Transmit, Unregistration,
 };
+use crate::unopened;
 
 /// One gateway: everything it knows of the present.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Gateway {
     pub(crate) rng: Rng,
     pub(crate) authenticator: Authenticator,
     pub(crate) rates: SourceRates,
+    /// How fast attempts that prove nothing may leave records with the profile that they name.
+    pub(crate) unproved_records: Rates<ProfileId>,
     pub(crate) registrar: Registrar,
     pub(crate) transactions: Transactions<ClientUser>,
     pub(crate) calls: HashMap<CallUid, Call>,
@@ -86,6 +89,11 @@ impl Gateway {
             rates: SourceRates::new(
                 limits.requests_per_source,
                 limits.requests_per_source * 2,
+                limits.sources,
+            ),
+            unproved_records: Rates::new(
+                unopened::UNPROVED_RECORD_EVERY,
+                unopened::UNPROVED_RECORD_BURST,
                 limits.sources,
             ),
             registrar: Registrar::new(limits.bindings),
@@ -141,6 +149,9 @@ impl Gateway {
             RefusalRow { status: fault.status(), sentence: fault.sentence(), ..Refusal::BadRequest.row() };
         respond::explain_row(&mut writer, &self.settings.domain, row);
         self.out.send(flow, writer.finish());
+        if *request.method() == Method::Invite {
+            self.record_faulty(now, flow, request, fault.status());
+        }
     }
 
     pub(crate) fn drop_message(&mut self, flow: Flow, why: &'static str) {

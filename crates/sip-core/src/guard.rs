@@ -1,6 +1,7 @@
 //! Before anything is parsed: what the first octets are, who is a scanner, and how fast a source may speak.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
@@ -77,11 +78,10 @@ pub enum Pace {
 /// make every datagram pay for a walk through all of them.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// A token bucket for each source: a bounded number of them, and one common bucket for whoever does not fit.
-/// IPv6 sources count by their /64, since whoever has one address of it has them all.
+/// A token bucket for each key: a bounded number of them, and one common bucket for whatever does not fit.
 #[derive(Debug)]
-pub struct SourceRates {
-    buckets: HashMap<IpAddr, Bucket>,
+pub struct Rates<K> {
+    buckets: HashMap<K, Bucket>,
     overflow: Option<Bucket>,
     per_second: f64,
     burst: f64,
@@ -95,23 +95,22 @@ struct Bucket {
     filled: Instant,
 }
 
-impl SourceRates {
-    /// `per_second` messages on average and `burst` at once for each of at most `max` sources.
-    pub fn new(per_second: u32, burst: u32, max: usize) -> Self {
-        let (per_second, burst) = (f64::from(per_second.max(1)), f64::from(burst.max(1)));
+impl<K: Copy + Eq + Hash> Rates<K> {
+    /// One token each `every`, and `burst` of them at once, for each of at most `max` keys.
+    pub fn new(every: Duration, burst: u32, max: usize) -> Self {
+        let (per_second, burst) = (every.as_secs_f64().recip(), f64::from(burst.max(1)));
         Self { buckets: HashMap::new(), overflow: None, per_second, burst, max, swept: None }
     }
 
-    /// Counts one message of a source.
-    pub fn take(&mut self, now: Instant, source: IpAddr) -> Pace {
-        let source = network(source);
+    /// Takes a token.
+    pub fn take(&mut self, now: Instant, key: K) -> Pace {
         let full = Bucket { tokens: self.burst, filled: now };
-        if !self.buckets.contains_key(&source) && self.buckets.len() >= self.max {
+        if !self.buckets.contains_key(&key) && self.buckets.len() >= self.max {
             self.sweep(now);
         }
-        let is_known = self.buckets.contains_key(&source);
+        let is_known = self.buckets.contains_key(&key);
         let bucket = if is_known || self.buckets.len() < self.max {
-            self.buckets.entry(source).or_insert(full)
+            self.buckets.entry(key).or_insert(full)
         } else {
             self.overflow.get_or_insert(full)
         };
@@ -121,11 +120,6 @@ impl SourceRates {
         }
         bucket.tokens -= 1.0;
         Pace::Within
-    }
-
-    /// How many sources are tracked.
-    pub fn tracked(&self) -> usize {
-        self.buckets.len()
     }
 
     /// A full bucket is the same as none.
@@ -139,6 +133,27 @@ impl SourceRates {
             bucket.fill(now, per_second, burst);
             bucket.tokens < burst
         });
+    }
+}
+
+/// How fast each source may speak. IPv6 sources count by their /64, since whoever has one address of it has them all.
+#[derive(Debug)]
+pub struct SourceRates(Rates<IpAddr>);
+
+impl SourceRates {
+    /// `per_second` messages on average and `burst` at once for each of at most `max` sources.
+    pub fn new(per_second: u32, burst: u32, max: usize) -> Self {
+        Self(Rates::new(Duration::from_secs(1) / per_second.max(1), burst, max))
+    }
+
+    /// Counts one message of a source.
+    pub fn take(&mut self, now: Instant, source: IpAddr) -> Pace {
+        self.0.take(now, network(source))
+    }
+
+    /// How many sources are tracked.
+    pub fn tracked(&self) -> usize {
+        self.0.buckets.len()
     }
 }
 

@@ -35,6 +35,7 @@ pub mod settings;
 mod timers;
 mod transaction;
 pub mod types;
+mod unopened;
 
 pub use directory::Directory;
 pub use gateway::{Counts, Gateway, LiveCall, Stage};

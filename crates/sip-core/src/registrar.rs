@@ -1,7 +1,7 @@
 //! Registered PBXs: bindings, their expiry, NAT detection, and that the newest wins (RFC 3261 section 10.3).
 
-use std::collections::{HashMap, hash_map};
-use std::net::IpAddr;
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::message::{ContactValue, Message, Name, NameAddr, Uri};
@@ -16,8 +16,8 @@ use crate::types::{Binding, ConnectionId, Event, Flow, Now, ProfileId, Unregistr
 pub(crate) struct Registrar {
     bindings: HashMap<ProfileId, Entry>,
     by_connection: HashMap<ConnectionId, ProfileId>,
-    /// How many bindings each host has.
-    hosts: HashMap<IpAddr, usize>,
+    /// The addresses that PBXs have registered from, in order, so that those of one host stand together.
+    sources: BTreeSet<(SocketAddr, ProfileId)>,
     timers: Timers<ProfileId>,
     limit: usize,
 }
@@ -66,7 +66,7 @@ impl Registrar {
         Self {
             bindings: HashMap::new(),
             by_connection: HashMap::new(),
-            hosts: HashMap::new(),
+            sources: BTreeSet::new(),
             timers: Timers::default(),
             limit,
         }
@@ -166,19 +166,14 @@ impl Registrar {
         if let Some(connection) = binding.flow.connection {
             self.by_connection.insert(connection, profile);
         }
-        *self.hosts.entry(binding.flow.peer.ip()).or_default() += 1;
+        self.sources.insert((binding.flow.peer, profile));
         self.bindings.insert(profile, Entry { binding, expiry });
     }
 
     fn take(&mut self, profile: ProfileId) -> Option<Binding> {
         let entry = self.bindings.remove(&profile)?;
         self.timers.stop(entry.expiry);
-        if let hash_map::Entry::Occupied(mut host) = self.hosts.entry(entry.binding.flow.peer.ip()) {
-            *host.get_mut() -= 1;
-            if *host.get() == 0 {
-                host.remove();
-            }
-        }
+        self.sources.remove(&(entry.binding.flow.peer, profile));
         if let Some(connection) = entry.binding.flow.connection {
             self.by_connection.remove(&connection);
         }
@@ -222,7 +217,17 @@ impl Registrar {
 
     /// Whether some PBX has registered from this host.
     pub(crate) fn is_bound_host(&self, host: IpAddr) -> bool {
-        self.hosts.contains_key(&host)
+        self.first_from(SocketAddr::new(host, 0)).is_some_and(|(source, _)| source.ip() == host)
+    }
+
+    /// The profile whose PBX has registered over this very flow.
+    pub(crate) fn profile_at(&self, flow: Flow) -> Option<ProfileId> {
+        let (_, profile) = self.first_from(flow.peer).filter(|(source, _)| *source == flow.peer)?;
+        self.binding(profile).filter(|bound| bound.flow == flow).map(|bound| bound.profile)
+    }
+
+    fn first_from(&self, source: SocketAddr) -> Option<(SocketAddr, ProfileId)> {
+        self.sources.range((source, ProfileId(i64::MIN))..).next().copied()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -449,7 +454,7 @@ mod tests {
         let leaves = register("b", 2, "Contact: <sip:u@198.51.100.7:5060>;expires=0\r\n");
         assert_eq!(run(&mut registrar, &leaves, "198.51.100.7:5060"), Registration::Done(None));
         assert!(!registrar.is_bound_host("198.51.100.7".parse().unwrap()));
-        assert!(registrar.hosts.is_empty());
+        assert!(registrar.sources.is_empty());
     }
 
     #[test]

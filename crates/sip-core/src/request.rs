@@ -7,10 +7,11 @@ use crate::call::{Arrival, Call};
 use crate::directory::{Directory, Peer, Profile};
 use crate::gateway::Gateway;
 use crate::guard::{self, Pace};
-use crate::message::{Message, Method, Name};
+use crate::message::{Message, MessageWriter, Method, Name};
 use crate::refusal::Refusal;
 use crate::registrar::Registration;
 use crate::respond::{self, ALLOW};
+use crate::settings::Settings;
 use crate::transaction::Incoming;
 use crate::types::{Event, Flow, Now};
 
@@ -73,20 +74,11 @@ impl Gateway {
         if request.header(Name::UserAgent).is_some_and(guard::is_scanner) && self.known_peer(flow).is_none() {
             return self.drop_message(flow, "a scanner");
         }
-        // RFC 3261 section 8.2.2.3: what is required of us and unknown is named.
-        let required = request.headers(Name::Require).chain(request.headers(Name::ProxyRequire));
-        let unknown: Vec<_> =
-            required.filter(|tag| !respond::SUPPORTED.iter().any(|s| s.eq_ignore_ascii_case(tag))).collect();
-        if !unknown.is_empty() {
-            return self.refuse_extensions(now, flow, request, &unknown);
-        }
         match request.method() {
-            Method::Register => self.on_register(now, flow, request),
-            // RFC 3891 section 3: a call to take over must be one of ours, and within a call there is none to take.
-            Method::Invite if request.header(Name::Replaces).is_some() => {
-                self.refuse(now, flow, request, Refusal::NoSuchDialog);
-            }
+            // Who calls comes before what is wrong with the call (RFC 3261 section 8.2): the attempt is recorded.
             Method::Invite => self.on_invite(now, flow, request),
+            _ if !unknown_extensions(request).is_empty() => self.refuse_extensions(now, flow, request),
+            Method::Register => self.on_register(now, flow, request),
             Method::Options => self.on_options(now, flow, request),
             Method::Bye | Method::Info | Method::Prack | Method::Update | Method::Notify => {
                 let keeps_alive =
@@ -101,19 +93,18 @@ impl Gateway {
         }
     }
 
-    fn refuse_extensions(&mut self, now: Now, flow: Flow, request: &Message, required: &[&str]) {
+    fn refuse_extensions(&mut self, now: Now, flow: Flow, request: &Message) {
         if !self.may_speak(now, flow) {
             return self.drop_message(flow, TOO_FAST);
         }
         let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
         let mut writer = respond::response(&self.settings, request, 420, Some(&tag), flow.peer);
-        writer.header(Name::Unsupported, required.join(", "));
-        respond::explain(&mut writer, &self.settings, Refusal::ExtensionUnsupported);
+        explain(&mut writer, &self.settings, request, Refusal::ExtensionUnsupported);
         self.out.send(flow, writer.finish());
     }
 
     /// Who speaks from here, by address alone.
-    fn known_peer(&self, flow: Flow) -> Option<Peer> {
+    pub(crate) fn known_peer(&self, flow: Flow) -> Option<Peer> {
         self.directory.peer_at(flow.peer, flow.transport)
     }
 
@@ -242,7 +233,7 @@ impl Gateway {
         flow: Flow,
         request: &Message,
         status: u16,
-        add: impl FnOnce(&mut crate::message::MessageWriter),
+        add: impl FnOnce(&mut MessageWriter),
     ) {
         let Some(server) = self.transactions.open(flow, request) else {
             return self.refuse(now, flow, request, Refusal::Overloaded);
@@ -271,6 +262,9 @@ impl Gateway {
             Verdict::Refused { user, profile, why } => {
                 if self.rates.take(now.monotonic, source) == Pace::Within {
                     self.refuse_request(now, flow, request, (&user, profile.as_ref()), why);
+                    if let (Method::Invite, Some(profile)) = (request.method(), &profile) {
+                        self.record_unproved(now, flow, request, Peer::Profile(profile.id), why);
+                    }
                 } else {
                     self.drop_message(flow, "too many refused requests from this source");
                 }
@@ -295,6 +289,38 @@ impl Gateway {
         self.out.send(flow, writer.finish());
     }
 
+    /// What keeps a known peer's INVITE from becoming a call.
+    fn why_not_opened(&self, invite: &Message) -> Option<Refusal> {
+        if hops_left(invite) == 0 {
+            Some(Refusal::LoopDetected)
+        } else if !unknown_extensions(invite).is_empty() {
+            Some(Refusal::ExtensionUnsupported)
+        } else if invite.header(Name::Replaces).is_some() {
+            // RFC 3891 section 3: a call to take over must be one of ours, and within a call there is none to take.
+            Some(Refusal::NoSuchDialog)
+        } else if self.is_draining {
+            Some(Refusal::ShuttingDown)
+        } else if self.calls.len() >= self.settings.limits.calls {
+            Some(Refusal::Overloaded)
+        } else {
+            None
+        }
+    }
+
+    /// Refuses a known peer's INVITE before a call is opened. The transaction absorbs its repetitions, so that one
+    /// attempt leaves one record.
+    fn refuse_invite(&mut self, now: Now, flow: Flow, invite: &Message, peer: Peer, why: Refusal) {
+        let Some(server) = self.transactions.open(flow, invite) else {
+            self.refuse(now, flow, invite, Refusal::Overloaded);
+            return self.record_unopened(now, flow, invite, peer, Refusal::Overloaded);
+        };
+        let tag = self.rng.token();
+        let mut writer = respond::response(&self.settings, invite, why.status(), Some(&tag), flow.peer);
+        explain(&mut writer, &self.settings, invite, why);
+        self.transactions.answer(now.monotonic, server, why.status(), writer.finish(), &mut self.out);
+        self.record_unopened(now, flow, invite, peer, why);
+    }
+
     fn on_invite(&mut self, now: Now, flow: Flow, invite: &Message) {
         let peer = match self.known_peer(flow) {
             Some(peer) => peer,
@@ -303,23 +329,13 @@ impl Gateway {
                 None => return,
             },
         };
-        let max_forwards = invite.max_forwards().unwrap_or(70);
-        let why_not = if max_forwards == 0 {
-            Some(Refusal::LoopDetected)
-        } else if self.is_draining {
-            Some(Refusal::ShuttingDown)
-        } else if self.calls.len() >= self.settings.limits.calls {
-            Some(Refusal::Overloaded)
-        } else {
-            None
-        };
-        if let Some(why) = why_not {
-            return self.refuse(now, flow, invite, why);
+        if let Some(why) = self.why_not_opened(invite) {
+            return self.refuse_invite(now, flow, invite, peer, why);
         }
         let Some(server) = self.transactions.open(flow, invite) else {
-            return self.refuse(now, flow, invite, Refusal::Overloaded);
+            return self.refuse_invite(now, flow, invite, peer, Refusal::Overloaded);
         };
-        let max_forwards = (max_forwards - 1).min(self.settings.calls.max_forwards);
+        let max_forwards = hops_left(invite).saturating_sub(1).min(self.settings.calls.max_forwards);
         let arrival = Arrival { invite: invite.clone(), server, flow, peer, max_forwards };
         let mut ctx = self.context(now);
         let mut call = Call::open(&mut ctx, arrival);
@@ -330,6 +346,25 @@ impl Gateway {
             self.calls.insert(call.uid, call);
         }
     }
+}
+
+/// Max-Forwards; one that is absent counts as RFC 3261 section 8.1.1.6 would have it.
+fn hops_left(invite: &Message) -> u8 {
+    invite.max_forwards().unwrap_or(70)
+}
+
+/// What is required of us and unknown (RFC 3261 section 8.2.2.3).
+fn unknown_extensions(request: &Message) -> Vec<&str> {
+    let required = request.headers(Name::Require).chain(request.headers(Name::ProxyRequire));
+    required.filter(|tag| !respond::SUPPORTED.iter().any(|s| s.eq_ignore_ascii_case(tag))).collect()
+}
+
+/// Adds why to a refusal, with what in the request is to blame.
+fn explain(writer: &mut MessageWriter, settings: &Settings, request: &Message, why: Refusal) {
+    if why == Refusal::ExtensionUnsupported {
+        writer.header(Name::Unsupported, unknown_extensions(request).join(", "));
+    }
+    respond::explain(writer, settings, why);
 }
 
 fn has_to_tag(request: &Message) -> bool {

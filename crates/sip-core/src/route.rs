@@ -281,6 +281,12 @@ pub(crate) fn caller(invite: &Message) -> Caller {
         .unwrap_or(Caller::Anonymous)
 }
 
+/// The caller as the message claims it, for the record alone.
+pub(crate) fn claimed_caller(invite: &Message) -> String {
+    let from = invite.from().and_then(|from| from.uri().ok());
+    from.and_then(|uri| dialled(&uri)).unwrap_or_else(|| "anonymous".to_owned())
+}
+
 /// Whether the caller asks not to be shown: by Privacy (RFC 3323 section 4.2), an anonymous From, or the prefix dialled
 /// before the number.
 pub(crate) fn is_withheld(invite: &Message) -> bool {

@@ -1,10 +1,13 @@
 //! What is malformed, out of place, or from somebody we do not know.
 
 use sip_core::message::Method;
+use sip_core::refusal::Refusal;
+use sip_core::types::{Ending, ProfileId};
 
 use crate::agent::manner::{Act, Dial, s};
-use crate::provisioning::{ECHO, FAR_AWAY};
-use crate::world::{ALPHA, SALES, STRANGER, World};
+use crate::network::Weather;
+use crate::provisioning::{ECHO, FAR_AWAY, SALES as SALES_ID, SALES_NUMBER};
+use crate::world::{ALPHA, SALES, STRANGER, Setting, World};
 
 fn statuses(world: &World, agent: usize) -> Vec<u16> {
     world.agents[agent].stray_responses.clone()
@@ -16,9 +19,14 @@ fn an_extension_that_we_do_not_have_is_refused_with_its_name() {
     let call = world.dial(SALES, Dial::to(FAR_AWAY).header("Require", "foo"));
     world.run(s(1));
     assert_eq!(world.agents[SALES].calls[call].statuses, [420]);
-    let refusal = world.agents[SALES].responses(Method::Invite).next().unwrap();
+    let refusal = world.agents[SALES].responses(Method::Invite).last().unwrap();
     assert!(refusal.lists_tag(sip_core::message::Name::Unsupported, "foo"));
     world.settle();
+    assert_eq!(endings(&world), [(Some(SALES_ID), Ending::Refused(Refusal::ExtensionUnsupported))]);
+}
+
+fn endings(world: &World) -> Vec<(Option<ProfileId>, Ending)> {
+    world.desk.books.records.iter().map(|record| (record.profile, record.ending)).collect()
 }
 
 #[test]
@@ -28,6 +36,45 @@ fn a_call_that_has_passed_too_many_hops_is_refused() {
     world.settle();
     assert_eq!(world.agents[SALES].calls[call].statuses, [483]);
     assert_eq!(world.agents[ALPHA].calls.len(), 0);
+    assert_eq!(endings(&world), [(Some(SALES_ID), Ending::Refused(Refusal::LoopDetected))]);
+    let record = &world.desk.books.records[0];
+    assert_eq!((record.to.as_str(), record.status), (FAR_AWAY, 483));
+}
+
+#[test]
+fn a_call_to_a_gateway_that_drains_leaves_its_record() {
+    let mut world = World::new();
+    world.gateway.refuse_new_calls();
+    world.dial(SALES, Dial::to(FAR_AWAY));
+    world.dial(ALPHA, Dial::to(SALES_NUMBER));
+    world.settle();
+    let why = Ending::Refused(Refusal::ShuttingDown);
+    assert_eq!(endings(&world), [(Some(SALES_ID), why), (Some(SALES_ID), why)]);
+    assert!(world.desk.books.records.iter().any(|record| record.carrier.is_some()));
+}
+
+#[test]
+fn a_lost_answer_does_not_make_two_records_of_one_refused_attempt() {
+    let weather = Weather { least_ms: 1, most_ms: 60, loss: 20, duplicates: 20, detours: 20 };
+    let mut world = World::of(Setting { weather, ..Setting::clear(3) });
+    for _ in 0..20 {
+        world.dial(SALES, Dial::to(FAR_AWAY).max_forwards(0));
+    }
+    world.settle();
+    assert_eq!(world.desk.books.records.len(), 20);
+}
+
+#[test]
+fn guessed_passwords_leave_few_records_with_the_profile_they_name() {
+    let mut world = World::new();
+    world.agents[SALES].forget_password();
+    for _ in 0..100 {
+        world.dial(SALES, Dial::to(FAR_AWAY));
+    }
+    world.settle();
+    let records = endings(&world);
+    assert!((20..25).contains(&records.len()), "{} records", records.len());
+    assert!(records.iter().all(|it| *it == (Some(SALES_ID), Ending::Refused(Refusal::BadCredentials))));
 }
 
 #[test]

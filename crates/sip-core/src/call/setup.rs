@@ -197,9 +197,6 @@ fn caller_for_record(plan: &Plan, invite: &Message) -> String {
     match &plan.caller {
         Caller::Number(digits) => digits.clone(),
         Caller::Name(name) => name.clone(),
-        Caller::Anonymous => {
-            let from = invite.from().and_then(|from| from.uri().ok());
-            from.and_then(|uri| route::dialled(&uri)).unwrap_or_else(|| "anonymous".to_owned())
-        }
+        Caller::Anonymous => route::claimed_caller(invite),
     }
 }

@@ -1,0 +1,99 @@
+//! INVITEs refused before a call was opened for them: they leave their record like every other attempt.
+//!
+//! Only those of somebody we know. A stranger's attempt leaves nothing but a line of the log, or anybody could fill
+//! the database.
+
+use std::time::Duration;
+
+use crate::directory::Peer;
+use crate::gateway::Gateway;
+use crate::guard::Pace;
+use crate::message::{Message, Name, Uri};
+use crate::refusal::Refusal;
+use crate::route;
+use crate::types::{CallRecord, Ending, Event, Flow, Lease, Leg, Now, Question};
+
+/// Attempts that prove nothing leave a record with the profile that they name this often at most; whoever guesses
+/// passwords must not fill the database.
+pub(crate) const UNPROVED_RECORD_EVERY: Duration = Duration::from_secs(60);
+/// So many may come at once: a PBX with a wrong password that tries a call now and then is shown whole.
+pub(crate) const UNPROVED_RECORD_BURST: u32 = 20;
+
+impl Gateway {
+    /// Records the attempt of a peer that was recognised.
+    pub(crate) fn record_unopened(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        invite: &Message,
+        peer: Peer,
+        why: Refusal,
+    ) {
+        self.record(now, flow, invite, peer, (why, why.status()));
+    }
+
+    /// Records an attempt that named a profile and did not prove to be its.
+    pub(crate) fn record_unproved(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        invite: &Message,
+        peer: Peer,
+        why: Refusal,
+    ) {
+        if self.may_record(now, peer) {
+            self.record(now, flow, invite, peer, (why, why.status()));
+        }
+    }
+
+    /// Records a malformed INVITE, if it comes from where a peer is known to be.
+    pub(crate) fn record_faulty(&mut self, now: Now, flow: Flow, invite: &Message, status: u16) {
+        let bound = || self.registrar.profile_at(flow).map(Peer::Profile);
+        let Some(peer) = self.known_peer(flow).or_else(bound) else { return };
+        // Refused without state, so a repetition is another attempt.
+        if self.may_record(now, peer) {
+            self.record(now, flow, invite, peer, (Refusal::BadRequest, status));
+        }
+    }
+
+    fn may_record(&mut self, now: Now, peer: Peer) -> bool {
+        match peer {
+            Peer::Profile(profile) => self.unproved_records.take(now.monotonic, profile) == Pace::Within,
+            Peer::Carrier(_) => true,
+        }
+    }
+
+    fn record(&mut self, now: Now, flow: Flow, invite: &Message, peer: Peer, (why, status): (Refusal, u16)) {
+        let (leg, profile, carrier) = match peer {
+            Peer::Profile(id) => (Leg::Caller, Some(id), None),
+            Peer::Carrier(id) => {
+                let called = route::incoming(&self.directory, invite).ok();
+                (Leg::Callee, called.map(|called| called.profile), Some(id))
+            }
+        };
+        let from = route::claimed_caller(invite);
+        let called = Uri::parse(invite.request_uri()).ok().and_then(|uri| route::dialled(&uri));
+        let (call, to) = (self.rng.call_uid(), called.unwrap_or_default());
+        let ending = Ending::Refused(why);
+        self.out.tell(Event::CallStarted { call, source: flow.peer, from: from.clone(), to: to.clone() });
+        self.out.ask(Question::Settle(Box::new(CallRecord {
+            lease: Lease { call, leg },
+            profile,
+            usage: None,
+            reserved: false,
+            carrier,
+            from,
+            to,
+            started: now.monotonic,
+            answered: None,
+            ended: now.monotonic,
+            ending,
+            status,
+            caller_call_id: invite.call_id().unwrap_or_default().to_owned(),
+            callee_call_id: None,
+            user_agent: invite.header(Name::UserAgent).map(str::to_owned),
+            codecs: Vec::new(),
+        })));
+        self.out.tell(Event::Ended { call, ending, status });
+    }
+}

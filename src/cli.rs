@@ -4,6 +4,7 @@
 //! at what goes on, and ending it, goes through the daemon's administration interface.
 
 mod account;
+mod books;
 mod calls;
 mod carrier;
 mod cdr;
@@ -88,6 +89,9 @@ enum Command {
     /// Records of calls that are over.
     #[command(subcommand)]
     Cdr(cdr::Command),
+    /// The accounts behind it all.
+    #[command(subcommand)]
+    Books(books::Command),
     /// PBXs that are registered.
     Registrations,
 }
@@ -135,6 +139,7 @@ async fn obey(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Rates(command) => rates::run(&context()?, command).await,
         Command::Calls(command) => calls::run(&context()?, command),
         Command::Cdr(command) => cdr::run(&context()?, command).await,
+        Command::Books(command) => books::run(&context()?, command).await,
         Command::Registrations => registrations::run(&context()?).await,
     }
 }

@@ -72,6 +72,12 @@ class Scenario:
         self._steps.append(f'<pause milliseconds="{int(seconds * 1000)}"/>')
         return self
 
+    def waits_between(self, least: float, most: float):
+        """A pause of a length that each call draws for itself."""
+        limits = f'min="{int(least * 1000)}" max="{int(most * 1000)}"'
+        self._steps.append(f'<pause distribution="uniform" {limits}/>')
+        return self
+
     def remember(self, name: str, header: str, pattern: str = ".*") -> str:
         """An action that keeps the first group of `pattern`, or all of it, as `[$name]`."""
         self._variables.append(name)

@@ -27,6 +27,8 @@ class Sipp:
         remote: str | None = None,
         calls: int = 1,
         at_once: int | None = None,
+        rate: int = 10,
+        is_logged: bool = True,
         transport: str = "udp",
         seconds: int = 20,
         echo: bool = False,
@@ -38,12 +40,14 @@ class Sipp:
         self._trace = folder / f"{name}.sip"
         script = folder / f"{name}.xml"
         script.write_text(scenario.xml())
-        command = ["sipp", "-sf", str(script), "-i", address, "-p", str(self.port), "-m", str(calls), "-l", str(at_once or calls)]
+        command = ["sipp", "-sf", str(script), "-i", address, "-p", str(self.port), "-m", str(calls), "-l", str(at_once or calls), "-r", str(rate)]
         command += ["-mi", address, "-mp", str(free_port(address, 4)), "-cp", str(free_port()), "-nostdin"]
         command += ["-t", "t1" if transport == "tcp" else "u1", "-timeout", f"{seconds}s", "-timeout_error"]
         # What is not in the scenario ends it at once and fails the test; nothing is answered on the side.
-        command += ["-default_behaviors", "abortunexp", "-trace_msg", "-message_file", str(self._trace)]
-        command += ["-trace_err", "-error_file", str(folder / f"{name}.errors")]
+        command += ["-default_behaviors", "abortunexp"]
+        if is_logged:
+            command += ["-trace_msg", "-message_file", str(self._trace)]
+            command += ["-trace_err", "-error_file", str(folder / f"{name}.errors")]
         command += ["-auth_uri", scenario.digest_uri] if scenario.digest_uri else []
         command += ["-rtp_echo"] if echo else []
         command += [remote] if remote else []

@@ -87,8 +87,6 @@ impl Builder<'_> {
             name: profile.name.clone(),
             user: profile.sip_user.clone(),
             country: self.company(profile).map(|company| company.country.clone()).unwrap_or_default(),
-            // The ledger knows at every call whether the subscription is paid; a copy here could only be stale.
-            is_active: true,
             authentication: self.authentication(profile)?,
             number_format: match profile.settings.presentation {
                 model::NumberPresentation::E164 => NumberFormat::Plain,
@@ -124,6 +122,7 @@ impl Builder<'_> {
             ha1_sha256: hash(Algorithm::Sha256),
             digest: match profile.settings.digest {
                 model::DigestAlgorithms::Md5 => DigestPolicy::Md5,
+                model::DigestAlgorithms::Sha256 => DigestPolicy::Sha256,
                 model::DigestAlgorithms::Sha256AndMd5 => DigestPolicy::Sha256ThenMd5,
             },
         })
@@ -230,7 +229,6 @@ fn carrier(carrier: &model::Carrier) -> Carrier {
         },
         strip: settings.strip,
         prefix: settings.prefix.clone(),
-        destinations: Vec::new(),
         srtp: srtp(settings.srtp),
         is_active: settings.active == Switch::On,
     }

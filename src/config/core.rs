@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sip_core::limits::Limits;
-use sip_core::settings::{CallSettings, Listener, RegistrationSettings, Settings, TimerSettings};
+use sip_core::settings::{CallSettings, HostPolicy, Listener, RegistrationSettings, Settings, TimerSettings};
 
 use super::{Config, ConfigError, ListenConfig};
 
@@ -26,6 +26,7 @@ impl Config {
     pub fn settings(&self, listeners: Vec<Listener>) -> Result<Settings, ConfigError> {
         let mut settings = Settings::new(self.node.domain.clone(), listeners);
         settings.realm = self.realm().to_owned();
+        settings.hosts = if self.sip.any_host { HostPolicy::Any } else { HostPolicy::Own };
         settings.aliases = self.sip.aliases.iter().cloned().collect();
         settings.registration = self.registration_settings();
         settings.calls = self.call_settings()?;

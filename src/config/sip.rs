@@ -14,6 +14,8 @@ use sip_core::types::Transport;
 pub struct SipConfig {
     /// Where PBXs and carriers reach us; at least one.
     pub listen: Vec<ListenConfig>,
+    /// Whether a Request-URI may name any host; `false` keeps it to the domain, the aliases and the listeners.
+    pub any_host: bool,
     /// Names and addresses besides the domain that a Request-URI may carry to mean us.
     pub aliases: Vec<String>,
     /// The base timers of RFC 3261.
@@ -30,6 +32,7 @@ impl Default for SipConfig {
     fn default() -> Self {
         Self {
             listen: Vec::new(),
+            any_host: true,
             aliases: Vec::new(),
             timers: TimerConfig::default(),
             limits: LimitConfig::default(),

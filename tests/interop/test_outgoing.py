@@ -360,7 +360,7 @@ def test_a_known_pbx_gets_an_answer_to_every_method(bench, method, status):
 
 def test_an_unknown_extension_that_is_required_is_named(bench):
     profile = bench.profile()
-    scenario = Caller(profile, LONDON, headers=("Require: teleportation",)).invites().proves().is_refused(420)
+    scenario = Caller(profile, LONDON, headers=("Require: teleportation",)).invites().is_challenged().is_refused(420)
     pbx = bench.pbx(scenario)
     finished(pbx)
     assert pbx.received(420)[0]["Unsupported"] == "teleportation"

@@ -37,6 +37,8 @@ pub(crate) const BETA_CREDENTIALS: (&str, &str) = ("trunk-7", "beta-secret");
 /// What differs between scenarios.
 #[derive(Clone, Debug)]
 pub(crate) struct Provisions {
+    /// The profiles there are.
+    pub(crate) profiles: Vec<ProfileId>,
     /// The carriers in use.
     pub(crate) carriers: Vec<CarrierId>,
     /// Carriers tried for one call.
@@ -52,7 +54,12 @@ pub(crate) const GAMMA: CarrierId = CarrierId(3);
 
 impl Default for Provisions {
     fn default() -> Self {
-        Self { carriers: vec![ALPHA, BETA], attempts: 6, sales_format: NumberFormat::Plain }
+        Self {
+            profiles: vec![SALES, ENGINEERING],
+            carriers: vec![ALPHA, BETA],
+            attempts: 6,
+            sales_format: NumberFormat::Plain,
+        }
     }
 }
 
@@ -99,11 +106,13 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
         digest: DigestPolicy::Md5,
     };
     let by_address = Authentication::Ip { target: Some((host([198, 51, 100, 12]), Transport::Udp)) };
-    directory.add_profile(Profile {
+    let sales = Profile {
         number_format: provisions.sales_format,
         ..profile(SALES, SALES_USER, registration, SALES_NUMBER)
-    });
-    directory.add_profile(profile(ENGINEERING, "99050000000102", by_address, ENGINEERING_NUMBER));
+    };
+    let engineering = profile(ENGINEERING, "99050000000102", by_address, ENGINEERING_NUMBER);
+    let there_are = |profile: &Profile| provisions.profiles.contains(&profile.id);
+    [sales, engineering].into_iter().filter(there_are).for_each(|profile| directory.add_profile(profile));
     directory.add_number(SALES_NUMBER, SALES);
     directory.add_number(ENGINEERING_NUMBER, ENGINEERING);
     directory
@@ -131,7 +140,6 @@ fn profile(id: ProfileId, user: &str, authentication: Authentication, number: &s
         name: format!("profile {}", id.0),
         user: user.to_owned(),
         country: "US".to_owned(),
-        is_active: true,
         authentication,
         number_format: NumberFormat::Plain,
         caller_id: CallerId {
@@ -161,7 +169,6 @@ fn carrier(id: CarrierId) -> Carrier {
         number_format: NumberFormat::E164,
         strip: 0,
         prefix: String::new(),
-        destinations: Vec::new(),
         srtp: SrtpPolicy::Off,
         is_active: true,
     }

@@ -189,6 +189,13 @@ impl World {
         self.flush_agents();
     }
 
+    /// Puts other provisioning in force, as when the store has changed.
+    pub(crate) fn provision(&mut self, provisions: &provisioning::Provisions) {
+        let now = self.present();
+        self.gateway.set_directory(now, Arc::new(provisioning::directory(provisions)));
+        self.flush_gateway();
+    }
+
     /// Tells an agent how to treat calls from now on.
     pub(crate) fn teach(&mut self, agent: usize, manner: Manner) {
         self.agents[agent].manners = vec![manner];

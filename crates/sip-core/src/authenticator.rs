@@ -104,6 +104,15 @@ impl Authenticator {
         }
         let user = answer.user().to_owned();
         let peer = directory.peer_of_user(&user);
+        let is_offered = match peer {
+            Some(Peer::Carrier(_)) => true,
+            Some(Peer::Profile(id)) => is_offered(directory.profile(id).map(Arc::as_ref), answer.algorithm),
+            None => is_offered(None, answer.algorithm),
+        };
+        if !is_offered {
+            // The challenge was made before we knew whose it is; the next one offers what this user is to prove.
+            return Verdict::Challenge(Staleness::Fresh);
+        }
         let method = request.method().as_str();
         let is_right = match peer {
             Some(Peer::Carrier(id)) => directory
@@ -157,6 +166,21 @@ impl Authenticator {
             .iter()
             .map(move |&algorithm| digest::challenge_value(realm, &nonce, algorithm, is_stale))
     }
+}
+
+/// Who a request may claim to be from, the surest first: the user of its credentials for our realm, From, To. Decides
+/// what it is challenged with, and nothing else.
+pub(crate) fn claimed_users(request: &Message, realm: &str) -> impl Iterator<Item = String> {
+    let headers = Party::Gateway.credentials_headers().into_iter().flat_map(|name| request.headers(name));
+    let answers = headers.filter_map(|value| DigestResponse::parse(value).ok());
+    let proved = answers.filter(move |answer| answer.realm == realm).map(|answer| answer.user().to_owned());
+    let named = [request.from(), request.to()].into_iter().flatten();
+    proved.chain(named.filter_map(|addr| addr.uri().ok()?.user().map(str::to_owned)))
+}
+
+/// Whether the profile, or somebody unknown, is challenged with this algorithm.
+fn is_offered(profile: Option<&Profile>, algorithm: Algorithm) -> bool {
+    algorithms(profile).iter().any(|offered| offered.is_sha256() == algorithm.is_sha256())
 }
 
 fn algorithms(profile: Option<&Profile>) -> &'static [Algorithm] {

@@ -3,7 +3,7 @@
 //! The shell builds a new one whenever the store changes and swaps it in whole; the core never writes to it.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::auth::ip::IpRule;
@@ -40,8 +40,6 @@ pub struct Profile {
     pub user: String,
     /// The company's country, ISO 3166 alpha-2: decides how national numbers are read.
     pub country: String,
-    /// Whether it may call and be called.
-    pub is_active: bool,
     /// How its PBX is recognised.
     pub authentication: Authentication,
     /// How numbers are written towards the PBX.
@@ -158,8 +156,6 @@ pub struct Carrier {
     pub strip: u8,
     /// Put before what is left of it.
     pub prefix: String,
-    /// Called prefixes it takes (E.164 digits); empty takes all.
-    pub destinations: Vec<String>,
     /// How its media is protected.
     pub srtp: SrtpPolicy,
     /// Whether calls are sent to it.
@@ -251,10 +247,5 @@ impl Directory {
     pub fn peer_at(&self, source: SocketAddr, transport: Transport) -> Option<Peer> {
         let rule = self.ip_rules.iter().find(|(rule, _)| rule.matches(source, transport));
         rule.map(|(_, peer)| *peer)
-    }
-
-    /// Whether any rule names this host, whatever its port: such hosts are no strangers.
-    pub fn knows_host(&self, host: IpAddr) -> bool {
-        self.ip_rules.iter().any(|(rule, _)| rule.cidr.contains(host))
     }
 }

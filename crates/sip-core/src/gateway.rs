@@ -257,8 +257,14 @@ impl Gateway {
         }
     }
 
-    /// Provisioning has changed. Running calls go on; bindings of profiles that no longer register end.
-    pub fn set_directory(&mut self, _now: Now, directory: Arc<Directory>) {
+    /// Provisioning has changed. Running calls go on, unless their profile was deleted; bindings of profiles that no
+    /// longer register end.
+    pub fn set_directory(&mut self, now: Now, directory: Arc<Directory>) {
+        let known = self.directory.profiles().map(|profile| profile.id);
+        let deleted: Vec<_> = known.filter(|id| directory.profile(*id).is_none()).collect();
+        for profile in deleted {
+            self.end_calls_of(now, Peer::Profile(profile), Refusal::ProfileDeleted);
+        }
         let registers = |id: ProfileId| {
             let profile = directory.profile(id);
             profile.is_some_and(|p| matches!(p.authentication, Authentication::Registration { .. }))
@@ -311,7 +317,7 @@ impl Gateway {
     }
 
     /// Ends every call of a peer.
-    pub fn end_calls_of(&mut self, now: Now, peer: Peer, why: Refusal) {
+    fn end_calls_of(&mut self, now: Now, peer: Peer, why: Refusal) {
         let mut hit: Vec<_> =
             self.calls.iter().filter(|(_, c)| c.involves(peer)).map(|(uid, _)| *uid).collect();
         hit.sort_unstable();

@@ -20,8 +20,6 @@ pub struct Limits {
     pub sources: usize,
     /// Unauthenticated requests a source may send, a second on average.
     pub requests_per_source: u32,
-    /// Transmits, questions and events waiting to be polled.
-    pub outputs: usize,
 }
 
 impl Default for Limits {
@@ -34,7 +32,6 @@ impl Default for Limits {
             nonces: 200_000,
             sources: 100_000,
             requests_per_source: 500,
-            outputs: 100_000,
         }
     }
 }

@@ -32,6 +32,7 @@ pub enum Refusal {
     MediaUnavailable,
     MethodNotAllowed,
     NoAck,
+    NoAddressToCall,
     NoAnswer,
     NoChannel,
     NoChannelIncoming,
@@ -44,6 +45,7 @@ pub enum Refusal {
     NumberNotAssigned,
     Overloaded,
     PbxDemandsCredentials,
+    ProfileDeleted,
     ProfileInactive,
     RequestOutOfOrder,
     RequestPending,
@@ -53,6 +55,7 @@ pub enum Refusal {
     SessionIntervalTooSmall,
     ShuttingDown,
     StoreUnavailable,
+    UnknownHost,
     UnknownPeer,
     UnknownUser,
 }
@@ -76,7 +79,7 @@ const fn row(status: u16, cause: u8, code: &'static str, sentence: &'static str)
 
 impl Refusal {
     /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 51] = [
         Self::AddressIncomplete,
         Self::BadContact,
         Self::BadCredentials,
@@ -102,6 +105,7 @@ impl Refusal {
         Self::MediaUnavailable,
         Self::MethodNotAllowed,
         Self::NoAck,
+        Self::NoAddressToCall,
         Self::NoAnswer,
         Self::NoChannel,
         Self::NoChannelIncoming,
@@ -114,6 +118,7 @@ impl Refusal {
         Self::NumberNotAssigned,
         Self::Overloaded,
         Self::PbxDemandsCredentials,
+        Self::ProfileDeleted,
         Self::ProfileInactive,
         Self::RequestOutOfOrder,
         Self::RequestPending,
@@ -123,6 +128,7 @@ impl Refusal {
         Self::SessionIntervalTooSmall,
         Self::ShuttingDown,
         Self::StoreUnavailable,
+        Self::UnknownHost,
         Self::UnknownPeer,
         Self::UnknownUser,
     ];
@@ -200,6 +206,12 @@ impl Refusal {
             Self::NoAck => {
                 row(408, 102, "no_ack", "The caller never confirmed the answer, so the call was ended.")
             }
+            Self::NoAddressToCall => row(
+                480,
+                20,
+                "no_address_to_call",
+                "The called profile has no single address to send calls to.",
+            ),
             Self::NoAnswer => row(480, 19, "no_answer", "The called party did not answer in time."),
             Self::NoChannel => row(503, 34, "no_channel", "All channels of the profile are in use."),
             Self::NoChannelIncoming => {
@@ -226,6 +238,9 @@ impl Refusal {
                 "pbx_demands_credentials",
                 "The called PBX demands credentials: let it accept calls from the gateway's address.",
             ),
+            Self::ProfileDeleted => {
+                row(480, 31, "profile_deleted", "The profile was deleted, so the call was ended.")
+            }
             Self::ProfileInactive => {
                 row(403, 21, "profile_inactive", "The profile has no running channel subscription.")
             }
@@ -259,6 +274,9 @@ impl Refusal {
             Self::ShuttingDown => row(503, 41, "shutting_down", "The gateway is shutting down."),
             Self::StoreUnavailable => {
                 row(503, 41, "store_unavailable", "The gateway's accounting does not answer at the moment.")
+            }
+            Self::UnknownHost => {
+                row(404, 3, "unknown_host", "The Request-URI names a host that is not this gateway.")
             }
             Self::UnknownPeer => {
                 row(403, 21, "unknown_peer", "The gateway does not know who is calling from this address.")

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::authenticator::{Party, Staleness, Verdict};
+use crate::authenticator::{self, Party, Staleness, Verdict};
 use crate::call::{Arrival, Call};
-use crate::directory::{Directory, Peer, Profile};
+use crate::directory::{Peer, Profile};
 use crate::gateway::Gateway;
 use crate::guard::{self, Pace};
-use crate::message::{Message, MessageWriter, Method, Name};
+use crate::message::{Message, MessageWriter, Method, Name, Uri};
 use crate::refusal::Refusal;
 use crate::registrar::Registration;
 use crate::respond::{self, ALLOW};
+use crate::route;
 use crate::settings::Settings;
 use crate::transaction::Incoming;
 use crate::types::{Event, Flow, Now};
@@ -174,6 +175,10 @@ impl Gateway {
                 Refusal::BadCredentials,
             );
         }
+        if !self.means_us(flow, request) {
+            let known = (profile.user.as_str(), Some(&profile));
+            return self.refuse_request(now, flow, request, known, Refusal::UnknownHost);
+        }
         let domain = self.settings.domain.clone();
         let settings = &self.settings.registration;
         let registration = self.registrar.register(now, settings, profile.id, request, flow, &mut self.out);
@@ -280,7 +285,10 @@ impl Gateway {
         }
         let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
         let mut writer = respond::response(&self.settings, request, party.status(), Some(&tag), flow.peer);
-        let profile = claimed_profile(&self.directory, request);
+        let claimed = authenticator::claimed_users(request, &self.settings.realm)
+            .find_map(|user| self.directory.profile_of_user(&user).cloned());
+        let bound = || self.registrar.profile_at(flow).and_then(|id| self.directory.profile(id).cloned());
+        let profile = claimed.or_else(bound);
         let (realm, salt) = (&self.settings.realm, self.rng.next_u64());
         let source = flow.peer.ip();
         for value in self.authenticator.challenges(now, realm, profile.as_deref(), staleness, source, salt) {
@@ -289,10 +297,16 @@ impl Gateway {
         self.out.send(flow, writer.finish());
     }
 
+    fn means_us(&self, flow: Flow, request: &Message) -> bool {
+        Uri::parse(request.request_uri()).is_ok_and(|uri| route::means_us(&self.settings, &uri, flow.local))
+    }
+
     /// What keeps a known peer's INVITE from becoming a call.
-    fn why_not_opened(&self, invite: &Message) -> Option<Refusal> {
+    fn why_not_opened(&self, flow: Flow, invite: &Message) -> Option<Refusal> {
         if hops_left(invite) == 0 {
             Some(Refusal::LoopDetected)
+        } else if !self.means_us(flow, invite) {
+            Some(Refusal::UnknownHost)
         } else if !unknown_extensions(invite).is_empty() {
             Some(Refusal::ExtensionUnsupported)
         } else if invite.header(Name::Replaces).is_some() {
@@ -329,7 +343,7 @@ impl Gateway {
                 None => return,
             },
         };
-        if let Some(why) = self.why_not_opened(invite) {
+        if let Some(why) = self.why_not_opened(flow, invite) {
             return self.refuse_invite(now, flow, invite, peer, why);
         }
         let Some(server) = self.transactions.open(flow, invite) else {
@@ -369,11 +383,4 @@ fn explain(writer: &mut MessageWriter, settings: &Settings, request: &Message, w
 
 fn has_to_tag(request: &Message) -> bool {
     request.to().is_some_and(|to| to.tag().is_some())
-}
-
-/// The profile a request claims to be from, which decides what it is challenged with.
-fn claimed_profile(directory: &Directory, request: &Message) -> Option<Arc<Profile>> {
-    let from = request.from()?;
-    let uri = from.uri().ok()?;
-    directory.profile_of_user(uri.user()?).cloned()
 }

@@ -1,5 +1,6 @@
 //! Where a call goes: the called number in E.164, the profile or the carriers behind it, the Request-URI.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use phonenumber::Mode;
@@ -8,7 +9,7 @@ use crate::directory::{CallerId, Carrier, Directory, NumberFormat, Profile};
 use crate::message::{Message, Name, NameAddr, Scheme, Uri};
 use crate::refusal::Refusal;
 use crate::rng::Rng;
-use crate::settings::CallSettings;
+use crate::settings::{CallSettings, HostPolicy, Settings};
 use crate::types::ProfileId;
 
 /// The longest E.164 number (ITU-T E.164 section 6.2.1).
@@ -56,6 +57,29 @@ fn bare(user: &str) -> &str {
     WITHHOLDING_PREFIXES.iter().find_map(|prefix| number.strip_prefix(prefix)).unwrap_or(number)
 }
 
+/// Whether a Request-URI that came to our address `local` means this gateway (RFC 3261 section 8.2.2.1).
+pub(crate) fn means_us(settings: &Settings, request_uri: &Uri<'_>, local: SocketAddr) -> bool {
+    if settings.hosts == HostPolicy::Any || request_uri.scheme() == Scheme::Tel {
+        return true;
+    }
+    let host = request_uri.host();
+    let names = settings.aliases.iter().chain([&settings.domain, &settings.realm]);
+    let addresses = settings.listeners.iter().flat_map(|l| [l.local.ip(), l.advertised_host]);
+    match host.ip() {
+        Some(ip) => {
+            let is_named = |name: &String| name.trim_matches(['[', ']']).parse() == Ok(ip);
+            // Who listens at every address cannot tell which are its own.
+            let is_own = |own: IpAddr| own == ip || own.is_unspecified();
+            addresses.chain([local.ip()]).any(is_own) || names.into_iter().any(is_named)
+        }
+        None => {
+            let host = host.to_string();
+            let host = host.trim_end_matches('.');
+            names.into_iter().any(|name| name.trim_end_matches('.').eq_ignore_ascii_case(host))
+        }
+    }
+}
+
 /// What the caller dialled, before any reading: the decoded user part, or the number of a tel: URI.
 pub(crate) fn dialled(uri: &Uri<'_>) -> Option<String> {
     let user = uri.user_decoded()?;
@@ -95,7 +119,7 @@ pub(crate) fn outgoing(
     if let Some(callee) = directory.profile_of_number(&number.digits) {
         return Ok(Outgoing::OnNet { number, profile: callee.clone() });
     }
-    let carriers = carriers_for(directory, &number.digits, rng);
+    let carriers = carriers_in_turn(directory, rng);
     if carriers.is_empty() { Err(Refusal::NoCarrier) } else { Ok(Outgoing::Network { number, carriers }) }
 }
 
@@ -159,13 +183,9 @@ fn in_bounds(digits: &str) -> bool {
     (E164_DIGITS_MIN..=E164_DIGITS_MAX).contains(&digits.len())
 }
 
-/// The carriers that take this number: by priority, and by weighted chance among equals (as RFC 2782 does).
-fn carriers_for(directory: &Directory, digits: &str, rng: &mut Rng) -> Vec<Arc<Carrier>> {
-    let takes = |c: &&Arc<Carrier>| {
-        c.is_active
-            && (c.destinations.is_empty() || c.destinations.iter().any(|d| digits.starts_with(d.as_str())))
-    };
-    let mut left: Vec<_> = directory.carriers().iter().filter(takes).cloned().collect();
+/// The carriers in use: by priority, and by weighted chance among equals (as RFC 2782 does).
+fn carriers_in_turn(directory: &Directory, rng: &mut Rng) -> Vec<Arc<Carrier>> {
+    let mut left: Vec<_> = directory.carriers().iter().filter(|c| c.is_active).cloned().collect();
     let mut ordered = Vec::with_capacity(left.len());
     while let Some(priority) = left.first().map(|c| c.priority) {
         let equals = left.iter().take_while(|c| c.priority == priority).count();
@@ -320,6 +340,7 @@ fn caller_in(value: &str) -> Option<Caller> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Listener;
 
     fn digits(dialled: &str, country: &str) -> Option<String> {
         e164(dialled, country).map(|number| number.digits)
@@ -336,6 +357,40 @@ mod tests {
             assert_eq!(digits(dialled, "GB").as_deref(), Some("442079460123"), "{dialled}");
         }
         assert_eq!(digits("0049 30 123456", "DE").as_deref(), Some("4930123456"));
+    }
+
+    #[test]
+    fn every_name_and_address_of_ours_means_us() {
+        let local: SocketAddr = "192.0.2.1:5060".parse().unwrap();
+        let listener = |local: SocketAddr| Listener {
+            transport: crate::types::Transport::Udp,
+            local,
+            advertised_host: "203.0.113.10".parse().unwrap(),
+            advertised_port: 5080,
+        };
+        let mut settings = Settings::new("sip.example.com", vec![listener(local)]);
+        settings.aliases = ["trunk.example.net", "2001:db8::5"].map(str::to_owned).into();
+        let means_us = |settings: &Settings, uri: &str| means_us(settings, &Uri::parse(uri).unwrap(), local);
+        assert!(means_us(&settings, "sip:1@elsewhere.example"), "by default any host will do");
+        settings.hosts = HostPolicy::Own;
+        for uri in [
+            "sip:1@SIP.Example.COM",
+            "sip:sip.example.com.",
+            "sip:1@sip.example.com:5099;transport=tcp",
+            "sip:1@Trunk.example.net",
+            "sip:1@[2001:db8::5]:5060",
+            "sip:1@192.0.2.1",
+            "sip:1@203.0.113.10:6000",
+            "tel:+12025550123",
+        ] {
+            assert!(means_us(&settings, uri), "{uri}");
+        }
+        for uri in ["sip:1@elsewhere.example", "sip:1@example.com", "sip:1@192.0.2.2", "sip:1@[2001:db8::6]"]
+        {
+            assert!(!means_us(&settings, uri), "{uri}");
+        }
+        settings.listeners = vec![listener("0.0.0.0:5060".parse().unwrap())];
+        assert!(means_us(&settings, "sip:1@192.0.2.2"), "any address may be one of ours");
     }
 
     #[test]
@@ -394,7 +449,6 @@ mod tests {
             number_format: NumberFormat::E164,
             strip: 0,
             prefix: String::new(),
-            destinations: Vec::new(),
             srtp: crate::directory::SrtpPolicy::Off,
             is_active: true,
         };
@@ -405,7 +459,7 @@ mod tests {
         let mut rng = Rng::new([7; 32]);
         let mut first = [0u32; 4];
         for _ in 0..1000 {
-            let order: Vec<_> = carriers_for(&directory, "1", &mut rng).iter().map(|c| c.id.0).collect();
+            let order: Vec<_> = carriers_in_turn(&directory, &mut rng).iter().map(|c| c.id.0).collect();
             assert_eq!(order.len(), 3);
             assert_eq!(order[2], 1, "the lower priority comes last");
             first[usize::try_from(order[0]).unwrap()] += 1;

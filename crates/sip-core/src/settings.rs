@@ -18,7 +18,9 @@ pub struct Settings {
     pub product: String,
     /// Where we listen; at least one.
     pub listeners: Vec<Listener>,
-    /// Names and addresses besides `domain` that a Request-URI may carry to mean us.
+    /// Which hosts a Request-URI may name.
+    pub hosts: HostPolicy,
+    /// Names and addresses besides `domain` and those of the listeners that mean us.
     pub aliases: HashSet<String>,
     /// Registration intervals.
     pub registration: RegistrationSettings,
@@ -28,6 +30,16 @@ pub struct Settings {
     pub timers: TimerSettings,
     /// Bounds of every map, queue and loop.
     pub limits: Limits,
+}
+
+/// Which hosts the Request-URI of an INVITE or REGISTER may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum HostPolicy {
+    /// Any: what reached us means us. PBXs are set up with names and addresses that we do not know of.
+    #[default]
+    Any,
+    /// Those of the domain, the aliases and the listeners alone.
+    Own,
 }
 
 /// One address we listen at.
@@ -142,6 +154,7 @@ impl Settings {
             domain,
             product: concat!("sipgw/", env!("CARGO_PKG_VERSION")).to_owned(),
             listeners,
+            hosts: HostPolicy::default(),
             aliases: HashSet::new(),
             registration: RegistrationSettings::default(),
             calls: CallSettings::default(),

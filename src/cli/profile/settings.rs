@@ -10,7 +10,7 @@ pub(crate) struct Settings {
     /// How the PBX is recognised: registration or ip.
     #[arg(long)]
     authentication: Option<Authentication>,
-    /// Digest algorithms it is offered: md5 or sha256_and_md5.
+    /// Digest algorithms it is offered: md5, sha256_and_md5 or sha256.
     #[arg(long)]
     digest: Option<DigestAlgorithms>,
     /// How numbers are written towards it: e164 or plus_e164.

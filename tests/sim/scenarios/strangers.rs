@@ -6,8 +6,8 @@ use sip_core::types::{Ending, ProfileId};
 
 use crate::agent::manner::{Act, Dial, s};
 use crate::network::Weather;
-use crate::provisioning::{ECHO, FAR_AWAY, SALES as SALES_ID, SALES_NUMBER};
-use crate::world::{ALPHA, SALES, STRANGER, Setting, World};
+use crate::provisioning::{self, ECHO, FAR_AWAY, SALES as SALES_ID, SALES_NUMBER};
+use crate::world::{ALPHA, ENGINEERING, SALES, STRANGER, Setting, World};
 
 fn statuses(world: &World, agent: usize) -> Vec<u16> {
     world.agents[agent].stray_responses.clone()
@@ -196,4 +196,23 @@ fn options_are_answered_to_known_peers() {
     assert_eq!(world.agents[ALPHA].statuses(Method::Options), [200]);
     assert_eq!(world.agents[STRANGER].statuses(Method::Options), [403]);
     world.settle();
+}
+
+#[test]
+fn a_profile_that_is_deleted_loses_its_calls_and_is_told_why() {
+    let mut world = World::new();
+    let deleted = world.dial(SALES, Dial::to(FAR_AWAY));
+    let other = world.dial(ENGINEERING, Dial::to(FAR_AWAY).then(s(20), Act::HangUp));
+    world.run(s(5));
+    let provisions =
+        provisioning::Provisions { profiles: vec![provisioning::ENGINEERING], ..Default::default() };
+    world.provision(&provisions);
+    world.run(s(2));
+    let reason = world.agents[SALES].calls[deleted].bye_reason.clone().unwrap();
+    assert!(reason.contains(Refusal::ProfileDeleted.sentence()), "{reason}");
+    assert_eq!(world.agents[ENGINEERING].calls[other].bye_reason, None);
+    assert_eq!(world.gateway.live_calls().len(), 1);
+    assert_eq!(world.gateway.bindings().count(), 0);
+    world.settle();
+    assert!(endings(&world).contains(&(Some(SALES_ID), Ending::Refused(Refusal::ProfileDeleted))));
 }

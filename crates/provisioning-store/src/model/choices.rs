@@ -70,6 +70,8 @@ choices! {
         Md5 = "md5",
         /// SHA-256, then MD5.
         Sha256AndMd5 = "sha256_and_md5",
+        /// SHA-256 alone: MD5 is not believed.
+        Sha256 = "sha256",
     }
 }
 

@@ -97,8 +97,8 @@ impl Call {
         match target {
             Target::Echo => self.prepare_echo(ctx),
             Target::Pbx { profile, user } => match pbx_address(ctx, &profile, &user) {
-                Some((flow, uri)) => self.prepare_invite(ctx, flow, uri),
-                None => self.end_refused(ctx, Refusal::NotRegistered),
+                Ok((flow, uri)) => self.prepare_invite(ctx, flow, uri),
+                Err(why) => self.end_refused(ctx, why),
             },
             Target::Carrier { carrier, .. } => self.locate_carrier(ctx, &carrier),
         }
@@ -406,17 +406,18 @@ fn as_dialled(carrier: &Carrier, digits: &str) -> String {
 }
 
 /// Where a profile's PBX is, and the Request-URI that tells it what was called (rules.md, Online Numbers).
-fn pbx_address(ctx: &Context<'_>, profile: &Profile, user: &str) -> Option<(Flow, String)> {
+fn pbx_address(ctx: &Context<'_>, profile: &Profile, user: &str) -> Result<(Flow, String), Refusal> {
     match &profile.authentication {
         Authentication::Registration { .. } => {
-            let binding = ctx.registrar.binding(profile.id)?;
-            let contact = Uri::parse(&binding.contact_uri).ok()?;
-            Some((binding.flow, contact.with_user(user)))
+            let binding = ctx.registrar.binding(profile.id).ok_or(Refusal::NotRegistered)?;
+            let contact = Uri::parse(&binding.contact_uri).map_err(|_| Refusal::NotRegistered)?;
+            Ok((binding.flow, contact.with_user(user)))
         }
         Authentication::Ip { target } => {
-            let (target, transport) = (*target)?;
-            let flow = flow_to(ctx.settings, transport, target)?;
-            Some((flow, format!("sip:{user}@{target};transport={}", transport.param())))
+            let (target, transport) = target.ok_or(Refusal::NoAddressToCall)?;
+            // Without a listener of that transport and family nothing can be sent there.
+            let flow = flow_to(ctx.settings, transport, target).ok_or(Refusal::NoAddressToCall)?;
+            Ok((flow, format!("sip:{user}@{target};transport={}", transport.param())))
         }
     }
 }
@@ -441,7 +442,6 @@ mod tests {
             number_format,
             strip,
             prefix: prefix.into(),
-            destinations: Vec::new(),
             srtp: SrtpPolicy::Off,
             is_active: true,
         };

@@ -80,9 +80,6 @@ impl Plan {
         rng: &mut Rng,
     ) -> Self {
         let owner = Some((Leg::Caller, profile.id));
-        if !profile.is_active {
-            return Self::refused(invite, owner, Refusal::ProfileInactive);
-        }
         let Ok(uri) = Uri::parse(invite.request_uri()) else {
             return Self::refused(invite, owner, Refusal::AddressIncomplete);
         };
@@ -131,7 +128,7 @@ impl Plan {
             called: number.digits,
             owner: Some((Leg::Caller, profile.id)),
             carrier: None,
-            refusal: (!callee.is_active).then_some(Refusal::CalledProfileInactive),
+            refusal: None,
         }
     }
 
@@ -142,7 +139,7 @@ impl Plan {
             Err(why) => return refused(None, why),
         };
         let owner = Some((Leg::Callee, incoming.profile));
-        let Some(profile) = directory.profile(incoming.profile).filter(|profile| profile.is_active) else {
+        let Some(profile) = directory.profile(incoming.profile) else {
             return refused(owner, Refusal::CalledProfileInactive);
         };
         let user = incoming

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use crate::directory::Tariffs;
 use crate::metrics::Metrics;
 use crate::observe::{ending_code, ending_sentence};
+use crate::text::kept;
 
 /// Questions that may wait. Beyond it no new call is let in; those that run are still settled.
 const WAITING: usize = 20_000;
@@ -40,10 +41,24 @@ pub struct Admission {
 }
 
 enum Job {
-    Reserve { lease: Lease, profile: ProfileId, usage: Usage, at: Timestamp },
+    Reserve { lease: Lease, profile: ProfileId, usage: Usage, parties: Parties, at: Timestamp },
     Answer { lease: Lease, at: Timestamp },
     Extend { lease: Lease, elapsed: Duration },
     Settle(Box<CallRecord>),
+}
+
+/// Who talks to whom, as the record shows them.
+struct Parties {
+    from: String,
+    to: String,
+}
+
+impl Parties {
+    /// Adds them to what is known of a call; the called number is there already where it was needed for a price.
+    fn complete(&self, attempt: Attempt) -> Attempt {
+        let to = if attempt.to.is_empty() { kept(&plus(&self.to)) } else { kept(&attempt.to) };
+        Attempt { from: kept(&plus(&self.from)), to, ..attempt }
+    }
 }
 
 impl Admission {
@@ -78,8 +93,9 @@ impl Admission {
             Question::Extend { lease, .. } if self.is_full(WAITING) => {
                 self.refuse(Reply::Extended { lease, result: Err(Refusal::Overloaded) });
             }
-            Question::Reserve { lease, profile, usage } => {
-                self.submit(Job::Reserve { lease, profile, usage, at: wall(Instant::now()) });
+            Question::Reserve { lease, profile, usage, from, to } => {
+                let parties = Parties { from, to };
+                self.submit(Job::Reserve { lease, profile, usage, parties, at: wall(Instant::now()) });
             }
             Question::Answer { lease } => self.submit(Job::Answer { lease, at: wall(Instant::now()) }),
             Question::Extend { lease, elapsed } => self.submit(Job::Extend { lease, elapsed }),
@@ -143,7 +159,9 @@ impl Clerk {
         while let Some(job) = queue.recv().await {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             match job {
-                Job::Reserve { lease, profile, usage, at } => self.reserve(lease, profile, &usage, at).await,
+                Job::Reserve { lease, profile, usage, parties, at } => {
+                    self.reserve(lease, profile, (&usage, &parties), at).await;
+                }
                 Job::Answer { lease, at } => self.answer(lease, at).await,
                 Job::Extend { lease, elapsed } => self.extend(lease, elapsed).await,
                 Job::Settle(record) => self.settle(&record).await,
@@ -153,9 +171,15 @@ impl Clerk {
         self.answers.wait().await;
     }
 
-    async fn reserve(&mut self, lease: Lease, profile: ProfileId, usage: &Usage, at: Timestamp) {
+    async fn reserve(
+        &mut self,
+        lease: Lease,
+        profile: ProfileId,
+        (usage, parties): (&Usage, &Parties),
+        at: Timestamp,
+    ) {
         let attempt = match attempt(usage, &self.tariffs.load(), at) {
-            Ok(attempt) => attempt,
+            Ok(attempt) => parties.complete(attempt),
             Err(refusal) => {
                 self.reply(Reply::Reserved { lease, result: Err(refusal) });
                 return;
@@ -340,11 +364,9 @@ fn plus(party: &str) -> String {
     if is_number { format!("+{party}") } else { party.to_owned() }
 }
 
-fn store_record(record: &CallRecord, mut attempt: Attempt, tariffs: &Tariffs) -> cdr::CallRecord {
-    attempt.from = plus(&record.from);
-    if attempt.to.is_empty() {
-        attempt.to = plus(&record.to);
-    }
+fn store_record(record: &CallRecord, attempt: Attempt, tariffs: &Tariffs) -> cdr::CallRecord {
+    let parties = Parties { from: record.from.clone(), to: record.to.clone() };
+    let mut attempt = parties.complete(attempt);
     if matches!(record.usage, Some(Usage::Incoming { .. })) && record.carrier.is_none() {
         attempt.kind = CallKind::OnNet;
     }
@@ -359,8 +381,8 @@ fn store_record(record: &CallRecord, mut attempt: Attempt, tariffs: &Tariffs) ->
         caller_call_id: record.caller_call_id.clone(),
         callee_call_id: record.callee_call_id.clone().unwrap_or_default(),
         carrier: carrier.unwrap_or_default(),
-        user_agent: record.user_agent.clone().unwrap_or_default(),
-        media: record.codecs.join(", "),
+        user_agent: kept(record.user_agent.as_deref().unwrap_or_default()),
+        media: kept(&record.codecs.join(", ")),
     };
     cdr::CallRecord { profile: record.profile.map(|profile| StoreProfileId(profile.0)), attempt, ending }
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::metrics::Metrics;
 use crate::observe::BindingChange;
-use crate::storage;
+use crate::{storage, text};
 
 /// Changes written in one transaction.
 const BATCH: usize = 256;
@@ -65,7 +65,7 @@ fn registration(binding: &Binding) -> Registration {
             Transport::Tcp => model::Transport::Tcp,
             Transport::Tls => model::Transport::Tls,
         },
-        user_agent: binding.user_agent.clone().unwrap_or_default(),
+        user_agent: text::kept(binding.user_agent.as_deref().unwrap_or_default()),
         call_id: binding.call_id.clone(),
         cseq: binding.cseq,
         registered_at: storage::now(),

@@ -18,6 +18,7 @@ pub mod net;
 pub mod observe;
 pub mod resolve;
 pub mod storage;
+mod text;
 pub mod watch;
 
 pub use config::Config;

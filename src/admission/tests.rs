@@ -49,7 +49,9 @@ impl Office {
 
     async fn reserve(&mut self, call: u128, usage: Usage) -> Result<Grant, Refusal> {
         let lease = lease(call);
-        assert!(self.admission.ask(Question::Reserve { lease, profile: self.profile, usage }).is_none());
+        let (from, to) = ("12026843376".to_owned(), "17606604690".to_owned());
+        let question = Question::Reserve { lease, profile: self.profile, usage, from, to };
+        assert!(self.admission.ask(question).is_none());
         match self.replies.recv().await {
             Some(Reply::Reserved { lease: of, result }) if of == lease => result,
             other => panic!("{other:?}"),
@@ -206,4 +208,27 @@ fn a_moment_ago_is_a_moment_ago_by_the_wall_clock() {
     let (now, ago) = (Instant::now(), Instant::now() - Duration::from_secs(60));
     let apart = wall(now).0 - wall(ago).0;
     assert!((59_900_000..60_100_000).contains(&apart), "{apart}");
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_settled_still_tells_who_called_whom() {
+    let mut office = Office::open(4, "1.00").await;
+    office.reserve(1, Usage::Echo).await.unwrap();
+    office.reserve(2, estonia()).await.unwrap();
+    office.store.settle_orphans(wall(Instant::now())).await.unwrap();
+    for (call, to) in [(1, "+17606604690"), (2, "+3726001234")] {
+        let attempt = office.record(name(lease(call))).await.record.attempt;
+        assert_eq!((attempt.from.as_str(), attempt.to.as_str()), ("+12026843376", to));
+    }
+}
+
+#[tokio::test]
+async fn long_words_from_the_network_are_cut() {
+    let mut office = Office::open(4, "1.00").await;
+    office.reserve(1, estonia()).await.unwrap();
+    let mut record = talked(&office, 1, 10, Ending::HungUp(Leg::Caller));
+    (record.user_agent, record.from) = (Some("x".repeat(5_000)), "é".repeat(5_000));
+    assert!(office.admission.ask(Question::Settle(record)).is_none());
+    let written = office.record(name(lease(1))).await.record;
+    assert_eq!((written.ending.user_agent.len(), written.attempt.from.chars().count()), (128, 128));
 }

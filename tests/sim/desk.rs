@@ -50,7 +50,7 @@ impl Desk {
     /// Does what is asked, at once and in order; the reply, if there is one, comes after a while.
     pub(crate) fn ask(&mut self, now: Instant, question: Question) -> Option<(Duration, Reply)> {
         match question {
-            Question::Reserve { lease, profile, usage } => {
+            Question::Reserve { lease, profile, usage, .. } => {
                 let result = self.books.reserve(now, lease, profile, &usage);
                 self.after(self.books_pace, Reply::Reserved { lease, result })
             }

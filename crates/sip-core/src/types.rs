@@ -231,6 +231,10 @@ pub enum Question {
         profile: ProfileId,
         /// What for.
         usage: Usage,
+        /// The caller as the record shows it: kept with the reservation, so that it is known after a crash.
+        from: String,
+        /// The called number or name as the record shows it.
+        to: String,
     },
     /// The callee has answered: from now on the call is charged. No reply.
     Answer {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Call, CallTimer, Context, Stage};
+use super::{Call, CallTimer, Context, Parties, Stage};
 use crate::refusal::Refusal;
 use crate::types::{CallUid, Grant, Lease, Leg, ProfileId, Question, Usage};
 
@@ -38,9 +38,11 @@ impl Share {
         leg: Leg,
         profile: ProfileId,
         usage: Usage,
+        parties: &Parties,
     ) -> Self {
         let lease = Lease { call, leg };
-        ctx.out.ask(Question::Reserve { lease, profile, usage: usage.clone() });
+        let (from, to) = (parties.from.clone(), parties.to.clone());
+        ctx.out.ask(Question::Reserve { lease, profile, usage: usage.clone(), from, to });
         Self { lease, profile, usage, state: ShareState::Asked, obstacle: None }
     }
 

@@ -92,7 +92,7 @@ impl Call {
     /// Asks for the leases and, at the same time, gets the first target ready.
     fn admit(&mut self, ctx: &mut Context<'_>) {
         for (leg, profile, usage) in std::mem::take(&mut self.plan.shares) {
-            self.shares.push(Share::ask(ctx, self.uid, leg, profile, usage));
+            self.shares.push(Share::ask(ctx, self.uid, leg, profile, usage, &self.parties));
         }
         self.start_timer(ctx, CallTimer::Question, ctx.settings.calls.question_patience);
         self.try_next_target(ctx, Refusal::NoCarrier);

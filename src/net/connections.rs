@@ -25,6 +25,8 @@ use crate::metrics::{Direction, Metrics};
 const READ_SIZE: usize = 16 * 1024;
 /// A peer that takes no octet for this long is gone.
 const WRITE_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a connection that is to be closed is given for its last words.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// The answer to a keepalive (RFC 5626 section 3.5.1).
 const PONG: Bytes = Bytes::from_static(b"\r\n");
 
@@ -243,7 +245,7 @@ impl Connections {
             () = slot.close.cancelled() => Closed::Slow,
         };
         // The peer may be gone already.
-        let _farewell = timeout(Duration::from_secs(1), writer.shutdown()).await;
+        let _farewell = timeout(FAREWELL, writer.shutdown()).await;
         tracing::debug!(peer = %slot.flow.peer, transport = slot.flow.transport.param(), %why, "a connection ended");
         self.leave(slot, &why).await;
     }
@@ -280,6 +282,13 @@ impl Connections {
                         return Closed::Slow;
                     }
                     Ok(Frame::Ping) => patience = Duration::from_secs(self.limits.idle_s),
+                    Err(FrameError::TooLong) => {
+                        // Its head is with the engine, whose answer must still be written. What is not read makes the
+                        // system reset the connection, and the answer would be lost with it.
+                        let _silent =
+                            timeout(FAREWELL, tokio::io::copy(&mut reader, &mut tokio::io::sink())).await;
+                        return FrameError::TooLong.into();
+                    }
                     Err(error) => return error.into(),
                 }
             }

@@ -254,3 +254,17 @@ async fn an_address_in_use_is_named() {
     let message = bound.err().unwrap().to_string();
     assert!(message.starts_with(&format!("cannot listen at {taken} (udp): ")), "{message}");
 }
+
+#[tokio::test]
+async fn a_message_too_long_for_a_stream_is_answered_before_the_connection_ends() {
+    let mut fixture = Fixture::new(|_| {}).await;
+    let mut pbx = TcpStream::connect(fixture.address(Transport::Tcp)).await.unwrap();
+    let long = OPTIONS.replace("Content-Length: 0", "Content-Length: 100000");
+    pbx.write_all(long.as_bytes()).await.unwrap();
+    pbx.write_all(&[b'x'; 100_000]).await.unwrap();
+    let (flow, bytes) = fixture.message().await;
+    assert_eq!(bytes, long);
+    fixture.net.send(answer(flow, "SIP/2.0 413 Request Entity Too Large\r\n\r\n")).unwrap();
+    assert!(read(&mut pbx).await.starts_with("SIP/2.0 413"));
+    assert_eq!(read(&mut pbx).await, "", "nothing can follow");
+}

@@ -22,6 +22,7 @@ pub enum Refusal {
     CarriersFailed,
     CreditExhausted,
     Emergency,
+    EncodingNotUnderstood,
     EndedByOperator,
     ExtensionUnsupported,
     InternalFault,
@@ -79,7 +80,7 @@ const fn row(status: u16, cause: u8, code: &'static str, sentence: &'static str)
 
 impl Refusal {
     /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::AddressIncomplete,
         Self::BadContact,
         Self::BadCredentials,
@@ -95,6 +96,7 @@ impl Refusal {
         Self::CarriersFailed,
         Self::CreditExhausted,
         Self::Emergency,
+        Self::EncodingNotUnderstood,
         Self::EndedByOperator,
         Self::ExtensionUnsupported,
         Self::InternalFault,
@@ -176,6 +178,12 @@ impl Refusal {
                 21,
                 "emergency",
                 "Emergency calls are not carried here: use another telephone service to reach help.",
+            ),
+            Self::EncodingNotUnderstood => row(
+                415,
+                79,
+                "encoding_not_understood",
+                "The message's body is encoded in a way that the gateway does not read.",
             ),
             Self::EndedByOperator => row(480, 16, "ended_by_operator", "The operator ended the call."),
             Self::ExtensionUnsupported => row(

@@ -82,6 +82,9 @@ pub(crate) fn explain_at(writer: &mut MessageWriter, domain: &str, why: Refusal)
         // RFC 3261 section 21.4.13: 415 lists what is read.
         writer.header(Name::Accept, "application/sdp");
     }
+    if why == Refusal::EncodingNotUnderstood {
+        writer.header(Name::AcceptEncoding, "identity");
+    }
     if matches!(why, Refusal::Overloaded | Refusal::StoreUnavailable | Refusal::ShuttingDown) {
         writer.header(Name::RetryAfter, RETRY_AFTER_S);
     }

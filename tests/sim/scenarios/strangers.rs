@@ -216,3 +216,15 @@ fn a_profile_that_is_deleted_loses_its_calls_and_is_told_why() {
     world.settle();
     assert!(endings(&world).contains(&(Some(SALES_ID), Ending::Refused(Refusal::ProfileDeleted))));
 }
+
+#[test]
+fn a_body_that_cannot_be_read_is_refused_with_what_can() {
+    let mut world = World::new();
+    let packed = world.dial(SALES, Dial::to(ECHO).header("Content-Encoding", "gzip"));
+    world.run(s(1));
+    let refusal = world.agents[SALES].responses(Method::Invite).last().unwrap();
+    assert_eq!(world.agents[SALES].calls[packed].statuses.last(), Some(&415));
+    assert_eq!(refusal.header(sip_core::message::Name::AcceptEncoding), Some("identity"));
+    assert_eq!(refusal.header(sip_core::message::Name::Accept), None);
+    world.settle();
+}

@@ -10,7 +10,7 @@ use super::{Call, CallTimer, Context};
 use crate::message::{Message, MessageWriter, Method, Name};
 use crate::refusal::Refusal;
 use crate::respond::{self, ALLOW};
-use crate::sdp::{RemoteMedia, SessionDescription, sdp_body};
+use crate::sdp::{BodyFault, RemoteMedia, SessionDescription, sdp_body};
 use crate::transaction::{ClientKey, ServerKey};
 use crate::types::Leg;
 
@@ -25,7 +25,10 @@ pub(crate) struct Description {
 impl Description {
     /// Reads a message's description: `Ok(None)` if it has none, `Err` if we can make nothing of it.
     pub(crate) fn of(message: &Message) -> Result<Option<Self>, Refusal> {
-        let body = sdp_body(message).map_err(|_| Refusal::BodyNotUnderstood)?;
+        let body = sdp_body(message).map_err(|fault| match fault {
+            BodyFault::Encoding => Refusal::EncodingNotUnderstood,
+            BodyFault::Type => Refusal::BodyNotUnderstood,
+        })?;
         let Some(body) = body.filter(|body| !body.is_empty()) else { return Ok(None) };
         let sdp = SessionDescription::parse(&body).map_err(|_| Refusal::NoMediaInCommon)?;
         let (audio, remote) = sdp.audio().map_err(|_| Refusal::NoMediaInCommon)?;

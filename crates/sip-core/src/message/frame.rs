@@ -9,7 +9,8 @@ use super::{MAX_MESSAGE, Name, text};
 /// A piece of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
-    /// One whole message, for `lex` as a stream's.
+    /// One whole message, for `lex` as a stream's; or the head alone of one that is too long, after which comes
+    /// nothing but [`FrameError::TooLong`].
     Message(Bytes),
     /// Two line ends between messages: a keepalive, to be answered with one line end.
     Ping,
@@ -88,7 +89,7 @@ impl StreamFramer {
             },
         };
         if end > MAX_MESSAGE {
-            return Err(FrameError::TooLong);
+            return self.too_long().map(Some);
         }
         if self.buffer.len() < end {
             return Ok(None);
@@ -96,6 +97,17 @@ impl StreamFramer {
         let message = self.buffer.split_to(end).freeze();
         (self.line, self.length, self.is_continuing_length, self.end) = (0, None, false, None);
         Ok(Some(Frame::Message(message)))
+    }
+
+    /// The head of a message that is too long as a whole, so that its sender can be told (413); nothing can follow it.
+    fn too_long(&mut self) -> Result<Frame, FrameError> {
+        if self.line > self.buffer.len().min(MAX_MESSAGE) {
+            return Err(FrameError::TooLong);
+        }
+        self.failed = Some(FrameError::TooLong);
+        let head = self.buffer.split_to(self.line).freeze();
+        self.buffer = BytesMut::new();
+        Ok(Frame::Message(head))
     }
 
     /// A double line end is a keepalive; a single one is its answer, or stray, and skipped.
@@ -240,7 +252,10 @@ mod tests {
     #[test]
     fn nothing_longer_than_the_limit_is_kept() {
         assert_eq!(frames(&[&[b'a'; MAX_MESSAGE + 1]]), [Err(FrameError::TooLong)]);
-        assert_eq!(frames(&[b"A sip:a SIP/2.0\r\nl: 65535\r\n\r\n"]), [Err(FrameError::TooLong)]);
+        let long = "A sip:a SIP/2.0\r\nl: 65535\r\n\r\n";
+        assert_eq!(frames(&[long.as_bytes(), b"body"]), [message(long), Err(FrameError::TooLong)]);
+        let head = [b"A sip:a SIP/2.0\r\nX: ", &[b'x'; MAX_MESSAGE][..], b"\r\n\r\n"].concat();
+        assert_eq!(frames(&[&head]), [Err(FrameError::TooLong)]);
         assert_eq!(
             frames(&[b"A sip:a SIP/2.0\r\nl: 99999999999999999999\r\n\r\n"]),
             [Err(FrameError::ContentLength)]

@@ -146,8 +146,13 @@ impl From<Defect> for Fault {
 /// another version may look different in every other way.
 pub fn validate(msg: &Message) -> Result<(), Fault> {
     start(msg)?;
-    if let Some(defect) = msg.0.defect {
-        return Err(defect.into());
+    match msg.0.defect {
+        // Cut off a stream because it says to be too long: its body was not waited for.
+        Some(Defect::BodyShort) if msg.is_request() && content_length(msg) > MAX_BODY => {
+            return Err(Fault::BodyTooLong);
+        }
+        Some(defect) => return Err(defect.into()),
+        None => {}
     }
     let census = Census::of(msg)?;
     census.mandatory()?;
@@ -157,6 +162,11 @@ pub fn validate(msg: &Message) -> Result<(), Fault> {
     cseq(msg)?;
     census.malformed.map_or(Ok(()), |name| Err(Fault::Malformed(name)))?;
     star(msg, &census)
+}
+
+/// What Content-Length says; nothing where it cannot be read.
+fn content_length(msg: &Message) -> usize {
+    msg.header(Name::ContentLength).and_then(|value| text::decimal(value.trim())).unwrap_or_default()
 }
 
 fn start(msg: &Message) -> Result<(), Fault> {
@@ -331,6 +341,8 @@ mod tests {
         assert_eq!(with("CSeq: 2 INVITE\r\n"), Err(Fault::Duplicate(Name::CSeq)));
         assert_eq!(with("Max-Forwards: 300\r\n"), Err(Fault::Malformed(Name::MaxForwards)));
         assert_eq!(with("no field\r\n"), Err(Fault::HeaderLine));
+        assert_eq!(with("Content-Length: 9\r\n"), Err(Fault::BodyShort));
+        assert_eq!(with("Content-Length: 99999\r\n"), Err(Fault::BodyTooLong));
         assert_eq!(with("Contact: \"Joe <sip:x@y>\r\n"), Err(Fault::Malformed(Name::Contact)));
         assert_eq!(with("Via: SIP/2.0/UDP ;\r\n"), Err(Fault::Malformed(Name::Via)));
         assert_eq!(check(&format!("BYE sip:t@a SIP/2.0\r\n{HEAD}\r\n")), Err(Fault::CseqMethod));

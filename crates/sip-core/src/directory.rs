@@ -3,6 +3,7 @@
 //! The shell builds a new one whenever the store changes and swaps it in whole; the core never writes to it.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -51,7 +52,7 @@ pub struct Profile {
 }
 
 /// How a PBX is recognised.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Authentication {
     /// By user name and password; the hashes are `H(user:realm:password)` in lower-case hex.
     Registration {
@@ -131,7 +132,7 @@ pub struct AccountRoute {
 }
 
 /// A trunk to the telephone network.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Carrier {
     /// The number in the store.
     pub id: CarrierId,
@@ -160,6 +161,32 @@ pub struct Carrier {
     pub srtp: SrtpPolicy,
     /// Whether calls are sent to it.
     pub is_active: bool,
+}
+
+impl fmt::Debug for Authentication {
+    /// Whoever has the hashes can register: no log shows them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registration { ha1_md5: _, ha1_sha256: _, digest } => {
+                f.debug_struct("Registration").field("digest", digest).finish_non_exhaustive()
+            }
+            Self::Ip { target } => f.debug_struct("Ip").field("target", target).finish(),
+        }
+    }
+}
+
+impl fmt::Debug for Carrier {
+    /// All but the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Carrier")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("transport", &self.transport)
+            .field("user", &self.credentials.as_ref().map(|(user, _)| user))
+            .finish_non_exhaustive()
+    }
 }
 
 impl Directory {
@@ -247,5 +274,47 @@ impl Directory {
     pub fn peer_at(&self, source: SocketAddr, transport: Transport) -> Option<Peer> {
         let rule = self.ip_rules.iter().find(|(rule, _)| rule.matches(source, transport));
         rule.map(|(_, peer)| *peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_is_shown() {
+        let mut directory = Directory::new();
+        directory.add_profile(Profile {
+            id: ProfileId(1),
+            name: "Sales".into(),
+            user: "99050000000101".into(),
+            country: "US".into(),
+            authentication: Authentication::Registration {
+                ha1_md5: "secret-md5".into(),
+                ha1_sha256: "secret-sha256".into(),
+                digest: DigestPolicy::Sha256,
+            },
+            number_format: NumberFormat::Plain,
+            caller_id: CallerId::default(),
+            srtp: SrtpPolicy::Auto,
+        });
+        directory.add_carrier(Carrier {
+            id: CarrierId(1),
+            name: "wholesale".into(),
+            host: "192.0.2.1".into(),
+            port: None,
+            transport: Transport::Udp,
+            priority: 10,
+            weight: 10,
+            credentials: Some(("us".into(), "secret-password".into())),
+            number_format: NumberFormat::E164,
+            strip: 0,
+            prefix: String::new(),
+            srtp: SrtpPolicy::Off,
+            is_active: true,
+        });
+        let shown = format!("{directory:?}");
+        assert!(shown.contains("99050000000101") && shown.contains("wholesale"), "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
     }
 }

@@ -249,9 +249,29 @@ fn is_same_uri(one: &str, other: &str) -> bool {
     }
 }
 
-/// Whether the old binding was another PBX, or another address of the same.
+/// Whether the old binding was another PBX's. A PBX that refreshes keeps its Call-ID (RFC 3261 section 10.2.4); one
+/// that was started anew has another, and still its instance (RFC 5626 section 4.1), or its address and Contact.
 fn is_elsewhere(old: &Binding, new: &Binding) -> bool {
-    old.call_id != new.call_id && old.flow.peer.ip() != new.flow.peer.ip()
+    if old.call_id == new.call_id || old.flow.peer == new.flow.peer {
+        return false;
+    }
+    match (instance(old), instance(new)) {
+        (Some(old), Some(new)) => old != new,
+        _ => old.flow.peer.ip() != new.flow.peer.ip() || place(old) != place(new),
+    }
+}
+
+fn instance(binding: &Binding) -> Option<String> {
+    let contact = NameAddr::parse(&binding.contact).ok()?;
+    contact.params().value("+sip.instance").map(str::to_ascii_lowercase)
+}
+
+/// What the Contact says of where the PBX is. A port that is that of the packets themselves was chosen for this one
+/// flow, by its system or a NAT, and says nothing.
+fn place(binding: &Binding) -> Option<(String, Option<u16>)> {
+    let contact = Uri::parse(&binding.contact_uri).ok()?;
+    let port = contact.port().filter(|port| *port != binding.flow.peer.port());
+    Some((contact.host().to_string().to_ascii_lowercase(), port))
 }
 
 fn wish_of(request: &Message) -> Result<Wish<'_>, Refusal> {
@@ -440,6 +460,39 @@ mod tests {
         assert!(matches!(out.events[0], Event::Unregistered { why: Unregistration::Replaced, .. }));
         assert_eq!(registrar.len(), 1);
         assert_eq!(registrar.timers.len(), 1);
+    }
+
+    /// Whether the second of two registrations replaced another PBX.
+    fn replaces(one: (&str, &str, &str), other: (&str, &str, &str)) -> bool {
+        let mut registrar = Registrar::new(10);
+        let (settings, mut out) = (RegistrationSettings::default(), Outbox::default());
+        for (call_id, contact, peer) in [one, other] {
+            let message = register(call_id, 1, &format!("Contact: {contact}\r\n"));
+            registrar.register(now(), &settings, PROFILE, &message, flow(peer), &mut out);
+        }
+        out.events
+            .iter()
+            .any(|event| matches!(event, Event::Unregistered { why: Unregistration::Replaced, .. }))
+    }
+
+    #[test]
+    fn two_pbxs_behind_one_nat_are_told_apart() {
+        let first = ("a", "<sip:u@192.168.1.10:5060>", "203.0.113.8:40000");
+        assert!(replaces(first, ("b", "<sip:u@192.168.1.11:5060>", "203.0.113.8:40001")));
+        assert!(replaces(first, ("b", "<sip:u@192.168.1.10:5070>", "203.0.113.8:40001")));
+        // The same private address at another site is another PBX.
+        assert!(replaces(first, ("b", "<sip:u@192.168.1.10:5060>", "203.0.113.9:40000")));
+        // Started anew, or behind a NAT that has forgotten it.
+        assert!(!replaces(first, ("b", "<sip:u@192.168.1.10:5060;rinstance=2>", "203.0.113.8:40001")));
+        assert!(!replaces(first, ("b", "<sip:u@192.168.1.99:5060>", "203.0.113.8:40000")));
+        // A Contact that follows the flow.
+        let rewritten = ("a", "<sip:u@203.0.113.8:40000>", "203.0.113.8:40000");
+        assert!(!replaces(rewritten, ("b", "<sip:u@203.0.113.8:40001>", "203.0.113.8:40001")));
+        // The instance decides where both name one.
+        let known = |id| format!("<sip:u@192.168.1.10:5060>;+sip.instance=\"<urn:uuid:{id}>\"");
+        let (one, other) = (known("1"), known("2"));
+        assert!(replaces(("a", &one, "203.0.113.8:1"), ("b", &other, "203.0.113.8:2")));
+        assert!(!replaces(("a", &one, "203.0.113.8:1"), ("b", &one, "203.0.113.9:2")));
     }
 
     #[test]

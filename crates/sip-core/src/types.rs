@@ -490,6 +490,17 @@ pub enum Unregistration {
 }
 
 impl Unregistration {
+    /// One word, for machines.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Expired => "expired",
+            Self::ConnectionLost => "connection_lost",
+            Self::Replaced => "replaced",
+            Self::ProfileGone => "profile_gone",
+        }
+    }
+
     /// One plain sentence.
     pub fn sentence(self) -> &'static str {
         match self {
@@ -497,7 +508,7 @@ impl Unregistration {
             Self::Expired => "The PBX did not refresh its registration in time.",
             Self::ConnectionLost => "The connection over which the PBX had registered was lost.",
             Self::Replaced => {
-                "A newer registration from another address took the place of this one: \
+                "A newer registration of another PBX took the place of this one: \
                  one profile serves one PBX."
             }
             Self::ProfileGone => "The profile was deleted or no longer authenticates by registration.",

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::auth::digest::{self, Algorithm, DigestResponse};
+use crate::auth::digest::{self, Algorithm, DigestResponse, Staleness};
 use crate::auth::nonce::{CountVerdict, NonceCounts, NonceKey, NonceState};
 use crate::directory::{Authentication, Carrier, DigestPolicy, Directory, Peer, Profile};
 use crate::message::{Message, Name};
@@ -26,13 +26,6 @@ pub(crate) enum Verdict {
         profile: Option<Arc<Profile>>,
         why: Refusal,
     },
-}
-
-/// Whether the password was right and only the nonce too old (RFC 7616 section 3.3: `stale`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Staleness {
-    Stale,
-    Fresh,
 }
 
 /// Where a request carries its credentials, and where we challenge it.
@@ -161,10 +154,9 @@ impl Authenticator {
         salt: u64,
     ) -> impl Iterator<Item = String> {
         let nonce = self.key.issue(now.unix_s, source, salt);
-        let is_stale = staleness == Staleness::Stale;
         algorithms(profile)
             .iter()
-            .map(move |&algorithm| digest::challenge_value(realm, &nonce, algorithm, is_stale))
+            .map(move |&algorithm| digest::challenge_value(realm, &nonce, algorithm, staleness))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::authenticator::{self, Party, Staleness, Verdict};
+use crate::auth::Staleness;
+use crate::authenticator::{self, Party, Verdict};
 use crate::call::{Arrival, Call};
 use crate::directory::{Peer, Profile};
 use crate::gateway::Gateway;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use sip_core::auth::digest::{self, Algorithm, DigestResponse};
+use sip_core::auth::digest::{self, Algorithm, DigestResponse, Staleness};
 use sip_core::message::{Message, Method, Name, reason_phrase, response_to};
 
 use super::manner::{Devices, Duty, Early, EarlyMedia, Hurdle, Last, Manner, OnCancel};
@@ -133,8 +133,8 @@ impl Agent {
             }
             Hurdle::Demand | Hurdle::Stale => {
                 let nonce = self.dice.token();
-                let is_stale = hurdle == Hurdle::Stale;
-                let challenge = digest::challenge_value("carrier", &nonce, Algorithm::Md5, is_stale);
+                let staleness = if hurdle == Hurdle::Stale { Staleness::Stale } else { Staleness::Fresh };
+                let challenge = digest::challenge_value("carrier", &nonce, Algorithm::Md5, staleness);
                 writer.header(Name::ProxyAuthenticate, challenge);
             }
         }

@@ -236,9 +236,18 @@ impl Protection<'_> {
     }
 }
 
-/// The value of a WWW-Authenticate or Proxy-Authenticate field. `stale` says that only the nonce was too old.
-pub fn challenge_value(realm: &str, nonce: &str, algorithm: Algorithm, stale: bool) -> String {
-    let stale = if stale { ", stale=true" } else { "" };
+/// Whether the password was right and only the nonce too old (RFC 7616 section 3.3: `stale`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Staleness {
+    /// Only the nonce was too old: the user need not be asked again.
+    Stale,
+    /// A first challenge.
+    Fresh,
+}
+
+/// The value of a WWW-Authenticate or Proxy-Authenticate field.
+pub fn challenge_value(realm: &str, nonce: &str, algorithm: Algorithm, staleness: Staleness) -> String {
+    let stale = if staleness == Staleness::Stale { ", stale=true" } else { "" };
     format!(
         "Digest realm=\"{}\", nonce=\"{nonce}\", algorithm={}, qop=\"auth\"{stale}",
         escaped(realm),
@@ -372,7 +381,7 @@ mod tests {
     #[test]
     fn both_sides_agree_for_every_algorithm() {
         for algorithm in [Algorithm::Md5, Algorithm::Md5Sess, Algorithm::Sha256, Algorithm::Sha256Sess] {
-            let challenge = challenge_value("sip \"x\"", "abc", algorithm, true);
+            let challenge = challenge_value("sip \"x\"", "abc", algorithm, Staleness::Stale);
             assert!(Challenge::parse(&challenge).unwrap().is_stale);
             let answer = answer_challenge(&challenge, "REGISTER", "sip:d", "u", "p", "cn", 255).unwrap();
             let response = DigestResponse::parse(&answer).unwrap();

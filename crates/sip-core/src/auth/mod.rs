@@ -7,7 +7,8 @@ pub mod ip;
 pub mod nonce;
 
 pub use digest::{
-    Algorithm, Challenge, DigestError, DigestResponse, answer_challenge, challenge_value, ha1, verify,
+    Algorithm, Challenge, DigestError, DigestResponse, Staleness, answer_challenge, challenge_value, ha1,
+    verify,
 };
 pub use ip::{Cidr, IpRule};
 pub use nonce::{CountVerdict, NonceCounts, NonceKey, NonceState};

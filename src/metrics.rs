@@ -34,8 +34,10 @@ pub struct Metrics {
     pub calls: IntCounterVec,
     /// From INVITE to answer.
     pub setup_seconds: HistogramVec,
-    /// Refused REGISTERs.
-    pub registrations_refused: IntCounterVec,
+    /// Refused REGISTERs, and other requests with wrong credentials.
+    pub requests_refused: IntCounterVec,
+    /// Registrations that ended.
+    pub registrations_ended: IntCounterVec,
     /// Messages received and sent.
     pub sip_messages: IntCounterVec,
     /// Messages dropped without an answer.
@@ -133,9 +135,14 @@ impl Metrics {
                 &["direction"],
                 &SETUP_BUCKETS,
             ),
-            registrations_refused: make.counters(
-                "sipgw_registrations_refused_total",
-                "REGISTER requests refused, by reason",
+            requests_refused: make.counters(
+                "sipgw_requests_refused_total",
+                "Requests refused for who sent them, or REGISTERs for what they asked, by method and reason",
+                &["method", "reason"],
+            ),
+            registrations_ended: make.counters(
+                "sipgw_registrations_ended_total",
+                "Registrations that ended, by reason: asked, expired, connection_lost, replaced, profile_gone",
                 &["reason"],
             ),
             sip_messages: make.counters(
@@ -210,6 +217,11 @@ impl Metrics {
         String::from_utf8(page).expect("the text format is UTF-8")
     }
 
+    /// Counts a refused request.
+    pub fn count_refused(&self, method: &str, reason: &'static str) {
+        self.requests_refused.with_label_values(&[known_method(method.as_bytes()), reason]).inc();
+    }
+
     /// The histogram of one store operation.
     pub fn store(&self, operation: &'static str) -> Histogram {
         self.store_seconds.with_label_values(&[operation])
@@ -268,7 +280,11 @@ fn kind(bytes: &[u8]) -> std::borrow::Cow<'static, str> {
         return if is_status { String::from_utf8_lossy(status).into_owned().into() } else { "other".into() };
     }
     let method = head.split(|b| *b == b' ').next().unwrap_or_default();
-    METHODS.into_iter().find(|known| known.as_bytes() == method).unwrap_or("other").into()
+    known_method(method).into()
+}
+
+fn known_method(method: &[u8]) -> &'static str {
+    METHODS.into_iter().find(|known| known.as_bytes() == method).unwrap_or("other")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Every line of a call carries its id as `call`, so that one search shows the whole call.
 
-use sip_core::types::{Binding, Ending, Event};
+use sip_core::types::{Binding, Ending, Event, Unregistration};
 use tokio::sync::mpsc;
 
 use crate::metrics::Metrics;
@@ -44,12 +44,17 @@ impl Observer {
                 self.keep(BindingChange::Kept(Box::new(binding.clone())));
             }
             Event::Unregistered { profile, why } => {
-                tracing::info!(profile = profile.0, "{}", why.sentence());
+                self.metrics.registrations_ended.with_label_values(&[why.code()]).inc();
+                match why {
+                    // Two PBXs on one profile take it from each other in turn; somebody has to be told.
+                    Unregistration::Replaced => tracing::warn!(profile = profile.0, "{}", why.sentence()),
+                    _ => tracing::info!(profile = profile.0, "{}", why.sentence()),
+                }
                 self.keep(BindingChange::Ended(*profile));
             }
             Event::RequestRefused { method, profile, user, source, refusal } => {
                 let reason = refusal.code();
-                self.metrics.registrations_refused.with_label_values(&[reason]).inc();
+                self.metrics.count_refused(method, reason);
                 let profile = profile.map(|profile| profile.0);
                 tracing::warn!(profile, user, %source, reason, method, "A request was refused. {}", refusal.sentence());
             }
@@ -105,7 +110,7 @@ pub fn ending_sentence(ending: &Ending) -> String {
 mod tests {
     use super::*;
     use sip_core::refusal::Refusal;
-    use sip_core::types::{Leg, ProfileId, Unregistration};
+    use sip_core::types::{Leg, ProfileId};
 
     #[test]
     fn an_ending_has_a_word_and_a_sentence() {
@@ -127,5 +132,23 @@ mod tests {
         observer.observe(&gone);
         assert!(matches!(receiver.try_recv(), Ok(BindingChange::Ended(ProfileId(7)))));
         assert_eq!(metrics.queue_dropped.with_label_values(&["bindings"]).get(), 1);
+        assert_eq!(metrics.registrations_ended.with_label_values(&["expired"]).get(), 2);
+    }
+
+    #[test]
+    fn refused_requests_are_counted_by_a_method_that_strangers_cannot_make_up() {
+        let metrics = Metrics::new();
+        let observer = Observer::new(metrics.clone(), mpsc::channel(1).0);
+        for method in ["INVITE", "REGISTER", "INVITE", "MADE-UP"] {
+            observer.observe(&Event::RequestRefused {
+                method: method.into(),
+                profile: None,
+                user: "101".into(),
+                source: "192.0.2.1:5060".parse().unwrap(),
+                refusal: Refusal::UnknownUser,
+            });
+        }
+        let count = |method| metrics.requests_refused.with_label_values(&[method, "unknown_user"]).get();
+        assert_eq!([count("INVITE"), count("REGISTER"), count("other")], [2, 1, 1]);
     }
 }

@@ -34,6 +34,11 @@ pub(crate) enum Command {
         /// The account's name.
         account: String,
     },
+    /// Remove a business account. Its Online Numbers reach nobody until they are assigned anew.
+    Remove {
+        /// The account's name.
+        account: String,
+    },
     /// Show all business accounts.
     List,
 }
@@ -56,6 +61,11 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
             let account = find::account(&store, &account).await?;
             store.detach_business_account(account.id).await?;
             show(context, &[find::account(&store, &account.name).await?]);
+        }
+        Command::Remove { account } => {
+            let account = find::account(&store, &account).await?;
+            store.remove_business_account(account.id).await?;
+            context.output.done(&format!("The business account {} is removed.", account.name));
         }
         Command::List => show(context, &store.business_accounts().await?),
     }

@@ -76,7 +76,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
         }
         Command::Show { call } => {
             let found = store.cdr(&CallId::new(&call)).await?;
-            let cdr = found.ok_or_else(|| Failure::no_such("record of the call", &call))?;
+            let cdr = found.ok_or_else(|| {
+                Failure::no_such("record of the call", &call, "sipgw cdr list shows what there is")
+            })?;
             context.output.show(&cdr, || details(&cdr));
         }
     }

@@ -68,7 +68,10 @@ impl Client {
     }
 
     fn unanswered(&self, error: &ureq::Error) -> Failure {
-        Failure::Unanswered(format!("no running gateway answers at {}: {error}", self.base))
+        Failure::Unanswered(format!(
+            "no running gateway answers at {}: {error}; start it with sipgw run, or correct http.listen",
+            self.base
+        ))
     }
 
     fn refused(&self, response: &mut ureq::http::Response<ureq::Body>) -> Failure {

@@ -1,7 +1,7 @@
 //! `sipgw company ...`
 
 use clap::Subcommand;
-use provisioning_store::model::{Company, NewCompany};
+use provisioning_store::model::{Company, Landline, NewCompany};
 use provisioning_store::money::Micros;
 use sipgw::storage;
 
@@ -42,12 +42,20 @@ pub(crate) enum Command {
         #[arg(long)]
         undo: bool,
     },
-    /// Store a landline number of the company for use as Caller ID.
+    /// Store a landline number of the company for use as Caller ID, or forget it.
     Landline {
         /// Number or name.
         company: String,
         /// Such as +12025550123.
         number: String,
+        /// Forget it; profiles that showed it show it no longer.
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Show the landline numbers that are stored.
+    Landlines {
+        /// Only this company's: number or name.
+        company: Option<String>,
     },
 }
 
@@ -72,12 +80,29 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
             }
             show(context, &[store.company(company.id).await?]);
         }
-        Command::Landline { company, number } => {
+        Command::Landline { company, number, remove: true } => {
+            let company = find::company(&store, &company).await?;
+            let landline = store.remove_landline(company.id, &number).await?;
+            context.output.done(&format!("{} is forgotten.", landline.number));
+        }
+        Command::Landline { company, number, remove: false } => {
             let company = find::company(&store, &company).await?;
             let landline = store.add_landline(company.id, &number).await?;
-            context
-                .output
-                .show(&landline, || format!("{} may be shown by {}.\n", landline.number, company.name));
+            context.output.show(&landline, || match company.is_verified {
+                true => format!("{} may be shown by {}.\n", landline.number, company.name),
+                false => format!(
+                    "{} is stored; it may be shown once {name} is verified: sipgw company verify \"{name}\"\n",
+                    landline.number,
+                    name = company.name
+                ),
+            });
+        }
+        Command::Landlines { company } => {
+            let companies = match company {
+                Some(company) => vec![find::company(&store, &company).await?],
+                None => store.companies().await?,
+            };
+            show_landlines(context, &companies, &store.landlines().await?);
         }
     }
     store.close().await;
@@ -98,5 +123,23 @@ fn show(context: &Context, companies: &[Company]) {
             ]);
         }
         table.text("There is no company yet: sipgw company create NAME --country US")
+    });
+}
+
+fn show_landlines(context: &Context, companies: &[Company], landlines: &[Landline]) {
+    let of = |landline: &Landline| companies.iter().find(|company| company.id == landline.company);
+    let shown: Vec<&Landline> = landlines.iter().filter(|landline| of(landline).is_some()).collect();
+    context.output.show(&shown, || {
+        let mut table = Table::new(["number", "company", "may be shown"]);
+        for landline in &shown {
+            let company = of(landline);
+            table.row([
+                landline.number.clone(),
+                company.map_or_else(String::new, |company| company.name.clone()),
+                if company.is_some_and(|company| company.is_verified) { "yes" } else { "not verified" }
+                    .to_owned(),
+            ]);
+        }
+        table.text("There is no landline number yet: sipgw company landline COMPANY NUMBER")
     });
 }

@@ -32,9 +32,9 @@ impl Failure {
         })
     }
 
-    /// Names a thing that is not there.
-    pub(crate) fn no_such(what: &str, name: &str) -> Self {
-        Self::Refused(format!("there is no {what} \"{name}\""))
+    /// Names a thing that is not there, and what to do about it.
+    pub(crate) fn no_such(what: &str, name: &str, cure: &str) -> Self {
+        Self::Refused(format!("there is no {what} \"{name}\": {cure}"))
     }
 }
 

@@ -19,12 +19,19 @@ pub(crate) enum Command {
         #[arg(long, default_value = "")]
         country: String,
     },
-    /// Send a number's calls somewhere.
+    /// Send a number's calls somewhere, or somewhere else than before.
+    ///
+    /// Whoever loses the number shows it as Caller ID no longer. Calls that run go on.
     Assign {
         /// The number.
         number: String,
         #[command(flatten)]
         target: Target,
+    },
+    /// Host a number no longer: calls to it are refused, and nobody shows it as Caller ID.
+    Remove {
+        /// The number.
+        number: String,
     },
     /// Show all numbers.
     List,
@@ -64,6 +71,11 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
             };
             store.assign_number(number.id, target).await?;
             show(context, &[OnlineNumber { target, ..number }]);
+        }
+        Command::Remove { number } => {
+            let number = find::number(&store, &number).await?;
+            store.remove_number(number.id).await?;
+            context.output.done(&format!("{} is no longer hosted here.", number.number));
         }
         Command::List => show(context, &store.numbers().await?),
     }

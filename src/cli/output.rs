@@ -86,6 +86,32 @@ impl Table {
     }
 }
 
+/// One thing for people: what is said about it, a name on the left, one fact a line on the right.
+#[derive(Default)]
+pub(crate) struct Sheet {
+    parts: Vec<(&'static str, Vec<String>)>,
+}
+
+impl Sheet {
+    /// Adds a part; `if_empty` stands in the place of no fact.
+    pub(crate) fn part(&mut self, name: &'static str, facts: Vec<String>, if_empty: &str) {
+        let facts = if facts.is_empty() { vec![if_empty.to_owned()] } else { facts };
+        self.parts.push((name, facts));
+    }
+
+    pub(crate) fn text(&self, title: &str) -> String {
+        let width = self.parts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        let mut text = format!("{title}\n");
+        for (name, facts) in &self.parts {
+            for (index, fact) in facts.iter().enumerate() {
+                let name = if index == 0 { name } else { "" };
+                writeln!(text, "  {name:<width$}  {fact}").expect("writing to a string does not fail");
+            }
+        }
+        text
+    }
+}
+
 /// `-` for what is not there.
 pub(crate) fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
@@ -108,6 +134,16 @@ mod tests {
         table.row(["1".to_owned(), "Architects".to_owned()]);
         table.row(["1000".to_owned(), "B".to_owned()]);
         assert_eq!(table.text(""), "ID    NAME\n1     Architects\n1000  B\n");
+    }
+
+    #[test]
+    fn facts_stand_beside_the_name_of_their_part() {
+        let mut sheet = Sheet::default();
+        sheet.part("Credit", vec!["10.00 USD".to_owned()], "");
+        sheet.part("Online Numbers", vec!["+1".to_owned(), "+2".to_owned()], "none");
+        sheet.part("Caller ID", Vec::new(), "none");
+        let wanted = "Sales\n  Credit          10.00 USD\n  Online Numbers  +1\n                  +2\n  Caller ID       none\n";
+        assert_eq!(sheet.text("Sales"), wanted);
     }
 
     #[test]

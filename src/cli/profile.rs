@@ -1,13 +1,15 @@
 //! `sipgw profile ...`
 
+mod caller_id;
 mod create;
 mod settings;
+mod show;
 
 use clap::Subcommand;
 use ipnet::IpNet;
 use provisioning_store::lifecycle::Order;
 use provisioning_store::model::{
-    CallerId, Credentials, IpRule, NewIpRule, Profile, ProfileSettings, Recharge, Transport,
+    Credentials, IpRule, NewIpRule, Profile, ProfileSettings, Recharge, Transport,
 };
 use provisioning_store::money::Micros;
 use provisioning_store::store::Store;
@@ -29,6 +31,11 @@ pub(crate) enum Command {
         /// Only this company's: number or name.
         #[arg(long)]
         company: Option<String>,
+    },
+    /// Show all of a profile: authentication and registration, channels, credit, accounts, numbers, Caller ID.
+    Show {
+        /// Number, SIP user or name.
+        profile: String,
     },
     /// Show the user name and password for the PBX.
     ShowCredentials {
@@ -102,18 +109,9 @@ pub(crate) enum Command {
         network: IpNet,
     },
     /// Set what calls show as the caller.
-    CallerId {
-        /// Number, SIP user or name.
-        profile: String,
-        /// An Online Number of the profile, or with --landline a landline number of the company; `none` shows none.
-        number: String,
-        /// Only for calls to this country, two letters.
-        #[arg(long)]
-        country: Option<String>,
-        /// The number is a stored landline number.
-        #[arg(long)]
-        landline: bool,
-    },
+    CallerId(caller_id::Set),
+    /// Show what calls of profiles show as the caller.
+    CallerIds(caller_id::List),
     /// Give a profile another name.
     Rename {
         /// Number, SIP user or name.
@@ -231,25 +229,22 @@ async fn obey(context: &Context, store: &Store, command: Command) -> Result<(), 
                 |rule: &&IpRule| rule.profile == profile.id && rule.rule.network.trunc() == network.trunc();
             let meant: Vec<_> = rules.iter().filter(meant).collect();
             if meant.is_empty() {
-                return Err(Failure::no_such("address of the profile", &network.to_string()));
+                return Err(Failure::no_such(
+                    "address of the profile",
+                    &network.to_string(),
+                    "sipgw profile allowed shows what there is",
+                ));
             }
             for rule in meant {
                 store.remove_ip_rule(rule.id).await?;
             }
             context.output.done(&format!("{} is no longer known at {network}.", profile.name));
         }
-        Command::CallerId { profile, number, country, landline } => {
+        Command::CallerId(set) => caller_id::set(context, store, set).await?,
+        Command::CallerIds(list) => caller_id::list(context, store, list).await?,
+        Command::Show { profile } => {
             let profile = find::profile(store, &profile).await?;
-            let shown = match (number.as_str(), landline) {
-                ("none", _) => None,
-                (_, true) => Some(CallerId::Landline(number)),
-                (_, false) => Some(CallerId::OnlineNumber(find::number(store, &number).await?.number)),
-            };
-            store.set_caller_id(profile.id, country.as_deref(), shown.as_ref()).await?;
-            context.output.done(&match &shown {
-                Some(shown) => format!("{} shows {}.", profile.name, shown.number()),
-                None => format!("{} shows no number.", profile.name),
-            });
+            show::show(context, store, profile).await?;
         }
         Command::Rename { profile, name } => {
             let profile = find::profile(store, &profile).await?;

@@ -58,7 +58,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::Quote { number } => {
             let us_bundle = context.config.us_bundle().map_err(Failure::Refused)?;
             let quote = store.rates(STANDARD_PRICE_LIST).await?.quote(&number, &us_bundle);
-            let quote = quote.ok_or_else(|| Failure::no_such("rate for", &number))?;
+            let quote = quote
+                .ok_or_else(|| Failure::no_such("rate for", &number, "import rates with a prefix of it"))?;
             context.output.show(&quote, || {
                 format!(
                     "{}: {} a minute, {} for the answer, at least {} s, then steps of {} s.\n",

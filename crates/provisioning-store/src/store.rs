@@ -15,8 +15,8 @@ use crate::ledger::{
 };
 use crate::lifecycle::{Order, PriceList, Subscription};
 use crate::model::{
-    BusinessAccount, BusinessAccountId, CallerId, Carrier, CarrierAuthentication, CarrierId, Company,
-    CompanyId, Credentials, IpRule, IpRuleId, Landline, NewCarrier, NewCompany, NewIpRule, NumberId,
+    BusinessAccount, BusinessAccountId, CallerId, CallerIdRule, Carrier, CarrierAuthentication, CarrierId,
+    Company, CompanyId, Credentials, IpRule, IpRuleId, Landline, NewCarrier, NewCompany, NewIpRule, NumberId,
     NumberTarget, OnlineNumber, Profile, ProfileId, ProfileSettings, Recharge, Timestamp,
 };
 use crate::money::Micros;
@@ -259,6 +259,18 @@ impl Store {
         self.database.add_landline(&landline).await?;
         Ok(landline)
     }
+
+    /// Forgets a landline number; profiles that showed it show it no longer.
+    pub async fn remove_landline(&self, company: CompanyId, number: &str) -> Result<Landline, StoreError> {
+        let landline = Landline { company, number: e164(number)? };
+        self.database.remove_landline(&landline).await?;
+        Ok(landline)
+    }
+
+    /// All stored landline numbers, by company.
+    pub async fn landlines(&self) -> Result<Vec<Landline>, StoreError> {
+        self.database.landlines().await
+    }
 }
 
 /// Profiles.
@@ -396,6 +408,11 @@ impl Store {
         self.database.assign_number(number, target).await
     }
 
+    /// Hosts a number no longer. Calls to it are refused; a profile that showed it shows it no longer.
+    pub async fn remove_number(&self, number: NumberId) -> Result<(), StoreError> {
+        self.database.remove_number(number).await
+    }
+
     /// All numbers.
     pub async fn numbers(&self) -> Result<Vec<OnlineNumber>, StoreError> {
         self.database.numbers().await
@@ -431,6 +448,11 @@ impl Store {
         self.database.detach_account(account).await
     }
 
+    /// Removes a business account; its Online Numbers reach nobody until they are assigned anew.
+    pub async fn remove_business_account(&self, account: BusinessAccountId) -> Result<(), StoreError> {
+        self.database.remove_account(account).await
+    }
+
     /// All business accounts.
     pub async fn business_accounts(&self) -> Result<Vec<BusinessAccount>, StoreError> {
         self.database.accounts().await
@@ -446,6 +468,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         let country = country.map(|country| letters("country", country, 2)).transpose()?.unwrap_or_default();
         self.database.set_caller_id(profile, &country, shown).await
+    }
+
+    /// What profiles show as the caller; a profile's default comes first.
+    pub async fn caller_ids(&self) -> Result<Vec<CallerIdRule>, StoreError> {
+        self.database.caller_ids().await
     }
 }
 

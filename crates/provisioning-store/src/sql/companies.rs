@@ -92,6 +92,32 @@ impl Database {
         transaction.commit().await.map_err(failed("storing a landline number"))
     }
 
+    /// Forgets a landline number, also as Caller ID of the company's profiles.
+    pub(crate) async fn remove_landline(&self, landline: &Landline) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query(statements::DELETE_LANDLINE)
+            .bind(landline.company.0)
+            .bind(&landline.number)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed("removing a landline number"))?;
+        if done.rows_affected() == 0 {
+            let name = landline.number.clone();
+            return Err(StoreError::NotFound { what: "landline number of the company", name });
+        }
+        sqlx::query(statements::FORGET_LOST_LANDLINES)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed("removing a landline number"))?;
+        raise_revision(&mut transaction).await?;
+        transaction.commit().await.map_err(failed("removing a landline number"))
+    }
+
+    pub(crate) async fn landlines(&self) -> Result<Vec<Landline>, StoreError> {
+        let mut reader = self.reader().acquire().await.map_err(failed("reading landline numbers"))?;
+        landlines(&mut reader).await
+    }
+
     /// Runs one change of one row; none is an error that names what was looked for.
     pub(super) async fn change(
         &self,

@@ -115,6 +115,25 @@ impl Database {
         transaction.commit().await.map_err(failed("assigning a number"))
     }
 
+    /// Hosts a number no longer; a profile that showed it shows it no longer.
+    pub(crate) async fn remove_number(&self, number: NumberId) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query(statements::DELETE_NUMBER)
+            .bind(number.0)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed("removing a number"))?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::NotFound { what: "number", name: number.to_string() });
+        }
+        sqlx::query(statements::FORGET_LOST_CALLER_IDS)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed("removing a number"))?;
+        raise_revision(&mut transaction).await?;
+        transaction.commit().await.map_err(failed("removing a number"))
+    }
+
     pub(crate) async fn numbers(&self) -> Result<Vec<OnlineNumber>, StoreError> {
         let mut reader = self.reader().acquire().await.map_err(failed("reading numbers"))?;
         numbers(&mut reader).await
@@ -166,6 +185,16 @@ impl Database {
         let statement = sqlx::query(statements::DETACH_ACCOUNT).bind(account.0);
         self.change("detaching a business account", ("business account", account.to_string()), statement)
             .await
+    }
+
+    pub(crate) async fn remove_account(&self, account: BusinessAccountId) -> Result<(), StoreError> {
+        let statement = sqlx::query(statements::DELETE_ACCOUNT).bind(account.0);
+        self.change("removing a business account", ("business account", account.to_string()), statement).await
+    }
+
+    pub(crate) async fn caller_ids(&self) -> Result<Vec<CallerIdRule>, StoreError> {
+        let mut reader = self.reader().acquire().await.map_err(failed("reading caller IDs"))?;
+        caller_ids(&mut reader).await
     }
 
     pub(crate) async fn accounts(&self) -> Result<Vec<BusinessAccount>, StoreError> {

@@ -124,6 +124,11 @@ pub(super) const VERIFY_COMPANY: &str = "UPDATE companies SET is_verified = $2 W
 pub(super) const INSERT_LANDLINE: &str =
     "INSERT INTO landlines (company_id, number) VALUES ($1, $2) ON CONFLICT (company_id, number) DO NOTHING";
 pub(super) const LANDLINES: &str = "SELECT company_id, number FROM landlines ORDER BY company_id, number";
+pub(super) const DELETE_LANDLINE: &str = "DELETE FROM landlines WHERE company_id = $1 AND number = $2";
+/// No profile shows what its company has no longer stored.
+pub(super) const FORGET_LOST_LANDLINES: &str = "DELETE FROM caller_ids WHERE choice = 'landline' AND NOT EXISTS \
+     (SELECT 1 FROM landlines l JOIN profiles p ON p.company_id = l.company_id \
+     WHERE p.id = caller_ids.profile_id AND l.number = caller_ids.number)";
 pub(super) const LANDLINE_OF_VERIFIED: &str = "SELECT c.is_verified FROM landlines l \
      JOIN profiles p ON p.company_id = l.company_id JOIN companies c ON c.id = l.company_id \
      WHERE p.id = $1 AND l.number = $2";
@@ -155,6 +160,7 @@ pub(super) const NUMBERS: &str = "SELECT id, company_id, number, country, profil
      FROM online_numbers ORDER BY number";
 pub(super) const ASSIGN_NUMBER: &str =
     "UPDATE online_numbers SET profile_id = $2, business_account_id = $3 WHERE id = $1 RETURNING company_id";
+pub(super) const DELETE_NUMBER: &str = "DELETE FROM online_numbers WHERE id = $1";
 pub(super) const COMPANY_OF_PROFILE: &str = "SELECT company_id FROM profiles WHERE id = $1";
 pub(super) const COMPANY_OF_ACCOUNT: &str = "SELECT company_id FROM business_accounts WHERE id = $1";
 pub(super) const FORGET_LOST_CALLER_IDS: &str = "DELETE FROM caller_ids WHERE choice = 'online_number' AND NOT EXISTS \
@@ -170,6 +176,7 @@ pub(super) const ATTACH_ACCOUNT: &str = "UPDATE business_accounts SET profile_id
      WHERE id = $1 AND (profile_id IS NULL OR profile_id = $2) RETURNING company_id";
 pub(super) const DETACH_ACCOUNT: &str =
     "UPDATE business_accounts SET profile_id = NULL WHERE id = $1 RETURNING company_id";
+pub(super) const DELETE_ACCOUNT: &str = "DELETE FROM business_accounts WHERE id = $1";
 pub(super) const HOLDER_OF_ACCOUNT: &str = "SELECT b.name, p.name FROM business_accounts b \
      JOIN profiles p ON p.id = b.profile_id WHERE b.id = $1";
 pub(super) const SET_CALLER_ID: &str = "INSERT INTO caller_ids (profile_id, country, choice, number) \

@@ -204,6 +204,41 @@ async fn a_number_that_moves_is_no_longer_shown_by_its_old_profile() {
 }
 
 #[tokio::test]
+async fn what_is_removed_is_shown_and_reached_no_longer() {
+    let home = Home::new();
+    let store = home.open().await;
+    let (one, two) = (company(&store, "One").await, company(&store, "Two").await);
+    let sales = profile(&store, one, "Sales").await;
+    let number = store.add_number(one, "+12026843376", "US").await.unwrap();
+    store.assign_number(number.id, NumberTarget::Profile(sales)).await.unwrap();
+    let landline = store.add_landline(one, "+12025550100").await.unwrap();
+    store.add_landline(two, "+12025550100").await.unwrap();
+    store.verify_company(one).await.unwrap();
+    store.set_caller_id(sales, None, Some(&CallerId::OnlineNumber(number.number))).await.unwrap();
+    store.set_caller_id(sales, Some("GB"), Some(&CallerId::Landline(landline.number))).await.unwrap();
+    assert_eq!(store.caller_ids().await.unwrap().len(), 2);
+
+    let revision = store.revision().await.unwrap();
+    store.remove_number(number.id).await.unwrap();
+    assert!(matches!(store.remove_number(number.id).await, Err(StoreError::NotFound { .. })));
+    assert_eq!(store.numbers().await.unwrap(), []);
+    let left = store.caller_ids().await.unwrap();
+    assert_eq!((left.len(), left[0].country.as_deref()), (1, Some("GB")));
+    store.remove_landline(one, "+1 202 555 0100").await.unwrap();
+    assert!(matches!(store.remove_landline(one, "+12025550100").await, Err(StoreError::NotFound { .. })));
+    assert_eq!(store.caller_ids().await.unwrap(), []);
+    let kept = store.landlines().await.unwrap();
+    assert_eq!((kept.len(), kept[0].company), (1, two), "another company's stays");
+    assert_eq!(store.revision().await.unwrap(), revision + 2);
+
+    let account = store.create_business_account(one, "one.sales", None).await.unwrap();
+    let number = store.add_number(one, "+12026843376", "US").await.unwrap();
+    store.assign_number(number.id, NumberTarget::BusinessAccount(account.id)).await.unwrap();
+    store.remove_business_account(account.id).await.unwrap();
+    assert_eq!(store.numbers().await.unwrap()[0].target, NumberTarget::Nobody);
+}
+
+#[tokio::test]
 async fn a_carriers_password_changes_and_goes_with_it() {
     let home = Home::new();
     let store = home.open().await;

@@ -57,7 +57,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the gateway until SIGTERM; SIGHUP reads the certificates anew.
+    /// Run the gateway until SIGTERM.
+    ///
+    /// SIGTERM or Ctrl-C refuses new calls and lets running ones end for calls.drain_s; a second one ends them at
+    /// once. Either way they are settled. A changed configuration file or certificate is noticed within seconds;
+    /// SIGHUP reads them now, and provisioning and rates too.
     Run,
     /// Say whether the configuration can be used, and what is wrong with it.
     Check,

@@ -56,6 +56,9 @@ pub struct Config {
     /// The directory of the file, against which relative paths are read; not a key.
     #[serde(skip)]
     pub directory: PathBuf,
+    /// The file it was read from, if it was one; not a key.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
 /// Who this gateway is.
@@ -107,13 +110,15 @@ pub enum Synchronous {
 pub struct HttpConfig {
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Asked of whoever uses `/admin`; `/metrics`, `/healthz` and `/readyz` need none.
+    /// Asked of whoever uses `/admin`; `/healthz` and `/readyz` need none.
     pub token: Option<Secret>,
+    /// Asked of whoever reads `/metrics` from another machine; where absent, `token` is.
+    pub metrics_token: Option<Secret>,
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8060)), token: None }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8060)), token: None, metrics_token: None }
     }
 }
 
@@ -162,6 +167,19 @@ impl Config {
     /// A path of the configuration, read against the directory of its file.
     pub fn resolve_path(&self, path: &Path) -> PathBuf {
         self.directory.join(path)
+    }
+
+    /// Every file that the configuration is read from, itself first: what to look at for changes.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let named = [
+            &self.tls.certificate,
+            &self.tls.key,
+            &self.tls.authorities,
+            &self.calls.emergency_file,
+            &self.prices.bundle_excluded_file,
+        ];
+        let named = named.into_iter().flatten().map(|file| self.resolve_path(file));
+        self.file.iter().cloned().chain(named).collect()
     }
 
     /// The digest realm.

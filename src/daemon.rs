@@ -1,5 +1,8 @@
 //! A running gateway: its parts, started in order and stopped in order.
 
+mod reload;
+
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +19,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::reload::{Parts, Reload};
 use crate::admission::Admission;
 use crate::bindings;
 use crate::config::{Config, ConfigError};
-use crate::directory::Shape;
 use crate::engine::{self, Desk, Engine, EngineHandle};
 use crate::http::{self, Readiness, Scrape, Site};
 use crate::media::{self, Media};
@@ -79,14 +82,14 @@ pub enum StartError {
 
 /// A running gateway.
 pub struct Daemon {
-    config: Config,
+    /// The configuration, and what takes a changed one.
+    reload: Arc<Reload>,
     engine: EngineHandle,
     store: Store,
     /// Keeps another gateway from taking the calls in the store for calls that nobody has.
     ownership: Ownership,
     metrics: Metrics,
     readiness: Readiness,
-    tls: Arc<Tls>,
     net: Arc<Net>,
     listeners: Vec<Listener>,
     http: SocketAddr,
@@ -131,10 +134,12 @@ impl Daemon {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let readiness = Readiness::default();
-        let tls = Arc::new(Tls::load(&config)?);
+        let reload = Arc::new(Reload::new(config.clone(), metrics.clone())?);
+        let Parts { tls, rules, access } = reload.parts();
         let ownership = storage::own(&config)?;
         let store = storage::open(&config).await?;
-        let (watch, directory) = load(&config, &store, &metrics, &readiness).await?;
+        let (watch, directory) =
+            Watch::load(store.clone(), rules, metrics.clone(), readiness.clone()).await?;
         let (relay, media_events) = media_relay::engine::Engine::start(media::relay_config(&config.media))?;
         let dns = SystemDns::new().map_err(|error| StartError::Dns(error.to_string()))?;
         let resolver = Resolver::new(dns, metrics.clone());
@@ -149,12 +154,7 @@ impl Daemon {
 
         // HTTP comes before the engine's task: what can still fail must leave nothing running.
         let scrape = Arc::new(Scrape::new(metrics.clone(), store.clone(), relay.clone()));
-        let site = Site {
-            engine: engine.clone(),
-            scrape,
-            readiness: readiness.clone(),
-            token: config.http.token.clone(),
-        };
+        let site = Site { engine: engine.clone(), scrape, readiness: readiness.clone(), access };
         let address = config.http.listen;
         let (http, http_task) = http::serve(address, site, stop_http)
             .await
@@ -171,27 +171,27 @@ impl Daemon {
         let (binding_sender, binding_changes) = mpsc::channel(bindings::WAITING);
         let bindings_task = tokio::spawn(bindings::keep(store.clone(), binding_changes, metrics.clone()));
         let silence_task = tokio::spawn(media.silence(media_events, engine.clone()));
-        let desk = Desks { admission, media, resolver, tls: Arc::clone(&tls), replies: reply_sender };
+        let desk = Desks { admission, media, resolver, tls, replies: reply_sender };
         let observer = Observer::new(metrics.clone(), binding_sender);
         let engine_task = tokio::spawn(
             Engine { gateway, net: Arc::clone(&net), inbound, desk, replies, observer }.run(commands),
         );
         let watch_task = tokio::spawn(watch.run(engine.clone()));
+        let reload_task = tokio::spawn(Arc::clone(&reload).watch());
 
         Ok(Self {
-            config,
+            reload,
             engine,
             store,
             ownership,
             metrics,
             readiness,
-            tls,
             net,
             listeners,
             http,
             stop_net: guard_net,
             stop_http: guard_http,
-            watching: vec![watch_task, silence_task],
+            watching: vec![watch_task, reload_task, silence_task],
             // HTTP is last: a client that does not let go must not keep the others from being waited for.
             closing: vec![engine_task, admission_task, bindings_task, writer_task, http_task],
         })
@@ -222,23 +222,31 @@ impl Daemon {
         &self.metrics
     }
 
-    /// Reads certificate and key anew; connections that run keep the old ones.
+    /// Reads the configuration and every file that it names anew, and provisioning and rates with it. What is wrong is
+    /// refused as a whole, and what cannot change while calls go on is named in the log.
     pub fn reload(&self) {
-        match self.tls.reload(&self.config) {
-            Ok(()) => tracing::info!("The certificates were read anew."),
-            Err(error) => tracing::error!(%error, "The certificates cannot be used; the old ones stay."),
-        }
+        self.reload.read_anew();
     }
 
     /// Stops: no new calls; those that run may end by themselves for `calls.drain_s`; the rest is ended; all is
     /// settled and written.
     pub async fn stop(self) {
+        self.stop_sooner_if(std::future::pending()).await;
+    }
+
+    /// Stops; calls that still run when `hurry` completes are ended at once.
+    pub async fn stop_sooner_if(self, hurry: impl Future<Output = ()>) {
         tracing::info!("The gateway stops: new calls are refused.");
         self.readiness.set_draining();
         self.metrics.draining.set(1);
         self.engine.refuse_new_calls().await;
-        let drain = Duration::from_secs(self.config.calls.drain_s);
-        if !self.has_fallen_to_zero(Counts::live_calls, drain).await {
+        let drain = Duration::from_secs(self.reload.config().calls.drain_s);
+        let has_drained = tokio::select! {
+            has_drained = self.has_fallen_to_zero(Counts::live_calls, drain) => has_drained,
+            () = hurry => false,
+        };
+        if !has_drained {
+            tracing::info!("The calls that still run are ended.");
             self.engine.end_all_calls(Refusal::ShuttingDown).await;
         }
         self.has_fallen_to_zero(|counts| counts.calls, GOODBYE).await;
@@ -280,20 +288,6 @@ async fn settle_orphans(store: &Store) -> Result<(), StoreError> {
         tracing::warn!(orphans, "Calls of the last run were settled to their last proved second.");
     }
     Ok(())
-}
-
-async fn load(
-    config: &Config,
-    store: &Store,
-    metrics: &Metrics,
-    readiness: &Readiness,
-) -> Result<(Watch, Arc<Directory>), StartError> {
-    let us_bundle = config.us_bundle().map_err(StartError::Prefixes)?;
-    let shape = Shape {
-        realm: config.realm().to_owned(),
-        caller_id_countries: config.calls.caller_id_countries.iter().cloned().collect(),
-    };
-    Ok(Watch::load(store.clone(), shape, us_bundle, metrics.clone(), readiness.clone()).await?)
 }
 
 /// The core, with the PBXs that were registered when the last run ended.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -18,8 +19,8 @@ use axum::routing::{delete, get};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use self::auth::Access;
 pub use self::scrape::Scrape;
-use crate::config::Secret;
 use crate::engine::EngineHandle;
 
 /// An engine that takes longer than this to answer is not healthy.
@@ -66,8 +67,8 @@ pub struct Site {
     pub scrape: Arc<Scrape>,
     /// What the daemon says about itself.
     pub readiness: Readiness,
-    /// Asked of whoever uses `/admin`.
-    pub token: Option<Secret>,
+    /// What is asked of whom; may change while the pages are served.
+    pub access: Arc<ArcSwap<Access>>,
 }
 
 /// Listens, and serves until `stop` is cancelled. Gives the address it got.
@@ -78,7 +79,8 @@ pub async fn serve(
 ) -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
     let listener = TcpListener::bind(address).await?;
     let local = listener.local_addr()?;
-    let server = axum::serve(listener, router(site)).with_graceful_shutdown(stop.cancelled_owned());
+    let service = router(site).into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
     let task = tokio::spawn(async move {
         if let Err(error) = server.await {
             tracing::error!(%error, "the HTTP server ended");
@@ -94,9 +96,11 @@ fn router(site: Site) -> Router {
         .route("/registrations", get(admin::registrations))
         .route("/status", get(admin::status))
         .layer(axum::middleware::from_fn_with_state(site.clone(), auth::require_token));
+    let metrics =
+        get(metrics).layer(axum::middleware::from_fn_with_state(site.clone(), auth::require_metrics_token));
     Router::new()
         .nest("/admin", admin)
-        .route("/metrics", get(metrics))
+        .route("/metrics", metrics)
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
         .with_state(site)

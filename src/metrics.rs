@@ -70,6 +70,12 @@ pub struct Metrics {
     pub resolutions: IntCounterVec,
     /// 1 once the daemon is told to stop.
     pub draining: IntGauge,
+    /// Changed configurations that were refused.
+    pub reload_failures: IntCounter,
+    /// When the configuration in force was read.
+    pub reload_success: IntGauge,
+    /// When the certificate of each file expires.
+    pub certificate_expiry: IntGaugeVec,
     /// When the process started.
     pub start_time: Gauge,
 }
@@ -197,6 +203,19 @@ impl Metrics {
                 &["result"],
             ),
             draining: make.gauge("sipgw_draining", "1 once the daemon is told to stop"),
+            reload_failures: make.counter(
+                "sipgw_config_reload_failures_total",
+                "Changed configurations that were refused; the one before stayed in force",
+            ),
+            reload_success: make.gauge(
+                "sipgw_config_reload_success_timestamp_seconds",
+                "When the configuration in force was read, seconds since 1970",
+            ),
+            certificate_expiry: make.gauges(
+                "sipgw_tls_certificate_expiry_timestamp_seconds",
+                "When the certificate in use, or one of its chain, expires, seconds since 1970",
+                &["file"],
+            ),
             start_time: make.register(Gauge::new(
                 "process_start_time_seconds",
                 "When the process started, seconds since 1970",

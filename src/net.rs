@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connections::Connections;
-pub use self::tls::{ServerNames, Tls, TlsError};
+pub use self::tls::{ServerNames, Tls, TlsError, TlsFiles};
 use self::udp::UdpPort;
 use crate::config::Config;
 use crate::metrics::{Direction, Metrics};

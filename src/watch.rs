@@ -22,11 +22,21 @@ const AUDIT_EVERY: u32 = 10;
 /// Bindings that have expired are cleared away this often, in periods.
 const CLEAR_EVERY: u32 = 600;
 
+/// What of the configuration shapes provisioning; may change while it is watched.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// What shapes the directory.
+    pub shape: Shape,
+    /// Which calls bundle minutes pay.
+    pub us_bundle: UsBundle,
+}
+
 /// Loads provisioning and watches it.
 pub struct Watch {
     store: Store,
-    shape: Shape,
-    us_bundle: UsBundle,
+    rules: Arc<ArcSwap<Rules>>,
+    /// The rules that the directory in use was built by.
+    built_by: Arc<Rules>,
     tariffs: Arc<ArcSwap<Tariffs>>,
     metrics: Metrics,
     readiness: Readiness,
@@ -39,16 +49,16 @@ impl Watch {
     /// Loads provisioning for the first time.
     pub async fn load(
         store: Store,
-        shape: Shape,
-        us_bundle: UsBundle,
+        rules: Arc<ArcSwap<Rules>>,
         metrics: Metrics,
         readiness: Readiness,
     ) -> Result<(Self, Arc<Directory>), StoreError> {
-        let tariffs =
-            Tariffs { rates: Default::default(), us_bundle: us_bundle.clone(), carriers: Default::default() };
+        let built_by = rules.load_full();
+        let us_bundle = built_by.us_bundle.clone();
+        let tariffs = Tariffs { rates: Default::default(), us_bundle, carriers: Default::default() };
         let tariffs = Arc::new(ArcSwap::from_pointee(tariffs));
         let suspects = HashSet::new();
-        let mut watch = Self { store, shape, us_bundle, tariffs, metrics, readiness, revision: 0, suspects };
+        let mut watch = Self { store, rules, built_by, tariffs, metrics, readiness, revision: 0, suspects };
         let directory = watch.reload().await?;
         watch.readiness.set_store(true);
         Ok((watch, directory))
@@ -61,17 +71,19 @@ impl Watch {
 
     async fn reload(&mut self) -> Result<Arc<Directory>, StoreError> {
         let begun = Instant::now();
+        let rules = self.rules.load_full();
         let rows = self.store.load_directory().await?;
         let rates = self.store.rates(STANDARD_PRICE_LIST).await?;
         let revision = rows.revision;
         let carriers = directory::carrier_names(&rows);
-        self.tariffs.store(Arc::new(Tariffs { rates, us_bundle: self.us_bundle.clone(), carriers }));
-        let shape = self.shape.clone();
+        self.tariffs.store(Arc::new(Tariffs { rates, us_bundle: rules.us_bundle.clone(), carriers }));
+        let shape = rules.shape.clone();
         let profiles = rows.profiles.len();
         // Hashing the passwords of many profiles would keep a worker of the runtime busy.
         let built = tokio::task::spawn_blocking(move || directory::build(&rows, &shape)).await;
         let built = Arc::new(built.expect("building a directory does not panic and is not cancelled"));
         self.revision = revision;
+        self.built_by = rules;
         self.metrics.directory_revision.set(revision);
         self.metrics.store("directory").observe(begun.elapsed().as_secs_f64());
         tracing::info!(revision, profiles, "The provisioning was loaded.");
@@ -94,7 +106,8 @@ impl Watch {
     }
 
     async fn look(&mut self, engine: &EngineHandle, tick: u32) -> Result<(), StoreError> {
-        if self.store.revision().await? != self.revision {
+        let has_new_rules = !Arc::ptr_eq(&self.rules.load(), &self.built_by);
+        if has_new_rules || self.store.revision().await? != self.revision {
             let directory = self.reload().await?;
             engine.set_directory(directory).await;
         }

@@ -24,7 +24,14 @@ pub(crate) async fn run(context: Context) -> Result<(), Failure> {
             _ = hang_up.recv() => daemon.reload(),
         }
     }
-    daemon.stop().await;
+    daemon
+        .stop_sooner_if(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+        .await;
     Ok(())
 }
 

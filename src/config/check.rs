@@ -19,6 +19,7 @@ pub(super) fn faults(config: &Config) -> Vec<Found> {
     findings.registration(config);
     findings.calls(config);
     findings.media(config);
+    findings.store(config);
     findings.prices(config);
     findings.http(config);
     findings.0
@@ -77,6 +78,10 @@ impl Findings {
             let problem = format!("{} stands for every address and cannot be told to peers", address.ip());
             self.add(format!("{path}.advertise"), problem, "Add the address that peers reach, as advertise.");
         }
+        if listener.advertise.is_some_and(|advertise| advertise.host.is_unspecified()) {
+            let problem = "no peer can reach an address that stands for every address";
+            self.add(format!("{path}.advertise"), problem, "Advertise the address that peers reach.");
+        }
         if listener.advertise.is_some_and(|advertise| advertise.host.is_ipv4() != address.is_ipv4()) {
             let cure = "Advertise an address of the family that is bound.";
             self.add(format!("{path}.advertise"), "the advertised address is of the other IP family", cure);
@@ -134,8 +139,24 @@ impl Findings {
         self.between("sip.limits.transactions", sip.limits.transactions as u64, 16..=10_000_000);
         self.between("sip.limits.bindings", sip.limits.bindings as u64, 1..=10_000_000);
         self.between("sip.limits.attempts_per_call", sip.limits.attempts_per_call as u64, 1..=100);
+        self.between("sip.limits.requests_per_source", sip.limits.requests_per_source.into(), 1..=1_000_000);
+        if sip.limits.transactions < sip.limits.calls {
+            let problem = format!(
+                "{} calls cannot begin with {} transactions",
+                sip.limits.calls, sip.limits.transactions
+            );
+            self.add(
+                "sip.limits.transactions",
+                problem,
+                "Write at least the number of calls, better ten times.",
+            );
+        }
         self.between("sip.connections.per_source", sip.connections.per_source as u64, 1..=1_000_000);
         self.between("sip.connections.total", sip.connections.total as u64, 1..=1_000_000);
+        if sip.connections.per_source > sip.connections.total {
+            let problem = "one source may have more connections than there are in all";
+            self.add("sip.connections.per_source", problem, "Write per_source no larger than total.");
+        }
         self.between("sip.connections.handshake_s", sip.connections.handshake_s, 1..=120);
         self.between("sip.connections.queue", sip.connections.queue as u64, 1..=65_536);
     }
@@ -169,9 +190,18 @@ impl Findings {
         self.between("calls.no_answer_s", calls.no_answer_s, 1..=600);
         self.between("calls.carrier_patience_s", calls.carrier_patience_s, 1..=60);
         self.between("calls.carrier_progress_s", calls.carrier_progress_s, 1..=600);
+        if calls.carrier_patience_s > calls.no_answer_s {
+            let problem = format!(
+                "a carrier may be silent for {} s, but a call rings for {} s at most",
+                calls.carrier_patience_s, calls.no_answer_s
+            );
+            let cure = "Write carrier_patience_s no longer than no_answer_s.";
+            self.add("calls.carrier_patience_s", problem, cure);
+        }
         self.between("calls.question_patience_s", calls.question_patience_s, 1..=30);
         self.between("calls.extend_ahead_s", calls.extend_ahead_s, 1..=30);
-        self.between("calls.max_forwards", calls.max_forwards.into(), 1..=70);
+        // The guide promises a PBX 30 or lower; 0 would be answered 483 by whoever gets it.
+        self.between("calls.max_forwards", calls.max_forwards.into(), 1..=30);
         // RFC 4028 section 4 forbids less than 90 s.
         self.between("calls.min_se_s", calls.min_se_s.into(), 90..=86_400);
         self.between("calls.session_expires_s", calls.session_expires_s.into(), 90..=86_400);
@@ -214,6 +244,9 @@ impl Findings {
                 let problem =
                     format!("{} stands for every address and cannot be told to peers", address.bind);
                 self.add(path, problem, "Add the address that peers reach, as advertise.");
+            } else if address.advertised().is_unspecified() {
+                let problem = "no peer can send RTP to an address that stands for every address";
+                self.add(path, problem, "Advertise the address that peers reach.");
             } else if address.advertised().is_ipv4() != address.bind.is_ipv4() {
                 let cure = "Advertise an address of the family that is bound.";
                 self.add(path, "the advertised address is of the other IP family", cure);
@@ -233,6 +266,7 @@ impl Findings {
     fn prices(&mut self, config: &Config) {
         let prices = &config.prices;
         self.between("prices.period_days", prices.period_days.into(), 1..=366);
+        self.between("prices.bundle_minutes", prices.bundle_minutes.into(), 1..=1_000_000);
         if let Err(refused) = config.us_bundle() {
             self.add(
                 "prices.bundle_excluded_file",
@@ -263,9 +297,35 @@ impl Findings {
         }
     }
 
+    fn store(&mut self, config: &Config) {
+        if config.store.path == config.store.key_file {
+            let cure = "Name two files, better in two places.";
+            self.add("store.key_file", "the key cannot be kept in the database that it seals", cure);
+        }
+    }
+
     fn http(&mut self, config: &Config) {
-        if !config.http.listen.ip().is_loopback() && config.http.token.is_none() {
-            let problem = format!("{} can be reached by others, and no token guards it", config.http.listen);
+        let http = &config.http;
+        for (name, token) in [("token", &http.token), ("metrics_token", &http.metrics_token)] {
+            let reason = match token.as_ref().map(super::Secret::reveal) {
+                Some("") => "an empty token guards nothing",
+                // A header cannot carry them, so nobody could show it.
+                Some(token) if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                    "a token is of letters, digits and signs, without spaces"
+                }
+                _ => continue,
+            };
+            self.add(format!("http.{name}"), reason, "Write one such as `openssl rand -hex 24` prints.");
+        }
+        let is_taken = |l: &ListenConfig| {
+            l.transport != TransportName::Udp && l.address == http.listen && l.address.port() != 0
+        };
+        if let Some(index) = config.sip.listen.iter().position(is_taken) {
+            let problem = format!("{} is taken by sip.listen[{index}]", http.listen);
+            self.add("http.listen", problem, "Give HTTP a port of its own.");
+        }
+        if !http.listen.ip().is_loopback() && http.token.is_none() {
+            let problem = format!("{} can be reached by others, and no token guards it", http.listen);
             self.add("http.listen", problem, "Add http.token, or listen at 127.0.0.1.");
         }
     }

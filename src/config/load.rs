@@ -17,14 +17,15 @@ use super::{Config, EmergencyNumbers, check};
 const PREFIX: &str = "SIPGW";
 const SEPARATOR: &str = "__";
 /// Paths whose value is not repeated in a message.
-const SECRETS: [&str; 1] = ["http.token"];
+const SECRETS: [&str; 2] = ["http.token", "http.metrics_token"];
 
 pub(super) fn from_file(file: &Path, variables: HashMap<String, String>) -> Result<Config, ConfigError> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         let cure = "Name another with --config, or copy the example to this place.";
         one(file, format!("the file cannot be read: {error}"), cure)
     })?;
-    from_text(file, &text, variables)
+    let config = from_text(file, &text, variables)?;
+    Ok(Config { file: Some(file.to_path_buf()), ..config })
 }
 
 pub(super) fn from_text(

@@ -30,12 +30,13 @@ struct Pbx {
     socket: UdpSocket,
     gateway: SocketAddr,
     credentials: Credentials,
+    name: &'static str,
 }
 
 impl Pbx {
     async fn new(daemon: &Daemon, credentials: Credentials) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        Self { socket, gateway: daemon.listeners()[0].local, credentials }
+        Self { socket, gateway: daemon.listeners()[0].local, credentials, name: "pbx" }
     }
 
     fn own(&self) -> SocketAddr {
@@ -45,7 +46,8 @@ impl Pbx {
     fn request(&self, method: &str, uri: &str, cseq: u32, more: &str, body: &str) -> String {
         let (user, own) = (&self.credentials.sip_user, self.own());
         format!(
-            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{method}{cseq};rport\r\nMax-Forwards: 70\r\nFrom: <sip:{user}@sip.test>;tag=a\r\nCall-ID: call-{method_id}@pbx\r\nCSeq: {cseq} {method}\r\nContact: <sip:{user}@{own};line=x>\r\n{more}Content-Length: {length}\r\n\r\n{body}",
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{method}{cseq};rport\r\nMax-Forwards: 70\r\nFrom: <sip:{user}@sip.test>;tag=a\r\nCall-ID: call-{method_id}@{name}\r\nCSeq: {cseq} {method}\r\nContact: <sip:{user}@{own};line=x>\r\n{more}Content-Length: {length}\r\n\r\n{body}",
+            name = self.name,
             method_id = if method == "REGISTER" { "r" } else { "i" },
             length = body.len(),
         )
@@ -349,3 +351,56 @@ async fn pages_say_how_it_does_and_the_token_guards_the_rest() {
     assert!(status.contains("\"obstacle\":null"), "{status}");
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn while_it_drains_new_calls_are_sent_away_and_running_ones_may_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(directory.path(), "33600-33699");
+    config.calls.drain_s = 60;
+    let daemon = Daemon::start(config).await.unwrap();
+    let credentials = provision(&daemon).await;
+    let pbx = Pbx::new(&daemon, credentials.clone()).await;
+    let late = Pbx { name: "late", ..Pbx::new(&daemon, credentials).await };
+    pbx.register().await;
+    let answer = pbx.call("17606604690", 4000).await;
+    assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+    let metrics = daemon.metrics().clone();
+    let stopping = tokio::spawn(daemon.stop());
+    timeout(SOON, async {
+        while metrics.draining.get() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("it drains");
+    let refusal = late.call("17606604690", 4002).await;
+    assert!(refusal.starts_with("SIP/2.0 503"), "{refusal}");
+    assert!(header(&refusal, "Retry-After").parse::<u32>().is_ok(), "{refusal}");
+    assert!(!stopping.is_finished(), "the running call holds it");
+    pbx.hang_up(&answer).await;
+    timeout(SOON, stopping).await.expect("it ends with the last call").unwrap();
+}
+
+#[tokio::test]
+async fn whoever_is_in_a_hurry_ends_the_calls_at_once_and_settles_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(directory.path(), "33700-33799");
+    config.calls.drain_s = 3_600;
+    let daemon = Daemon::start(config.clone()).await.unwrap();
+    let pbx = Pbx::new(&daemon, provision(&daemon).await).await;
+    pbx.register().await;
+    let answer = pbx.call("17606604690", 4000).await;
+    assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+    let (hurry, hurried) = tokio::sync::oneshot::channel::<()>();
+    let stopping = tokio::spawn(daemon.stop_sooner_if(async { hurried.await.unwrap() }));
+    hurry.send(()).unwrap();
+    let bye = pbx.next().await;
+    assert!(bye.starts_with("BYE "), "{bye}");
+    timeout(SOON, stopping).await.expect("it waits for nobody").unwrap();
+    let store = storage::open(&config).await.unwrap();
+    assert!(store.live_calls().await.unwrap().is_empty());
+    let records = store.cdrs(&CdrFilter::default(), 1).await.unwrap().rows;
+    assert_eq!(records[0].record.ending.reason_code, "shutting_down");
+}
+
+mod reloading;

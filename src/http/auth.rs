@@ -1,23 +1,63 @@
-//! The token of the administration interface.
+//! Who may see what: tokens.
 
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Site;
+use crate::config::{HttpConfig, Secret};
 
-/// Lets a request pass that shows the token, if there is one to show.
+/// What is asked of whoever wants to see a page.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    admin: Option<Secret>,
+    metrics: Option<Secret>,
+}
+
+impl Access {
+    /// As the configuration has it.
+    pub fn of(http: &HttpConfig) -> Self {
+        let metrics = http.metrics_token.clone().or_else(|| http.token.clone());
+        Self { admin: http.token.clone(), metrics }
+    }
+}
+
+/// Lets a request to the administration interface pass that shows the token, if there is one to show.
 pub(super) async fn require_token(State(site): State<Site>, request: Request, next: Next) -> Response {
-    let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    match &site.token {
-        Some(token) if !is_same(shown, token.reveal()) => {
-            let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-            (StatusCode::UNAUTHORIZED, challenge, "this needs http.token as a bearer token\n").into_response()
-        }
+    match &site.access.load().admin {
+        Some(token) if !shows(request.headers(), token) => refused("http.token"),
         _ => next.run(request).await,
     }
+}
+
+/// Metrics tell every profile's credit: whoever asks from another machine has to show a token.
+pub(super) async fn require_metrics_token(
+    State(site): State<Site>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match &site.access.load().metrics {
+        Some(token) if !is_local(peer) && !shows(request.headers(), token) => refused("http.metrics_token"),
+        _ => next.run(request).await,
+    }
+}
+
+fn is_local(peer: SocketAddr) -> bool {
+    peer.ip().to_canonical().is_loopback()
+}
+
+fn shows(headers: &HeaderMap, token: &Secret) -> bool {
+    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    is_same(shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default(), token.reveal())
+}
+
+fn refused(key: &str) -> Response {
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+    (StatusCode::UNAUTHORIZED, challenge, format!("this needs {key} as a bearer token\n")).into_response()
 }
 
 /// Compares without telling by its duration where the difference is.
@@ -29,6 +69,24 @@ fn is_same(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn metrics_ask_for_the_admins_token_unless_they_have_their_own() {
+        let mut http = HttpConfig { token: Some(Secret::new("one")), ..HttpConfig::default() };
+        assert_eq!(Access::of(&http).metrics.unwrap().reveal(), "one");
+        http.metrics_token = Some(Secret::new("two"));
+        let access = Access::of(&http);
+        assert_eq!((access.admin.unwrap().reveal(), access.metrics.unwrap().reveal()), ("one", "two"));
+    }
+
+    #[test]
+    fn only_this_machine_is_local() {
+        for (peer, local) in
+            [("127.0.0.1:1", true), ("[::1]:1", true), ("[::ffff:127.0.0.1]:1", true), ("192.0.2.1:1", false)]
+        {
+            assert_eq!(is_local(peer.parse().unwrap()), local, "{peer}");
+        }
+    }
 
     #[test]
     fn only_the_token_itself_is_the_same() {

@@ -11,6 +11,8 @@ use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
 
 use crate::config::{Config, TlsVersion};
 
@@ -42,6 +44,7 @@ pub enum TlsError {
 pub struct Tls {
     acceptor: ArcSwapOption<ServerConfig>,
     connector: ArcSwapOption<ClientConfig>,
+    expiry: ArcSwapOption<(PathBuf, i64)>,
     /// By which names hosts are known that we may connect to.
     pub names: ServerNames,
 }
@@ -52,19 +55,23 @@ impl Tls {
         let tls = Self {
             acceptor: ArcSwapOption::empty(),
             connector: ArcSwapOption::empty(),
+            expiry: ArcSwapOption::empty(),
             names: ServerNames::default(),
         };
-        tls.reload(config)?;
+        tls.use_from_now_on(TlsFiles::read(config)?);
         Ok(tls)
     }
 
-    /// Reads the files anew; after an error what was loaded before stays.
-    pub fn reload(&self, config: &Config) -> Result<(), TlsError> {
-        let server = server_config(config)?;
-        let client = client_config(config)?;
-        self.acceptor.store(server.map(Arc::new));
-        self.connector.store(Some(Arc::new(client)));
-        Ok(())
+    /// Puts what was read into use; connections that run keep what they began with.
+    pub fn use_from_now_on(&self, files: TlsFiles) {
+        self.acceptor.store(files.server.map(Arc::new));
+        self.connector.store(Some(Arc::new(files.client)));
+        self.expiry.store(files.expiry.map(Arc::new));
+    }
+
+    /// The certificate in use and when it, or one of its chain, expires: the file, and seconds since 1970.
+    pub fn expiry(&self) -> Option<(PathBuf, i64)> {
+        self.expiry.load().as_deref().cloned()
     }
 
     /// For an accepted connection; `None` without a certificate.
@@ -77,6 +84,34 @@ impl Tls {
         let connector = self.connector.load_full().map(TlsConnector::from)?;
         Some((connector, self.names.of(peer)))
     }
+}
+
+/// Certificates and key, read and found to fit, but not in use yet.
+pub struct TlsFiles {
+    server: Option<ServerConfig>,
+    client: ClientConfig,
+    expiry: Option<(PathBuf, i64)>,
+}
+
+impl TlsFiles {
+    /// Reads the files that the configuration names.
+    pub fn read(config: &Config) -> Result<Self, TlsError> {
+        let file = config.tls.certificate.as_ref().map(|named| config.resolve_path(named));
+        let expiry = match file {
+            Some(file) => earliest_expiry(&certificates(&file)?).map(|at| (file, at)),
+            None => None,
+        };
+        Ok(Self { server: server_config(config)?, client: client_config(config)?, expiry })
+    }
+}
+
+/// When the first of a chain's certificates expires, seconds since 1970.
+fn earliest_expiry(chain: &[CertificateDer<'_>]) -> Option<i64> {
+    let expiry = |der: &CertificateDer<'_>| {
+        let (_rest, certificate) = X509Certificate::from_der(der).ok()?;
+        Some(certificate.validity().not_after.timestamp())
+    };
+    chain.iter().filter_map(expiry).min()
 }
 
 static ONLY_1_3: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];

@@ -109,6 +109,36 @@ fn contradictions_are_found_all_at_once() {
 }
 
 #[test]
+fn each_contradiction_names_its_key() {
+    for (more, path) in [
+        ("calls: {max_forwards: 70}", "calls.max_forwards"),
+        ("calls: {no_answer_s: 5}", "calls.carrier_patience_s"),
+        ("http: {token: \"\"}", "http.token"),
+        ("http: {metrics_token: \"two words\"}", "http.metrics_token"),
+        ("store: {path: a.db, key_file: a.db}", "store.key_file"),
+        ("prices: {bundle_minutes: 0}", "prices.bundle_minutes"),
+        ("registration: {nat_s: 10}", "registration.min_s"),
+    ] {
+        let text = format!("{MINIMAL}{more}\n");
+        let error = read(&text, &[]).expect_err(more);
+        let paths: Vec<(&str, Option<usize>)> =
+            error.faults.iter().map(|f| (f.path.as_str(), f.line)).collect();
+        assert!(paths.contains(&(path, Some(9))), "{more}: {error}");
+    }
+    for (variable, path) in [
+        ("SIPGW__SIP__LIMITS__TRANSACTIONS", "sip.limits.transactions"),
+        ("SIPGW__SIP__CONNECTIONS__TOTAL", "sip.connections.per_source"),
+    ] {
+        let message = refused(MINIMAL, &[(variable, "50")]);
+        assert!(message.contains(&format!("key {path}: ")), "{message}");
+    }
+    let message = refused(&MINIMAL.replace("udp", "tcp").replace("192.0.2.10:5060", "127.0.0.1:8060"), &[]);
+    assert!(message.contains("key http.listen: 127.0.0.1:8060 is taken by sip.listen[0]"), "{message}");
+    let everywhere = MINIMAL.replace("5060\"", "5060\", advertise: 0.0.0.0");
+    assert!(refused(&everywhere, &[]).contains("key sip.listen[0].advertise"));
+}
+
+#[test]
 fn sip_and_rtp_ports_must_not_overlap() {
     let text = MINIMAL.replace(":5060", ":20010");
     let message = refused(&text, &[]);
@@ -161,6 +191,7 @@ mod example {
         assert!(!config.sip.listen.is_empty() && !config.media.addresses.is_empty());
         let defaults = Config::default();
         config.directory = PathBuf::new();
+        config.file = None;
         config.node = defaults.node.clone();
         config.sip.listen.clear();
         config.media.addresses.clear();

@@ -1,0 +1,182 @@
+//! A changed configuration is put into use while calls go on: whole, or not at all.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+
+use super::StartError;
+use crate::config::{Config, EmergencyNumbers};
+use crate::directory::Shape;
+use crate::http::Access;
+use crate::logging;
+use crate::metrics::Metrics;
+use crate::net::{Tls, TlsFiles};
+use crate::watch::Rules;
+
+/// How often the files are looked at. Asking for their times works on every file system, and through the renames
+/// and symbolic links by which certificates and mounted configurations are replaced.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// The parts that take a changed configuration, and the configuration itself.
+pub(super) struct Reload {
+    /// What the daemon was started with: whatever cannot change is still so.
+    started: Config,
+    emergency: Option<EmergencyNumbers>,
+    /// The files as they were then.
+    files: Vec<Fingerprint>,
+    in_force: ArcSwap<Config>,
+    tls: Arc<Tls>,
+    rules: Arc<ArcSwap<Rules>>,
+    access: Arc<ArcSwap<Access>>,
+    metrics: Metrics,
+}
+
+/// The parts of [`Reload`] that others look at.
+pub(super) struct Parts {
+    pub(super) tls: Arc<Tls>,
+    pub(super) rules: Arc<ArcSwap<Rules>>,
+    pub(super) access: Arc<ArcSwap<Access>>,
+}
+
+impl Reload {
+    /// Begins with the configuration that the daemon starts with.
+    pub(super) fn new(config: Config, metrics: Metrics) -> Result<Self, StartError> {
+        // Before they are read: what changes meanwhile must be noticed.
+        let files = look(&config);
+        let tls = Arc::new(Tls::load(&config)?);
+        let rules = Arc::new(ArcSwap::from_pointee(rules(&config)?));
+        let access = Arc::new(ArcSwap::from_pointee(Access::of(&config.http)));
+        let emergency = config.emergency_numbers()?;
+        let in_force = ArcSwap::from_pointee(config.clone());
+        let reload = Self { started: config, emergency, files, in_force, tls, rules, access, metrics };
+        reload.note_success();
+        Ok(reload)
+    }
+
+    pub(super) fn parts(&self) -> Parts {
+        let (tls, rules, access) = (Arc::clone(&self.tls), Arc::clone(&self.rules), Arc::clone(&self.access));
+        Parts { tls, rules, access }
+    }
+
+    /// The configuration in force.
+    pub(super) fn config(&self) -> Arc<Config> {
+        self.in_force.load_full()
+    }
+
+    /// Reads everything anew. What is wrong is refused as a whole, and named; the old stays in force.
+    pub(super) fn read_anew(&self) {
+        match self.try_read_anew() {
+            Ok(waiting) if waiting.is_empty() => tracing::info!("The configuration was read anew."),
+            Ok(waiting) => tracing::warn!(
+                keys = waiting.join(", "),
+                "The configuration was read anew; these keys have changed and hold from the next start."
+            ),
+            Err(error) => {
+                self.metrics.reload_failures.inc();
+                tracing::error!(%error, "The changed configuration is refused; the old one stays in force.");
+            }
+        }
+    }
+
+    /// Everything is read and checked before anything is put into use. Gives the keys that wait for a restart.
+    fn try_read_anew(&self) -> Result<Vec<&'static str>, StartError> {
+        let config = match &self.started.file {
+            Some(file) => Config::load(file)?,
+            None => self.started.clone(),
+        };
+        logging::check(&config.log).map_err(|error| crate::config::ConfigError::of(error.to_string()))?;
+        let files = TlsFiles::read(&config)?;
+        let rules = rules(&config)?;
+        let waiting = self.waiting(&config)?;
+        self.tls.use_from_now_on(files);
+        self.rules.store(Arc::new(rules));
+        self.access.store(Arc::new(Access::of(&config.http)));
+        self.in_force.store(Arc::new(config));
+        self.note_success();
+        Ok(waiting)
+    }
+
+    /// What differs from what the daemon was started with, and cannot change while it runs.
+    pub(super) fn waiting(&self, new: &Config) -> Result<Vec<&'static str>, StartError> {
+        let old = &self.started;
+        let mut calls = new.calls.clone();
+        // These two are taken at once, and the file's name does not matter where its content is compared.
+        calls.drain_s = old.calls.drain_s;
+        calls.caller_id_countries.clone_from(&old.calls.caller_id_countries);
+        calls.emergency_file.clone_from(&old.calls.emergency_file);
+        let changed = [
+            ("node", new.node != old.node),
+            ("sip.listen", new.sip.listen != old.sip.listen),
+            ("sip.aliases", new.sip.aliases != old.sip.aliases),
+            ("sip.timers", new.sip.timers != old.sip.timers),
+            ("sip.limits", new.sip.limits != old.sip.limits),
+            ("sip.connections", new.sip.connections != old.sip.connections),
+            ("sip.queue", new.sip.queue != old.sip.queue),
+            ("registration", new.registration != old.registration),
+            ("calls", calls != old.calls),
+            ("calls.emergency_file", new.emergency_numbers()? != self.emergency),
+            ("media", new.media != old.media),
+            ("store", new.store != old.store),
+            ("http.listen", new.http.listen != old.http.listen),
+            ("log", new.log != old.log),
+        ];
+        Ok(changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| key).collect())
+    }
+
+    fn note_success(&self) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.metrics.reload_success.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+        self.metrics.certificate_expiry.reset();
+        if let Some((file, at)) = self.tls.expiry() {
+            self.metrics.certificate_expiry.with_label_values(&[&*file.to_string_lossy()]).set(at);
+        }
+    }
+
+    /// Watches the files for ever, and reads everything anew when one has changed and then stayed as it is for a
+    /// period: whoever replaces a certificate writes the key a moment later.
+    pub(super) async fn watch(self: Arc<Self>) {
+        let mut read = self.files.clone();
+        let mut last = read.clone();
+        loop {
+            tokio::time::sleep(PERIOD).await;
+            let now = look(&self.config());
+            if now != read && now == last {
+                self.read_anew();
+                read.clone_from(&now);
+            }
+            last = now;
+        }
+    }
+}
+
+fn look(config: &Config) -> Vec<Fingerprint> {
+    config.files().into_iter().map(Fingerprint::of).collect()
+}
+
+fn rules(config: &Config) -> Result<Rules, StartError> {
+    let us_bundle = config.us_bundle().map_err(StartError::Prefixes)?;
+    let shape = Shape {
+        realm: config.realm().to_owned(),
+        caller_id_countries: config.calls.caller_id_countries.iter().cloned().collect(),
+    };
+    Ok(Rules { shape, us_bundle })
+}
+
+/// What changes whenever a file does; nothing for a file that is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fingerprint {
+    file: PathBuf,
+    state: Option<(u64, u64, SystemTime)>,
+}
+
+impl Fingerprint {
+    fn of(file: PathBuf) -> Self {
+        let state = std::fs::metadata(&file)
+            .and_then(|found| Ok((found.ino(), found.size(), found.modified()?)))
+            .ok();
+        Self { file, state }
+    }
+}

@@ -1,0 +1,166 @@
+//! Configuration and certificates that change under a running gateway.
+
+use rcgen::{CertificateParams, KeyPair};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::*;
+
+/// A file that changes is read within this time: two looks, and then some.
+const NOTICED: Duration = Duration::from_secs(20);
+
+/// A gateway with a TLS listener, its configuration in a file.
+struct House {
+    directory: tempfile::TempDir,
+    daemon: Daemon,
+}
+
+impl House {
+    async fn new(rtp_ports: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        certify(path, 2040);
+        let text = format!(
+            "node: {{domain: sip.test}}\nsip: {{listen: [{{transport: tls, address: \"127.0.0.1:0\"}}]}}\ntls: {{certificate: c.pem, key: k.pem}}\nmedia: {{addresses: [{{bind: \"127.0.0.1\"}}], ports: {rtp_ports}, workers: 1}}\nstore: {{path: sipgw.db, key_file: sipgw.key, synchronous: normal}}\nhttp: {{listen: \"127.0.0.1:0\"}}\ncalls: {{drain_s: 0}}\n"
+        );
+        std::fs::write(path.join("sipgw.yaml"), text).unwrap();
+        let daemon = Daemon::start(Config::load(&path.join("sipgw.yaml")).unwrap()).await.unwrap();
+        Self { directory, daemon }
+    }
+
+    /// Changes the configuration's file.
+    fn edit(&self, from: &str, to: &str) {
+        let file = self.directory.path().join("sipgw.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(file, text.replace(from, to)).unwrap();
+    }
+
+    /// Connects with trust in the certificate that is in the file now; fails if another one is shown.
+    async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(self.directory.path().join("c.pem")).unwrap()).unwrap();
+        let client = ClientConfig::builder_with_provider(ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = TcpStream::connect(self.daemon.listeners()[0].local).await.unwrap();
+        TlsConnector::from(Arc::new(client)).connect(ServerName::try_from("sip.test").unwrap(), stream).await
+    }
+
+    fn failures(&self) -> u64 {
+        self.daemon.metrics().reload_failures.get()
+    }
+
+    fn says(&self, line: &str) -> bool {
+        self.daemon.metrics().page().contains(line)
+    }
+}
+
+/// Makes a new certificate with its key, which expires at the end of a year.
+fn certify(directory: &Path, year: i32) {
+    let mut params = CertificateParams::new(vec!["sip.test".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(year, 12, 31);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    std::fs::write(directory.join("c.pem"), certificate.pem()).unwrap();
+    std::fs::write(directory.join("k.pem"), key.serialize_pem()).unwrap();
+}
+
+/// A keepalive is answered (RFC 5626 section 3.5.1): the connection lives.
+async fn is_answered(stream: &mut TlsStream<TcpStream>) {
+    stream.write_all(b"\r\n\r\n").await.unwrap();
+    let mut pong = [0; 2];
+    timeout(SOON, stream.read_exact(&mut pong)).await.expect("a pong").unwrap();
+}
+
+async fn noticed(what: &str, is_so: impl Fn() -> bool) {
+    let waiting = timeout(NOTICED, async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    waiting.await.unwrap_or_else(|_| panic!("not noticed: {what}"));
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_to_the_next_and_keeps_those_who_are_connected() {
+    let house = House::new("33800-33899").await;
+    let mut old = house.connect().await.unwrap();
+    is_answered(&mut old).await;
+    assert!(house.says("sipgw_tls_certificate_expiry_timestamp_seconds{file="));
+    let expiry = |year: i32| format!("c.pem\"}} {}", rcgen::date_time_ymd(year, 12, 31).unix_timestamp());
+    assert!(house.says(&expiry(2040)), "{}", house.daemon.metrics().page());
+
+    certify(house.directory.path(), 2041);
+    assert!(house.connect().await.is_err(), "the old certificate is still shown");
+    house.daemon.reload();
+    let mut new = house.connect().await.expect("the new certificate is shown");
+    is_answered(&mut new).await;
+    is_answered(&mut old).await;
+    assert!(house.says(&expiry(2041)) && !house.says(&expiry(2040)));
+    assert_eq!(house.failures(), 0);
+    house.daemon.stop().await;
+}
+
+#[tokio::test]
+async fn changed_files_are_noticed_and_bad_ones_refused_as_a_whole() {
+    let house = House::new("33900-33999").await;
+    certify(house.directory.path(), 2041);
+    let expiry = rcgen::date_time_ymd(2041, 12, 31).unix_timestamp().to_string();
+    noticed("a new certificate", || house.says(&expiry)).await;
+    house.connect().await.expect("the new certificate is shown");
+    let before = house.failures();
+
+    // A token that could be taken comes with a port range that cannot be read.
+    house.edit("http: {", "http: {token: s3cret, ");
+    house.edit("ports: 33900-33999", "ports: many");
+    noticed("a bad file", || house.failures() > before).await;
+    assert_eq!(page(&house, "/admin/status").await, 200, "the old file, without a token, is in force");
+
+    house.edit("ports: many", "ports: 33900-33999");
+    let access = || house.daemon.reload.config().http.token.is_some();
+    noticed("a mended file", access).await;
+    assert_eq!(page(&house, "/admin/status").await, 401);
+
+    let key = house.directory.path().join("k.pem");
+    std::fs::write(&key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    let before = house.failures();
+    noticed("a key that does not fit", || house.failures() > before).await;
+    house.connect().await.expect("the old pair is in use");
+    house.daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_change_while_it_runs_is_named() {
+    let house = House::new("34000-34099").await;
+    let other = Config {
+        store: crate::config::StoreConfig { path: "elsewhere.db".into(), ..Default::default() },
+        ..(*house.daemon.reload.config()).clone()
+    };
+    assert_eq!(house.daemon.reload.waiting(&other).unwrap(), ["store"]);
+    let mut other = (*house.daemon.reload.config()).clone();
+    other.calls.drain_s = 5;
+    other.calls.caller_id_countries = vec!["US".to_owned()];
+    assert!(house.daemon.reload.waiting(&other).unwrap().is_empty());
+    other.calls.max_forwards = 20;
+    other.http.listen = "127.0.0.1:1".parse().unwrap();
+    assert_eq!(house.daemon.reload.waiting(&other).unwrap(), ["calls", "http.listen"]);
+    house.daemon.stop().await;
+}
+
+async fn page(house: &House, path: &str) -> u16 {
+    let url = format!("http://{}{path}", house.daemon.http());
+    let asked = tokio::task::spawn_blocking(move || {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        agent.get(url).call().unwrap().status().as_u16()
+    });
+    asked.await.unwrap()
+}

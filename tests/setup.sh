@@ -4,6 +4,8 @@
 needed_packages() {
     command -v sipp >/dev/null || echo sip-tester
     command -v baresip >/dev/null || echo baresip-core
+    # Only a machine that runs Debian's systemd can have it.
+    command -v systemd-analyze >/dev/null || [ ! -e /etc/debian_version ] || echo systemd
     command -v openssl >/dev/null || echo openssl
     command -v cc >/dev/null || echo build-essential
     command -v python3 >/dev/null || echo python3

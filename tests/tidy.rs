@@ -186,3 +186,80 @@ fn every_file_keeps_to_one_subject() {
         .collect();
     none("files longer than 600 lines", &long);
 }
+
+/// Every file of a folder, with its text.
+fn files_of(folder: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("the folder is there").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_of(&path));
+        } else {
+            let text = fs::read_to_string(&path).expect("what is deployed is text");
+            found
+                .push((path.strip_prefix(root()).expect("it is below the root").display().to_string(), text));
+        }
+    }
+    found
+}
+
+/// The words that look like metrics of ours, without the endings that a histogram's series have.
+fn metrics_in(text: &str) -> Vec<&str> {
+    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let words = text.split(|c| !is_part(c)).filter(|word| word.starts_with("sipgw_"));
+    words
+        .map(|word| {
+            ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word)
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_deployed_asks_for_metrics_that_there_are() {
+    let names = fs::read_to_string(root().join("src/metrics.rs")).expect("the metrics can be read");
+    let mut asked = 0;
+    for (path, text) in files_of(&root().join("deploy")) {
+        for metric in metrics_in(&text) {
+            assert!(names.contains(&format!("\"{metric}\"")), "{path} asks for {metric}, which there is not");
+            asked += 1;
+        }
+    }
+    assert!(asked > 30, "only {asked} metrics are asked for: the search is broken");
+}
+
+#[test]
+fn what_is_deployed_can_be_read() {
+    for (path, text) in files_of(&root().join("deploy")) {
+        match Path::new(&path).extension().and_then(|extension| extension.to_str()) {
+            Some("json") => {
+                let board: serde_json::Value =
+                    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}"));
+                let panels = board["panels"].as_array().unwrap_or_else(|| panic!("{path} has no panels"));
+                let mut ids: Vec<_> = panels.iter().map(|panel| panel["id"].as_u64()).collect();
+                ids.dedup();
+                assert_eq!(ids.len(), panels.len(), "{path}: a panel's id is there twice");
+            }
+            Some("yaml") => {
+                use saphyr::LoadableYamlNode;
+                let documents = saphyr::Yaml::load_from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}"));
+                assert_eq!(documents.len(), 1, "{path}");
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn the_container_copies_what_there_is() {
+    let file = fs::read_to_string(root().join("deploy/Containerfile")).expect("it can be read");
+    let toolchain = fs::read_to_string(root().join("Cargo.toml")).expect("it can be read");
+    let version = toolchain.lines().find_map(|line| line.strip_prefix("rust-version = ")).expect("a version");
+    let image = format!("rust:{}-", version.trim_matches('"'));
+    assert!(file.contains(&image), "the image is older or newer than the rust-version of Cargo.toml");
+    assert!(file.contains("cargo build --release --locked --bin sipgw"));
+    assert!(file.contains("COPY --from=build /build/target/release/sipgw "));
+    let ignored = fs::read_to_string(root().join(".dockerignore")).expect("it can be read");
+    for needed in ["Cargo.toml", "Cargo.lock", "src", "crates", "config"] {
+        assert!(root().join(needed).exists() && !ignored.lines().any(|line| line == needed), "{needed}");
+    }
+}

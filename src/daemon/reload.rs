@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 
 use super::StartError;
-use crate::config::{Config, EmergencyNumbers};
+use crate::config::{Config, EmergencyNumbers, SipConfig};
 use crate::directory::Shape;
 use crate::http::Access;
 use crate::logging;
@@ -110,11 +110,7 @@ impl Reload {
         let changed = [
             ("node", new.node != old.node),
             ("sip.listen", new.sip.listen != old.sip.listen),
-            ("sip.aliases", new.sip.aliases != old.sip.aliases),
-            ("sip.timers", new.sip.timers != old.sip.timers),
-            ("sip.limits", new.sip.limits != old.sip.limits),
-            ("sip.connections", new.sip.connections != old.sip.connections),
-            ("sip.queue", new.sip.queue != old.sip.queue),
+            ("sip", SipConfig { listen: old.sip.listen.clone(), ..new.sip.clone() } != old.sip),
             ("registration", new.registration != old.registration),
             ("calls", calls != old.calls),
             ("calls.emergency_file", new.emergency_numbers()? != self.emergency),

@@ -151,8 +151,9 @@ async fn what_cannot_change_while_it_runs_is_named() {
     other.calls.caller_id_countries = vec!["US".to_owned()];
     assert!(house.daemon.reload.waiting(&other).unwrap().is_empty());
     other.calls.max_forwards = 20;
+    other.sip.queue = 100;
     other.http.listen = "127.0.0.1:1".parse().unwrap();
-    assert_eq!(house.daemon.reload.waiting(&other).unwrap(), ["calls", "http.listen"]);
+    assert_eq!(house.daemon.reload.waiting(&other).unwrap(), ["sip", "calls", "http.listen"]);
     house.daemon.stop().await;
 }
 

@@ -33,6 +33,7 @@ const RETRIES: [Duration; 4] =
     [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30)];
 
 /// The engine's end: takes questions without waiting.
+#[derive(Clone)]
 pub struct Admission {
     jobs: mpsc::UnboundedSender<Job>,
     waiting: Arc<AtomicUsize>,
@@ -44,7 +45,7 @@ enum Job {
     Reserve { lease: Lease, profile: ProfileId, usage: Usage, parties: Parties, at: Timestamp },
     Answer { lease: Lease, at: Timestamp },
     Extend { lease: Lease, elapsed: Duration },
-    Settle(Box<CallRecord>),
+    Settle(Box<CallRecord>, Option<String>),
 }
 
 /// Who talks to whom, as the record shows them.
@@ -99,16 +100,19 @@ impl Admission {
             }
             Question::Answer { lease } => self.submit(Job::Answer { lease, at: wall(Instant::now()) }),
             Question::Extend { lease, elapsed } => self.submit(Job::Extend { lease, elapsed }),
-            Question::Settle(record) if !record.reserved && self.is_full(WAITING_RECORDS) => {
-                self.metrics.queue_dropped.with_label_values(&["records"]).inc();
-            }
-            Question::Settle(record) => {
-                count_call(&self.metrics, &record);
-                self.submit(Job::Settle(record));
-            }
+            Question::Settle(record) => self.settle(record, None),
             other => return Some(other),
         }
         None
+    }
+
+    /// The same as [`Question::Settle`], with what the relay has counted.
+    pub fn settle(&self, record: Box<CallRecord>, media: Option<String>) {
+        if !record.reserved && self.is_full(WAITING_RECORDS) {
+            return self.metrics.queue_dropped.with_label_values(&["records"]).inc();
+        }
+        count_call(&self.metrics, &record);
+        self.submit(Job::Settle(record, media));
     }
 
     fn is_full(&self, bound: usize) -> bool {
@@ -164,7 +168,7 @@ impl Clerk {
                 }
                 Job::Answer { lease, at } => self.answer(lease, at).await,
                 Job::Extend { lease, elapsed } => self.extend(lease, elapsed).await,
-                Job::Settle(record) => self.settle(&record).await,
+                Job::Settle(record, media) => self.settle(&record, media.as_deref()).await,
             }
         }
         self.answers.close();
@@ -228,7 +232,7 @@ impl Clerk {
         });
     }
 
-    async fn settle(&mut self, record: &CallRecord) {
+    async fn settle(&mut self, record: &CallRecord, media: Option<&str>) {
         let lease = record.lease;
         let tariffs = self.tariffs.load_full();
         let started = wall(record.started);
@@ -237,7 +241,11 @@ impl Clerk {
             Some(usage) => attempt(usage, &tariffs, started).unwrap_or_else(|_| unrated(usage, started)),
             None => unknown(record, started),
         });
-        let record = store_record(record, attempt, &tariffs);
+        let mut record = store_record(record, attempt, &tariffs);
+        if let Some(media) = media {
+            let separator = if record.ending.media.is_empty() { "" } else { "; " };
+            record.ending.media = format!("{}{separator}{media}", record.ending.media);
+        }
         let at = record.ending.ended_at;
         let op = LedgerOp::Settle { call: name(lease), record: Box::new(record) };
         let first = self.submit("settle", at, op.clone()).await;

@@ -14,7 +14,7 @@ use sip_core::directory::Directory;
 use sip_core::gateway::{Counts, Gateway};
 use sip_core::refusal::Refusal;
 use sip_core::settings::Listener;
-use sip_core::types::{Now, Question, Reply};
+use sip_core::types::{CallRecord, Now, Question, Reply};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -114,6 +114,9 @@ struct Desks {
 
 impl Desk for Desks {
     fn ask(&mut self, _now: Now, question: Question) {
+        if let Question::Settle(record) = question {
+            return self.settle(record);
+        }
         let Some(question) = self.admission.ask(question) else { return };
         let Some(question) = self.media.ask(question) else { return };
         if let Question::Resolve { call, host, port, transport } = question {
@@ -126,6 +129,20 @@ impl Desk for Desks {
                 let _gone = replies.send(Reply::Resolved { call, addresses }).await;
             });
         }
+    }
+}
+
+impl Desks {
+    /// Settles once the relay has told what it counted, if the call had media; that is a matter of microseconds.
+    fn settle(&self, record: Box<CallRecord>) {
+        let Some(report) = self.media.report(record.lease.call) else {
+            return self.admission.settle(record, None);
+        };
+        let admission = self.admission.clone();
+        tokio::spawn(async move {
+            let media = report.words().await;
+            admission.settle(record, media);
+        });
     }
 }
 

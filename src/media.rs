@@ -2,6 +2,8 @@
 //!
 //! The relay does a call's commands in the order they are given, so nothing here waits for one before the next.
 
+mod report;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +22,8 @@ use tokio::sync::mpsc;
 
 use crate::config::MediaConfig;
 use crate::engine::EngineHandle;
+
+pub use self::report::Report;
 
 /// Stands for "never": longer than any call.
 const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
@@ -41,6 +45,8 @@ pub struct Media {
     calls: HashMap<CallUid, CallMedia>,
     last_id: u64,
     sounds: Sounds,
+    /// Of the call closed last: its records come right behind.
+    report: Option<Report>,
 }
 
 /// What is known of a call's media.
@@ -85,7 +91,7 @@ impl Sounds {
 impl Media {
     /// A desk in front of a running relay. `replies` leads to the engine.
     pub fn new(relay: engine::Engine, replies: mpsc::Sender<Reply>) -> Self {
-        Self { relay, replies, calls: HashMap::new(), last_id: 0, sounds: Sounds::default() }
+        Self { relay, replies, calls: HashMap::new(), last_id: 0, sounds: Sounds::default(), report: None }
     }
 
     /// The task that ends calls in which nobody is heard any more.
@@ -106,6 +112,21 @@ impl Media {
             }
             Question::EchoMedia { call, remote, toward } => {
                 self.echo(call, described(&remote, toward), toward)
+            }
+            Question::EchoOffer { call, secure, toward } => {
+                let (id, opened) = self.open_echo(call, policy(secure), toward);
+                let offer = self.relay.echo_offer(id);
+                self.reply(call, opened, offer);
+            }
+            Question::EchoAnswer { call, remote, toward } => {
+                let id = self.id_of(call, Leg::Caller);
+                let agreed = self.relay.echo_answer(id, described(&remote, toward));
+                self.reply(call, None, agreed);
+            }
+            Question::AnswerMedia { call, remote, toward } => {
+                let id = self.id_of(call, Leg::Caller);
+                let answer = self.relay.answer_alone(id, described(&remote, toward));
+                self.reply(call, None, answer);
             }
             Question::RollbackMedia { call } => {
                 if let Some(media) = self.calls.get(&call) {
@@ -156,25 +177,46 @@ impl Media {
     }
 
     fn echo(&mut self, call: CallUid, offer: RemoteDescription, toward: IpAddr) {
+        let (id, opened) = self.open_echo(call, Policy::Optional, toward);
+        let answer = self.relay.echo(id, offer);
+        self.reply(call, opened, answer);
+    }
+
+    fn open_echo(
+        &mut self,
+        call: CallUid,
+        policy: Policy,
+        toward: IpAddr,
+    ) -> (MediaId, Option<engine::Reply<()>>) {
         let is_new = !self.calls.contains_key(&call);
         let id = self.id_of(call, Leg::Caller);
-        let setup = LegSetup { policy: Policy::Optional, address: AddressHint::Like(toward) };
+        let setup = LegSetup { policy, address: AddressHint::Like(toward) };
         let opened = is_new.then(|| self.relay.open(id, setup, None));
         if is_new && let Some(sound) = self.sounds.lock().get_mut(&id) {
             // There is nobody on the far side to be heard.
             sound.is_silent[Side::Far.index()] = true;
         }
-        let answer = self.relay.echo(id, offer);
-        self.reply(call, opened, answer);
+        (id, opened)
+    }
+
+    /// The counts of a call whose media was closed just now.
+    pub fn report(&self, call: CallUid) -> Option<Report> {
+        self.report.clone().filter(|report| report.call == call)
     }
 
     fn close(&mut self, call: CallUid) {
         let Some(media) = self.calls.remove(&call) else { return };
         self.sounds.lock().remove(&media.id);
         let closed = self.relay.close(media.id);
+        let (report, counts) = Report::new(call);
+        self.report = Some(report);
         tokio::spawn(async move {
             match closed.await {
-                Ok(stats) => tracing::debug!(%call, ?stats, "The call's media ended."),
+                Ok(stats) => {
+                    tracing::debug!(%call, ?stats, "The call's media ended.");
+                    // A call without records has nobody who reads it.
+                    let _unread = counts.send(Some(stats));
+                }
                 // An open that failed left nothing to close.
                 Err(MediaError::UnknownCall) => {}
                 Err(error) => tracing::warn!(%call, %error, "The call's media could not be closed."),

@@ -74,6 +74,18 @@ impl Desk {
                 let described = self.studio.echo(now, call, &remote);
                 self.described(call, described)
             }
+            Question::EchoOffer { call, secure, .. } => {
+                let described = self.studio.echo_offer(now, call, secure);
+                self.described(call, described)
+            }
+            Question::EchoAnswer { call, remote, .. } => {
+                let described = self.studio.echo_answer(now, call, &remote);
+                self.described(call, described)
+            }
+            Question::AnswerMedia { call, remote, .. } => {
+                let described = self.studio.answer_alone(now, call, &remote);
+                self.described(call, described)
+            }
             Question::RollbackMedia { call } => {
                 self.studio.roll_back(now, call);
                 None

@@ -78,12 +78,48 @@ impl Studio {
         call: CallUid,
         remote: &RemoteMedia,
     ) -> Result<LocalMedia, Refusal> {
+        let told = self.answer_alone(now, call, remote)?;
+        self.session(now, call, (Leg::Caller, SecureMedia::Off))?.relay.start_echo();
+        Ok(told)
+    }
+
+    pub(crate) fn answer_alone(
+        &mut self,
+        now: Instant,
+        call: CallUid,
+        remote: &RemoteMedia,
+    ) -> Result<LocalMedia, Refusal> {
         let dice = &mut self.dice.split();
         let session = self.session(now, call, (Leg::Caller, SecureMedia::Off))?;
         let random = &mut |octets: &mut [u8]| octets.iter_mut().for_each(|octet| *octet = dice.next() as u8);
         let told =
             session.negotiation.answer_alone(Side::Near, &described(remote), random).map_err(refusal)?;
+        session.put_into_effect(now);
+        Ok(local(told))
+    }
+
+    pub(crate) fn echo_offer(
+        &mut self,
+        now: Instant,
+        call: CallUid,
+        secure: SecureMedia,
+    ) -> Result<LocalMedia, Refusal> {
+        let dice = &mut self.dice.split();
+        let session = self.session(now, call, (Leg::Callee, secure))?;
+        let random = &mut |octets: &mut [u8]| octets.iter_mut().for_each(|octet| *octet = dice.next() as u8);
+        let told = session.negotiation.offer_alone(Side::Near, random).map_err(refusal)?;
         session.relay.start_echo();
+        Ok(local(told))
+    }
+
+    pub(crate) fn echo_answer(
+        &mut self,
+        now: Instant,
+        call: CallUid,
+        remote: &RemoteMedia,
+    ) -> Result<LocalMedia, Refusal> {
+        let session = self.session(now, call, (Leg::Caller, SecureMedia::Off))?;
+        let told = session.negotiation.accept_alone(Side::Near, &described(remote)).map_err(refusal)?;
         session.put_into_effect(now);
         Ok(local(told))
     }

@@ -111,7 +111,7 @@ pub struct CallerId {
 /// How media towards and from a peer is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum SrtpPolicy {
-    /// Found out from the transport and from what the peer offers.
+    /// Found out from what the peer offers, from its make and from the transport.
     #[default]
     Auto,
     /// Never.

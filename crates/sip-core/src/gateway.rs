@@ -168,11 +168,31 @@ impl Gateway {
         };
         let received =
             self.transactions.receive_response(now.monotonic, flow, response, is_same_peer, &mut self.out);
-        let Some((_, user)) = received else { return };
-        if self.calls.contains_key(&user.call) {
-            self.with_call(now, user.call, |call, ctx| call.on_response(ctx, user, response));
-        } else {
-            call::hang_up_stray(&mut self.context(now), user, flow, response);
+        match received {
+            Some((_, user)) if self.calls.contains_key(&user.call) => {
+                self.with_call(now, user.call, |call, ctx| call.on_response(ctx, user, response));
+            }
+            Some((_, user)) => call::hang_up_stray(&mut self.context(now), user.call, flow, response),
+            None if call::is_answer(response) && !self.is_stranger(flow) => {
+                self.on_stray_answer(now, flow, response);
+            }
+            None => {}
+        }
+    }
+
+    /// Somebody we know answers an INVITE that we gave up so long ago that its transaction has ended. Left alone, the
+    /// answer would be repeated and charged for.
+    fn on_stray_answer(&mut self, now: Now, flow: Flow, response: &Message) {
+        let from = response.from();
+        let tag = from.as_ref().and_then(|from| from.tag()).unwrap_or_default();
+        match self.index.find(response.call_id().unwrap_or_default(), tag) {
+            Some((uid, id)) => {
+                self.with_call(now, uid, |call, ctx| call.on_stray_answer(ctx, id, flow, response));
+            }
+            None => {
+                let call = self.rng.call_uid();
+                call::hang_up_stray(&mut self.context(now), call, flow, response);
+            }
         }
     }
 
@@ -198,7 +218,7 @@ impl Gateway {
             now,
             settings: &self.settings,
             directory: &self.directory,
-            registrar: &self.registrar,
+            registrar: &mut self.registrar,
             rng: &mut self.rng,
             transactions: &mut self.transactions,
             timers: &mut self.timers,

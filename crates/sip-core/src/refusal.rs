@@ -40,6 +40,7 @@ pub enum Refusal {
     NoCarrier,
     NoCredit,
     NoMediaInCommon,
+    NoPrack,
     NoRate,
     NoSuchDialog,
     NotRegistered,
@@ -80,7 +81,7 @@ const fn row(status: u16, cause: u8, code: &'static str, sentence: &'static str)
 
 impl Refusal {
     /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 53] = [
         Self::AddressIncomplete,
         Self::BadContact,
         Self::BadCredentials,
@@ -114,6 +115,7 @@ impl Refusal {
         Self::NoCarrier,
         Self::NoCredit,
         Self::NoMediaInCommon,
+        Self::NoPrack,
         Self::NoRate,
         Self::NoSuchDialog,
         Self::NotRegistered,
@@ -232,6 +234,12 @@ impl Refusal {
                 88,
                 "no_media_in_common",
                 "The session description offers no media that can be carried.",
+            ),
+            Self::NoPrack => row(
+                504,
+                102,
+                "no_prack",
+                "The caller never confirmed a provisional response, so the call was given up.",
             ),
             Self::NoRate => row(404, 3, "no_rate", "The rate table has no price for this destination."),
             Self::NoSuchDialog => row(481, 16, "no_such_dialog", "There is no such call or transaction."),

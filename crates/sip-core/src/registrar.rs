@@ -9,7 +9,7 @@ use crate::outbox::Outbox;
 use crate::refusal::Refusal;
 use crate::settings::RegistrationSettings;
 use crate::timers::{TimerHandle, Timers};
-use crate::types::{Binding, ConnectionId, Event, Flow, Now, ProfileId, Unregistration};
+use crate::types::{Binding, ConnectionId, Event, Flow, Now, ProfileId, SecureMedia, Unregistration};
 
 /// The bindings, one for each profile: one profile serves one PBX.
 #[derive(Debug)]
@@ -18,6 +18,9 @@ pub(crate) struct Registrar {
     by_connection: HashMap<ConnectionId, ProfileId>,
     /// The addresses that PBXs have registered from, in order, so that those of one host stand together.
     sources: BTreeSet<(SocketAddr, ProfileId)>,
+    /// How each PBX protected the media of the last call it made, for as long as it is registered; for PBXs known by
+    /// their address, as long as the gateway runs.
+    shown: HashMap<ProfileId, SecureMedia>,
     timers: Timers<ProfileId>,
     limit: usize,
 }
@@ -67,6 +70,7 @@ impl Registrar {
             bindings: HashMap::new(),
             by_connection: HashMap::new(),
             sources: BTreeSet::new(),
+            shown: HashMap::new(),
             timers: Timers::default(),
             limit,
         }
@@ -144,6 +148,8 @@ impl Registrar {
         if let Some(old) = self.take(profile)
             && is_elsewhere(&old, &binding)
         {
+            // Another PBX has its own ways.
+            self.shown.remove(&profile);
             out.tell(Event::Unregistered { profile, why: Unregistration::Replaced });
         }
         out.tell(Event::Registered(binding.clone()));
@@ -183,6 +189,7 @@ impl Registrar {
     /// Ends a binding, if there is one.
     pub(crate) fn remove(&mut self, profile: ProfileId, why: Unregistration, out: &mut Outbox) {
         if self.take(profile).is_some() {
+            self.shown.remove(&profile);
             out.tell(Event::Unregistered { profile, why });
         }
     }
@@ -228,6 +235,18 @@ impl Registrar {
 
     fn first_from(&self, source: SocketAddr) -> Option<(SocketAddr, ProfileId)> {
         self.sources.range((source, ProfileId(i64::MIN))..).next().copied()
+    }
+
+    /// A PBX has made a call and shown how it protects its media.
+    pub(crate) fn note_media(&mut self, profile: ProfileId, secure: SecureMedia) {
+        if self.shown.len() < self.limit || self.shown.contains_key(&profile) {
+            self.shown.insert(profile, secure);
+        }
+    }
+
+    /// How a PBX protected its media last; `None` if it has not called yet.
+    pub(crate) fn media_shown(&self, profile: ProfileId) -> Option<SecureMedia> {
+        self.shown.get(&profile).copied()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -405,6 +424,22 @@ mod tests {
         assert!(matches!(done, Registration::Done(Some((_, 45)))), "{done:?}");
         let port_only = run(&mut registrar, &register("b", 1, CONTACT), "198.51.100.9:40000");
         assert!(matches!(port_only, Registration::Done(Some((_, 45)))), "{port_only:?}");
+    }
+
+    #[test]
+    fn how_a_pbx_protects_its_media_is_remembered_as_long_as_it_is_the_one() {
+        let mut registrar = Registrar::new(1);
+        run(&mut registrar, &register("a", 1, CONTACT), "198.51.100.9:5060");
+        registrar.note_media(PROFILE, SecureMedia::Optional);
+        registrar.note_media(ProfileId(8), SecureMedia::Required);
+        assert_eq!(registrar.media_shown(ProfileId(8)), None, "more than there may be bindings");
+        run(&mut registrar, &register("a", 2, CONTACT), "198.51.100.9:5060");
+        assert_eq!(registrar.media_shown(PROFILE), Some(SecureMedia::Optional), "a refresh changes nothing");
+        run(&mut registrar, &register("b", 1, CONTACT), "203.0.113.5:5060");
+        assert_eq!(registrar.media_shown(PROFILE), None, "another PBX");
+        registrar.note_media(PROFILE, SecureMedia::Off);
+        run(&mut registrar, &register("b", 2, "Contact: *\r\nExpires: 0\r\n"), "203.0.113.5:5060");
+        assert_eq!(registrar.media_shown(PROFILE), None);
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Gateway {
         match request.method() {
             // Who calls comes before what is wrong with the call (RFC 3261 section 8.2): the attempt is recorded.
             Method::Invite => self.on_invite(now, flow, request),
-            _ if !unknown_extensions(request).is_empty() => self.refuse_extensions(now, flow, request),
+            _ if !respond::unknown_extensions(request).is_empty() => self.refuse_extensions(now, flow, request),
             Method::Register => self.on_register(now, flow, request),
             Method::Options => self.on_options(now, flow, request),
             Method::Bye | Method::Info | Method::Prack | Method::Update | Method::Notify => {
@@ -123,7 +123,7 @@ impl Gateway {
     }
 
     /// Whether neither a rule nor a registration knows the host.
-    fn is_stranger(&self, flow: Flow) -> bool {
+    pub(crate) fn is_stranger(&self, flow: Flow) -> bool {
         self.known_peer(flow).is_none() && !self.registrar.is_bound_host(flow.peer.ip())
     }
 
@@ -308,7 +308,7 @@ impl Gateway {
             Some(Refusal::LoopDetected)
         } else if !self.means_us(flow, invite) {
             Some(Refusal::UnknownHost)
-        } else if !unknown_extensions(invite).is_empty() {
+        } else if !respond::unknown_extensions(invite).is_empty() {
             Some(Refusal::ExtensionUnsupported)
         } else if invite.header(Name::Replaces).is_some() {
             // RFC 3891 section 3: a call to take over must be one of ours, and within a call there is none to take.
@@ -368,16 +368,10 @@ fn hops_left(invite: &Message) -> u8 {
     invite.max_forwards().unwrap_or(70)
 }
 
-/// What is required of us and unknown (RFC 3261 section 8.2.2.3).
-fn unknown_extensions(request: &Message) -> Vec<&str> {
-    let required = request.headers(Name::Require).chain(request.headers(Name::ProxyRequire));
-    required.filter(|tag| !respond::SUPPORTED.iter().any(|s| s.eq_ignore_ascii_case(tag))).collect()
-}
-
 /// Adds why to a refusal, with what in the request is to blame.
 fn explain(writer: &mut MessageWriter, settings: &Settings, request: &Message, why: Refusal) {
     if why == Refusal::ExtensionUnsupported {
-        writer.header(Name::Unsupported, unknown_extensions(request).join(", "));
+        writer.header(Name::Unsupported, respond::unknown_extensions(request).join(", "));
     }
     respond::explain(writer, settings, why);
 }

@@ -14,6 +14,12 @@ pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, OPTIONS, BYE, INFO, PRACK, 
 /// The extensions that may be required of us.
 pub(crate) const SUPPORTED: [&str; 2] = ["100rel", "timer"];
 
+/// What a request requires that we do not have (RFC 3261 section 8.2.2.3).
+pub(crate) fn unknown_extensions(request: &Message) -> Vec<&str> {
+    let required = request.headers(Name::Require).chain(request.headers(Name::ProxyRequire));
+    required.filter(|tag| !SUPPORTED.iter().any(|known| known.eq_ignore_ascii_case(tag))).collect()
+}
+
 /// The header field with our own code of a refusal, for machines.
 const CODE_HEADER: &str = "X-Sipgw-Reason";
 

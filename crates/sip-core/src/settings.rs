@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::limits::Limits;
+use crate::makes::Makes;
 use crate::types::Transport;
 
 /// Everything the core is told once, at start.
@@ -28,6 +29,8 @@ pub struct Settings {
     pub calls: CallSettings,
     /// The timers of RFC 3261.
     pub timers: TimerSettings,
+    /// What is known of PBXs by their make.
+    pub makes: Makes,
     /// Bounds of every map, queue and loop.
     pub limits: Limits,
 }
@@ -159,6 +162,7 @@ impl Settings {
             registration: RegistrationSettings::default(),
             calls: CallSettings::default(),
             timers: TimerSettings::default(),
+            makes: Makes::default(),
             limits: Limits::default(),
         }
     }

@@ -277,12 +277,40 @@ pub enum Question {
         /// The caller's signalling address.
         toward: IpAddr,
     },
+    /// Open the echo endpoint for a caller that made no offer, and make one. Answered by [`Reply::Media`].
+    EchoOffer {
+        /// The call.
+        call: CallUid,
+        /// How its media is to be protected.
+        secure: SecureMedia,
+        /// The caller's signalling address.
+        toward: IpAddr,
+    },
+    /// The caller has answered the echo endpoint's offer. Answered by [`Reply::Media`].
+    EchoAnswer {
+        /// The call.
+        call: CallUid,
+        /// What the caller said.
+        remote: RemoteMedia,
+        /// The caller's signalling address.
+        toward: IpAddr,
+    },
+    /// Answer the caller's new offer for the callee, whose own answer stands. Answered by [`Reply::Media`].
+    AnswerMedia {
+        /// The call.
+        call: CallUid,
+        /// The caller's new offer.
+        remote: RemoteMedia,
+        /// The caller's signalling address.
+        toward: IpAddr,
+    },
     /// The offer made last was refused: return to the media as agreed before. No reply.
     RollbackMedia {
         /// The call.
         call: CallUid,
     },
-    /// The call is over: free the ports. No reply.
+    /// The call is over: free the ports. Asked right before the call's [`Question::Settle`], whose records may tell
+    /// what was counted. No reply.
     CloseMedia {
         /// The call.
         call: CallUid,
@@ -317,7 +345,7 @@ pub enum Reply {
         /// Granted, or why not: then the call ends when what is paid ends.
         result: Result<Grant, Refusal>,
     },
-    /// To [`Question::Media`] and [`Question::EchoMedia`].
+    /// To every question about media that names a reply.
     Media {
         /// The call.
         call: CallUid,

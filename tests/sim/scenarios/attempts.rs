@@ -89,6 +89,26 @@ fn the_other_address_of_a_carrier_that_sits_on_a_call_is_no_better() {
 }
 
 #[test]
+fn an_answer_that_comes_after_everything_was_given_up_is_hung_up() {
+    for talks_on in [true, false] {
+        let mut world = World::new();
+        // Alpha hears the last repetition of the INVITE only, and answers when its transaction has ended.
+        let host = world.agents[ALPHA].address.ip();
+        world.network.cut(host);
+        world.teach(ALPHA, Manner { last: Last::Answer(s(4)), ..Manner::silent() });
+        let hang_up = if talks_on { s(60) } else { s(5) };
+        world.dial(SALES, Dial::to(FAR_AWAY).then(hang_up, Act::HangUp));
+        world.run(s(31));
+        world.network.mend(host);
+        world.run(s(10));
+        assert_eq!(world.agents[ALPHA].requests(Method::Ack).count(), 1);
+        assert_eq!(world.agents[ALPHA].requests(Method::Bye).count(), 1);
+        assert_eq!(world.gateway.live_calls().len(), usize::from(talks_on));
+        world.settle();
+    }
+}
+
+#[test]
 fn a_call_rings_no_longer_for_having_been_tried_elsewhere_first() {
     let mut world = World::new();
     world.teach(ALPHA, Manner { early: Vec::new(), last: Last::Never, ..Manner::polite() });

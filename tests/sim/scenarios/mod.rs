@@ -2,6 +2,7 @@
 
 mod attempts;
 mod cancelled;
+mod dialogs;
 mod failover;
 mod incoming;
 mod money;

@@ -256,10 +256,20 @@ impl Calls {
         id: MediaId,
         offer: &RemoteDescription,
     ) -> Result<LocalDescription, MediaError> {
+        let answer = self.answer_alone(now, id, offer)?;
+        self.call(id)?.relay.start_echo();
+        Ok(answer)
+    }
+
+    pub(super) fn answer_alone(
+        &mut self,
+        now: Instant,
+        id: MediaId,
+        offer: &RemoteDescription,
+    ) -> Result<LocalDescription, MediaError> {
         self.suit_family(id, Side::Near, Role::Offer, offer)?;
         let call = self.call(id)?;
         let answer = call.negotiation.answer_alone(Side::Near, offer, &mut random)?;
-        call.relay.start_echo();
         call.apply(now);
         Ok(answer)
     }
@@ -276,12 +286,12 @@ impl Calls {
         now: Instant,
         id: MediaId,
         answer: &RemoteDescription,
-    ) -> Result<(), MediaError> {
+    ) -> Result<LocalDescription, MediaError> {
         self.suit_family(id, Side::Near, Role::Answer, answer)?;
         let call = self.call(id)?;
-        call.negotiation.accept_alone(Side::Near, answer)?;
+        let agreed = call.negotiation.accept_alone(Side::Near, answer)?;
         call.apply(now);
-        Ok(())
+        Ok(agreed)
     }
 
     pub(super) fn stats(&mut self, id: MediaId) -> Result<CallStats, MediaError> {

@@ -116,9 +116,14 @@ impl Engine {
         self.ask(id, move |calls, _| calls.echo_offer(id))
     }
 
-    /// Takes the answer to [`echo_offer`](Self::echo_offer).
-    pub fn echo_answer(&self, id: MediaId, answer: RemoteDescription) -> Reply<()> {
+    /// Takes the answer to [`echo_offer`](Self::echo_offer); gives our end as it was agreed.
+    pub fn echo_answer(&self, id: MediaId, answer: RemoteDescription) -> Reply<LocalDescription> {
         self.ask(id, move |calls, now| calls.echo_answer(now, id, &answer))
+    }
+
+    /// Answers an offer of the near side that does not concern the far one: it has only moved its end.
+    pub fn answer_alone(&self, id: MediaId, offer: RemoteDescription) -> Reply<LocalDescription> {
+        self.ask(id, move |calls, now| calls.answer_alone(now, id, &offer))
     }
 
     /// What was counted so far.

@@ -185,15 +185,20 @@ impl Negotiation {
         Ok(self.party_mut(side).ask(true, &offered, random))
     }
 
-    /// Takes the answer to [`offer_alone`](Self::offer_alone).
+    /// Takes the answer to [`offer_alone`](Self::offer_alone); gives our end as it was agreed.
     ///
     /// # Errors
     /// Says why the answer must be refused.
-    pub fn accept_alone(&mut self, side: Side, remote: &RemoteDescription) -> Result<(), NegotiationError> {
-        let terms = self.party(side)?.hear_answer(remote)?;
-        self.party_mut(side).agree(terms);
+    pub fn accept_alone(
+        &mut self,
+        side: Side,
+        remote: &RemoteDescription,
+    ) -> Result<LocalDescription, NegotiationError> {
+        let (profile, terms) = self.party(side)?.hear_answer(remote)?;
+        let is_mux = terms.remote.is_mux;
+        self.party_mut(side).agree((profile, terms));
         self.close(Role::Answer);
-        Ok(())
+        Ok(self.party(side)?.local(profile, is_mux, Multiplexing::Agreed, Vec::new()))
     }
 
     /// Takes back an exchange that was refused: everything is as before its offer. Says whether there was one.

@@ -159,6 +159,24 @@ impl Call {
         }
     }
 
+    /// A 2xx to an INVITE whose transaction has ended: its ACK was lost time and again, or the callee was given up
+    /// before it said anything.
+    pub(crate) fn on_stray_answer(
+        &mut self,
+        ctx: &mut Context<'_>,
+        id: LegId,
+        flow: Flow,
+        response: &Message,
+    ) {
+        let is_abandoned = self.abandoned.iter().any(|leg| leg.id == id);
+        let Some(leg) = self.leg(id).filter(|leg| leg.is_from_peer(ctx, flow)) else { return };
+        if is_abandoned {
+            self.on_late_response(ctx, id, response);
+        } else {
+            leg.repeat_ack(ctx, response);
+        }
+    }
+
     fn is_fork(&mut self, id: LegId, response: &Message) -> bool {
         let tag = response.to().and_then(|to| to.tag().map(str::to_owned));
         self.leg(id).is_some_and(|leg| leg.last_ack.is_some() && !leg.dialog.is_remote_tag(tag.as_deref()))
@@ -194,12 +212,17 @@ fn reject_fork(ctx: &mut Context<'_>, call: CallUid, leg: &CallLeg, response: &M
 
 /// Accepts and ends an answer that comes when its call is over: another device's, or one whose ACK was lost. Left
 /// alone it would be repeated for 64*T1, and a carrier would charge for it.
-pub(crate) fn hang_up_stray(ctx: &mut Context<'_>, user: ClientUser, flow: Flow, response: &Message) {
-    let is_answer = (200..300).contains(&response.status()) && *response.method() == Method::Invite;
+pub(crate) fn hang_up_stray(ctx: &mut Context<'_>, call: CallUid, flow: Flow, response: &Message) {
     let dialog = Dialog::of_stray_answer(response, flow, ctx.settings.calls.max_forwards);
-    if let Some(dialog) = dialog.filter(|_| is_answer) {
-        hang_up_at_once(ctx, ClientUser { purpose: Purpose::Cancel, ..user }, dialog, response);
+    if let Some(dialog) = dialog.filter(|_| is_answer(response)) {
+        let user = ClientUser { call, leg: LegId::Callee(0), purpose: Purpose::Cancel };
+        hang_up_at_once(ctx, user, dialog, response);
     }
+}
+
+/// Whether a response accepts an INVITE.
+pub(crate) fn is_answer(response: &Message) -> bool {
+    (200..300).contains(&response.status()) && *response.method() == Method::Invite
 }
 
 fn hang_up_at_once(ctx: &mut Context<'_>, user: ClientUser, mut dialog: Dialog, response: &Message) {

@@ -330,12 +330,12 @@ impl Call {
         self.stop_attempt_timers(ctx);
     }
 
-    /// A PBX whose SRTP was only supposed is tried once more with plain RTP.
+    /// A peer whose SRTP was only supposed is tried once more with plain RTP.
     fn may_retry_plain(&self, ctx: &Context<'_>, status: u16) -> bool {
         let Some(attempt) = self
             .attempt
             .as_ref()
-            .filter(|a| matches!(status, 415 | 488 | 606) && a.secure == SecureMedia::Required)
+            .filter(|a| matches!(status, 415 | 488 | 606) && a.secure != SecureMedia::Off)
         else {
             return false;
         };

@@ -22,7 +22,26 @@ pub(crate) struct Description {
     pub(crate) remote: RemoteMedia,
 }
 
+/// What the echo test offers where it is called without an offer; it understands whatever is chosen. Address and port
+/// are the relay's to say.
+const ECHO_OFFER: &[u8] = b"v=0\r\no=- 0 0 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+    m=audio 9 RTP/AVP 8 0 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
+    a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n";
+
 impl Description {
+    /// Whether an answer to another offer is one to this offer as well: it has every codec that was chosen.
+    pub(crate) fn agrees_with(&self, offer: &Self) -> bool {
+        self.remote.codecs.iter().all(|codec| offer.remote.codecs.contains(codec))
+            && self.remote.profile.is_secure() == offer.remote.profile.is_secure()
+    }
+
+    /// The echo test's own offer.
+    pub(crate) fn of_echo() -> Option<Self> {
+        let sdp = SessionDescription::parse(ECHO_OFFER).ok()?;
+        let (audio, remote) = sdp.audio().ok()?;
+        Some(Self { sdp, audio, remote })
+    }
+
     /// Reads a message's description: `Ok(None)` if it has none, `Err` if we can make nothing of it.
     pub(crate) fn of(message: &Message) -> Result<Option<Self>, Refusal> {
         let body = sdp_body(message).map_err(|fault| match fault {

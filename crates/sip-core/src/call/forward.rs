@@ -1,25 +1,49 @@
-//! Requests within a running call, passed from one half to the other: re-INVITE and INFO.
-
-use std::net::SocketAddr;
+//! Requests within a call: answered here, or passed from one half to the other (re-INVITE, UPDATE, INFO).
 
 use super::exchange::Exchange;
 use super::leg::{Phase, finish};
 use super::media::{Then, read_offer};
 use super::{Call, Context, LegId, Purpose, Stage, teardown};
-use crate::message::{Message, Method, Name};
+use crate::message::{Message, MessageWriter, Method, Name};
 use crate::refusal::Refusal;
 use crate::respond;
-use crate::transaction::ServerKey;
+use crate::transaction::{ClientKey, ServerKey};
 use crate::types::{Ending, Flow, Leg, Question, SdpRole};
+
+/// A request within a call, and what it takes to answer it.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) server: ServerKey,
+    pub(super) request: &'a Message,
+    pub(super) flow: Flow,
+}
+
+/// The same, kept until its answer is known.
+#[derive(Debug)]
+pub(super) struct Pending {
+    server: ServerKey,
+    request: Message,
+    flow: Flow,
+}
+
+impl Asked<'_> {
+    pub(super) fn kept(self) -> Pending {
+        Pending { server: self.server, request: self.request.clone(), flow: self.flow }
+    }
+}
+
+impl Pending {
+    pub(super) fn asked(&self) -> Asked<'_> {
+        Asked { server: self.server, request: &self.request, flow: self.flow }
+    }
+}
 
 /// A request other than INVITE that waits for the other half's answer.
 #[derive(Debug)]
 pub(crate) struct Forward {
     serial: u32,
     from: Leg,
-    server: ServerKey,
-    request: Message,
-    received: SocketAddr,
+    request: Pending,
 }
 
 /// How many passed requests may wait at once; a half that sends more is told to slow down.
@@ -49,123 +73,134 @@ impl Call {
         request: &Message,
         flow: Flow,
     ) {
+        let asked = Asked { server, request, flow };
         if !self.is_of_peer(ctx, id, request, flow) {
-            return self.answer_plain(ctx, server, request, 481, flow.peer);
+            return self.answer_plain(ctx, asked, 481);
         }
         let is_in_order = self.leg(id).is_some_and(|leg| leg.dialog.accepts_cseq(request));
         if is_in_order {
-            self.on_request(ctx, id, server, request, flow);
+            self.on_request(ctx, id, asked);
         } else {
-            self.answer_plain(ctx, server, request, 500, flow.peer);
+            self.answer_plain(ctx, asked, 500);
         }
     }
 
-    fn on_request(
-        &mut self,
-        ctx: &mut Context<'_>,
-        id: LegId,
-        server: ServerKey,
-        request: &Message,
-        flow: Flow,
-    ) {
+    fn on_request(&mut self, ctx: &mut Context<'_>, id: LegId, asked: Asked<'_>) {
         let is_talking = self.half(id.role()).is_some_and(|leg| leg.id == id);
-        match request.method() {
-            Method::Bye => self.on_bye(ctx, id, server, request, flow),
+        let unknown = respond::unknown_extensions(asked.request);
+        match asked.request.method() {
+            // A goodbye counts whatever it requires: a call that nobody wants must not go on being charged.
+            Method::Bye => self.on_bye(ctx, id, asked),
             // Of a callee that was given up nothing but its goodbye is of interest.
-            _ if !is_talking => self.answer_plain(ctx, server, request, 481, flow.peer),
-            Method::Invite => self.on_reinvite(ctx, id.role(), server, request, flow),
-            Method::Update => self.on_update(ctx, id.role(), server, request, flow),
-            Method::Prack => self.on_prack(ctx, server, request, flow),
-            Method::Info => self.on_info(ctx, id.role(), server, request, flow),
-            Method::Options => self.answer_plain(ctx, server, request, 200, flow.peer),
-            _ => self.answer_plain(ctx, server, request, 405, flow.peer),
+            _ if !is_talking => self.answer_plain(ctx, asked, 481),
+            _ if !unknown.is_empty() => self.answer_with(ctx, asked, 420, |writer| {
+                writer.header(Name::Unsupported, unknown.join(", "));
+                respond::explain(writer, ctx.settings, Refusal::ExtensionUnsupported);
+            }),
+            Method::Invite => self.on_reinvite(ctx, id.role(), asked),
+            Method::Update => self.on_update(ctx, id.role(), asked),
+            Method::Prack => self.on_prack(ctx, asked),
+            Method::Info => self.on_info(ctx, id.role(), asked),
+            Method::Options => self.answer_plain(ctx, asked, 200),
+            _ => self.answer_plain(ctx, asked, 405),
         }
     }
 
-    pub(super) fn answer_plain(
-        &self,
-        ctx: &mut Context<'_>,
-        server: ServerKey,
-        request: &Message,
-        status: u16,
-        to: SocketAddr,
-    ) {
-        let mut writer = respond::response(ctx.settings, request, status, None, to);
-        match status {
-            200 => {
+    /// Answers with a status and what explains it.
+    pub(super) fn answer_plain(&self, ctx: &mut Context<'_>, asked: Asked<'_>, status: u16) {
+        let settings = ctx.settings;
+        let why = match status {
+            405 => Some(Refusal::MethodNotAllowed),
+            481 => Some(Refusal::NoSuchDialog),
+            487 => Some(Refusal::Cancelled),
+            491 => Some(Refusal::RequestPending),
+            500 => Some(Refusal::RequestOutOfOrder),
+            // Another side's word, passed on.
+            _ => None,
+        };
+        self.answer_with(ctx, asked, status, |writer| match why {
+            Some(why) => respond::explain(writer, settings, why),
+            None if status == 200 => {
                 writer.header(Name::Allow, respond::ALLOW);
             }
-            405 => respond::explain(&mut writer, ctx.settings, Refusal::MethodNotAllowed),
-            481 => respond::explain(&mut writer, ctx.settings, Refusal::NoSuchDialog),
-            487 => respond::explain(&mut writer, ctx.settings, Refusal::Cancelled),
-            491 => respond::explain(&mut writer, ctx.settings, Refusal::RequestPending),
-            500 => respond::explain(&mut writer, ctx.settings, Refusal::RequestOutOfOrder),
-            // Another side's word, passed on.
-            _ => {}
-        }
-        ctx.transactions.answer(ctx.now.monotonic, server, status, writer.finish(), ctx.out);
+            None => {}
+        });
     }
 
-    fn on_reinvite(
-        &mut self,
+    pub(super) fn refuse(&self, ctx: &mut Context<'_>, asked: Asked<'_>, why: Refusal) {
+        let settings = ctx.settings;
+        self.answer_with(ctx, asked, why.status(), |writer| respond::explain(writer, settings, why));
+    }
+
+    pub(super) fn answer_with(
+        &self,
         ctx: &mut Context<'_>,
-        from: Leg,
-        server: ServerKey,
-        request: &Message,
-        flow: Flow,
+        asked: Asked<'_>,
+        status: u16,
+        add: impl FnOnce(&mut MessageWriter),
     ) {
+        let mut writer = respond::response(ctx.settings, asked.request, status, None, asked.flow.peer);
+        add(&mut writer);
+        ctx.transactions.answer(ctx.now.monotonic, asked.server, status, writer.finish(), ctx.out);
+    }
+
+    fn on_reinvite(&mut self, ctx: &mut Context<'_>, from: Leg, asked: Asked<'_>) {
+        let Asked { server, request, flow } = asked;
         let is_ready =
             self.stage == Stage::Running && self.half(from).is_some_and(|leg| leg.phase == Phase::Confirmed);
         if !is_ready {
-            return self.answer_plain(ctx, server, request, 481, flow.peer);
+            return self.answer_plain(ctx, asked, 481);
         }
-        // RFC 3261 section 14.2: one offer at a time; whoever comes second tries again later.
-        let is_unacked = self.half(from).is_some_and(|leg| leg.unacked.is_some());
-        // The answer to the other half's late offer is still with the relay.
-        let is_answering = self.half(from.other()).is_some_and(|leg| leg.unacknowledged.is_some());
-        if self.exchange.is_some() || is_unacked || is_answering {
-            return self.answer_plain(ctx, server, request, 491, flow.peer);
+        if self.is_pending(ctx, from) {
+            return self.answer_plain(ctx, asked, 491);
         }
         let Some(peer) = self.half(from).map(|leg| leg.peer) else { return };
         let offer = match read_offer(ctx, peer, request) {
             Ok(offer) => offer,
-            Err(why) => return self.refuse_in_dialog(ctx, server, request, flow, why),
+            Err(why) => return self.refuse(ctx, asked, why),
         };
         if let Err(why) = self.refresh_session(ctx, from, request) {
-            return self.refuse_in_dialog(ctx, server, request, flow, why);
+            return self.refuse(ctx, asked, why);
         }
         self.exchange = Some(Exchange::new(from, server, request.clone(), flow.peer, offer.clone()));
         if *request.method() == Method::Invite {
             self.send_provisional(ctx, 100, None);
         }
-        let is_echo = self.callee.is_none();
+        let is_echo = self.is_echo();
         match offer {
             Some(offer) if is_echo => self.describe(ctx, from, SdpRole::Offer, offer, Then::Echo),
             Some(offer) => self.describe(ctx, from, SdpRole::Offer, offer, Then::Offer),
-            None if is_echo => self.refuse_exchange(ctx, 488, |_| {}),
+            None if is_echo => self.offer_echo(ctx),
             None => self.send_reinvite(ctx, None),
         }
     }
 
+    /// RFC 3261 section 14.2: one offer at a time; whoever comes second tries again later.
+    fn is_pending(&mut self, ctx: &Context<'_>, from: Leg) -> bool {
+        let awaits = |key: Option<ClientKey>| key.is_some_and(|key| ctx.transactions.awaits_final(key));
+        // Our session refresh is such a request as well, and section 14.1 lets no INVITE of ours go out beside it.
+        let is_busy = self
+            .half(from)
+            .is_some_and(|leg| leg.unacked.is_some() || awaits(leg.reinvite) || awaits(leg.session_refresh));
+        // The answer to the other half's late offer is still with the relay.
+        let is_other_busy =
+            self.half(from.other()).is_some_and(|leg| leg.unacknowledged.is_some() || awaits(leg.reinvite));
+        self.exchange.is_some() || is_busy || is_other_busy
+    }
+
     /// UPDATE (RFC 3311): with a description it is a re-INVITE in all but the ACK, and the other half gets one; without,
     /// it refreshes this leg's session and concerns nobody else.
-    fn on_update(
-        &mut self,
-        ctx: &mut Context<'_>,
-        from: Leg,
-        server: ServerKey,
-        request: &Message,
-        flow: Flow,
-    ) {
+    fn on_update(&mut self, ctx: &mut Context<'_>, from: Leg, asked: Asked<'_>) {
+        let Asked { server, request, flow } = asked;
         if self.stage == Stage::Running && !request.body().is_empty() {
-            return self.on_reinvite(ctx, from, server, request, flow);
+            return self.on_reinvite(ctx, from, asked);
         }
         if !request.body().is_empty() {
             // Before the answer there is an offer under way already (RFC 3311 section 5.2).
-            return self.answer_plain(ctx, server, request, 491, flow.peer);
+            return self.answer_plain(ctx, asked, 491);
         }
         if let Err(why) = self.refresh_session(ctx, from, request) {
-            return self.refuse_in_dialog(ctx, server, request, flow, why);
+            return self.refuse(ctx, asked, why);
         }
         let Some(leg) = self.half(from) else { return };
         let mut writer = respond::response(ctx.settings, request, 200, None, flow.peer);
@@ -180,19 +215,6 @@ impl Call {
         let Some(leg) = self.half(from) else { return Ok(()) };
         leg.dialog.refresh_target(request);
         leg.session.on_request(&ctx.settings.calls, request)
-    }
-
-    fn refuse_in_dialog(
-        &self,
-        ctx: &mut Context<'_>,
-        server: ServerKey,
-        request: &Message,
-        flow: Flow,
-        why: Refusal,
-    ) {
-        let mut writer = respond::response(ctx.settings, request, why.status(), None, flow.peer);
-        respond::explain(&mut writer, ctx.settings, why);
-        ctx.transactions.answer(ctx.now.monotonic, server, why.status(), writer.finish(), ctx.out);
     }
 
     /// Passes the exchange's re-INVITE on to the other half.
@@ -297,21 +319,15 @@ impl Call {
     }
 
     /// INFO, such as DTMF of old user agents: passed on with its body.
-    fn on_info(
-        &mut self,
-        ctx: &mut Context<'_>,
-        from: Leg,
-        server: ServerKey,
-        request: &Message,
-        flow: Flow,
-    ) {
+    fn on_info(&mut self, ctx: &mut Context<'_>, from: Leg, asked: Asked<'_>) {
+        let request = asked.request;
         let uid = self.uid;
         if self.stage != Stage::Running || self.forwards.len() >= FORWARDS_MAX {
-            return self.answer_plain(ctx, server, request, 480, flow.peer);
+            return self.answer_plain(ctx, asked, 480);
         }
         let serial = self.forward_serial;
         let Some(leg) = self.half(from.other()).filter(|leg| leg.phase == Phase::Confirmed) else {
-            return self.answer_plain(ctx, server, request, 200, flow.peer);
+            return self.answer_plain(ctx, asked, 200);
         };
         let branch = ctx.rng.branch();
         let writer = leg.dialog.request(&Method::Info, &branch, ctx.settings);
@@ -321,7 +337,7 @@ impl Call {
         };
         leg.send(ctx, uid, (Method::Info, Purpose::Forward(serial)), &branch, bytes);
         self.forward_serial += 1;
-        self.forwards.push(Forward { serial, from, server, request: request.clone(), received: flow.peer });
+        self.forwards.push(Forward { serial, from, request: asked.kept() });
     }
 
     pub(super) fn on_forward_answered(&mut self, ctx: &mut Context<'_>, serial: u32, response: &Message) {
@@ -336,7 +352,7 @@ impl Call {
         let Some(index) = self.forwards.iter().position(|forward| forward.serial == serial) else { return };
         let forward = self.forwards.swap_remove(index);
         let asker = forward.from;
-        self.answer_plain(ctx, forward.server, &forward.request, status, forward.received);
+        self.answer_plain(ctx, forward.request.asked(), status);
         if status == 481 {
             self.end(ctx, Ending::HungUp(asker.other()), 200, None);
         }
@@ -345,13 +361,8 @@ impl Call {
     /// The call is over: whoever still waits for an answer gets 487 (RFC 3261 section 15.1.2).
     pub(super) fn refuse_pending(&mut self, ctx: &mut Context<'_>) {
         for forward in std::mem::take(&mut self.forwards) {
-            self.answer_plain(ctx, forward.server, &forward.request, 487, forward.received);
+            self.answer_plain(ctx, forward.request.asked(), 487);
         }
         self.refuse_exchange(ctx, 487, |_| {});
-    }
-
-    /// A half was lost without a word.
-    pub(crate) fn end_refused(&mut self, ctx: &mut Context<'_>, why: Refusal) {
-        self.end(ctx, Ending::Refused(why), why.status(), None);
     }
 }

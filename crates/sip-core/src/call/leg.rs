@@ -40,6 +40,8 @@ pub(crate) struct CallLeg {
     pub(crate) invite: Option<ClientKey>,
     /// Our latest INVITE within the call.
     pub(crate) reinvite: Option<ClientKey>,
+    /// Our latest refresh of the session.
+    pub(crate) session_refresh: Option<ClientKey>,
     /// A CANCEL is owed as soon as a provisional response allows it.
     pub(crate) cancel_owed: bool,
     /// Our 2xx that waits for its ACK.
@@ -73,6 +75,7 @@ impl CallLeg {
             phase: Phase::Early,
             invite: None,
             reinvite: None,
+            session_refresh: None,
             cancel_owed: false,
             unacked: None,
             bye_owed: None,

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::exchange::Description;
+use super::forward::Pending;
 use super::{Call, CallTimer, Context, Stage};
 use crate::directory::{Peer, SrtpPolicy};
 use crate::message::Message;
@@ -28,6 +29,12 @@ pub(crate) enum Then {
     Offer,
     /// Answer the caller ourselves: the echo test.
     Echo,
+    /// Make the caller an offer ourselves: the echo test, called without one.
+    EchoOffer,
+    /// The caller has answered that offer: nobody has to be told.
+    EchoAnswer,
+    /// Answer the offer in a PRACK, in the PRACK's 2xx, as the callee has answered the first one.
+    Prack { prack: Box<Pending>, answered: Box<Description> },
     /// Pass it on with this provisional status.
     Provisional(u16),
     /// Pass it on with the 2xx.
@@ -48,7 +55,9 @@ impl Call {
         description: Description,
         then: Then,
     ) {
-        if let Some(leg) = self.half(from) {
+        // What the echo offers is nobody's but ours.
+        let is_received = !matches!(then, Then::EchoOffer);
+        if let Some(leg) = self.half(from).filter(|_| is_received) {
             leg.sdp.received(&description.sdp, description.audio);
         }
         let secure =
@@ -70,6 +79,12 @@ impl Call {
         let remote = job.description.remote.clone();
         let question = match job.then {
             Then::Echo => Question::EchoMedia { call: self.uid, remote, toward: near },
+            Then::EchoOffer => {
+                let secure = self.secure_toward(ctx, Leg::Caller);
+                Question::EchoOffer { call: self.uid, secure, toward: near }
+            }
+            Then::EchoAnswer => Question::EchoAnswer { call: self.uid, remote, toward: near },
+            Then::Prack { .. } => Question::AnswerMedia { call: self.uid, remote, toward: near },
             _ => Question::Media {
                 call: self.uid,
                 from: job.from,
@@ -106,17 +121,24 @@ impl Call {
         if !job.description.remote.codecs.is_empty() && job.role != SdpRole::Offer {
             self.codecs.clone_from(&job.description.remote.codecs);
         }
-        let told = if matches!(job.then, Then::Echo) { Leg::Caller } else { job.from.other() };
+        let told = match job.then {
+            Then::Echo | Then::EchoOffer | Then::EchoAnswer | Then::Prack { .. } => Leg::Caller,
+            _ => job.from.other(),
+        };
         let Some(leg) = self.half(told) else { return };
         let (source, audio) = (&job.description.sdp, job.description.audio);
         let sdp = match (&job.then, job.role) {
+            (Then::EchoAnswer, _) => return,
             (Then::Echo, _) => leg.sdp.write_echo_answer(source, audio, local),
+            (Then::Prack { answered, .. }, _) => leg.sdp.write_answer(&answered.sdp, answered.audio, local),
             (_, SdpRole::Offer) => leg.sdp.write_offer(source, audio, local),
             (_, SdpRole::EarlyAnswer | SdpRole::Answer) => leg.sdp.write_answer(source, audio, local),
         };
         match job.then {
             Then::Offer => self.on_offer_ready(ctx, sdp),
-            Then::Echo => self.answer_echo(ctx, &sdp),
+            Then::Echo | Then::EchoOffer => self.answer_echo(ctx, &sdp),
+            Then::Prack { prack, .. } => self.answer_prack(ctx, &prack, Some(&sdp)),
+            Then::EchoAnswer => {}
             Then::Provisional(status) => self.send_provisional(ctx, status, Some(&sdp)),
             Then::Final => self.send_2xx(ctx, Some(&sdp)),
             Then::Ack => self.acknowledge_late(ctx, told, &sdp),
@@ -125,16 +147,20 @@ impl Call {
     }
 
     fn media_refused(&mut self, ctx: &mut Context<'_>, job: &MediaJob, why: Refusal) {
-        match job.then {
+        match &job.then {
             Then::Nothing => {}
             // Ringing is worth passing on even if its early media cannot be.
-            Then::Provisional(status) => self.send_provisional(ctx, status, None),
+            Then::Provisional(status) => self.send_provisional(ctx, *status, None),
+            // What was agreed before stands.
+            Then::Prack { prack, .. } => self.refuse(ctx, prack.asked(), why),
             // A re-INVITE that cannot be passed on leaves the call as it was.
             Then::Offer if self.stage == Stage::Running => {
                 ctx.out.ask(Question::RollbackMedia { call: self.uid });
                 self.refuse_exchange(ctx, why.status(), |w| crate::respond::explain(w, ctx.settings, why));
             }
-            Then::Offer | Then::Echo | Then::Final | Then::Ack => self.end_refused(ctx, why),
+            Then::Offer | Then::Echo | Then::EchoOffer | Then::EchoAnswer | Then::Final | Then::Ack => {
+                self.end_refused(ctx, why)
+            }
         }
     }
 
@@ -160,7 +186,8 @@ impl Call {
         let Some(exchange) = self.exchange.take() else { return };
         match Description::of(ack) {
             Ok(Some(description)) => {
-                self.describe(ctx, exchange.from, SdpRole::Answer, description, Then::Ack)
+                let then = if self.is_echo() { Then::EchoAnswer } else { Then::Ack };
+                self.describe(ctx, exchange.from, SdpRole::Answer, description, then);
             }
             Ok(None) | Err(_) => self.end_refused(ctx, Refusal::NoMediaInCommon),
         }
@@ -201,13 +228,54 @@ fn policy_of(ctx: &Context<'_>, peer: Peer) -> SrtpPolicy {
     policy.unwrap_or_default()
 }
 
-/// What a peer's policy means over this transport. `Auto`: SRTP belongs to TLS, where keys cannot be read on the way.
+/// What a peer's policy means over this transport. `Auto`: as the peer itself has offered last, or else as its make
+/// does over TLS; without TLS, where keys could be read on the way, in clear.
 pub(super) fn secure_by_policy(ctx: &Context<'_>, peer: Peer, transport: Transport) -> SecureMedia {
     match policy_of(ctx, peer) {
         SrtpPolicy::Off => SecureMedia::Off,
         SrtpPolicy::Optional => SecureMedia::Optional,
         SrtpPolicy::Required => SecureMedia::Required,
-        SrtpPolicy::Auto if transport == Transport::Tls => SecureMedia::Required,
-        SrtpPolicy::Auto => SecureMedia::Off,
+        SrtpPolicy::Auto => supposed(media_shown(ctx, peer), media_of_make(ctx, peer), transport),
+    }
+}
+
+/// How media towards a peer is best protected, by what it has shown itself, by what its make does, and by the way.
+fn supposed(shown: Option<SecureMedia>, make: Option<SecureMedia>, transport: Transport) -> SecureMedia {
+    match (shown, transport) {
+        (Some(shown), _) => shown,
+        (None, Transport::Tls) => make.unwrap_or(SecureMedia::Required),
+        (None, Transport::Udp | Transport::Tcp) => SecureMedia::Off,
+    }
+}
+
+fn media_shown(ctx: &Context<'_>, peer: Peer) -> Option<SecureMedia> {
+    match peer {
+        Peer::Profile(profile) => ctx.registrar.media_shown(profile),
+        Peer::Carrier(_) => None,
+    }
+}
+
+fn media_of_make(ctx: &Context<'_>, peer: Peer) -> Option<SecureMedia> {
+    match peer {
+        Peer::Profile(profile) => {
+            let binding = ctx.registrar.binding(profile)?;
+            ctx.settings.makes.secure(binding.user_agent.as_deref()?)
+        }
+        Peer::Carrier(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_pbx_has_shown_counts_more_than_its_make_and_its_make_more_than_nothing() {
+        use SecureMedia::{Off, Optional, Required};
+        assert_eq!(supposed(None, None, Transport::Tls), Required);
+        assert_eq!(supposed(None, Some(Optional), Transport::Tls), Optional);
+        assert_eq!(supposed(Some(Off), Some(Optional), Transport::Tls), Off);
+        assert_eq!(supposed(None, Some(Required), Transport::Udp), Off, "keys can be read on the way");
+        assert_eq!(supposed(Some(Optional), None, Transport::Udp), Optional);
     }
 }

@@ -1,7 +1,7 @@
 //! One call: a back-to-back user agent between a caller's leg and a callee's (one file for each verb).
 //!
-//! `setup` admits and dials, `answer` passes responses back, `media` keeps descriptions in order, `reinvite` and
-//! `forward` serve a running call, `charge` keeps it within what is paid, `teardown` ends it in one place.
+//! `setup` admits, `attempt` dials, `answer` passes responses back, `media` keeps descriptions in order, `forward`
+//! serves a running call, `charge` keeps it within what is paid, `teardown` ends it in one place.
 
 mod answer;
 mod attempt;
@@ -33,7 +33,7 @@ use crate::timers::{TimerHandle, Timers};
 use crate::transaction::Transactions;
 use crate::types::{CallUid, CarrierId, ConnectionId, Leg, Now, ProfileId, Usage};
 
-pub(crate) use answer::hang_up_stray;
+pub(crate) use answer::{hang_up_stray, is_answer};
 pub(crate) use attempt::Attempt;
 use charge::Share;
 use exchange::Exchange;
@@ -140,7 +140,7 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Now,
     pub(crate) settings: &'a Settings,
     pub(crate) directory: &'a Directory,
-    pub(crate) registrar: &'a Registrar,
+    pub(crate) registrar: &'a mut Registrar,
     pub(crate) rng: &'a mut Rng,
     pub(crate) transactions: &'a mut Transactions<ClientUser>,
     pub(crate) timers: &'a mut Timers<(CallUid, CallTimer)>,

@@ -1,13 +1,18 @@
 //! Provisional responses that must arrive (RFC 3262), for callers that require them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::exchange::Description;
+use super::forward::{Asked, Pending};
+use super::leg::finish;
+use super::media::Then;
 use super::{Call, CallTimer, Context, Stage};
-use crate::message::Message;
+use crate::refusal::Refusal;
+use crate::respond;
 use crate::transaction::ServerKey;
-use crate::types::Flow;
+use crate::types::{Leg, SdpRole};
 
 /// The option tag.
 pub(super) const TAG: &str = "100rel";
@@ -28,6 +33,8 @@ struct Unconfirmed {
     status: u16,
     bytes: Bytes,
     interval: Duration,
+    /// When it is given up.
+    deadline: Instant,
 }
 
 impl Reliable {
@@ -57,19 +64,24 @@ impl Call {
         bytes: Bytes,
     ) {
         let interval = ctx.settings.timers.t1;
+        let deadline = ctx.now.monotonic + ctx.settings.timers.give_up();
         if let Some(reliable) = self.exchange.as_mut().and_then(|exchange| exchange.reliable.as_mut()) {
-            reliable.unconfirmed = Some(Unconfirmed { server, status, bytes, interval });
+            reliable.unconfirmed = Some(Unconfirmed { server, status, bytes, interval, deadline });
             self.start_timer(ctx, CallTimer::Reprovision, interval);
         }
     }
 
-    /// No PRACK yet: send it again; the interval doubles (section 3), and the no-answer timer bounds it all.
+    /// No PRACK yet: send it again; the interval doubles. After 64*T1 the INVITE is refused (section 3).
     pub(super) fn reprovision(&mut self, ctx: &mut Context<'_>) {
         let Some(reliable) = self.exchange.as_mut().and_then(|exchange| exchange.reliable.as_mut()) else {
             return;
         };
         let Some(unconfirmed) = &mut reliable.unconfirmed else { return };
-        unconfirmed.interval *= 2;
+        let left = unconfirmed.deadline.saturating_duration_since(ctx.now.monotonic);
+        if left.is_zero() {
+            return self.end_refused(ctx, Refusal::NoPrack);
+        }
+        unconfirmed.interval = (unconfirmed.interval * 2).min(left);
         let (server, status, bytes, interval) =
             (unconfirmed.server, unconfirmed.status, unconfirmed.bytes.clone(), unconfirmed.interval);
         ctx.transactions.answer(ctx.now.monotonic, server, status, bytes, ctx.out);
@@ -77,16 +89,20 @@ impl Call {
     }
 
     /// A PRACK confirms the response it names, by RSeq, CSeq and method (section 7.2).
-    pub(super) fn on_prack(&mut self, ctx: &mut Context<'_>, server: ServerKey, prack: &Message, flow: Flow) {
-        let named = prack.header(crate::message::Name::RAck).map(rack);
+    pub(super) fn on_prack(&mut self, ctx: &mut Context<'_>, prack: Asked<'_>) {
+        let named = prack.request.header(crate::message::Name::RAck).map(rack);
         let current = self.exchange.as_ref().and_then(|exchange| {
             let reliable = exchange.reliable.as_ref().filter(|reliable| reliable.unconfirmed.is_some())?;
             Some((reliable.serial, exchange.request.cseq()?.0))
         });
         if current.is_none() || named.flatten() != current {
-            return self.answer_plain(ctx, server, prack, 481, flow.peer);
+            return self.answer_plain(ctx, prack, 481);
         }
-        self.answer_plain(ctx, server, prack, 200, flow.peer);
+        match Description::of(prack.request) {
+            Ok(None) => self.answer_plain(ctx, prack, 200),
+            Ok(Some(offer)) => self.on_prack_offer(ctx, prack, offer),
+            Err(why) => self.refuse(ctx, prack, why),
+        }
         self.stop_timer(ctx, CallTimer::Reprovision);
         let next =
             self.exchange.as_mut().and_then(|exchange| exchange.reliable.as_mut()).and_then(|reliable| {
@@ -96,6 +112,26 @@ impl Call {
         if let (Some((status, sdp)), Stage::Setup) = (next, self.stage) {
             self.send_provisional(ctx, status, sdp.as_ref());
         }
+    }
+}
+
+impl Call {
+    /// A PRACK that makes a new offer is answered in its 2xx (section 5). The callee does not take part: its answer to
+    /// the first offer holds for this one, as far as the caller's end of the media has only moved.
+    fn on_prack_offer(&mut self, ctx: &mut Context<'_>, prack: Asked<'_>, offer: Description) {
+        let answered = self.exchange.as_ref().and_then(|exchange| exchange.early_answer.clone());
+        let Some(answered) = answered.filter(|answered| answered.agrees_with(&offer)) else {
+            return self.refuse(ctx, prack, Refusal::NoMediaInCommon);
+        };
+        let then = Then::Prack { prack: Box::new(prack.kept()), answered: Box::new(answered) };
+        self.describe(ctx, Leg::Caller, SdpRole::Offer, offer, then);
+    }
+
+    /// The relay has taken the new offer in.
+    pub(super) fn answer_prack(&mut self, ctx: &mut Context<'_>, prack: &Pending, sdp: Option<&Bytes>) {
+        let asked = prack.asked();
+        let writer = respond::response(ctx.settings, asked.request, 200, None, asked.flow.peer);
+        ctx.transactions.answer(ctx.now.monotonic, asked.server, 200, finish(writer, sdp), ctx.out);
     }
 }
 
@@ -126,6 +162,7 @@ mod tests {
             status: 180,
             bytes: Bytes::new(),
             interval: Duration::ZERO,
+            deadline: crate::timers::testing::start(),
         });
         assert!(reliable.must_wait(180, None));
         assert!(reliable.must_wait(183, Some(&Bytes::from_static(b"v=0"))));

@@ -198,6 +198,7 @@ impl Call {
         let sdp = (method == Method::Invite).then(|| leg.sdp.last().clone());
         let is_invite = method == Method::Invite;
         let client = leg.send(ctx, uid, (method, Purpose::Refresh), &branch, finish(writer, sdp.as_ref()));
+        leg.session_refresh = Some(client);
         if is_invite {
             leg.reinvite = Some(client);
             leg.cancel_owed = false;

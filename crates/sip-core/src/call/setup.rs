@@ -6,12 +6,13 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::charge::Share;
-use super::exchange::Exchange;
+use super::exchange::{Description, Exchange};
 use super::leg::Phase;
 use super::media::{Then, read_offer};
 use super::{Attempt, Call, CallLeg, CallTimer, Context, LegId, Parties, Plan, Stage};
 use crate::dialog::{Dialog, NextHop, contact_of};
 use crate::directory::Peer;
+use crate::makes;
 use crate::message::{Message, Name};
 use crate::refusal::Refusal;
 use crate::route::{self, Caller};
@@ -48,6 +49,9 @@ impl Call {
             to: parties.to.clone(),
         });
         let offer = read_offer(ctx, arrival.peer, &arrival.invite);
+        if let (Peer::Profile(profile), Ok(Some(offer))) = (arrival.peer, &offer) {
+            ctx.registrar.note_media(profile, makes::shown_by(&offer.remote));
+        }
         let exchange = Exchange::new(
             Leg::Caller,
             arrival.server,
@@ -148,9 +152,21 @@ impl Call {
     pub(super) fn prepare_echo(&mut self, ctx: &mut Context<'_>) {
         match self.exchange.as_ref().and_then(|exchange| exchange.offer.clone()) {
             Some(offer) => self.describe(ctx, Leg::Caller, SdpRole::Offer, offer, Then::Echo),
-            // Without an offer there is nothing to mirror; no PBX tests its echo that way.
-            None => self.end_refused(ctx, Refusal::NoMediaInCommon),
+            None => self.offer_echo(ctx),
         }
+    }
+
+    /// A call to the echo without an offer, or a re-INVITE: the 2xx makes one, the ACK answers it.
+    pub(super) fn offer_echo(&mut self, ctx: &mut Context<'_>) {
+        match Description::of_echo() {
+            Some(ours) => self.describe(ctx, Leg::Caller, SdpRole::Offer, ours, Then::EchoOffer),
+            None => self.end_refused(ctx, Refusal::InternalFault),
+        }
+    }
+
+    /// Whether we are the callee.
+    pub(super) fn is_echo(&self) -> bool {
+        self.callee.is_none() && self.stage == Stage::Running
     }
 
     /// The echo endpoint is open: answer, once the channel is granted as well.

@@ -1,13 +1,14 @@
 //! The one place where a call ends: whoever hangs up, whatever fails, everything is settled exactly once.
 
+use super::forward::Asked;
 use super::leg::Phase;
 use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Stage};
 use crate::call::ClientUser;
-use crate::message::{Message, Method, Name};
+use crate::message::{Method, Name};
 use crate::refusal::Refusal;
 use crate::respond;
-use crate::transaction::{ClientKey, Outgoing, ServerKey, cancel_of};
-use crate::types::{CallRecord, CallUid, Ending, Event, Flow, Lease, Leg, Question};
+use crate::transaction::{ClientKey, Outgoing, cancel_of};
+use crate::types::{CallRecord, CallUid, Ending, Event, Lease, Leg, Question};
 
 impl Call {
     /// Ends the call. `status` is the caller's final answer if it has none yet; `reason` a Reason to pass on.
@@ -17,15 +18,21 @@ impl Call {
         }
         self.stage = Stage::Over;
         self.stop_call_timers(ctx);
+        // First, so that what the relay has counted can go into the records.
+        if std::mem::take(&mut self.has_media) {
+            ctx.out.ask(Question::CloseMedia { call: self.uid });
+        }
         self.settle(ctx, ending, status);
         self.forget_media_jobs();
         self.close_caller(ctx, ending, status, reason.as_deref());
         self.refuse_pending(ctx);
         self.close_callee_leg(ctx, goodbye(ending, reason.as_deref()));
-        if std::mem::take(&mut self.has_media) {
-            ctx.out.ask(Question::CloseMedia { call: self.uid });
-        }
         ctx.out.tell(Event::Ended { call: self.uid, ending, status: self.final_status(status) });
+    }
+
+    /// Ends the call for a reason of ours: it cannot begin, or must not go on.
+    pub(crate) fn end_refused(&mut self, ctx: &mut Context<'_>, why: Refusal) {
+        self.end(ctx, Ending::Refused(why), why.status(), None);
     }
 
     /// Stops everything that concerns the call, but not what concerns a leg's goodbye.
@@ -133,15 +140,8 @@ impl Call {
     }
 
     /// One half hangs up.
-    pub(super) fn on_bye(
-        &mut self,
-        ctx: &mut Context<'_>,
-        id: LegId,
-        server: ServerKey,
-        bye: &Message,
-        flow: Flow,
-    ) {
-        self.answer_plain(ctx, server, bye, 200, flow.peer);
+    pub(super) fn on_bye(&mut self, ctx: &mut Context<'_>, id: LegId, bye: Asked<'_>) {
+        self.answer_plain(ctx, bye, 200);
         let half = id.role();
         let is_talking = self.half(half).is_some_and(|leg| leg.id == id);
         let Some(leg) = self.leg(id) else { return };
@@ -155,7 +155,7 @@ impl Call {
         }
         self.stop_timer(ctx, CallTimer::Resend(half));
         self.stop_timer(ctx, CallTimer::AckWait(half));
-        let reason = bye.header(Name::Reason).map(str::to_owned);
+        let reason = bye.request.header(Name::Reason).map(str::to_owned);
         self.end(ctx, Ending::HungUp(half), 487, reason);
     }
 

@@ -7,6 +7,7 @@ mod check;
 mod core;
 mod emergency;
 mod load;
+mod makes;
 mod media;
 mod prices;
 mod refused;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use self::emergency::EmergencyNumbers;
+pub use self::makes::UserAgents;
 pub use self::media::{MediaAddress, MediaConfig, PortRange};
 pub use self::prices::{Discount, Price, PriceConfig};
 pub use self::refused::{ConfigError, Fault};

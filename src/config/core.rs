@@ -35,6 +35,7 @@ impl Config {
             t2: Duration::from_millis(self.sip.timers.t2_ms),
             t4: Duration::from_millis(self.sip.timers.t4_ms),
         };
+        settings.makes = self.user_agents()?.makes();
         settings.limits = self.limits();
         Ok(settings)
     }

@@ -7,11 +7,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use ::config::{Environment, FileFormat, ValueKind};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::makes::BUILT_IN;
 use super::refused::{ConfigError, Fault};
 use super::yaml::Lines;
-use super::{Config, EmergencyNumbers, check};
+use super::{Config, EmergencyNumbers, UserAgents, check};
 
 /// Variables that override the configuration begin like this; `__` also stands between the steps of a path.
 const PREFIX: &str = "SIPGW";
@@ -49,6 +51,9 @@ pub(super) fn from_text(
         .map(|found| site.fault(&found.path, found.problem, found.cure))
         .collect();
     if let Err(error) = config.emergency_numbers() {
+        faults.extend(error.faults);
+    }
+    if let Err(error) = config.user_agents() {
         faults.extend(error.faults);
     }
     if faults.is_empty() { Ok(config) } else { Err(ConfigError { faults }) }
@@ -239,20 +244,45 @@ impl Config {
         let Some(named) = &self.calls.emergency_file else { return Ok(None) };
         let file = self.resolve_path(named);
         let cure = "Correct calls.emergency_file, or leave it out.";
-        let text = std::fs::read_to_string(&file)
-            .map_err(|error| one(&file, format!("the file cannot be read: {error}"), cure))?;
-        let lines = Lines::read(&text).map_err(|wrong| one(&file, wrong.problem, cure))?;
-        let site = Site { file: &file, lines: &lines, overrides: &[] };
-        let value = lines.value().unwrap_or_default();
-        let numbers: EmergencyNumbers = serde_path_to_error::deserialize(&value).map_err(|error| {
-            let fault = untyped(&site, &error.path().to_string(), &error.inner().to_string());
-            ConfigError { faults: vec![fault] }
-        })?;
-        let wrong = numbers.faults();
-        let faults: Vec<Fault> =
-            wrong.into_iter().map(|(path, problem)| site.fault(&path, problem, String::new())).collect();
-        if faults.is_empty() { Ok(Some(numbers)) } else { Err(ConfigError { faults }) }
+        list(&file, &contents(&file, cure)?, cure, EmergencyNumbers::faults).map(Some)
     }
+
+    /// Reads the file of PBX makes, or what is known without one.
+    pub fn user_agents(&self) -> Result<UserAgents, ConfigError> {
+        let cure = "Correct calls.user_agents_file, or leave it out.";
+        match &self.calls.user_agents_file {
+            Some(named) => {
+                let file = self.resolve_path(named);
+                list(&file, &contents(&file, cure)?, cure, UserAgents::faults)
+            }
+            None => list(Path::new("user-agents.yaml"), BUILT_IN, cure, UserAgents::faults),
+        }
+    }
+}
+
+fn contents(file: &Path, cure: &str) -> Result<String, ConfigError> {
+    std::fs::read_to_string(file)
+        .map_err(|error| one(file, format!("the file cannot be read: {error}"), cure))
+}
+
+/// Reads a file that the configuration names.
+fn list<T: DeserializeOwned>(
+    file: &Path,
+    text: &str,
+    cure: &str,
+    faults: impl FnOnce(&T) -> Vec<(String, String)>,
+) -> Result<T, ConfigError> {
+    let lines = Lines::read(text).map_err(|wrong| one(file, wrong.problem, cure))?;
+    let site = Site { file, lines: &lines, overrides: &[] };
+    let value = lines.value().unwrap_or_default();
+    let read: T = serde_path_to_error::deserialize(&value).map_err(|error| {
+        let fault = untyped(&site, &error.path().to_string(), &error.inner().to_string());
+        ConfigError { faults: vec![fault] }
+    })?;
+    let wrong = faults(&read);
+    let faults: Vec<Fault> =
+        wrong.into_iter().map(|(path, problem)| site.fault(&path, problem, String::new())).collect();
+    if faults.is_empty() { Ok(read) } else { Err(ConfigError { faults }) }
 }
 
 #[cfg(test)]

@@ -179,6 +179,7 @@ fn a_missing_file_is_named() {
 
 mod example {
     use super::*;
+    use sip_core::types::SecureMedia;
 
     fn shipped() -> Config {
         Config::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/config/sipgw.yaml"))).unwrap()
@@ -207,5 +208,33 @@ mod example {
         assert!(settings.calls.emergency["US"].contains("911"));
         assert!(settings.calls.emergency["DE"].contains("110"));
         assert!(settings.calls.emergency["*"].contains("112"));
+    }
+
+    #[test]
+    fn what_makes_of_pbxs_do_is_read_with_and_without_a_file() {
+        let mut config = shipped();
+        let built_in = config.settings(Vec::new()).unwrap().makes;
+        let secure = |name: &str| built_in.secure(name);
+        assert_eq!(secure("FPBX-17.0.33(22.10.1)"), Some(SecureMedia::Required));
+        assert_eq!(secure("Grandstream UCM6302V1.3A 1.0.27.10"), Some(SecureMedia::Optional));
+        assert_eq!(secure("Panasonic-MPR/1"), Some(SecureMedia::Off));
+        assert_eq!(secure("sipgo"), None);
+        config.calls.user_agents_file = Some("user-agents.yaml".into());
+        assert_eq!(config.settings(Vec::new()).unwrap().makes, built_in);
+    }
+
+    #[test]
+    fn a_make_that_fits_every_pbx_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("makes.yaml");
+        for (text, culprit) in
+            [("- {begins: ' ', srtp: off}", "begins"), ("- {begins: x, srtp: maybe}", "srtp")]
+        {
+            std::fs::write(&file, text).unwrap();
+            let mut config = shipped();
+            config.calls.user_agents_file = Some(file.clone());
+            let error = config.user_agents().unwrap_err().to_string();
+            assert!(error.contains(culprit) && error.contains("makes.yaml"), "{error}");
+        }
     }
 }

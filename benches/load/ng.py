@@ -1,9 +1,13 @@
 """rtpengine's ng protocol: bencode over UDP, as much of it as sets a call up."""
 
+import itertools
 import os
 import socket
 
 NG_PORT = 22222
+
+# rtpengine answers a cookie it has seen with what it said then, so no two lines may share one.
+_serial = itertools.count(1)
 
 
 def encoded(value) -> bytes:
@@ -45,11 +49,9 @@ class Ng:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.connect(("127.0.0.1", NG_PORT))
         self._socket.settimeout(1)
-        self._count = 0
 
     def __call__(self, **command) -> dict:
-        self._count += 1
-        cookie = b"%d_%d " % (os.getpid(), self._count)
+        cookie = b"%d_%d " % (os.getpid(), next(_serial))
         self._socket.send(cookie + encoded({key.replace("_", "-"): value for key, value in command.items()}))
         while not (answer := self._socket.recv(65535)).startswith(cookie):
             pass

@@ -164,7 +164,7 @@ class Kamailio:
         """Of the shared memory, which holds the registrations."""
         command = ["kamcmd", "-s", "unix:/tmp/kambench_ctl", "core.shmmem"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-        return int(re.search(r"\bused: (\d+)", done.stdout)[1]) / 1024
+        return int(re.search(r"\breal_used: (\d+)", done.stdout)[1]) / 1024
 
 
 class Rtpengine:

@@ -58,10 +58,10 @@ fn main() -> Result<(), Failure> {
     let [plan, seconds] = words.as_slice() else { return Err("usage: rtpgen PLAN SECONDS".into()) };
     let calls = plan::read(&std::fs::read_to_string(plan)?)?;
     let mut generator = Generator::new(&calls)?;
-    let frames = seconds.parse::<u32>()? * 50;
+    // Sequence numbers must not begin anew.
+    let frames = seconds.parse::<u32>()?.min(1200) * 50;
 
     generator.play(0..WARM_UP_FRAMES)?;
-    generator.tally = Tally::default();
     println!("started");
     let sent = generator.play(WARM_UP_FRAMES..WARM_UP_FRAMES + frames)?;
     println!("ended");
@@ -169,9 +169,14 @@ fn stream(leg: &Leg, ssrc: u32) -> Stream {
 
 impl Tally {
     fn take(&mut self, sink: &mut Sink, octets: &[u8], now: u64) {
-        self.received += 1;
         let Some(sequence) = octets.get(2..4) else { return };
-        let is_checked = u16::from_be_bytes([sequence[0], sequence[1]]) % CHECKED == 0;
+        let sequence = u16::from_be_bytes([sequence[0], sequence[1]]);
+        // What is left of the warming up was not counted when it was sent.
+        if u32::from(sequence) < WARM_UP_FRAMES {
+            return;
+        }
+        self.received += 1;
+        let is_checked = sequence % CHECKED == 0;
         let Some(context) = &mut sink.unprotect else { return self.time(octets, now) };
         if is_checked {
             let mut packet = PacketBuf::new();

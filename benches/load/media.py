@@ -25,7 +25,7 @@ class Ends:
 
     def __init__(self, place: int, near_srtp: bool, far_srtp: bool):
         self.place = place
-        self.near, self.far = 30000 + 2 * (place % SOCKETS), 40000 + 2 * (place % SOCKETS)
+        self.near, self.far = 9000 + 2 * (place % SOCKETS), 9400 + 2 * (place % SOCKETS)
         self.near_key = key(f"near{place}") if near_srtp else None
         self.far_key = key(f"far{place}") if far_srtp else None
 

@@ -4,7 +4,7 @@ import itertools
 import os
 import socket
 
-NG_PORT = 22222
+NG_PORT = 9222
 
 # rtpengine answers a cookie it has seen with what it said then, so no two lines may share one.
 _serial = itertools.count(1)

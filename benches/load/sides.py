@@ -30,7 +30,8 @@ sip:
   limits: {{requests_per_source: 1000000}}
 media:
   addresses: [{{bind: {SIP[0]}}}]
-  ports: 10000-29999
+  # A port rests after its call, so many calls a second need many of them.
+  ports: 10000-64999
   workers: 1
 store: {{path: sipgw.db, key_file: sipgw.key, synchronous: full}}
 http: {{listen: 127.0.0.1:{HTTP}}}
@@ -180,7 +181,7 @@ class Rtpengine:
         # Without its configuration file: Debian's names a kernel table and ports that another one may hold.
         command = ["rtpengine", "--foreground", "--config-file=none", "--table=-1", "--num-threads=1"]
         command += [f"--interface={SIP[0]}", f"--listen-ng={SIP[0]}:{NG_PORT}", "--log-level=3", "--log-stderr"]
-        command += ["--port-min=10000", "--port-max=29999", "--delete-delay=0", "--timeout=3600"]
+        command += ["--port-min=10000", "--port-max=64999", "--delete-delay=0", "--timeout=3600"]
         process = Pinned(command, MEASURED, folder, "rtpengine")
         try:
             wait_until(lambda: process.is_running and Ng.answers(), "rtpengine to answer", 10)

@@ -13,6 +13,8 @@ REGISTRAR = ("AUTH", "REG")
 # The search for the highest rate ends when the step is this close.
 PRECISION = 1.05
 SEARCH_STEPS_MAX = 14
+# Longer steps need more ports than there are: each rests for ten seconds after its call.
+SEARCH_SECONDS_MAX = 6
 
 
 @contextmanager
@@ -72,6 +74,7 @@ def _maxima(options, folder, report, sides, load, first) -> dict[str, list[float
 def highest_rate(side, folder, report, load, first, seconds) -> float:
     """The highest rate that passes: up by a quarter until one fails, then halving the gap. 0 if none passes."""
     passed, failed, rate = 0.0, 0.0, float(first)
+    seconds = min(seconds, SEARCH_SECONDS_MAX)
     for _ in range(SEARCH_STEPS_MAX):
         with running(side):
             load(side, folder, min(rate, 400), 1)
@@ -128,7 +131,7 @@ def overload(options, folder: Path):
             goods = []
             for _ in range(options.repeats):
                 with running(side):
-                    step = sipp.calls(side, folder, factor * highest[side.name], options.seconds)
+                    step = sipp.calls(side, folder, factor * highest[side.name], min(options.seconds, SEARCH_SECONDS_MAX))
                 print(f"{side.name} x{factor}: {step}", flush=True)
                 report.keep(side.name, f"x{factor}", step)
                 goods.append(step.goodput)

@@ -6,7 +6,7 @@ import pytest
 
 from bench import DID, IP_PBX, OTHER_DID, finished
 from gateway import OUTSIDE
-from peers.scenario import Callee, Caller
+from peers.scenario import Callee, Caller, Identity
 
 
 def test_an_incoming_call_reaches_the_registered_contact_with_the_called_number(bench):
@@ -118,3 +118,15 @@ def test_early_media_of_the_pbx_is_passed_on(bench):
     carrier = bench.carrier_calls(Caller(bench.outside, DID).invites().hears(183).is_answered().hangs_up())
     finished(carrier, pbx)
     assert f"c=IN IP4 {bench.gateway.address}" in carrier.received(183)[0].body
+
+
+def test_a_carrier_that_proves_itself_may_call_from_anywhere(bench):
+    profile = bench.profile(numbers=[DID])
+    bench.gateway.add_carrier("roaming", "127.0.0.9", 5060, user="trunk7", password="s3cret")
+    pbx = bench.registered_pbx(profile, Callee().is_invited().answers().is_hung_up())
+    roaming = Identity("trunk7", bench.gateway.domain, "s3cret")
+    scenario = Caller(roaming, DID).invites().is_challenged().is_answered().hangs_up()
+    finished(bench.pbx(scenario, address="127.0.0.77"), pbx)
+    assert bench.cdr()["carrier"] == "roaming"
+    guess = Identity("trunk7", bench.gateway.domain, "guess")
+    finished(bench.pbx(Caller(guess, DID).invites().is_challenged().is_refused(403), address="127.0.0.77"))

@@ -371,3 +371,14 @@ def test_a_call_that_has_no_hops_left_is_refused(bench):
     carrier = bench.carrier(Callee().is_invited())
     finished(bench.pbx(Caller(profile, LONDON, max_forwards=0).invites().is_challenged().is_refused(483)))
     assert not carrier.received("INVITE")
+
+
+@pytest.mark.parametrize("prefix", ["*67", "*31#", "%2A31%23"])
+def test_a_prefix_withholds_the_caller_for_this_call(bench, prefix):
+    profile = bench.profile(numbers=[DID], caller_id=DID)
+    carrier = bench.carrier(Callee().is_invited().answers().is_hung_up())
+    pbx = bench.pbx(Caller(profile, f"{prefix}442079460123").invites().is_challenged().is_answered().hangs_up())
+    finished(pbx, carrier)
+    theirs = carrier.received("INVITE")[0]
+    assert theirs.uri.startswith(f"sip:{LONDON}@")
+    assert "anonymous" in theirs["From"] and DID.lstrip("+") not in str(theirs)

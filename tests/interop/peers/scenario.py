@@ -26,6 +26,10 @@ def audio(direction: str = "sendrecv", version: int = 1, address: str = "[media_
     return AUDIO.format(direction=direction, version=version, address=address)
 
 
+# The header fields that an answer repeats, besides Call-ID.
+KEPT = {"via": "Via", "from": "From", "to": "To", "cseq": "CSeq"}
+
+
 @dataclass(frozen=True)
 class Identity:
     """Who a user agent says it is, and how it proves it."""
@@ -89,6 +93,16 @@ class Scenario:
             f'<ereg regexp={quoteattr(pattern)} search_in="hdr" header={quoteattr(header + ":")} '
             f'check_it="true" assign_to="{targets}"/>'
         )
+
+    def keep(self, name: str) -> str:
+        """An action that keeps what the answer to a request must repeat, for when other messages have come between."""
+        return "".join(self.remember(f"{name}_{field}", header) for field, header in KEPT.items())
+
+    def answer_kept(self, name: str, status: str, *headers: str, tag: str = "", **rest):
+        """Answers the request that was kept under this name."""
+        lines = [f"{header}:[${name}_{field}]" for field, header in KEPT.items()]
+        lines[list(KEPT).index("to")] += tag
+        return self.send(f"SIP/2.0 {status}", *lines, "[last_Call-ID:]", *headers, **rest)
 
     def xml(self) -> str:
         reference = f'<Reference variables="{",".join(self._variables)}"/>' if self._variables else ""
@@ -162,12 +176,16 @@ class Caller(Scenario):
         self._trying()
         return self.receive(response=code)
 
-    def is_answered(self, body: str = ""):
+    def is_answered(self, body: str = "", *, acks: int = 1, after: float = 0):
         """Waits for 200 and acknowledges it; `body` is the answer to a late offer."""
         for code in (100, 180, 183):
             self.receive(response=code, optional="true")
         self.receive(response=200, rrs="true")
-        return self._request("ACK", "[next_url]", body=body)
+        if after:
+            self.waits(after)
+        for _ in range(acks):
+            self._request("ACK", "[next_url]", body=body)
+        return self
 
     def is_refused(self, code: int):
         for earlier in (100, 180, 183):
@@ -175,19 +193,48 @@ class Caller(Scenario):
         self.receive(response=code)
         return self._acknowledge_refusal()
 
-    def cancels(self):
+    def cancels(self, times: int = 1):
         """CANCEL goes with the INVITE's own Via, which the last response repeated (RFC 3261 section 9.1)."""
-        self._request("CANCEL", self.uri, via=SAME_VIA, in_dialog=False)
-        self.receive(response=200)
-        self.receive(response=487)
-        return self._acknowledge_refusal()
+        for number in range(times):
+            self._request("CANCEL", self.uri, via=SAME_VIA, in_dialog=False)
+            self.receive(response=200)
+            if number == 0:
+                self.receive(response=487)
+                self._acknowledge_refusal()
+        return self
 
-    def reinvites(self, body: str):
+    def reinvites(self, body: str, *, gets: int = 200, answer: str = ""):
+        """Another INVITE within the call; without a body the other side makes the offer, which the ACK answers."""
         self.cseq += 1
         self._request("INVITE", "[next_url]", self.contact, body=body, retrans=500)
         self.receive(response=100, optional="true")
+        self.receive(response=gets)
+        via = VIA if gets == 200 else SAME_VIA
+        return self._request("ACK", "[next_url]", via=via, body=answer)
+
+    def hangs_up_while_reinviting(self, body: str):
+        """BYE wins: the INVITE under way gets its 487 all the same (RFC 3261 section 15.1.2)."""
+        self.cseq += 1
+        self._request("INVITE", "[next_url]", self.contact, body=body)
+        self.receive(response=100)
+        # Until it has reached the other side.
+        self.waits(0.3)
+        self.cseq += 1
+        self._request("BYE", "[next_url]", retrans=500)
         self.receive(response=200)
-        return self._request("ACK", "[next_url]")
+        self.receive(response=487)
+        self.cseq -= 1
+        return self._request("ACK", "[next_url]", via=SAME_VIA)
+
+    def updates_while_reinvited(self, body: str):
+        """Is offered something, and offers something else before it has answered: one offer at a time (RFC 3311)."""
+        kept = self.keep("theirs")
+        self.receive(kept, request="INVITE")
+        self.cseq += 1
+        self._request("UPDATE", "[next_url]", self.contact, body=body, retrans=500)
+        self.receive(response=491)
+        self.answer_kept("theirs", "200 OK", self.contact, body=body, retrans=500)
+        return self.receive(request="ACK")
 
     def hangs_up(self):
         self.cseq += 1
@@ -225,6 +272,10 @@ class Caller(Scenario):
         )
 
 
+# The tag of whoever takes a call.
+TAG = ";tag=[pid]S[call_number]"
+
+
 class Callee(Scenario):
     """Takes one call."""
 
@@ -236,7 +287,8 @@ class Callee(Scenario):
 
     def is_invited(self):
         remembered = (
-            self.remember("caller", "From")
+            self.keep("invite")
+            + self.remember("caller", "From")
             + self.remember("called", "To")
             + self.remember("target", "Contact", "<(sip:[^>]*)>")
         )
@@ -251,8 +303,9 @@ class Callee(Scenario):
         self.receive(request="ACK")
         return self.is_invited()
 
-    def rings(self):
-        return self._respond("180 Ringing", self.CONTACT)
+    def rings(self, device: str = ""):
+        """Rings; each device behind the callee has a tag of its own."""
+        return self._respond("180 Ringing", self.CONTACT, tag=f";tag={device}" if device else TAG)
 
     def plays_early_media(self):
         return self._respond("183 Session Progress", self.CONTACT, body=audio())
@@ -281,11 +334,51 @@ class Callee(Scenario):
         )
         return self.receive(request="ACK")
 
-    def is_reinvited(self, body: str | None = None):
-        """Takes an INVITE inside the call, whose To already has our tag."""
+    def is_reinvited(self, body: str | None = None, status: str = "200 OK"):
+        """Takes an INVITE inside the call, whose To already has our tag, or refuses it."""
         self.receive(request="INVITE")
-        self._respond("200 OK", self.CONTACT, body=audio() if body is None else body, tag="", retrans=500)
+        body = (audio() if body is None else body) if status.startswith("200") else ""
+        self._respond(status, self.CONTACT, body=body, tag="", retrans=500)
         return self.receive(request="ACK")
+
+    def answers_though_cancelled(self):
+        """Its 200 crosses the CANCEL: the call that nobody wants is acknowledged and hung up."""
+        self.receive(request="CANCEL")
+        self._respond("200 OK")
+        self.answer_kept("invite", "200 OK", self.CONTACT, tag=TAG, body=audio(), retrans=500)
+        self.receive(request="ACK")
+        return self.is_hung_up()
+
+    def meets_the_reinvite_with_its_own(self, body: str):
+        """Both have offered at once: both are told to wait (RFC 3261 section 14.2)."""
+        self.receive(self.keep("theirs"), request="INVITE")
+        self._request("INVITE", self.CONTACT, body=body)
+        self.receive(response=100, optional="true")
+        self.receive(response=491)
+        self.cseq -= 1
+        self._request("ACK", via=SAME_VIA)
+        self.answer_kept("theirs", "491 Request Pending", retrans=500)
+        return self.receive(request="ACK")
+
+    def is_hung_up_while_reinvited(self):
+        self.receive(self.keep("theirs"), request="INVITE")
+        self._respond("100 Trying", tag="")
+        self.is_hung_up()
+        self.answer_kept("theirs", "487 Request Terminated", retrans=500)
+        return self.receive(request="ACK")
+
+    def meets_the_goodbye_with_its_own(self):
+        """Both hang up at once: each BYE is answered."""
+        self.receive(self.keep("theirs"), request="BYE")
+        self._request("BYE")
+        self.receive(response=200)
+        return self.answer_kept("theirs", "200 OK")
+
+    def second_device_answers(self):
+        """Another 200 with another tag: that device is acknowledged and hung up."""
+        self.answer_kept("invite", "200 OK", self.CONTACT, tag=";tag=second", body=audio())
+        self.receive(request="ACK")
+        return self.is_hung_up()
 
     def is_hung_up(self):
         self.receive(request="BYE")
@@ -302,12 +395,12 @@ class Callee(Scenario):
         self.cseq -= 1
         return self._request("ACK")
 
-    def _request(self, method: str, *more: str, **rest):
+    def _request(self, method: str, *more: str, via: str = VIA, **rest):
         """A request inside the call, whose From and To are the INVITE's, turned round."""
         self.cseq += 1
         return self.send(
             f"{method} [$target] SIP/2.0",
-            VIA,
+            via,
             "Max-Forwards: 70",
             "From:[$called];tag=[pid]S[call_number]",
             "To:[$caller]",
@@ -317,7 +410,7 @@ class Callee(Scenario):
             **rest,
         )
 
-    def _respond(self, status: str, *headers: str, body: str = "", tag: str = ";tag=[pid]S[call_number]", **attributes):
+    def _respond(self, status: str, *headers: str, body: str = "", tag: str = TAG, **attributes):
         return self.send(
             f"SIP/2.0 {status}",
             SAME_VIA,

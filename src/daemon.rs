@@ -151,7 +151,8 @@ impl Daemon {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let readiness = Readiness::default();
-        let reload = Arc::new(Reload::new(config.clone(), metrics.clone())?);
+        let (engine, commands) = engine::handle();
+        let reload = Arc::new(Reload::new(config.clone(), engine.clone(), metrics.clone())?);
         let Parts { tls, rules, access } = reload.parts();
         let ownership = storage::own(&config)?;
         let store = storage::open(&config).await?;
@@ -167,7 +168,6 @@ impl Daemon {
         let (net, listeners) =
             Net::bind(&config, Arc::clone(&tls), inbound_sender, metrics.clone(), stop_net).await?;
         let net = Arc::new(net);
-        let (engine, commands) = engine::handle();
 
         // HTTP comes before the engine's task: what can still fail must leave nothing running.
         let scrape = Arc::new(Scrape::new(metrics.clone(), store.clone(), relay.clone()));
@@ -241,8 +241,8 @@ impl Daemon {
 
     /// Reads the configuration and every file that it names anew, and provisioning and rates with it. What is wrong is
     /// refused as a whole, and what cannot change while calls go on is named in the log.
-    pub fn reload(&self) {
-        self.reload.read_anew();
+    pub async fn reload(&self) {
+        self.reload.read_anew().await;
     }
 
     /// Stops: no new calls; those that run may end by themselves for `calls.drain_s`; the rest is ended; all is

@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use sip_core::directory::Directory;
 use sip_core::gateway::{Counts, Gateway, LiveCall};
 use sip_core::refusal::Refusal;
+use sip_core::settings::Tuning;
 use sip_core::types::{Binding, CallUid, Flow, Now, Question, Reply};
 use tokio::sync::{mpsc, oneshot};
 
@@ -37,6 +38,7 @@ enum Command {
     EndCall(CallUid, Refusal, oneshot::Sender<bool>),
     RefuseNewCalls,
     SetDirectory(Arc<Directory>),
+    SetTuning(Box<Tuning>),
     Stop,
 }
 
@@ -80,6 +82,11 @@ impl EngineHandle {
     /// Swaps the view of provisioning.
     pub async fn set_directory(&self, directory: Arc<Directory>) {
         self.tell(Command::SetDirectory(directory)).await;
+    }
+
+    /// Puts changed settings into use.
+    pub async fn set_tuning(&self, tuning: Tuning) {
+        self.tell(Command::SetTuning(Box::new(tuning))).await;
     }
 
     /// Ends the engine; calls that still run are left as they are.
@@ -208,6 +215,7 @@ impl<D: Desk> Engine<D> {
             }
             Command::RefuseNewCalls => self.gateway.refuse_new_calls(),
             Command::SetDirectory(directory) => self.gateway.set_directory(now, directory),
+            Command::SetTuning(tuning) => self.gateway.set_tuning(*tuning),
             // The loop has ended instead.
             Command::Stop => {}
         }

@@ -1,9 +1,13 @@
 //! The log: text for people or JSON for machines, on standard error.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use crate::config::{LogConfig, LogFormat};
 
@@ -15,39 +19,51 @@ pub struct LevelError {
     error: tracing_subscriber::filter::ParseError,
 }
 
+/// A level, or directives, read and found well.
+pub struct Level(EnvFilter);
+
+/// What changes the level of the log that runs.
+static RUNNING: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
 /// Starts the process's log. A second call changes nothing, so that tests may start several daemons.
 pub fn start(config: &LogConfig) -> Result<(), LevelError> {
-    let filter = filter(&config.level)?;
-    // Another log is running already: it stays.
-    let _running = match config.format {
+    let (filter, handle) = reload::Layer::new(level(config)?.0);
+    let log = tracing_subscriber::registry().with(filter);
+    let started = match config.format {
         LogFormat::Text => {
             let is_coloured = std::io::stderr().is_terminal();
-            let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-            log.with_ansi(is_coloured).try_init()
+            log.with(fmt::layer().with_writer(std::io::stderr).with_ansi(is_coloured)).try_init()
         }
-        LogFormat::Json => json(filter, std::io::stderr).try_init(),
+        LogFormat::Json => log.with(json(std::io::stderr)).try_init(),
     };
+    // Another log that is running already stays, with its level.
+    if started.is_ok() {
+        let _first = RUNNING.set(handle);
+    }
     Ok(())
 }
 
-/// Whether the level can be read.
-pub fn check(config: &LogConfig) -> Result<(), LevelError> {
-    filter(&config.level).map(drop)
+/// Reads the level.
+pub fn level(config: &LogConfig) -> Result<Level, LevelError> {
+    let level = &config.level;
+    let filter = EnvFilter::builder().parse(level);
+    filter.map(Level).map_err(|error| LevelError { level: level.clone(), error })
 }
 
-fn filter(level: &str) -> Result<EnvFilter, LevelError> {
-    EnvFilter::builder().parse(level).map_err(|error| LevelError { level: level.to_owned(), error })
+/// Gives the log that runs another level.
+pub fn set_level(level: Level) {
+    if let Some(handle) = RUNNING.get() {
+        // It lives as long as the process.
+        let _gone = handle.reload(level.0);
+    }
 }
 
-type JsonLog<W> = tracing_subscriber::fmt::SubscriberBuilder<
-    tracing_subscriber::fmt::format::JsonFields,
-    tracing_subscriber::fmt::format::Format<tracing_subscriber::fmt::format::Json>,
-    EnvFilter,
-    W,
->;
-
-fn json<W: for<'w> MakeWriter<'w> + 'static>(filter: EnvFilter, writer: W) -> JsonLog<W> {
-    tracing_subscriber::fmt().with_env_filter(filter).json().flatten_event(true).with_writer(writer)
+fn json<S, W>(writer: W) -> impl Layer<S>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + 'static,
+{
+    fmt::layer().json().flatten_event(true).with_writer(writer)
 }
 
 #[cfg(test)]
@@ -73,7 +89,7 @@ mod tests {
     fn a_json_line_has_the_calls_id_as_a_field_of_its_own() {
         let page = Page::default();
         let writer = page.clone();
-        let log = json(filter("info").unwrap(), move || writer.clone()).finish();
+        let log = tracing_subscriber::registry().with(json(move || writer.clone()));
         let call = sip_core::types::CallUid(0xabc);
         tracing::subscriber::with_default(log, || tracing::info!(%call, "The call was answered."));
         let line: serde_json::Value = serde_json::from_slice(&page.0.lock().unwrap()).unwrap();
@@ -81,10 +97,28 @@ mod tests {
         assert_eq!(line["message"], "The call was answered.");
     }
 
+    fn of(level: &str) -> LogConfig {
+        LogConfig { level: level.to_owned(), ..LogConfig::default() }
+    }
+
+    #[test]
+    fn another_level_holds_for_the_log_that_runs() {
+        let page = Page::default();
+        let writer = page.clone();
+        let (filter, handle) = reload::Layer::new(level(&of("warn")).unwrap().0);
+        let log = tracing_subscriber::registry().with(filter).with(json(move || writer.clone()));
+        tracing::subscriber::with_default(log, || {
+            tracing::debug!("Unheard.");
+            handle.reload(level(&of("info,sipgw=debug")).unwrap().0).unwrap();
+            tracing::debug!("Heard.");
+        });
+        let page = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        assert!(page.contains("Heard.") && !page.contains("Unheard."), "{page}");
+    }
+
     #[test]
     fn a_level_that_is_none_is_refused() {
-        assert!(
-            filter("info,sipgw=loud").unwrap_err().to_string().starts_with("log.level \"info,sipgw=loud\"")
-        );
+        let error = level(&of("info,sipgw=loud")).err().expect("a refusal").to_string();
+        assert!(error.starts_with("log.level \"info,sipgw=loud\""), "{error}");
     }
 }

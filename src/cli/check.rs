@@ -12,7 +12,7 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     let config = &context.config;
     let wrong = |problem: String| Failure::Config(ConfigError::of(problem));
     Tls::load(config).map_err(|error| wrong(format!("tls: {error}")))?;
-    logging::check(&config.log).map_err(|error| wrong(error.to_string()))?;
+    logging::level(&config.log).map_err(|error| wrong(error.to_string()))?;
     let listeners = config.sip.listen.len();
     context
         .output

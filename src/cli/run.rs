@@ -21,7 +21,7 @@ pub(crate) async fn run(context: Context) -> Result<(), Failure> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hang_up.recv() => daemon.reload(),
+            _ = hang_up.recv() => daemon.reload().await,
         }
     }
     daemon

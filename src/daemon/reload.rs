@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 
 use super::StartError;
-use crate::config::{Config, EmergencyNumbers, SipConfig};
+use crate::config::{Config, ConfigError, LogConfig, SipConfig};
 use crate::directory::Shape;
+use crate::engine::EngineHandle;
 use crate::http::Access;
 use crate::logging;
 use crate::metrics::Metrics;
@@ -24,13 +25,13 @@ const PERIOD: Duration = Duration::from_secs(1);
 pub(super) struct Reload {
     /// What the daemon was started with: whatever cannot change is still so.
     started: Config,
-    emergency: Option<EmergencyNumbers>,
     /// The files as they were then.
     files: Vec<Fingerprint>,
     in_force: ArcSwap<Config>,
     tls: Arc<Tls>,
     rules: Arc<ArcSwap<Rules>>,
     access: Arc<ArcSwap<Access>>,
+    engine: EngineHandle,
     metrics: Metrics,
 }
 
@@ -43,15 +44,14 @@ pub(super) struct Parts {
 
 impl Reload {
     /// Begins with the configuration that the daemon starts with.
-    pub(super) fn new(config: Config, metrics: Metrics) -> Result<Self, StartError> {
+    pub(super) fn new(config: Config, engine: EngineHandle, metrics: Metrics) -> Result<Self, StartError> {
         // Before they are read: what changes meanwhile must be noticed.
         let files = look(&config);
         let tls = Arc::new(Tls::load(&config)?);
         let rules = Arc::new(ArcSwap::from_pointee(rules(&config)?));
         let access = Arc::new(ArcSwap::from_pointee(Access::of(&config.http)));
-        let emergency = config.emergency_numbers()?;
         let in_force = ArcSwap::from_pointee(config.clone());
-        let reload = Self { started: config, emergency, files, in_force, tls, rules, access, metrics };
+        let reload = Self { started: config, files, in_force, tls, rules, access, engine, metrics };
         reload.note_success();
         Ok(reload)
     }
@@ -67,8 +67,8 @@ impl Reload {
     }
 
     /// Reads everything anew. What is wrong is refused as a whole, and named; the old stays in force.
-    pub(super) fn read_anew(&self) {
-        match self.try_read_anew() {
+    pub(super) async fn read_anew(&self) {
+        match self.try_read_anew().await {
             Ok(waiting) if waiting.is_empty() => tracing::info!("The configuration was read anew."),
             Ok(waiting) => tracing::warn!(
                 keys = waiting.join(", "),
@@ -82,44 +82,39 @@ impl Reload {
     }
 
     /// Everything is read and checked before anything is put into use. Gives the keys that wait for a restart.
-    fn try_read_anew(&self) -> Result<Vec<&'static str>, StartError> {
+    async fn try_read_anew(&self) -> Result<Vec<&'static str>, StartError> {
         let config = match &self.started.file {
             Some(file) => Config::load(file)?,
             None => self.started.clone(),
         };
-        logging::check(&config.log).map_err(|error| crate::config::ConfigError::of(error.to_string()))?;
+        let level = logging::level(&config.log).map_err(|error| ConfigError::of(error.to_string()))?;
         let files = TlsFiles::read(&config)?;
         let rules = rules(&config)?;
-        let waiting = self.waiting(&config)?;
+        let tuning = config.tuning()?;
+        let waiting = self.waiting(&config);
         self.tls.use_from_now_on(files);
         self.rules.store(Arc::new(rules));
         self.access.store(Arc::new(Access::of(&config.http)));
+        self.engine.set_tuning(tuning).await;
+        logging::set_level(level);
         self.in_force.store(Arc::new(config));
         self.note_success();
         Ok(waiting)
     }
 
     /// What differs from what the daemon was started with, and cannot change while it runs.
-    pub(super) fn waiting(&self, new: &Config) -> Result<Vec<&'static str>, StartError> {
+    pub(super) fn waiting(&self, new: &Config) -> Vec<&'static str> {
         let old = &self.started;
-        let mut calls = new.calls.clone();
-        // These two are taken at once, and the file's name does not matter where its content is compared.
-        calls.drain_s = old.calls.drain_s;
-        calls.caller_id_countries.clone_from(&old.calls.caller_id_countries);
-        calls.emergency_file.clone_from(&old.calls.emergency_file);
         let changed = [
             ("node", new.node != old.node),
             ("sip.listen", new.sip.listen != old.sip.listen),
             ("sip", SipConfig { listen: old.sip.listen.clone(), ..new.sip.clone() } != old.sip),
-            ("registration", new.registration != old.registration),
-            ("calls", calls != old.calls),
-            ("calls.emergency_file", new.emergency_numbers()? != self.emergency),
             ("media", new.media != old.media),
             ("store", new.store != old.store),
             ("http.listen", new.http.listen != old.http.listen),
-            ("log", new.log != old.log),
+            ("log.format", LogConfig { level: old.log.level.clone(), ..new.log.clone() } != old.log),
         ];
-        Ok(changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| key).collect())
+        changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| key).collect()
     }
 
     fn note_success(&self) {
@@ -140,7 +135,7 @@ impl Reload {
             tokio::time::sleep(PERIOD).await;
             let now = look(&self.config());
             if now != read && now == last {
-                self.read_anew();
+                self.read_anew().await;
                 read.clone_from(&now);
             }
             last = now;

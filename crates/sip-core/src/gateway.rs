@@ -22,7 +22,7 @@ use crate::registrar::Registrar;
 use crate::request::TOO_FAST;
 use crate::respond;
 use crate::rng::Rng;
-use crate::settings::Settings;
+use crate::settings::{Settings, Tuning};
 use crate::timers::Timers;
 use crate::transaction::{Lapse, ServerKey, Transactions};
 use crate::types::{
@@ -310,6 +310,14 @@ impl Gateway {
         }
         let registrar = &self.registrar;
         self.passwords_before.retain(|profile, _| registrar.binding(*profile).is_some());
+    }
+
+    /// The configuration has changed. Calls in set-up or running keep the timers that they have started, and
+    /// registrations the interval that they were granted.
+    pub fn set_tuning(&mut self, tuning: Tuning) {
+        let Tuning { registration, calls } = tuning;
+        self.settings.registration = registration;
+        self.settings.calls = calls;
     }
 
     /// Puts back a binding that was kept over a restart.

@@ -8,7 +8,7 @@ use crate::limits::Limits;
 use crate::makes::Makes;
 use crate::types::Transport;
 
-/// Everything the core is told once, at start.
+/// Everything the core is told at start; [`Tuning`] may change later.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Our domain: the host of From and To towards PBXs.
@@ -33,6 +33,15 @@ pub struct Settings {
     pub makes: Makes,
     /// Bounds of every map, queue and loop.
     pub limits: Limits,
+}
+
+/// What of the settings may change while calls go on. What is left out is built into tables and running transactions.
+#[derive(Clone, Debug, Default)]
+pub struct Tuning {
+    /// Registration intervals.
+    pub registration: RegistrationSettings,
+    /// How calls behave.
+    pub calls: CallSettings,
 }
 
 /// Which hosts the Request-URI of an INVITE or REGISTER may name.

@@ -101,7 +101,7 @@ async fn a_renewed_certificate_is_shown_to_the_next_and_keeps_those_who_are_conn
 
     certify(house.directory.path(), 2041);
     assert!(house.connect().await.is_err(), "the old certificate is still shown");
-    house.daemon.reload();
+    house.daemon.reload().await;
     let mut new = house.connect().await.expect("the new certificate is shown");
     is_answered(&mut new).await;
     is_answered(&mut old).await;
@@ -145,16 +145,48 @@ async fn what_cannot_change_while_it_runs_is_named() {
         store: crate::config::StoreConfig { path: "elsewhere.db".into(), ..Default::default() },
         ..(*house.daemon.reload.config()).clone()
     };
-    assert_eq!(house.daemon.reload.waiting(&other).unwrap(), ["store"]);
+    assert_eq!(house.daemon.reload.waiting(&other), ["store"]);
     let mut other = (*house.daemon.reload.config()).clone();
     other.calls.drain_s = 5;
     other.calls.caller_id_countries = vec!["US".to_owned()];
-    assert!(house.daemon.reload.waiting(&other).unwrap().is_empty());
+    assert!(house.daemon.reload.waiting(&other).is_empty());
     other.calls.max_forwards = 20;
+    other.registration.nat_s = 60;
+    other.log.level = "debug".to_owned();
+    assert!(house.daemon.reload.waiting(&other).is_empty());
+    other.log.format = crate::config::LogFormat::Json;
     other.sip.queue = 100;
     other.http.listen = "127.0.0.1:1".parse().unwrap();
-    assert_eq!(house.daemon.reload.waiting(&other).unwrap(), ["sip", "calls", "http.listen"]);
+    assert_eq!(house.daemon.reload.waiting(&other), ["sip", "http.listen", "log.format"]);
     house.daemon.stop().await;
+}
+
+#[tokio::test]
+async fn changed_calls_and_registrations_hold_for_the_next_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(config(directory.path(), "34100-34199")).await.unwrap();
+    let credentials = provision(&daemon).await;
+    let pbx = Pbx::new(&daemon, credentials.clone()).await;
+    pbx.register().await;
+    let answer = pbx.call("17606604690", 4000).await;
+    assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+
+    let file = directory.path().join("sipgw.yaml");
+    let changed = "calls: {drain_s: 0, echo_numbers: [\"4930123\"]}\nregistration: {direct_s: 120, nat_s: 120}\n";
+    let text = std::fs::read_to_string(&file).unwrap().replace("calls: {drain_s: 0}\n", changed);
+    std::fs::write(&file, text).unwrap();
+    daemon.reload().await;
+    assert_eq!(daemon.engine().calls().await.len(), 1, "the running call goes on");
+    pbx.hang_up(&answer).await;
+
+    let late = Pbx { name: "late", ..Pbx::new(&daemon, credentials).await };
+    late.register().await;
+    let granted = daemon.engine().bindings().await[0].expires_unix_s - engine::now().unix_s;
+    assert!((100..=120).contains(&granted), "{granted}");
+    let answer = late.call("+4930123", 4002).await;
+    assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+    late.hang_up(&answer).await;
+    daemon.stop().await;
 }
 
 async fn page(house: &House, path: &str) -> u16 {

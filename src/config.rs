@@ -178,6 +178,7 @@ impl Config {
             &self.tls.key,
             &self.tls.authorities,
             &self.calls.emergency_file,
+            &self.calls.user_agents_file,
             &self.prices.bundle_excluded_file,
         ];
         let named = named.into_iter().flatten().map(|file| self.resolve_path(file));

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sip_core::limits::Limits;
-use sip_core::settings::{CallSettings, HostPolicy, Listener, RegistrationSettings, Settings, TimerSettings, Tuning};
+use sip_core::settings::{
+    CallSettings, HostPolicy, Listener, RegistrationSettings, Settings, TimerSettings, Tuning,
+};
 
 use super::{Config, ConfigError, ListenConfig};
 
@@ -28,21 +30,24 @@ impl Config {
         settings.realm = self.realm().to_owned();
         settings.hosts = if self.sip.any_host { HostPolicy::Any } else { HostPolicy::Own };
         settings.aliases = self.sip.aliases.iter().cloned().collect();
-        let Tuning { registration, calls } = self.tuning()?;
-        (settings.registration, settings.calls) = (registration, calls);
+        let Tuning { registration, calls, makes } = self.tuning()?;
+        (settings.registration, settings.calls, settings.makes) = (registration, calls, makes);
         settings.timers = TimerSettings {
             t1: Duration::from_millis(self.sip.timers.t1_ms),
             t2: Duration::from_millis(self.sip.timers.t2_ms),
             t4: Duration::from_millis(self.sip.timers.t4_ms),
         };
-        settings.makes = self.user_agents()?.makes();
         settings.limits = self.limits();
         Ok(settings)
     }
 
     /// Those of the core's settings that a reload reaches.
     pub fn tuning(&self) -> Result<Tuning, ConfigError> {
-        Ok(Tuning { registration: self.registration_settings(), calls: self.call_settings()? })
+        Ok(Tuning {
+            registration: self.registration_settings(),
+            calls: self.call_settings()?,
+            makes: self.user_agents()?.makes(),
+        })
     }
 
     fn registration_settings(&self) -> RegistrationSettings {

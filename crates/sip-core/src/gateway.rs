@@ -315,9 +315,9 @@ impl Gateway {
     /// The configuration has changed. Calls in set-up or running keep the timers that they have started, and
     /// registrations the interval that they were granted.
     pub fn set_tuning(&mut self, tuning: Tuning) {
-        let Tuning { registration, calls } = tuning;
-        self.settings.registration = registration;
-        self.settings.calls = calls;
+        let Tuning { registration, calls, makes } = tuning;
+        let settings = &mut self.settings;
+        (settings.registration, settings.calls, settings.makes) = (registration, calls, makes);
     }
 
     /// Puts back a binding that was kept over a restart.

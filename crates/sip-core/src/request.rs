@@ -79,7 +79,9 @@ impl Gateway {
         match request.method() {
             // Who calls comes before what is wrong with the call (RFC 3261 section 8.2): the attempt is recorded.
             Method::Invite => self.on_invite(now, flow, request),
-            _ if !respond::unknown_extensions(request).is_empty() => self.refuse_extensions(now, flow, request),
+            _ if !respond::unknown_extensions(request).is_empty() => {
+                self.refuse_extensions(now, flow, request)
+            }
             Method::Register => self.on_register(now, flow, request),
             Method::Options => self.on_options(now, flow, request),
             Method::Bye | Method::Info | Method::Prack | Method::Update | Method::Notify => {

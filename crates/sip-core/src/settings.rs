@@ -42,6 +42,8 @@ pub struct Tuning {
     pub registration: RegistrationSettings,
     /// How calls behave.
     pub calls: CallSettings,
+    /// What is known of PBXs by their make.
+    pub makes: Makes,
 }
 
 /// Which hosts the Request-URI of an INVITE or REGISTER may name.

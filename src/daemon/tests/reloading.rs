@@ -172,7 +172,8 @@ async fn changed_calls_and_registrations_hold_for_the_next_ones() {
     assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
 
     let file = directory.path().join("sipgw.yaml");
-    let changed = "calls: {drain_s: 0, echo_numbers: [\"4930123\"]}\nregistration: {direct_s: 120, nat_s: 120}\n";
+    let changed =
+        "calls: {drain_s: 0, echo_numbers: [\"4930123\"]}\nregistration: {direct_s: 120, nat_s: 120}\n";
     let text = std::fs::read_to_string(&file).unwrap().replace("calls: {drain_s: 0}\n", changed);
     std::fs::write(&file, text).unwrap();
     daemon.reload().await;

@@ -33,6 +33,8 @@ pub(crate) struct SessionTimer {
     refresher: Refresher,
     /// The least interval that the peer has asked for (Min-SE).
     min_s: u32,
+    /// The least that we took when the leg began: a changed configuration must not refuse what it promised.
+    least_s: u32,
     /// UPDATE is understood: a refresh then needs no description.
     allows_update: bool,
 }
@@ -69,6 +71,7 @@ impl SessionTimer {
             interval_s: settings.session_expires_s,
             refresher: Refresher::Us,
             min_s: 0,
+            least_s: settings.min_se_s,
             allows_update: false,
         }
     }
@@ -77,16 +80,17 @@ impl SessionTimer {
     pub(crate) fn on_request(&mut self, settings: &CallSettings, request: &Message) -> Result<(), Refusal> {
         let is_timed = request.lists_tag(Name::Supported, TAG) || request.lists_tag(Name::Require, TAG);
         let asked = SessionExpires::of(request);
+        let least_s = self.least_s.min(settings.min_se_s);
         self.learn_methods(request);
         if let Some(asked) = asked
             && is_timed
-            && asked.interval_s < settings.min_se_s
+            && asked.interval_s < least_s
         {
             return Err(Refusal::SessionIntervalTooSmall);
         }
         self.min_s = self.min_s.max(min_se(request));
         let wished = asked.map_or(settings.session_expires_s, |asked| asked.interval_s);
-        self.interval_s = wished.min(settings.session_expires_s).max(self.min_s).max(settings.min_se_s);
+        self.interval_s = wished.min(settings.session_expires_s).max(self.min_s).max(least_s);
         self.refresher = match asked.and_then(|asked| asked.by_client) {
             Some(false) => Refresher::Us,
             Some(true) | None if is_timed => Refresher::Peer,
@@ -294,6 +298,16 @@ mod tests {
         assert_eq!(answered(brief).err(), Some(Refusal::SessionIntervalTooSmall));
         let timer = answered("Session-Expires: 30\r\n").unwrap();
         assert_eq!(timer.interval_s, 90);
+    }
+
+    #[test]
+    fn a_leg_may_keep_the_interval_it_began_with() {
+        let brief = "Supported: timer\r\nSession-Expires: 90\r\n";
+        let mut timer = answered(brief).unwrap();
+        let stricter = CallSettings { min_se_s: 600, ..CallSettings::default() };
+        assert_eq!(timer.on_request(&stricter, &invite(brief)), Ok(()));
+        assert_eq!(timer.interval_s, 90);
+        assert!(SessionTimer::new(&stricter).on_request(&stricter, &invite(brief)).is_err());
     }
 
     #[test]

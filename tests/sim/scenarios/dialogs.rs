@@ -1,6 +1,6 @@
 //! Requests within a call that are odd, early or in each other's way.
 
-use sip_core::message::{Method, Name};
+use sip_core::message::{Message, Method, Name};
 use sip_core::refusal::Refusal;
 use sip_core::types::Ending;
 
@@ -8,11 +8,16 @@ use crate::agent::manner::{Act, Change, Dial, Early, EarlyMedia, Last, Manner, m
 use crate::provisioning::{self, ECHO, FAR_AWAY};
 use crate::world::{ALPHA, SALES, World};
 
+/// What the gateway has said last to an INVITE of Sales.
+fn last_response(world: &World) -> &Message {
+    world.agents[SALES].responses(Method::Invite).last().expect("the gateway has answered")
+}
+
 /// A request within a call, as somebody types it who has only just read its identifiers.
 fn within(world: &World, method: &str, number: u32, extra: &str) -> String {
     let known = world.agents[SALES].overhear(0);
-    let answer = world.agents[SALES].responses(Method::Invite).last().unwrap();
-    let remote_tag = answer.to().unwrap().tag().unwrap().to_owned();
+    let answer = last_response(world);
+    let remote_tag = answer.to().and_then(|to| to.tag().map(str::to_owned)).expect("a response has a To tag");
     let address = world.agents[SALES].address;
     format!(
         "{method} sip:gw@192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bK-{method}{number}\r\n\
@@ -74,8 +79,9 @@ fn a_caller_that_never_confirms_its_ringing_is_given_up_with_504() {
 
 /// A PRACK of the ringing, with a description.
 fn prack_with(world: &World, number: u32, port: u16, codec: &str) -> String {
-    let invite = world.agents[SALES].responses(Method::Invite).last().unwrap();
-    let rack = format!("{} {} INVITE", invite.header(Name::RSeq).unwrap(), invite.cseq().unwrap().0);
+    let ringing = last_response(world);
+    let (invite, serial) = (ringing.cseq().map_or(0, |(number, _)| number), ringing.header(Name::RSeq));
+    let rack = format!("{} {invite} INVITE", serial.expect("the ringing is reliable"));
     let host = world.agents[SALES].address.ip();
     let sdp = format!(
         "v=0\r\no=- 7 9 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=audio {port} RTP/AVP {codec}\r\n"

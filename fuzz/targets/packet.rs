@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use libfuzzer_sys::fuzz_target;
-use media_relay::packet::{MAX_DATAGRAM, Kind, PacketBuf, RtpHeader, classify};
+use media_relay::packet::{Kind, MAX_DATAGRAM, PacketBuf, RtpHeader, classify};
 use media_relay::session::{Channel, Flow, Relay, Remote, Security, Side, Terms, Verdict};
 use media_relay::srtp::suite::MAX_MASTER;
 use media_relay::srtp::{Context, Keys, Srtp, Suite};
@@ -62,7 +62,9 @@ fn relayed(suite: Suite, choice: u8, octets: &[u8]) {
     let channel = if choice & 4 != 0 { Channel::Rtcp } else { Channel::Rtp };
     for (side, source, target) in [(Side::Near, near, far), (Side::Far, far, near)] {
         let mut packet = filled(octets);
-        if let Verdict::Forward { destination, .. } = relay.handle_packet(now, side, source, channel, &mut packet) {
+        if let Verdict::Forward { destination, .. } =
+            relay.handle_packet(now, side, source, channel, &mut packet)
+        {
             assert_eq!(destination, target);
             assert!(matches!(classify(octets), Kind::Rtp | Kind::Rtcp));
             assert!(!packet.is_empty());

@@ -43,8 +43,12 @@ impl Bench {
         directory.add_profile(profile());
         let mut settings = Settings::new(DOMAIN, vec![listener]);
         settings.limits.requests_per_source = u32::MAX / 4;
-        let flow =
-            Flow { transport: Transport::Udp, local, peer: ([203, 0, 113, 20], 5060).into(), connection: None };
+        let flow = Flow {
+            transport: Transport::Udp,
+            local,
+            peer: ([203, 0, 113, 20], 5060).into(),
+            connection: None,
+        };
         let now = Now { monotonic: Instant::now(), unix_s: 1_700_000_000 };
         Self { gateway: Gateway::new(settings, Arc::new(directory), [7; 32]), now, flow }
     }

@@ -89,7 +89,8 @@ fn receive(socket: &UdpSocket, arrived: &mut impl FnMut(SocketAddrV4, &[u8])) ->
     let mut octets = [[0u8; 256]; MOST];
     let mut slices: Vec<[IoSliceMut<'_>; 1]> = octets.iter_mut().map(|o| [IoSliceMut::new(o)]).collect();
     let mut headers = MultiHeaders::<SockaddrIn>::preallocate(MOST, None);
-    let results = match recvmmsg(socket.as_raw_fd(), &mut headers, &mut slices, MsgFlags::MSG_DONTWAIT, None) {
+    let results = match recvmmsg(socket.as_raw_fd(), &mut headers, &mut slices, MsgFlags::MSG_DONTWAIT, None)
+    {
         Ok(results) => results,
         Err(Errno::EAGAIN | Errno::ECONNREFUSED) => return Ok(0),
         Err(error) => return Err(error.into()),

@@ -30,6 +30,21 @@ pub(crate) struct Means {
     pub(crate) credit: Micros,
 }
 
+/// How the store is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    Sound,
+    /// It refuses whatever is asked, and what it is told waits.
+    Failing,
+}
+
+/// What the store was told while it failed.
+#[derive(Debug)]
+enum Told {
+    Answered(Lease, Timestamp),
+    Settled(Box<CallRecord>),
+}
+
 /// The ledger, and what the checks want to know besides.
 pub(crate) struct Books {
     pub(crate) ledger: LedgerState,
@@ -42,6 +57,12 @@ pub(crate) struct Books {
     pub(crate) settled: BTreeSet<Lease>,
     /// Records handed over, for the checks.
     pub(crate) records: Vec<CallRecord>,
+    pub(crate) health: Health,
+    backlog: Vec<Told>,
+    /// Leases whose gateway died.
+    pub(crate) orphans: BTreeSet<CallId>,
+    /// How far the wall clock is off, seconds.
+    pub(crate) clock_jump_s: i64,
     /// What has been paid for, by lease.
     paid: BTreeMap<Lease, Duration>,
     base: Instant,
@@ -57,6 +78,10 @@ impl Books {
             open: BTreeSet::new(),
             settled: BTreeSet::new(),
             records: Vec::new(),
+            health: Health::Sound,
+            backlog: Vec::new(),
+            orphans: BTreeSet::new(),
+            clock_jump_s: 0,
             paid: BTreeMap::new(),
             base,
             base_unix_s,
@@ -88,7 +113,7 @@ impl Books {
 
     fn wall(&self, at: Instant) -> Timestamp {
         let since = i64::try_from(at.duration_since(self.base).as_micros()).expect("a run is short");
-        Timestamp(Timestamp::from_unix_s(self.base_unix_s as i64).0 + since)
+        Timestamp(Timestamp::from_unix_s(self.base_unix_s as i64 + self.clock_jump_s).0 + since)
     }
 
     /// The profile's credit.
@@ -126,6 +151,9 @@ impl Books {
     }
 
     fn grant(&mut self, now: Instant, lease: Lease, op: LedgerOp) -> Result<Grant, Refusal> {
+        if self.health == Health::Failing {
+            return Err(Refusal::StoreUnavailable);
+        }
         let at = self.wall(now);
         match self.ledger.apply(at, op) {
             Ok(Outcome::Granted(grant) | Outcome::LastGrant(grant)) => {
@@ -140,8 +168,59 @@ impl Books {
 
     pub(crate) fn answer(&mut self, now: Instant, lease: Lease) {
         let at = self.wall(now);
-        let outcome = self.ledger.apply(at, LedgerOp::Answer { call: name(lease), at });
-        outcome.expect("a call is answered while its lease is live");
+        self.tell(now, Told::Answered(lease, at));
+    }
+
+    /// Writes down what the store is told, or keeps it until the store is back.
+    fn tell(&mut self, now: Instant, told: Told) {
+        if self.health == Health::Failing {
+            return self.backlog.push(told);
+        }
+        let op = match told {
+            Told::Answered(lease, at) => LedgerOp::Answer { call: name(lease), at },
+            Told::Settled(record) => {
+                LedgerOp::Settle { call: name(record.lease), record: Box::new(self.stored(&record)) }
+            }
+        };
+        let at = self.wall(now);
+        self.ledger.apply(at, op).expect("what has happened is never refused");
+    }
+
+    /// The store is back, and learns what it missed.
+    pub(crate) fn catch_up(&mut self, now: Instant) {
+        self.health = Health::Sound;
+        for told in std::mem::take(&mut self.backlog) {
+            self.tell(now, told);
+        }
+    }
+
+    /// Leases that are settled, though the store does not know it yet.
+    pub(crate) fn held_for_nobody(&self) -> usize {
+        let settled = |told: &&Told| matches!(told, Told::Settled(record) if self.holds(record.lease));
+        self.backlog.iter().filter(settled).count()
+    }
+
+    /// The gateway died: what it had not told is lost, and what it left behind is settled to its last proved second.
+    pub(crate) fn start_again(&mut self, now: Instant) {
+        self.health = Health::Sound;
+        for told in std::mem::take(&mut self.backlog) {
+            if let Told::Settled(record) = told
+                && !self.holds(record.lease)
+            {
+                self.settled.remove(&record.lease);
+            }
+        }
+        self.orphans.extend(self.ledger.books().live_calls().map(|call| call.call.clone()));
+        let left = std::mem::take(&mut self.open).into_iter();
+        let held: Vec<_> = left.filter(|lease| self.holds(*lease)).collect();
+        self.settled.extend(held);
+        let at = self.wall(now);
+        self.ledger.settle_orphans(at);
+        assert_eq!(
+            self.ledger.books().live_calls().count(),
+            0,
+            "a channel is still in use after the restart"
+        );
     }
 
     pub(crate) fn settle(&mut self, now: Instant, record: CallRecord) {
@@ -151,9 +230,7 @@ impl Books {
         if let Some(paid) = self.paid.get(&lease) {
             assert!(record.duration() <= *paid, "{lease} lasted {:?}, paid were {paid:?}", record.duration());
         }
-        let op = LedgerOp::Settle { call: name(lease), record: Box::new(self.stored(&record)) };
-        let at = self.wall(now);
-        self.ledger.apply(at, op).expect("a settlement is never refused");
+        self.tell(now, Told::Settled(Box::new(record.clone())));
         self.records.push(record);
     }
 

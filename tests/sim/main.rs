@@ -1,5 +1,5 @@
 //! The whole gateway in a simulated world: a virtual clock, a lossy network, scripted PBXs and carriers, the real
-//! signalling, the real media sessions, the real rules of the ledger.
+//! signalling, the real media sessions, the real rules of the ledger; and everything that can go wrong with them.
 //!
 //! After every step the checks look at money, channels, media and answers. A failure prints its seed, and
 //! `SEED=... cargo test --test sim` replays exactly that run; `SEEDS=10000 cargo test --test sim storms` tries more
@@ -10,6 +10,8 @@ mod books;
 mod checks;
 mod desk;
 mod dice;
+mod faults;
+mod lines;
 mod network;
 mod provisioning;
 mod scenarios;

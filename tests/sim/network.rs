@@ -72,6 +72,14 @@ impl Network {
         if self.cut.contains(&host) { Vec::new() } else { ways }
     }
 
+    /// How long octets of a connection take: what is lost is sent again below, so it is only late. A host that is cut
+    /// off hears nothing before TCP gives up, which breaks the connection.
+    pub(crate) fn carry_surely(&mut self) -> Duration {
+        let is_late = self.dice.hits(self.weather.loss + self.weather.detours);
+        let way = self.dice.between_ms(self.weather.least_ms, self.weather.most_ms);
+        if is_late { way + self.dice.between_ms(DETOUR_MS.0, DETOUR_MS.1) } else { way }
+    }
+
     fn way(&mut self) -> Option<Duration> {
         let is_lost = self.dice.hits(self.weather.loss);
         let is_detour = self.dice.hits(self.weather.detours);

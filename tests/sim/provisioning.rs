@@ -19,6 +19,7 @@ use crate::dice::Dice;
 pub(crate) const BASE_UNIX_S: u64 = 1_308_009_600;
 pub(crate) const DOMAIN: &str = "gw.example";
 pub(crate) const GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)), 5060);
+pub(crate) const GATEWAY_TLS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)), 5061);
 
 pub(crate) const SALES: ProfileId = ProfileId(1);
 pub(crate) const ENGINEERING: ProfileId = ProfileId(2);
@@ -45,6 +46,9 @@ pub(crate) struct Provisions {
     pub(crate) attempts: usize,
     /// How Sales wants numbers written.
     pub(crate) sales_format: NumberFormat,
+    pub(crate) sales_password: &'static str,
+    /// How the carriers' media is protected.
+    pub(crate) carriers_srtp: SrtpPolicy,
 }
 
 pub(crate) const ALPHA: CarrierId = CarrierId(1);
@@ -59,6 +63,8 @@ impl Default for Provisions {
             carriers: vec![ALPHA, BETA],
             attempts: 6,
             sales_format: NumberFormat::Plain,
+            sales_password: SALES_PASSWORD,
+            carriers_srtp: SrtpPolicy::Off,
         }
     }
 }
@@ -82,13 +88,18 @@ pub(crate) fn agents(dice: &mut Dice) -> Vec<Agent> {
 }
 
 pub(crate) fn settings(provisions: &Provisions) -> Settings {
-    let listener = Listener {
-        transport: Transport::Udp,
-        local: GATEWAY,
-        advertised_host: GATEWAY.ip(),
-        advertised_port: GATEWAY.port(),
+    let listener = |transport, local: SocketAddr| Listener {
+        transport,
+        local,
+        advertised_host: local.ip(),
+        advertised_port: local.port(),
     };
-    let mut settings = Settings::new(DOMAIN, vec![listener]);
+    let listeners = vec![
+        listener(Transport::Udp, GATEWAY),
+        listener(Transport::Tcp, GATEWAY),
+        listener(Transport::Tls, GATEWAY_TLS),
+    ];
+    let mut settings = Settings::new(DOMAIN, listeners);
     settings.limits.attempts_per_call = provisions.attempts;
     settings
 }
@@ -101,8 +112,8 @@ pub(crate) fn names() -> HashMap<String, Vec<SocketAddr>> {
 pub(crate) fn directory(provisions: &Provisions) -> Directory {
     let mut directory = Directory::new();
     let registration = Authentication::Registration {
-        ha1_md5: ha1(Algorithm::Md5, SALES_USER, DOMAIN, SALES_PASSWORD),
-        ha1_sha256: ha1(Algorithm::Sha256, SALES_USER, DOMAIN, SALES_PASSWORD),
+        ha1_md5: ha1(Algorithm::Md5, SALES_USER, DOMAIN, provisions.sales_password),
+        ha1_sha256: ha1(Algorithm::Sha256, SALES_USER, DOMAIN, provisions.sales_password),
         digest: DigestPolicy::Md5,
     };
     let by_address = Authentication::Ip { target: Some((host([198, 51, 100, 12]), Transport::Udp)) };
@@ -129,7 +140,7 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
         directory.add_ip_rule(known(host([203, 0, 113, last])), Peer::Carrier(id));
     }
     for id in &provisions.carriers {
-        directory.add_carrier(carrier(*id));
+        directory.add_carrier(Carrier { srtp: provisions.carriers_srtp, ..carrier(*id) });
     }
     directory
 }

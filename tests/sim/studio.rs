@@ -24,6 +24,9 @@ struct Session {
     negotiation: Negotiation,
     relay: Relay,
     ports: [PortPair; 2],
+    /// Whether anything was described, and whether the first offer waits for its answer.
+    is_begun: bool,
+    is_unanswered: bool,
 }
 
 /// All calls' media.
@@ -60,6 +63,14 @@ impl Studio {
     ) -> Result<LocalMedia, Refusal> {
         let dice = &mut self.dice.split();
         let session = self.session(now, call, (from, secure))?;
+        match role {
+            // The same offer to the next target, or in another way: what the last one was told must not be used again.
+            SdpRole::Offer if session.is_unanswered => session.replace(side(from.other()), policy(secure)),
+            SdpRole::Offer | SdpRole::EarlyAnswer => {}
+            SdpRole::Answer => session.is_unanswered = false,
+        }
+        session.is_unanswered |= !session.is_begun;
+        session.is_begun = true;
         let role = match role {
             SdpRole::Offer => Role::Offer,
             SdpRole::EarlyAnswer => Role::EarlyAnswer,
@@ -152,28 +163,48 @@ impl Studio {
                 let policy = if is_offered_to { policy(secure) } else { Policy::Optional };
                 negotiation.set_party(side, policy, local);
             }
-            self.sessions
-                .insert(call, Session { negotiation, relay: Relay::new(self.dice.next() as u32), ports });
+            let relay = Relay::new(self.dice.next() as u32);
+            let session = Session { negotiation, relay, ports, is_begun: false, is_unanswered: false };
+            self.sessions.insert(call, session);
         }
         Ok(self.sessions.get_mut(&call).expect("it was just put there"))
     }
 
-    /// Lets a packet of `source` arrive at one of our ports; tells where the relay sends it on to.
-    pub(crate) fn pass(&mut self, now: Instant, port: u16, source: SocketAddr) -> Option<SocketAddr> {
+    /// Lets a packet of `source` arrive at one of our ports; tells where the relay sends what on to.
+    pub(crate) fn pass(
+        &mut self,
+        now: Instant,
+        port: u16,
+        source: SocketAddr,
+        octets: &[u8],
+    ) -> Option<(SocketAddr, Vec<u8>)> {
         let (session, side) = self.sessions.values_mut().find_map(|session| {
             let side = Side::BOTH.into_iter().find(|side| session.ports[side.index()].rtp() == port)?;
             Some((session, side))
         })?;
         let mut packet = PacketBuf::new();
-        packet.fill(&rtp());
+        packet.fill(octets);
         match session.relay.handle_packet(now, side, source, Channel::Rtp, &mut packet) {
-            Verdict::Forward { destination, .. } => Some(destination),
+            Verdict::Forward { destination, .. } => Some((destination, packet.as_slice().to_vec())),
             Verdict::Drop(_) => None,
+        }
+    }
+
+    /// The gateway is no more, and its ports with it.
+    pub(crate) fn close_all(&mut self, now: Instant) {
+        for session in std::mem::take(&mut self.sessions).into_values() {
+            session.ports.into_iter().for_each(|pair| self.pool.release(now, pair));
         }
     }
 }
 
 impl Session {
+    fn replace(&mut self, side: Side, policy: Policy) {
+        if let Some(local) = self.negotiation.endpoint(side) {
+            self.negotiation.set_party(side, policy, local);
+        }
+    }
+
     fn put_into_effect(&mut self, now: Instant) {
         for side in Side::BOTH {
             if let Some(terms) = self.negotiation.terms(side).cloned() {
@@ -181,13 +212,6 @@ impl Session {
             }
         }
     }
-}
-
-/// 20 ms of silence in A-law.
-fn rtp() -> Vec<u8> {
-    let mut packet = vec![0x80, 8, 0, 1, 0, 0, 0, 160, 0, 0, 0, 9];
-    packet.extend_from_slice(&[0xd5; 160]);
-    packet
 }
 
 fn side(leg: Leg) -> Side {

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use provisioning_store::money::Micros;
+use sip_core::directory::Directory;
 use sip_core::gateway::{Counts, Gateway};
-use sip_core::types::{Event, Flow, Now, ProfileId, Reply, Transport};
+use sip_core::settings::Settings;
+use sip_core::types::{Binding, ConnectionId, Event, Flow, Now, ProfileId, Reply, Transmit, Transport};
 
 use crate::agent::Agent;
 use crate::agent::manner::{Act, Dial, Manner, s};
@@ -19,6 +21,8 @@ use crate::books::{Books, Means};
 use crate::checks::Checks;
 use crate::desk::Desk;
 use crate::dice::Dice;
+use crate::faults::Fault;
+use crate::lines::Line;
 use crate::network::{Network, Weather};
 use crate::provisioning::{self, BASE_UNIX_S, GATEWAY};
 use crate::studio::Studio;
@@ -40,12 +44,32 @@ pub(crate) const STRANGER: usize = 6;
 
 /// Something on its way.
 #[derive(Debug)]
-enum Arrival {
-    AtGateway { from: SocketAddr, bytes: Bytes },
-    AtAgent { agent: usize, bytes: Bytes },
+pub(crate) enum Arrival {
+    AtGateway {
+        from: SocketAddr,
+        bytes: Bytes,
+    },
+    /// At the gateway, over a connection.
+    OverLine {
+        line: ConnectionId,
+        bytes: Bytes,
+    },
+    AtAgent {
+        agent: usize,
+        line: Option<ConnectionId>,
+        bytes: Bytes,
+    },
+    Fault(Fault),
     Reply(Reply),
-    Command { agent: usize, call: usize, act: Act },
-    Dial { agent: usize, dial: Box<Dial> },
+    Command {
+        agent: usize,
+        call: usize,
+        act: Act,
+    },
+    Dial {
+        agent: usize,
+        dial: Box<Dial>,
+    },
 }
 
 /// Everything.
@@ -58,6 +82,21 @@ pub(crate) struct World {
     pub(crate) events: Vec<Event>,
     pub(crate) checks: Checks,
     pub(crate) steps: u64,
+    pub(crate) settings: Settings,
+    pub(crate) directory: Arc<Directory>,
+    /// Connections that stand.
+    pub(crate) lines: BTreeMap<ConnectionId, Line>,
+    /// Connections made so far.
+    pub(crate) connections: u64,
+    /// Bindings as the store keeps them over a restart.
+    pub(crate) kept_bindings: BTreeMap<ProfileId, Binding>,
+    /// How far the wall clock is off, seconds.
+    pub(crate) clock_jump_s: i64,
+    pub(crate) dice: Dice,
+    /// How long the gateway may take to find out that both ends of a call are gone.
+    oblivion: Duration,
+    /// Packets of media sent so far: no number is used twice.
+    pub(crate) packets: u16,
     now: Instant,
     base: Instant,
     queue: BTreeMap<(Instant, u64), Arrival>,
@@ -73,6 +112,8 @@ pub(crate) struct Setting {
     /// Credit of either profile.
     pub(crate) credit: Micros,
     pub(crate) channels: u32,
+    /// How often sessions are refreshed, seconds; `None` is the default.
+    pub(crate) session_s: Option<u32>,
 }
 
 impl Setting {
@@ -83,6 +124,7 @@ impl Setting {
             provisions: provisioning::Provisions::default(),
             credit: Micros::from_units(10),
             channels: 4,
+            session_s: None,
         }
     }
 }
@@ -101,7 +143,7 @@ impl World {
 
     /// The same before any PBX has registered.
     pub(crate) fn unregistered(setting: Setting) -> Self {
-        let Setting { seed, weather, provisions, credit, channels } = setting;
+        let Setting { seed, weather, provisions, credit, channels, session_s } = setting;
         let mut dice = Dice::new(seed);
         // The only look at a real clock: where virtual time begins does not matter, only that it goes on from there.
         let base = Instant::now();
@@ -115,12 +157,23 @@ impl World {
         let studio = Studio::new(GATEWAY.ip(), dice.split());
         let mut desk = Desk::new(books, studio, dice.split());
         desk.names = provisioning::names();
+        let mut settings = provisioning::settings(&provisions);
+        settings.calls.session_expires_s = session_s.unwrap_or(settings.calls.session_expires_s);
         Self {
             seed,
-            gateway: Gateway::new(provisioning::settings(&provisions), directory, secret),
+            gateway: Gateway::new(settings.clone(), directory.clone(), secret),
+            settings,
+            directory,
+            lines: BTreeMap::new(),
+            connections: 0,
+            kept_bindings: BTreeMap::new(),
+            clock_jump_s: 0,
+            oblivion: Duration::from_secs(session_s.unwrap_or(0).into()),
+            packets: 0,
             agents: provisioning::agents(&mut dice),
             desk,
             network: Network::new(weather, dice.split()),
+            dice: dice.split(),
             events: Vec::new(),
             checks: Checks::default(),
             steps: 0,
@@ -141,8 +194,17 @@ impl World {
         self.now
     }
 
-    fn present(&self) -> Now {
-        Now { monotonic: self.now, unix_s: BASE_UNIX_S + self.elapsed().as_secs() }
+    pub(crate) fn present(&self) -> Now {
+        let unix_s = (BASE_UNIX_S + self.elapsed().as_secs()).saturating_add_signed(self.clock_jump_s);
+        Now { monotonic: self.now, unix_s }
+    }
+
+    /// The operator has changed what is provisioned.
+    pub(crate) fn provide(&mut self, provisions: provisioning::Provisions) {
+        self.directory = Arc::new(provisioning::directory(&provisions));
+        let now = self.present();
+        self.gateway.set_directory(now, self.directory.clone());
+        self.flush();
     }
 
     /// Registers a PBX and waits until it is bound.
@@ -201,7 +263,7 @@ impl World {
         self.agents[agent].manners = vec![manner];
     }
 
-    fn expect(&mut self, at: Instant, what: Arrival) {
+    pub(crate) fn expect(&mut self, at: Instant, what: Arrival) {
         self.serial += 1;
         self.queue.insert((at, self.serial), what);
     }
@@ -233,10 +295,15 @@ impl World {
                 agent.handle_timeout(self.now);
             }
         }
-        self.flush_agents();
-        self.flush_gateway();
+        self.flush();
         Checks::after_step(self);
         true
+    }
+
+    /// Carries away what was said and asked.
+    pub(crate) fn flush(&mut self) {
+        self.flush_agents();
+        self.flush_gateway();
     }
 
     fn arrive(&mut self, now: Now, arrival: Arrival) {
@@ -246,7 +313,10 @@ impl World {
                 let flow = Flow { transport: Transport::Udp, local: GATEWAY, peer: from, connection: None };
                 self.gateway.handle_datagram(now, flow, bytes);
             }
-            Arrival::AtAgent { agent, bytes } => self.agents[agent].receive(self.now, bytes),
+            Arrival::OverLine { line, bytes } => self.arrive_over(now, line, bytes),
+            Arrival::AtAgent { line: Some(line), .. } if !self.lines.contains_key(&line) => {}
+            Arrival::AtAgent { agent, bytes, .. } => self.agents[agent].receive(self.now, bytes),
+            Arrival::Fault(fault) => self.befall(fault),
             Arrival::Reply(reply) => self.gateway.handle_reply(now, reply),
             Arrival::Command { agent, call, act } => self.agents[agent].act(self.now, call, act),
             Arrival::Dial { agent, dial } => {
@@ -259,6 +329,10 @@ impl World {
         for index in 0..self.agents.len() {
             let from = self.agents[index].address;
             for bytes in self.agents[index].take_out() {
+                if self.agents[index].transport.is_reliable() {
+                    self.send_over_line(index, bytes);
+                    continue;
+                }
                 let ways = self.network.carry(from.ip());
                 self.tell(self.agents[index].name, "gateway", &bytes, ways.len());
                 for way in ways {
@@ -271,16 +345,10 @@ impl World {
 
     fn flush_gateway(&mut self) {
         while let Some(transmit) = self.gateway.poll_transmit() {
-            let peer = transmit.flow.peer;
-            let agent = self.agents.iter().position(|agent| agent.address == peer);
-            let ways = self.network.carry(peer.ip());
-            let name = agent.map_or("nobody", |agent| self.agents[agent].name);
-            self.tell("gateway", name, &transmit.bytes, ways.len());
-            self.checks.after_transmit(&self.agents, agent, &transmit.bytes, ways.len());
-            let Some(agent) = agent else { continue };
-            for way in ways {
-                let bytes = transmit.bytes.clone();
-                self.expect(self.now + way, Arrival::AtAgent { agent, bytes });
+            if transmit.flow.transport.is_reliable() {
+                self.transmit_over_line(transmit);
+            } else {
+                self.transmit(transmit);
             }
         }
         while let Some(question) = self.gateway.poll_question() {
@@ -290,12 +358,36 @@ impl World {
             }
         }
         while let Some(event) = self.gateway.poll_event() {
+            match &event {
+                Event::Registered(binding) => {
+                    self.kept_bindings.insert(binding.profile, binding.clone());
+                }
+                Event::Unregistered { profile, .. } => {
+                    self.kept_bindings.remove(profile);
+                }
+                _ => {}
+            }
             self.events.push(event);
         }
     }
 
+    /// A datagram of the gateway's.
+    fn transmit(&mut self, transmit: Transmit) {
+        let peer = transmit.flow.peer;
+        let agent = self.agents.iter().position(|agent| agent.address == peer);
+        let ways = self.network.carry(peer.ip());
+        let name = agent.map_or("nobody", |agent| self.agents[agent].name);
+        self.tell("gateway", name, &transmit.bytes, ways.len());
+        self.checks.after_transmit(&self.agents, agent, &transmit.bytes, ways.len());
+        let Some(agent) = agent else { return };
+        for way in ways {
+            let bytes = transmit.bytes.clone();
+            self.expect(self.now + way, Arrival::AtAgent { agent, line: None, bytes });
+        }
+    }
+
     /// Adds a line to the story.
-    fn tell(&mut self, from: &str, to: &str, bytes: &[u8], copies: usize) {
+    pub(crate) fn tell(&mut self, from: &str, to: &str, bytes: &[u8], copies: usize) {
         let text = String::from_utf8_lossy(bytes);
         let line =
             |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned();
@@ -308,6 +400,16 @@ impl World {
         let elapsed = self.elapsed().as_secs_f64();
         let (number, call_id) = (line("CSeq"), line("Call-ID"));
         let told = format!("{elapsed:9.3} {from:>11} > {to:<11} {first} | {number} | {call_id}{fate}");
+        self.add_line(told);
+    }
+
+    /// Adds to the story what is no message.
+    pub(crate) fn note(&mut self, what: &str) {
+        let told = format!("{:9.3} {what}", self.elapsed().as_secs_f64());
+        self.add_line(told);
+    }
+
+    fn add_line(&mut self, told: String) {
         if self.story.len() == STORY_LINES {
             self.story.pop_front();
         }
@@ -316,8 +418,13 @@ impl World {
 
     /// Loses every packet that is on its way.
     pub(crate) fn lose_what_is_on_its_way(&mut self) {
-        self.queue
-            .retain(|_, arrival| !matches!(arrival, Arrival::AtGateway { .. } | Arrival::AtAgent { .. }));
+        self.retain_arrivals(|arrival| {
+            !matches!(arrival, Arrival::AtGateway { .. } | Arrival::AtAgent { .. })
+        });
+    }
+
+    pub(crate) fn retain_arrivals(&mut self, is_kept: impl Fn(&Arrival) -> bool) {
+        self.queue.retain(|_, arrival| is_kept(arrival));
     }
 
     /// Goes on for a while.
@@ -346,15 +453,30 @@ impl World {
         }
         let is_idle = |world: &Self| world.queue.is_empty() && world.agents.iter().all(Agent::is_idle);
         assert!(self.run_until(s(600), is_idle), "calls go on after ten minutes");
-        self.run(QUIET);
+        self.run(QUIET + self.oblivion);
         Checks::at_the_end(self);
     }
 
-    /// A packet of RTP from an agent's call, to wherever it was told; gives the address it is relayed to.
+    /// A packet of RTP from an agent's call, to wherever it was told; gives the address it is relayed to. Whoever it
+    /// is for must be able to read it.
     pub(crate) fn speak(&mut self, agent: usize, call: usize) -> Option<SocketAddr> {
         let told = self.agents[agent].calls[call].remote_media.clone()?;
         let source = self.agents[agent].media_address(call);
-        self.desk.studio.pass(self.now, told.rtp_port, source)
+        self.packets += 1;
+        let packet = self.agents[agent].calls[call].protect(rtp(self.packets));
+        let (destination, packet) = self.desk.studio.pass(self.now, told.rtp_port, source, &packet)?;
+        if let Some((listener, call)) = self.listener_at(destination) {
+            let heard = self.agents[listener].calls[call].unprotect(packet);
+            assert_eq!(heard[12..], rtp(self.packets)[12..], "{} hears noise", self.agents[listener].name);
+        }
+        Some(destination)
+    }
+
+    fn listener_at(&self, address: SocketAddr) -> Option<(usize, usize)> {
+        let calls = |agent: usize| (0..self.agents[agent].calls.len()).map(move |call| (agent, call));
+        (0..self.agents.len())
+            .flat_map(calls)
+            .find(|(agent, call)| self.agents[*agent].media_address(*call) == address)
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -364,6 +486,14 @@ impl World {
     pub(crate) fn credit(&self, profile: ProfileId) -> Micros {
         self.desk.books.credit(profile)
     }
+}
+
+/// 20 ms of silence in A-law.
+fn rtp(number: u16) -> Vec<u8> {
+    let mut packet = vec![0x80, 8, 0, 0, 0, 0, 0, 160, 0, 0, 0, 9];
+    packet[2..4].copy_from_slice(&number.to_be_bytes());
+    packet.extend_from_slice(&[0xd5; 160]);
+    packet
 }
 
 impl Drop for World {

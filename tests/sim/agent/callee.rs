@@ -6,6 +6,7 @@ use sip_core::auth::digest::{self, Algorithm, DigestResponse, Staleness};
 use sip_core::message::{Message, Method, Name, reason_phrase, response_to};
 
 use super::manner::{Devices, Duty, Early, EarlyMedia, Hurdle, Last, Manner, OnCancel};
+use super::secure::Protection;
 use super::transactions::{Taken, key_of};
 use super::wire::{FIRST_MEDIA_PORT, media_of, target_of};
 use super::{Agent, Call, End, State, Step};
@@ -29,6 +30,9 @@ impl Agent {
             (Method::Bye, Some(call)) => self.on_bye(now, call, request),
             (Method::Info, Some(call)) if self.calls[call].state == State::Up => {
                 self.reply(now, request, 200)
+            }
+            (Method::Update, Some(call)) if self.calls[call].state == State::Up => {
+                self.on_update(now, call, request);
             }
             (Method::Options, _) => self.reply(now, request, 200),
             // The BYE to a second device's answer has that device's tag.
@@ -85,6 +89,10 @@ impl Agent {
             remote_media: None,
             media_port: FIRST_MEDIA_PORT + 2 * (call as u16 % 500),
             sdp_version: 0,
+            keys_changed: 0,
+            own_crypto: None,
+            their_crypto: None,
+            is_excused: false,
             dial: None,
             manner: Some(manner.clone()),
             has_shown_credentials: false,
@@ -95,6 +103,11 @@ impl Agent {
         });
         self.calls[call].hear_media(invite);
         let key = self.start_server(invite, Some(call));
+        if media_of(invite)
+            .is_some_and(|offer| offer.profile.is_secure() && self.protection == Protection::None)
+        {
+            return self.refuse(now, call, &key, 488);
+        }
         self.follow(now, call, &key, manner);
     }
 
@@ -210,7 +223,7 @@ impl Agent {
         };
         let is_told = self.manner(call).answer_sdp == Duty::Done;
         let tag = self.calls[call].local_tag.clone();
-        let bytes = self.response(&invite, 200, Some(&tag), Some(sdp.as_str()).filter(|_| is_told));
+        let bytes = self.acceptance(call, &invite, &tag, Some(sdp.as_str()).filter(|_| is_told));
         self.respond(now, key, 200, bytes);
         if self.manner(call).devices == Devices::TwoAnswer {
             self.plan(now + super::manner::ms(30), Step::SecondDevice(call, key.to_owned()));
@@ -229,8 +242,10 @@ impl Agent {
     }
 
     fn on_ack(&mut self, now: Instant, call: usize, ack: &Message) {
-        if self.accept_ack(now, call, ack) {
-            self.calls[call].hear_media(ack);
+        if self.accept_ack(now, call, ack)
+            && let Some(answer) = self.calls[call].hear_media(ack)
+        {
+            self.calls[call].learn_keys(&answer);
         }
     }
 
@@ -273,6 +288,17 @@ impl Agent {
             200 => self.answer(now, call, key),
             status => self.refuse(now, call, key, status),
         }
+    }
+
+    fn on_update(&mut self, now: Instant, call: usize, update: &Message) {
+        let key = self.start_server(update, Some(call));
+        let status = self.manner(call).update.unwrap_or(405);
+        let tag = self.calls[call].local_tag.clone();
+        let bytes = match status {
+            200 => self.acceptance(call, update, &tag, None),
+            _ => self.response(update, status, Some(&tag), None),
+        };
+        self.respond(now, &key, status, bytes);
     }
 
     fn on_bye(&mut self, now: Instant, call: usize, bye: &Message) {

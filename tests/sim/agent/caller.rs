@@ -37,6 +37,10 @@ impl Agent {
             remote_media: None,
             media_port: FIRST_MEDIA_PORT + 2 * (index as u16 % 500),
             sdp_version: 0,
+            keys_changed: 0,
+            own_crypto: None,
+            their_crypto: None,
+            is_excused: false,
             manner: None,
             has_shown_credentials: false,
             is_cancelled: false,
@@ -100,6 +104,23 @@ impl Agent {
 
     pub(super) fn info(&mut self, now: Instant, call: usize) {
         self.send_within(now, call, Method::Info, Some("Signal=5\r\nDuration=160\r\n"));
+    }
+
+    /// Refreshes the session.
+    pub(super) fn update(&mut self, now: Instant, call: usize, refresher: &str) {
+        let (branch, number) = (self.branch(), self.next_number(call));
+        let mut writer = self.request(call, &Method::Update, number, &branch);
+        writer.header(Name::Supported, "timer");
+        writer.header(Name::SessionExpires, format_args!("90;refresher={refresher}"));
+        self.start_client(now, &branch, Method::Update, writer.finish(), Some(call));
+    }
+
+    /// The ACK to the 2xx of the first INVITE, as if the 2xx had come again.
+    pub(super) fn acknowledge_again(&mut self, call: usize) {
+        let acks =
+            self.clients.iter().filter(|client| client.call == Some(call)).flat_map(|client| &client.acks);
+        let acks: Vec<_> = acks.map(|(_, ack)| ack.clone()).collect();
+        acks.into_iter().for_each(|ack| self.send(ack));
     }
 
     fn send_within(&mut self, now: Instant, call: usize, method: Method, body: Option<&str>) {
@@ -197,7 +218,9 @@ impl Agent {
         if call.statuses.last() != Some(&response.status()) {
             call.statuses.push(response.status());
         }
-        call.hear_media(response);
+        if let Some(answer) = call.hear_media(response) {
+            call.learn_keys(&answer);
+        }
     }
 
     fn on_accepted(&mut self, now: Instant, call: usize, branch: &str, tag: String, response: &Message) {
@@ -208,6 +231,9 @@ impl Agent {
         };
         self.calls[call].learn(response);
         let offer = self.calls[call].hear_media(response);
+        if let Some(answer) = offer.as_ref().filter(|_| !was_late) {
+            self.calls[call].learn_keys(answer);
+        }
         let is_acked =
             self.calls[call].dial.as_ref().is_none_or(|dial| dial.ack == Duty::Done) || is_reinvite;
         if is_acked {
@@ -313,7 +339,7 @@ impl Agent {
     pub(crate) fn ask_options(&mut self, now: Instant) {
         let branch = self.branch();
         let mut writer = MessageWriter::request(&Method::Options, "sip:gw.example");
-        writer.header(Name::Via, format_args!("SIP/2.0/UDP {};branch={branch};rport", self.address));
+        writer.header(Name::Via, self.via(&branch));
         writer.header(Name::MaxForwards, 70);
         writer.header(Name::From, format_args!("<sip:{}@gw.example>;tag={}", self.user, self.dice.token()));
         writer.header(Name::To, "<sip:gw.example>");

@@ -22,6 +22,10 @@ pub(crate) enum Act {
     Cancel,
     Reinvite(Change),
     Info,
+    /// An UPDATE that refreshes the session and says who shall refresh it next: `uac` or `uas`.
+    Refresh(&'static str),
+    /// The ACK to the 2xx once more.
+    AcknowledgeAgain,
 }
 
 /// What a re-INVITE says.
@@ -33,7 +37,17 @@ pub(crate) enum Change {
     Mute,
     /// `c=IN IP4 0.0.0.0`, as of RFC 2543.
     HoldByZeros,
+    /// `a=recvonly`, as some PBXs hold without music.
+    HoldByRecvOnly,
+    /// `a=sendonly` above all media.
+    HoldBySession,
+    /// Port 0: the stream is off until it is on again.
+    HoldByPort,
     Resume,
+    /// No direction at all, which means both.
+    ResumeBySilence,
+    /// Another key for our media.
+    Rekey,
     /// Another media port.
     Move,
     /// No offer: the other side shall make one.
@@ -110,6 +124,11 @@ impl Dial {
     pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
         self
+    }
+
+    /// Asks for a session of so many seconds, refreshed by the caller or the callee.
+    pub(crate) fn timed(self, session: &str) -> Self {
+        self.header("Supported", "timer").header("Session-Expires", session)
     }
 
     pub(crate) fn from(mut self, user: &str) -> Self {
@@ -193,6 +212,10 @@ pub(crate) struct Manner {
     pub(crate) on_cancel: OnCancel,
     pub(crate) devices: Devices,
     pub(crate) answers_bye: Duty,
+    /// Session-Expires of the 2xx; without it the agent knows no session timers.
+    pub(crate) session: Option<&'static str>,
+    /// Whether UPDATE is understood, and the answer to it.
+    pub(crate) update: Option<u16>,
     /// User and password demanded of whoever calls.
     pub(crate) demands: Option<(&'static str, &'static str)>,
     /// What each INVITE of a call meets, before one is taken.
@@ -213,6 +236,8 @@ impl Manner {
             on_cancel: OnCancel::Obey,
             devices: Devices::One,
             answers_bye: Duty::Done,
+            session: None,
+            update: None,
             demands: None,
             hurdles: Vec::new(),
         }

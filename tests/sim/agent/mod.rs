@@ -1,14 +1,16 @@
 //! Scripted user agents, PBXs and carriers alike: small, without sockets, with transactions of their own.
 //!
 //! `caller` makes calls and reads responses, `callee` takes requests, `registration` keeps a binding alive, `wire`
-//! writes messages and descriptions, `transactions` repeats and absorbs. An agent checks nothing: it does what its
+//! writes messages and descriptions, `secure` the keys in them, `transactions` repeats and absorbs, `trouble` forgets. An agent checks nothing: it does what its
 //! script says and keeps what it saw.
 
 mod callee;
 mod caller;
 pub(crate) mod manner;
 mod registration;
+pub(crate) mod secure;
 mod transactions;
+mod trouble;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -18,10 +20,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sip_core::message::{Message, Method, Transport, lex};
 use sip_core::sdp::RemoteMedia;
+use sip_core::types::{ConnectionId, Transport as Carriage};
 
 use crate::dice::Dice;
 use manner::{Act, Change, Dial, Manner};
 use registration::Registration;
+use secure::Protection;
 use transactions::{Client, Server};
 
 /// RFC 3261 table 4.
@@ -74,6 +78,13 @@ pub(crate) struct Call {
     pub(crate) remote_media: Option<RemoteMedia>,
     media_port: u16,
     sdp_version: u64,
+    /// How often our key has changed.
+    keys_changed: u8,
+    /// Our own crypto line, if our media is protected, and the line of the other side's that we took.
+    own_crypto: Option<String>,
+    their_crypto: Option<String>,
+    /// What goes wrong with it is nobody's fault.
+    is_excused: bool,
     dial: Option<Dial>,
     manner: Option<Manner>,
     has_shown_credentials: bool,
@@ -94,6 +105,8 @@ enum Step {
     AnswerReinvite(usize, String),
     SecondDevice(usize, String),
     Register,
+    /// The call is given up, whatever is outstanding.
+    GiveUp(usize),
 }
 
 /// What became of an INVITE.
@@ -104,6 +117,8 @@ pub(crate) struct Outcome {
     pub(crate) call_id: String,
     /// The agent hung up before the answer came, and may get none.
     pub(crate) is_waived: bool,
+    /// One of the two broke down in between: anything may have come of it.
+    pub(crate) is_excused: bool,
 }
 
 /// The identifiers of a call.
@@ -135,6 +150,15 @@ pub(crate) struct Agent {
     pub(crate) registration: Option<Registration>,
     /// Whether it has sent words that were not its own, which answers repeat to it.
     pub(crate) is_forger: bool,
+    /// Whether it was cut off for a while: then answers of either side may have been repeated in vain.
+    pub(crate) was_cut_off: bool,
+    /// Requests that came again.
+    pub(crate) repetitions: usize,
+    /// How it reaches the gateway; over TCP and TLS by this connection.
+    pub(crate) transport: Carriage,
+    pub(crate) line: Option<ConnectionId>,
+    /// How it wants its media protected.
+    pub(crate) protection: Protection,
     password: Option<String>,
     gateway: SocketAddr,
     dice: Dice,
@@ -159,6 +183,11 @@ impl Agent {
             unacknowledged: Vec::new(),
             registration: None,
             is_forger: false,
+            was_cut_off: false,
+            repetitions: 0,
+            transport: Carriage::Udp,
+            line: None,
+            protection: Protection::None,
             password: None,
             gateway,
             dice,
@@ -176,17 +205,15 @@ impl Agent {
         self
     }
 
+    /// From now on it proves itself with this.
+    pub(crate) fn learn_credentials(&mut self, user: &str, password: &str) {
+        self.user = user.to_owned();
+        self.password = Some(password.to_owned());
+    }
+
     /// From now on the password is wrong.
     pub(crate) fn forget_password(&mut self) {
         self.password = Some("wrong".to_owned());
-    }
-
-    /// Breaks down: nothing of what was going on is known any more.
-    pub(crate) fn forget_calls(&mut self) {
-        self.clients.clear();
-        self.servers.clear();
-        self.agenda.clear();
-        self.calls.iter_mut().for_each(|call| call.state = State::Over);
     }
 
     /// What somebody who overhears a call knows of it.
@@ -254,6 +281,7 @@ impl Agent {
             Step::AnswerReinvite(call, server) => self.answer_reinvite(now, call, &server),
             Step::SecondDevice(call, server) => self.second_device_answers(call, &server),
             Step::Register => self.register(now),
+            Step::GiveUp(call) => self.give_up(now, call),
         }
     }
 
@@ -270,6 +298,8 @@ impl Agent {
             }
             (Act::Reinvite(change), State::Up, _) => self.reinvite(now, call, change),
             (Act::Info, State::Up, _) => self.info(now, call),
+            (Act::Refresh(refresher), State::Up, _) => self.update(now, call, refresher),
+            (Act::AcknowledgeAgain, State::Up, _) => self.acknowledge_again(call),
             _ => {}
         }
     }

@@ -53,10 +53,11 @@ impl Agent {
 
     fn send_register(&mut self, now: Instant, credentials: Option<String>) {
         let (branch, tag, contact) = (self.branch(), self.dice.token(), self.contact());
+        let via = self.via(&branch);
         let Some(registration) = &mut self.registration else { return };
         registration.cseq += 1;
         let mut writer = MessageWriter::request(&Method::Register, "sip:gw.example");
-        writer.header(Name::Via, format_args!("SIP/2.0/UDP {};branch={branch};rport", self.address));
+        writer.header(Name::Via, via);
         writer.header(Name::MaxForwards, 70);
         writer.header(Name::From, format_args!("<sip:{}@gw.example>;tag={tag}", self.user));
         writer.header(Name::To, format_args!("<sip:{}@gw.example>", self.user));

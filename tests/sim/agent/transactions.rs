@@ -112,7 +112,8 @@ impl Agent {
             bytes,
             call,
             state: Sent::Trying,
-            next: Some(now + T1),
+            // RFC 3261 section 17.1: what goes over a connection is sent once.
+            next: (!self.transport.is_reliable()).then(|| now + T1),
             interval: T1,
             end: Some(now + GIVE_UP),
             acks: Vec::new(),
@@ -163,6 +164,7 @@ impl Agent {
     pub(super) fn absorb(&mut self, now: Instant, request: &Message) -> bool {
         let key = key_of(request);
         let is_ack = *request.method() == Method::Ack;
+        self.repetitions += usize::from(!is_ack && self.server(&key).is_some());
         let Some(server) = self.server(&key) else { return false };
         match (is_ack, server.state) {
             (true, Taken::Refused) => server.acknowledged(now),
@@ -229,6 +231,16 @@ impl Agent {
         }
     }
 
+    /// Nothing of what is under way is known any more.
+    pub(super) fn forget_transactions(&mut self) {
+        self.clients.clear();
+        self.servers.clear();
+    }
+
+    pub(super) fn forget_client(&mut self, branch: &str) {
+        self.clients.retain(|client| client.branch != branch || client.method != Method::Invite);
+    }
+
     fn on_unanswered(&mut self, now: Instant, client: &Client) {
         if let (Some(call), Method::Invite) = (client.call, &client.method) {
             match self.calls[call].state {
@@ -256,7 +268,10 @@ impl Agent {
             .partition::<Vec<_>, _>(|server| server.end.is_some_and(|at| at <= now));
         self.servers = running;
         for server in ended {
-            if matches!(server.state, Taken::Accepted | Taken::Refused) {
+            // Whoever was told nothing for 64*T1 gave the call up, and knows no refusal that comes afterwards.
+            let is_stray = self.was_cut_off && server.state == Taken::Refused;
+            let is_excused = is_stray || server.call.is_some_and(|call| self.calls[call].is_excused);
+            if matches!(server.state, Taken::Accepted | Taken::Refused) && !is_excused {
                 self.unacknowledged.push(format!("{:?} of {}", server.state, server.key));
             }
             if let (Taken::Accepted, Some(call)) = (server.state, server.call)

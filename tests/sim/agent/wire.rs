@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use sip_core::message::{ContactValue, Message, MessageWriter, Method, Name, reason_phrase, response_to};
 use sip_core::sdp::{Direction, RemoteMedia, SessionDescription};
+use sip_core::types::Transport;
 
 use super::manner::Change;
+use super::secure::Secured;
 use super::{Agent, Call};
 
 /// Where an agent's RTP ports begin.
@@ -24,7 +26,15 @@ impl Agent {
 
     pub(super) fn contact(&self) -> String {
         let binding = self.registration.as_ref().map_or("", |registration| registration.contact_params);
-        format!("<sip:{}@{}{binding}>", self.user, self.address)
+        let transport = match self.transport {
+            Transport::Udp => String::new(),
+            other => format!(";transport={}", other.param()),
+        };
+        format!("<sip:{}@{}{transport}{binding}>", self.user, self.address)
+    }
+
+    pub(super) fn via(&self, branch: &str) -> String {
+        format!("SIP/2.0/{} {};branch={branch};rport", self.transport.via_token(), self.address)
     }
 
     /// Begins a request of a call.
@@ -32,7 +42,7 @@ impl Agent {
         let call = &self.calls[call];
         let to_tag = call.remote_tag.as_ref().map(|tag| format!(";tag={tag}")).unwrap_or_default();
         let mut writer = MessageWriter::request(method, &call.target);
-        writer.header(Name::Via, format_args!("SIP/2.0/UDP {};branch={branch};rport", self.address));
+        writer.header(Name::Via, self.via(branch));
         writer.header(Name::MaxForwards, call.dial.as_ref().map_or(70, |dial| dial.max_forwards));
         writer.header(Name::From, format_args!("{};tag={}", call.local, call.local_tag));
         writer.header(Name::To, format_args!("{}{to_tag}", call.remote));
@@ -59,44 +69,92 @@ impl Agent {
         finish(writer, sdp)
     }
 
+    /// A 2xx of a call's, with what its manner says of sessions.
+    pub(super) fn acceptance(&self, call: usize, request: &Message, tag: &str, sdp: Option<&str>) -> Bytes {
+        let mut writer = response_to(request, 200, reason_phrase(200), Some(tag), self.gateway);
+        writer.copy(request, Name::RecordRoute);
+        writer.header(Name::Contact, self.contact());
+        let manner = self.calls[call].manner.as_ref();
+        if let Some(session) = manner.and_then(|manner| manner.session) {
+            writer.header(Name::Supported, "timer");
+            writer.header(Name::SessionExpires, session);
+        }
+        if manner.is_some_and(|manner| manner.update.is_some()) {
+            writer.header(Name::Allow, "INVITE, ACK, CANCEL, BYE, UPDATE");
+        }
+        finish(writer, sdp)
+    }
+
     /// Describes our media as it is, or changed.
     pub(super) fn describe(&mut self, call: usize, change: Option<Change>) -> String {
-        let host = self.address.ip();
+        let (host, protection) = (self.address.ip(), self.protection);
         let call = &mut self.calls[call];
+        if change == Some(Change::Rekey) {
+            call.keys_changed += 1;
+        }
         if change == Some(Change::Move) {
             call.media_port += 1_000;
         }
         call.sdp_version += 1;
-        let direction = match change {
-            Some(Change::Hold) => "sendonly",
-            Some(Change::Mute) => "inactive",
-            _ => "sendrecv",
-        };
-        let connection =
-            if change == Some(Change::HoldByZeros) { "0.0.0.0".to_owned() } else { host.to_string() };
-        description(&host.to_string(), &connection, call.sdp_version, call.media_port, direction)
+        let secured = call.offer_keys(protection);
+        Words::of(change).write(&host.to_string(), call, &secured)
     }
 
     /// Answers an offer: takes it, and says yes.
     pub(super) fn describe_answer(&mut self, call: usize, offer: &RemoteMedia) -> String {
-        let host = self.address.ip().to_string();
+        let (host, protection) = (self.address.ip().to_string(), self.protection);
         let call = &mut self.calls[call];
         call.sdp_version += 1;
+        let secured = call.answer_keys(protection, offer);
         let direction = if offer.on_hold && offer.direction == Direction::SendRecv {
             Direction::RecvOnly
         } else {
             offer.direction.mirrored()
         };
-        description(&host, &host, call.sdp_version, call.media_port, direction.as_str())
+        let words = Words { media: format!("a={}\r\n", direction.as_str()), ..Words::of(None) };
+        words.write(&host, call, &secured)
     }
 }
 
-fn description(origin: &str, connection: &str, version: u64, port: u16, direction: &str) -> String {
-    format!(
-        "v=0\r\no=- 7 {version} IN IP4 {origin}\r\ns=-\r\nc=IN IP4 {connection}\r\nt=0 0\r\n\
-         m=audio {port} RTP/AVP 8 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
-         a={direction}\r\n"
-    )
+/// What a description says besides the usual.
+struct Words {
+    is_zero: bool,
+    is_off: bool,
+    /// Lines of the session.
+    session: String,
+    /// Lines of the audio.
+    media: String,
+}
+
+impl Words {
+    fn of(change: Option<Change>) -> Self {
+        let (session, media) = match change {
+            Some(Change::Hold) => ("", "a=sendonly\r\n"),
+            Some(Change::Mute) => ("", "a=inactive\r\n"),
+            Some(Change::HoldByRecvOnly) => ("", "a=recvonly\r\n"),
+            Some(Change::HoldBySession) => ("a=sendonly\r\n", ""),
+            Some(Change::HoldByZeros | Change::HoldByPort | Change::ResumeBySilence) => ("", ""),
+            _ => ("", "a=sendrecv\r\n"),
+        };
+        Self {
+            is_zero: change == Some(Change::HoldByZeros),
+            is_off: change == Some(Change::HoldByPort),
+            session: session.to_owned(),
+            media: media.to_owned(),
+        }
+    }
+
+    fn write(&self, origin: &str, call: &Call, secured: &Secured) -> String {
+        let Self { session, media, .. } = self;
+        let connection = if self.is_zero { "0.0.0.0" } else { origin };
+        let port = if self.is_off { 0 } else { call.media_port };
+        let (version, profile, crypto) = (call.sdp_version, secured.profile, &secured.line);
+        format!(
+            "v=0\r\no=- 7 {version} IN IP4 {origin}\r\ns=-\r\nc=IN IP4 {connection}\r\nt=0 0\r\n{session}\
+             m=audio {port} {profile} 8 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
+             {crypto}{media}"
+        )
+    }
 }
 
 pub(super) fn finish(writer: MessageWriter, sdp: Option<&str>) -> Bytes {

@@ -126,3 +126,18 @@ fn a_cancelled_reinvite_leaves_the_call_as_it_was() {
     world.act(SALES, call, Act::HangUp);
     world.settle();
 }
+
+#[test]
+fn a_cancel_that_comes_twice_is_answered_twice_and_passed_on_once() {
+    let mut world = World::new();
+    world.teach(ALPHA, Manner::ringing());
+    let call = world.dial(SALES, Dial::to(FAR_AWAY));
+    world.run(s(2));
+    world.act(SALES, call, Act::Cancel);
+    world.act(SALES, call, Act::Cancel);
+    world.settle();
+    assert_eq!(world.agents[SALES].calls[call].statuses, [100, 180, 487]);
+    assert_eq!(world.agents[ALPHA].requests(Method::Cancel).count(), 1);
+    assert_eq!(world.desk.books.records.len(), 1);
+    unbilled(&world);
+}

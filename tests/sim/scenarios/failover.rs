@@ -1,6 +1,8 @@
 //! From carrier to carrier: on silence, 408 and 5xx before any ringing, and on nothing else.
 
 use sip_core::message::{Method, Name};
+use sip_core::refusal::Refusal;
+use sip_core::types::Ending;
 
 use crate::agent::manner::{Act, Dial, Duty, Early, EarlyMedia, Last, Manner, ms, s};
 use crate::provisioning::{self, BETA_CREDENTIALS, FAR_AWAY, Provisions};
@@ -44,6 +46,17 @@ fn after_ringing_no_other_carrier_is_tried() {
     world.settle();
     assert_eq!(world.agents[BETA].calls.len(), 0);
     assert_eq!(world.agents[SALES].calls[call].statuses, [100, 180, 503]);
+}
+
+#[test]
+fn a_carrier_whose_callee_rang_too_long_is_told_as_no_answer_and_not_as_a_failed_trunk() {
+    let mut world = World::new();
+    world.teach(ALPHA, Manner { last: Last::Refuse(s(2), 408), ..Manner::polite() });
+    let call = world.dial(SALES, hanging_up());
+    world.settle();
+    assert_eq!(world.agents[SALES].calls[call].statuses, [100, 180, 480]);
+    assert_eq!(world.agents[BETA].calls.len(), 0);
+    assert_eq!(world.desk.books.records[0].ending, Ending::Refused(Refusal::NoAnswer));
 }
 
 #[test]

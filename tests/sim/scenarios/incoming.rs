@@ -4,7 +4,7 @@ use sip_core::message::{Method, Name};
 
 use crate::agent::manner::{Act, Dial, Last, Manner, ms, s};
 use crate::provisioning::{self, ENGINEERING_NUMBER, SALES_NUMBER};
-use crate::world::{ALPHA, ENGINEERING, SALES, Setting, World};
+use crate::world::{ALPHA, ENGINEERING, SALES, STRANGER, Setting, World};
 
 #[test]
 fn the_called_number_stands_at_the_registered_contact_with_its_parameters() {
@@ -101,4 +101,20 @@ fn a_late_offer_of_the_network_is_made_by_the_pbx() {
     assert_eq!(world.speak(ALPHA, call), Some(world.agents[ENGINEERING].media_address(0)));
     assert_eq!(world.speak(ENGINEERING, 0), Some(world.agents[ALPHA].media_address(call)));
     world.settle();
+}
+
+#[test]
+fn a_carrier_may_call_from_anywhere_if_it_proves_itself() {
+    let mut world = World::new();
+    let (user, password) = provisioning::BETA_CREDENTIALS;
+    world.agents[STRANGER].learn_credentials(user, password);
+    let call = world.dial(STRANGER, Dial::to(SALES_NUMBER).then(s(5), Act::HangUp));
+    world.settle();
+    assert_eq!(world.agents[STRANGER].calls[call].statuses, [100, 180, 200]);
+    assert_eq!(world.desk.books.records[0].carrier, Some(provisioning::BETA));
+    world.agents[STRANGER].learn_credentials(user, "guessed");
+    let refused = world.dial(STRANGER, Dial::to(SALES_NUMBER));
+    world.settle();
+    assert_eq!(world.agents[STRANGER].calls[refused].statuses, [403]);
+    assert_eq!(world.agents[SALES].calls.len(), 1);
 }

@@ -2,13 +2,18 @@
 
 mod attempts;
 mod cancelled;
+mod connections;
 mod dialogs;
 mod failover;
+mod faults;
 mod incoming;
+mod limits;
 mod money;
 mod outgoing;
 mod races;
 mod registration;
 mod reinvites;
+mod secure;
+mod sessions;
 mod storms;
 mod strangers;

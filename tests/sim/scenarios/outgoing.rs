@@ -213,3 +213,21 @@ fn each_peer_has_numbers_written_its_own_way() {
     assert!(invite.header(Name::From).unwrap().contains("<sip:+12026555376@gw.example>"));
     world.settle();
 }
+
+#[test]
+fn a_prefix_withholds_the_caller_for_one_call_and_is_not_dialled() {
+    for prefix in ["*67", "*31#", "%2A31%23", "#31#"] {
+        let mut world = World::new();
+        world.dial(SALES, Dial::to(&format!("{prefix}{FAR_AWAY}")).then(s(2), Act::HangUp));
+        world.dial(SALES, Dial::to(FAR_AWAY).then(s(2), Act::HangUp));
+        world.run(s(1));
+        let invites: Vec<_> = world.agents[ALPHA].requests(Method::Invite).collect();
+        assert!(invites[0].header(Name::From).unwrap().contains("anonymous.invalid"), "{prefix}");
+        assert_eq!(invites[0].header(Name::PAssertedIdentity), None);
+        assert!(invites[1].header(Name::From).unwrap().contains(SALES_NUMBER));
+        for invite in invites {
+            assert_eq!(invite.request_uri(), format!("sip:+{FAR_AWAY}@203.0.113.21"));
+        }
+        world.settle();
+    }
+}

@@ -130,3 +130,18 @@ fn repetitions_are_absorbed_and_answered_as_before() {
     assert_eq!(world.desk.books.records.len(), 2);
     assert_eq!(world.agents[SALES].statuses(Method::Bye), [200]);
 }
+
+#[test]
+fn an_ack_that_comes_again_changes_nothing() {
+    let mut world = World::new();
+    let call = world.dial(SALES, Dial::to(FAR_AWAY).then(s(20), Act::HangUp));
+    world.run(s(3));
+    for _ in 0..5 {
+        world.act(SALES, call, Act::AcknowledgeAgain);
+    }
+    world.run(s(5));
+    assert_eq!(world.gateway.live_calls().len(), 1);
+    assert_eq!(world.agents[ALPHA].requests(Method::Ack).count(), 1);
+    world.settle();
+    assert_eq!(world.agents[SALES].statuses(Method::Bye), [200]);
+}

@@ -3,8 +3,8 @@
 use sip_core::message::{Method, Name};
 use sip_core::types::{Event, Unregistration};
 
-use crate::agent::manner::{Dial, s};
-use crate::provisioning::SALES_NUMBER;
+use crate::agent::manner::{Act, Dial, s};
+use crate::provisioning::{FAR_AWAY, Provisions, SALES_NUMBER, SALES_USER};
 use crate::world::{ALPHA, SALES, Setting, World};
 
 fn unregistrations(world: &World) -> Vec<Unregistration> {
@@ -64,4 +64,23 @@ fn a_wrong_password_is_refused_and_not_challenged_again() {
     world.run(s(2));
     assert_eq!(world.agents[SALES].registration.as_ref().unwrap().statuses, [401, 403]);
     assert_eq!(world.gateway.counts().bindings, 0);
+}
+
+#[test]
+fn a_new_password_leaves_the_pbx_registered_until_it_has_to_refresh() {
+    let mut world = World::unregistered(Setting::clear(1));
+    world.register(SALES, 300);
+    world.provide(Provisions { sales_password: "another-horse!", ..Provisions::default() });
+    let incoming = world.dial(ALPHA, Dial::to(SALES_NUMBER).then(s(5), Act::HangUp));
+    let outgoing = world.dial(SALES, Dial::to(FAR_AWAY).then(s(5), Act::HangUp));
+    world.run(s(20));
+    assert_eq!(world.agents[ALPHA].calls[incoming].statuses, [100, 180, 200]);
+    assert_eq!(world.agents[SALES].calls[outgoing].statuses, [100, 180, 200]);
+    assert!(unregistrations(&world).is_empty());
+    world.run(s(300));
+    assert_eq!(world.agents[SALES].registration.as_ref().unwrap().statuses.last(), Some(&403));
+    assert_eq!(world.gateway.counts().bindings, 0);
+    world.agents[SALES].learn_credentials(SALES_USER, "another-horse!");
+    world.register(SALES, 300);
+    world.settle();
 }

@@ -36,6 +36,11 @@ fn hold_and_resume_pass_both_ways_in_every_form() {
             (Change::Mute, Direction::Inactive),
             (Change::HoldByZeros, Direction::SendOnly),
             (Change::Resume, Direction::SendRecv),
+            (Change::HoldByRecvOnly, Direction::RecvOnly),
+            (Change::HoldBySession, Direction::SendOnly),
+            (Change::ResumeBySilence, Direction::SendRecv),
+            (Change::HoldByPort, Direction::Inactive),
+            (Change::ResumeBySilence, Direction::SendRecv),
         ] {
             world.act(who, 0, Act::Reinvite(change));
             world.run(s(1));
@@ -206,4 +211,35 @@ fn an_incoming_call_is_put_on_hold_by_its_pbx() {
     assert_eq!(world.agents[SALES].calls[0].reinvites, [200]);
     assert_eq!(world.agents[ALPHA].calls[call].state, crate::agent::State::Up);
     world.settle();
+}
+
+#[test]
+fn a_stream_that_is_off_is_off_on_the_other_side_too_and_comes_back() {
+    let (mut world, call) = running(Manner::polite());
+    world.act(SALES, call, Act::Reinvite(Change::HoldByPort));
+    world.run(s(1));
+    assert_eq!(world.agents[SALES].calls[call].reinvites, [200]);
+    let heard = world.agents[ALPHA].calls[0].remote_media.clone().unwrap();
+    assert!(heard.rtp_port == 0 || heard.on_hold, "{heard:?}");
+    assert_eq!(world.speak(ALPHA, 0), None, "a packet goes where nobody listens");
+    world.act(SALES, call, Act::Reinvite(Change::Resume));
+    world.run(s(1));
+    assert_eq!(world.speak(ALPHA, 0), Some(world.agents[SALES].media_address(call)));
+    assert_eq!(world.speak(SALES, call), Some(world.agents[ALPHA].media_address(0)));
+    end(world, call);
+}
+
+#[test]
+fn both_sides_may_hold_at_once_and_resume_in_any_order() {
+    let (mut world, call) = running(Manner::polite());
+    for (who, change) in
+        [(SALES, Change::Hold), (ALPHA, Change::Mute), (SALES, Change::Resume), (ALPHA, Change::Resume)]
+    {
+        world.act(who, 0, Act::Reinvite(change));
+        world.run(s(1));
+        assert_eq!(world.agents[who].calls[0].reinvites.last(), Some(&200));
+    }
+    assert_eq!(world.speak(SALES, call), Some(world.agents[ALPHA].media_address(0)));
+    assert_eq!(world.speak(ALPHA, 0), Some(world.agents[SALES].media_address(call)));
+    end(world, call);
 }

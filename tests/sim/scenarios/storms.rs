@@ -1,5 +1,6 @@
 //! Everything at once, in foul weather: calls of every kind, treated in every manner, over a network that loses,
-//! repeats and reorders. Nothing is expected of a single call; the checks must hold at every step.
+//! repeats and reorders, while machines break down, the store fails and the clock jumps. Nothing is expected of a single
+//! call; the checks must hold at every step.
 
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use provisioning_store::money::Micros;
 use crate::agent::manner::{
     Act, Change, Devices, Dial, Duty, Early, EarlyMedia, Hurdle, Last, Manner, OnCancel, ms, s,
 };
+use crate::agent::secure::Protection;
 use crate::desk::Pace;
 use crate::dice::Dice;
+use crate::faults::Fault;
 use crate::network::Weather;
 use crate::provisioning::{
     self, BETA_CREDENTIALS, ECHO, ENGINEERING_NUMBER, ESTONIA, FAR_AWAY, Provisions, SALES_NUMBER,
@@ -18,9 +21,25 @@ use crate::world::{ALPHA, BETA, ENGINEERING, GAMMA_ONE, GAMMA_TWO, SALES, STRANG
 
 /// Calls in each storm.
 const CALLS: u64 = 12;
+/// Storms in a usual run whose seeds nobody has seen before.
+const FRESH: u64 = 20;
+/// How often sessions are refreshed where anybody may break down, seconds: both ends of a call may.
+const SESSION_S: u32 = 90;
 
 fn change(dice: &mut Dice) -> Change {
-    *dice.pick(&[Change::Hold, Change::Mute, Change::HoldByZeros, Change::Resume, Change::Move, Change::Late])
+    *dice.pick(&[
+        Change::Hold,
+        Change::Mute,
+        Change::HoldByZeros,
+        Change::HoldByRecvOnly,
+        Change::HoldBySession,
+        Change::HoldByPort,
+        Change::Resume,
+        Change::ResumeBySilence,
+        Change::Rekey,
+        Change::Move,
+        Change::Late,
+    ])
 }
 
 /// What somebody does during a call; in the end he hangs up, or leaves it to the other side or to the money.
@@ -29,7 +48,8 @@ fn script(dice: &mut Dice) -> Vec<(Duration, Act)> {
     for _ in 0..dice.below(4) {
         let after = dice.between_ms(0, 25_000);
         let act = match dice.below(6) {
-            0 | 1 => Act::Info,
+            0 => Act::Info,
+            1 => Act::Refresh(*dice.pick(&["uac", "uas"])),
             _ => Act::Reinvite(change(dice)),
         };
         acts.push((after, act));
@@ -79,6 +99,8 @@ fn manner(dice: &mut Dice, demands: Option<(&'static str, &'static str)>) -> Man
             Devices::RingsHereAnswersThere,
             Devices::TwoAnswer,
         ]),
+        session: *dice.pick(&[None, None, Some("90;refresher=uac"), Some("90;refresher=uas")]),
+        update: *dice.pick(&[None, None, Some(200), Some(405)]),
         answers_bye: if dice.hits(95) { Duty::Done } else { Duty::Neglected },
         demands: demands.filter(|_| dice.hits(70)),
         hurdles: if dice.hits(10) {
@@ -112,17 +134,21 @@ fn storm(seed: u64) {
         1 => vec![provisioning::GAMMA, provisioning::ALPHA],
         _ => vec![provisioning::ALPHA, provisioning::BETA, provisioning::GAMMA],
     };
+    let has_faults = dice.hits(60);
     let mut world = World::of(Setting {
         seed,
         weather: Weather::foul(dice),
         provisions: Provisions { carriers, ..Provisions::default() },
         credit: Micros(*dice.pick(&[100_000, 1_000_000, 3_000_000, 10_000_000])),
         channels: 2 + dice.below(4) as u32,
+        session_s: has_faults.then_some(SESSION_S),
     });
     world.desk.books_pace = Pace::Within(*dice.pick(&[0, 3, 50, 400]));
     world.desk.studio_pace = Pace::Within(*dice.pick(&[0, 3, 50, 400]));
     for agent in [SALES, ENGINEERING, ALPHA, BETA, GAMMA_ONE, GAMMA_TWO] {
         let demands = (agent == BETA).then_some(BETA_CREDENTIALS);
+        world.agents[agent].protection =
+            *dice.pick(&[Protection::None, Protection::None, Protection::Optional]);
         world.agents[agent].manners = (0..4).map(|_| manner(dice, demands)).collect();
     }
     let numbers = [FAR_AWAY, ESTONIA, ECHO, SALES_NUMBER, ENGINEERING_NUMBER, "911", "architects.sales"];
@@ -130,6 +156,9 @@ fn storm(seed: u64) {
         let caller = *dice.pick(&[SALES, SALES, ENGINEERING, ENGINEERING, ALPHA, BETA, GAMMA_TWO, STRANGER]);
         let to = *dice.pick(&numbers);
         world.dial_at(dice.between_ms(0, 60_000), caller, dial(dice, to));
+    }
+    for _ in 0..if has_faults { 1 + dice.below(4) } else { 0 } {
+        world.befall_at(dice.between_ms(0, 90_000), Fault::any(dice));
     }
     world.run(s(61));
     world.run(ms(dice.below(5_000)));
@@ -163,4 +192,16 @@ fn storms_of_the_third_quarter() {
 #[test]
 fn storms_of_the_fourth_quarter() {
     storms(0);
+}
+
+#[test]
+fn storms_that_nobody_has_seen_before() {
+    if crate::seed().is_some() {
+        return;
+    }
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    // Six digits are enough to be new, and short enough to be typed.
+    let first = 1_000_000 + (since_1970.as_millis() % 1_000_000_000) as u64;
+    println!("fresh seeds: {first} and the {} after it", FRESH - 1);
+    (first..first + FRESH).for_each(storm);
 }

@@ -189,8 +189,8 @@ impl Call {
             486 | 600 => Refusal::CalleeBusy,
             603 => Refusal::CalleeDeclined,
             488 | 606 | 415 => Refusal::MediaRefused,
-            408 if is_carrier => Refusal::CarriersFailed,
             500..=599 if is_carrier => Refusal::CarriersFailed,
+            // A carrier that says so has let it ring: told that the trunk failed, a PBX would let it ring again elsewhere.
             408 => Refusal::NoAnswer,
             _ => Refusal::CalleeFailed,
         };

@@ -4,7 +4,8 @@
 //! ([`crate::memory`]) and on the rows a database transaction has loaded ([`crate::store`]).
 //!
 //! **Reserve, then settle.** A call reserves seconds before it may ring, extends them while it lasts and is settled
-//! once; what it did not use is free again. A reservation is also the call's channel: the channels in use are the set
+//! once; what it did not use is free again. A little of each busy profile's credit is kept on hand for calls that
+//! begin while the database does not answer; these are adopted afterwards. A reservation is also the call's channel: the channels in use are the set
 //! of live reservations, and no counter can drift from it.
 //!
 //! **Double entry.** Every movement is a [`Transfer`] from one account to another. Balances are the sums of their
@@ -15,11 +16,13 @@ mod books;
 mod calls;
 mod credit;
 mod funding;
+mod on_hand;
 mod operation;
 mod reservation;
 
 pub use account::{Account, Balance, Transfer, TransferKind, Unit, UnknownAccount};
 pub(crate) use books::imbalances;
 pub use books::{Books, Changes, Difference, Imbalance, Subscriber};
+pub use on_hand::Held;
 pub use operation::{Grant, LedgerEntry, LedgerOp, Outcome, Refusal};
 pub use reservation::{Reservation, ReservePolicy};

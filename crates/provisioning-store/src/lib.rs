@@ -11,10 +11,12 @@
 //! | [`lifecycle`] | what a subscription costs, is worth, and when it has run out | yes |
 //! | [`ledger`] | accounts, transfers, and a call's way: reserve, answer, extend, settle | yes |
 //! | [`cdr`] | the record of every attempt, and filters over records | yes |
+//! | [`standby`] | what calls are granted from while the database does not answer | yes |
 //! | [`reports`] | a month's usage of a profile | yes |
 //! | [`memory`] | the whole ledger on maps: the tests' oracle, the simulation's store | yes |
 //! | [`registrations`], [`directory`] | rows that the daemon loads | yes |
 //! | [`store`] | everything the daemon and the command line ask for, in verbs, on SQLite | no |
+//! | [`journal`] | the file that keeps an outage's entries until the database has them | no |
 //! | [`writer`] | shares one commit among operations that arrive together | no |
 //! | [`error`] | what can go wrong, by who is to blame | yes |
 //!
@@ -25,6 +27,8 @@
 //!   [`Extend`](ledger::LedgerOp::Extend) gives no more, the call ends.
 //! - A **transfer** moves an amount from one account to another and is never changed. Balances are sums of transfers,
 //!   which [`Store::verify`](store::Store::verify) proves.
+//! - What is **on hand** of a profile's credit is reserved for no call yet: the gateway grants from it while the database
+//!   does not answer, and the database adopts the grants afterwards.
 //! - The **proved** second is the last one that a running call was known to be alive in; after a crash it is charged
 //!   up to there.
 //! - The **revision** goes up with every change of what calls are decided by.
@@ -40,11 +44,12 @@
 //! - It does not normalise dialled numbers, choose carriers or know emergency numbers; it rates E.164 numbers.
 //! - It does not keep the secret key; the caller reads it from wherever it is kept outside the database.
 //! - It does not renew subscriptions by itself: they lapse at the end of their paid period.
-//! - It keeps no balance in memory: every decision is made against the database.
+//! - It keeps no balance in memory but what is on hand: every decision is made against the database while it answers.
 
 pub mod cdr;
 pub mod directory;
 pub mod error;
+pub mod journal;
 pub mod ledger;
 pub mod lifecycle;
 pub mod memory;
@@ -55,5 +60,6 @@ pub mod registrations;
 pub mod reports;
 pub mod secrets;
 mod sql;
+pub mod standby;
 pub mod store;
 pub mod writer;

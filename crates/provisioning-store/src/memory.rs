@@ -7,6 +7,7 @@ use crate::ledger::{
     Account, Books, Imbalance, LedgerEntry, LedgerOp, Outcome, Refusal, ReservePolicy, Transfer,
 };
 use crate::model::Timestamp;
+use crate::money::Micros;
 
 /// The whole ledger in memory, with every transfer and record since its beginning.
 #[derive(Clone, Debug)]
@@ -32,9 +33,16 @@ impl LedgerState {
         outcome
     }
 
-    /// After a crash: settles every live call to its last proved second, voids the unanswered ones. Returns how many.
+    /// After a crash: settles every live call to its last proved second, voids the unanswered ones, and frees what is
+    /// on hand. Returns how many calls there were.
     pub fn settle_orphans(&mut self, now: Timestamp) -> usize {
         let orphans: Vec<CallId> = self.books.live_calls().map(|call| call.call.clone()).collect();
+        let holding: Vec<_> = self.books.holds.keys().copied().collect();
+        for profile in holding {
+            let op = LedgerOp::Hold { profile, credit: Micros::ZERO, bundle_s: 0 };
+            // The profile is in the books, or nothing could be on hand for it.
+            let _freed = self.apply(now, op);
+        }
         let settled = orphans.iter().map(|call| self.apply(now, LedgerOp::Expire { call: call.clone() }));
         settled.filter(Result::is_ok).count()
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::account::{Account, Balance, Transfer, TransferKind, Unit};
+use super::on_hand::Held;
 use super::operation::{LedgerEntry, LedgerOp, Outcome, Refusal};
 use super::reservation::{Reservation, ReservePolicy};
 use crate::cdr::{CallId, Cdr, Settlement};
@@ -30,6 +31,8 @@ pub struct Books {
     /// Live calls of a profile that a partial load has left in the database.
     elsewhere: BTreeMap<ProfileId, usize>,
     finished: BTreeMap<CallId, Settlement>,
+    /// What is on hand for a profile, where it is anything.
+    pub(crate) holds: BTreeMap<ProfileId, Held>,
     changes: Changes,
 }
 
@@ -57,6 +60,8 @@ pub struct Changes {
     pub calls: BTreeSet<CallId>,
     /// Profiles whose subscription or recharge changed.
     pub profiles: BTreeSet<ProfileId>,
+    /// Profiles for which more or less is on hand than before.
+    pub holds: BTreeSet<ProfileId>,
 }
 
 /// A way in which books are wrong. There are none in sound books.
@@ -72,14 +77,14 @@ pub enum Imbalance {
         /// What its transfers sum to.
         sum: i64,
     },
-    /// An account's reserved part is not what its live calls hold.
-    #[error("{account} has {reserved} reserved, but its live calls hold {held}")]
+    /// An account's reserved part is not what its live calls and what is on hand hold.
+    #[error("{account} has {reserved} reserved, but its live calls and what is on hand hold {held}")]
     NotHeld {
         /// The account.
         account: Account,
         /// What it says.
         reserved: i64,
-        /// What live calls say.
+        /// What they say.
         held: i64,
     },
     /// An account is overdrawn.
@@ -128,6 +133,10 @@ impl Books {
             LedgerOp::Settle { call, record } => Ok(self.settle(now, call, record)),
             LedgerOp::Void { call, record } => Ok(self.void(now, call, record)),
             LedgerOp::Expire { call } => self.expire(now, call),
+            LedgerOp::Hold { profile, credit, bundle_s } => {
+                self.keep_on_hand(now, *profile, *credit, *bundle_s)
+            }
+            LedgerOp::Adopt { granted } => self.adopt(granted),
         }
     }
 
@@ -155,6 +164,11 @@ impl Books {
     pub fn channels_in_use(&self, profile: ProfileId) -> usize {
         self.leases.get(&profile).map_or(0, BTreeSet::len)
             + self.elsewhere.get(&profile).copied().unwrap_or(0)
+    }
+
+    /// What is on hand for a profile.
+    pub fn on_hand(&self, profile: ProfileId) -> Held {
+        self.holds.get(&profile).copied().unwrap_or_default()
     }
 
     /// Takes out what changed since the last time.
@@ -226,6 +240,15 @@ impl Books {
         sum.reserved += by.reserved;
     }
 
+    pub(super) fn set_on_hand(&mut self, profile: ProfileId, held: Held) {
+        self.changes.holds.insert(profile);
+        if held.is_nothing() {
+            self.holds.remove(&profile);
+        } else {
+            self.holds.insert(profile, held);
+        }
+    }
+
     pub(super) fn subscriber_mut(&mut self, profile: ProfileId) -> Option<&mut Subscriber> {
         self.changes.profiles.insert(profile);
         self.subscribers.get_mut(&profile)
@@ -243,7 +266,7 @@ impl Books {
     }
 
     /// Takes a live call out.
-    pub(super) fn release(&mut self, call: &CallId) -> Option<Reservation> {
+    pub(crate) fn release(&mut self, call: &CallId) -> Option<Reservation> {
         let reservation = self.live.remove(call)?;
         self.changes.calls.insert(call.clone());
         if let Some(calls) = self.leases.get_mut(&reservation.profile) {
@@ -260,7 +283,7 @@ impl Books {
 
     /// Everything that is wrong with these books, given what each account's transfers sum to.
     pub fn imbalances(&self, sums: &BTreeMap<Account, i64>) -> Vec<Imbalance> {
-        imbalances(&self.accounts, sums, &held(self.live.values()))
+        imbalances(&self.accounts, sums, &held(self.live.values(), &self.holds))
     }
 }
 
@@ -273,18 +296,22 @@ pub(super) enum Why<'a> {
     Note(&'a str),
 }
 
-/// What live calls hold, by account.
-fn held<'a>(calls: impl Iterator<Item = &'a Reservation>) -> BTreeMap<Account, i64> {
-    let mut held = BTreeMap::new();
-    for call in calls {
-        *held.entry(Account::Profile(call.profile)).or_default() += call.credit.0;
-        let bundle = Account::Bundle { profile: call.profile, period: call.bundle_period };
-        *held.entry(bundle).or_default() += i64::from(call.bundle_s);
+/// What live calls hold and what is on hand, by account.
+fn held<'a>(
+    calls: impl Iterator<Item = &'a Reservation>,
+    holds: &BTreeMap<ProfileId, Held>,
+) -> BTreeMap<Account, i64> {
+    let mut sums = BTreeMap::new();
+    let holds = holds.iter().map(|(&profile, &held)| (profile, held));
+    for (profile, held) in calls.map(|call| (call.profile, call.held())).chain(holds) {
+        *sums.entry(Account::Profile(profile)).or_default() += held.credit.0;
+        let bundle = Account::Bundle { profile, period: held.bundle_period };
+        *sums.entry(bundle).or_default() += i64::from(held.bundle_s);
     }
-    held
+    sums
 }
 
-/// Everything that is wrong with these accounts, given their transfers' sums and what live calls hold.
+/// Everything that is wrong with these accounts, given their transfers' sums and what is held of them.
 pub(crate) fn imbalances(
     accounts: &BTreeMap<Account, Balance>,
     sums: &BTreeMap<Account, i64>,

@@ -3,7 +3,8 @@
 use super::account::{Account, TransferKind};
 use super::books::{Books, Why};
 use super::funding::{Funding, Purse, fund};
-use super::operation::{Outcome, Refusal};
+use super::on_hand::Held;
+use super::operation::{Grant, Outcome, Refusal};
 use super::reservation::{Reservation, ReservePolicy};
 use crate::cdr::{Attempt, CallId, CallRecord, Cdr, Ending, Settlement};
 use crate::lifecycle::{self, Standing};
@@ -49,15 +50,17 @@ impl Books {
             answered_at: None,
             proved_s: 0,
         };
+        let mut on_hand = None;
         if let Some(tariff) = attempt.tariff.filter(|tariff| !tariff.is_free()) {
-            let available = Micros(self.balance(Account::Profile(profile)).available());
+            let free = self.balance(Account::Profile(profile)).available();
+            let available = Micros(free + self.on_hand(profile).credit.0);
             let refused =
                 || Refusal::InsufficientCredit { needed: tariff.charge(tariff.minimum_s, 0), available };
             let funding =
                 fund(&tariff, self.purse(now, &reservation, &tariff), policy.first_s).ok_or_else(refused)?;
-            self.take(now, &mut reservation, funding);
+            on_hand = self.take(now, &mut reservation, funding);
         }
-        let grant = reservation.grant();
+        let grant = Grant { on_hand, ..reservation.grant() };
         self.keep(reservation);
         Ok(Outcome::Granted(grant))
     }
@@ -85,11 +88,9 @@ impl Books {
             fund(&tariff, self.purse(now, &reservation, &tariff), wanted_s)
                 .filter(|funding| funding.paid_s > paid_s)
         });
-        if let Some(funding) = funding {
-            self.take(now, &mut reservation, funding);
-        }
+        let on_hand = funding.and_then(|funding| self.take(now, &mut reservation, funding));
         let has_grown = funding.is_some() || reservation.paid_s.is_none();
-        let grant = reservation.grant();
+        let grant = Grant { on_hand, ..reservation.grant() };
         self.keep(reservation);
         Ok(if has_grown { Outcome::Granted(grant) } else { Outcome::LastGrant(grant) })
     }
@@ -187,7 +188,12 @@ impl Books {
             })
         };
         let bundle = Account::Bundle { profile: call.profile, period: call.bundle_period };
-        let left_s = if is_paid(call.bundle_period) { self.balance(bundle).available() } else { 0 };
+        let on_hand = self.on_hand(call.profile);
+        let on_hand_s = if on_hand.bundle_period == call.bundle_period { on_hand.bundle_s } else { 0 };
+        let left_s = match is_paid(call.bundle_period) {
+            true => self.balance(bundle).available() + i64::from(on_hand_s),
+            false => 0,
+        };
         let bundle_s = match tariff.bundle {
             BundleCover::Covered => call.bundle_s.saturating_add(u32::try_from(left_s).unwrap_or(u32::MAX)),
             BundleCover::NotCovered => 0,
@@ -196,14 +202,17 @@ impl Books {
             subscriber.map_or(0, |subscriber| self.balance(Account::Company(subscriber.company)).available());
         Purse {
             bundle_s,
-            credit: Micros(self.balance(Account::Profile(call.profile)).available() + call.credit.0),
+            credit: Micros(
+                self.balance(Account::Profile(call.profile)).available() + on_hand.credit.0 + call.credit.0,
+            ),
             company: Micros(company),
             recharge: subscriber.and_then(|subscriber| subscriber.recharge),
         }
     }
 
-    /// Recharges as the funding asks and holds what it names for the call.
-    fn take(&mut self, now: Timestamp, call: &mut Reservation, funding: Funding) {
+    /// Recharges as the funding asks and holds what it names for the call. Gives what is left on hand, if the call had
+    /// to draw on it.
+    fn take(&mut self, now: Timestamp, call: &mut Reservation, funding: Funding) -> Option<Held> {
         let profile = Account::Profile(call.profile);
         if let Some((company, recharge)) =
             self.subscriber(call.profile).ok().and_then(|it| Some((it.company, it.recharge?)))
@@ -213,12 +222,14 @@ impl Books {
                 self.transfer(now, TransferKind::Recharge, way, recharge.amount.0, Why::Note(""));
             }
         }
+        let has_drawn = self.draw(call, &funding);
         let bundle = Account::Bundle { profile: call.profile, period: call.bundle_period };
         self.hold(profile, funding.credit.0 - call.credit.0);
         self.hold(bundle, i64::from(funding.bundle_s) - i64::from(call.bundle_s));
         call.paid_s = Some(funding.paid_s);
         call.bundle_s = funding.bundle_s;
         call.credit = funding.credit;
+        has_drawn.then(|| self.on_hand(call.profile))
     }
 }
 

@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::on_hand::Held;
+use super::reservation::Reservation;
 use crate::cdr::{Attempt, CallId, CallRecord, Settlement};
 use crate::lifecycle::{Order, OrderRefused, PriceList, Standing, Subscription};
 use crate::model::{CompanyId, ProfileId, Recharge, Timestamp};
 use crate::money::Micros;
 
 /// An operation and its wall-clock time.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LedgerEntry {
     /// When it is asked.
     pub at: Timestamp,
@@ -17,7 +19,7 @@ pub struct LedgerEntry {
 }
 
 /// One operation on the books. Those on calls are idempotent by the call's name.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum LedgerOp {
     /// Opens a company's account.
     OpenCompany {
@@ -114,6 +116,20 @@ pub enum LedgerOp {
         /// The call.
         call: CallId,
     },
+    /// Brings what the gateway keeps on hand for a profile to these amounts, as far as they are free.
+    Hold {
+        /// The profile.
+        profile: ProfileId,
+        /// Credit.
+        credit: Micros,
+        /// Bundle seconds of the running period.
+        bundle_s: u32,
+    },
+    /// Books what was granted to a call from what was on hand, while the database did not answer.
+    Adopt {
+        /// The call as it was granted.
+        granted: Box<Reservation>,
+    },
 }
 
 /// Seconds that a call may last.
@@ -121,12 +137,16 @@ pub enum LedgerOp {
 pub struct Grant {
     /// Seconds from answer that are paid; the call ends when they do. `None` is free of charge, without end.
     pub paid_s: Option<u32>,
+    /// What the call holds for them.
+    pub held: Held,
+    /// What is left on hand for its profile, if the call had to draw on it.
+    pub on_hand: Option<Held>,
 }
 
 /// What an operation did.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// The movement is booked, the setting kept.
+    /// The movement is booked, the setting kept, the grant adopted.
     Booked,
     /// The subscription has begun.
     Subscribed {
@@ -141,6 +161,8 @@ pub enum Outcome {
     LastGrant(Grant),
     /// The time of answer is known.
     Answered,
+    /// Hold: this is on hand now.
+    OnHand(Held),
     /// The call is in the records; a repeated Settle, Void or Expire gives the first one's result.
     Settled(Settlement),
 }
@@ -193,7 +215,7 @@ pub enum Refusal {
         available: Micros,
     },
     /// The profile does not have so much that is free.
-    #[error("only {available} of the profile's credit is free to take back")]
+    #[error("only {available} of the profile's credit is free to take back; calls have the rest")]
     NothingToTakeBack {
         /// What is free.
         available: Micros,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::on_hand::Held;
 use super::operation::Grant;
 use crate::cdr::{Attempt, CallId};
 use crate::model::{ProfileId, Timestamp};
@@ -24,7 +25,7 @@ impl Default for ReservePolicy {
 }
 
 /// A live call: its channel, the seconds paid ahead for it, and how long it is known to have lasted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
     /// The call.
     pub call: CallId,
@@ -49,6 +50,11 @@ pub struct Reservation {
 impl Reservation {
     /// What the caller of the ledger is told.
     pub fn grant(&self) -> Grant {
-        Grant { paid_s: self.paid_s }
+        Grant { paid_s: self.paid_s, held: self.held(), on_hand: None }
+    }
+
+    /// What it holds.
+    pub fn held(&self) -> Held {
+        Held { credit: self.credit, bundle_period: self.bundle_period, bundle_s: self.bundle_s }
     }
 }

@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::query_builder::Separated;
 
-use super::rows::{ReservationRow, SettlementRow, SubscriberRow, narrow, word};
-use super::{Connection, Database, Db, chunks, failed, statements, with_list, with_values};
+use super::rows::{HoldRow, ReservationRow, SettlementRow, SubscriberRow, narrow, word};
+use super::{Connection, Database, Db, chunks, failed, statements, with_list, with_owners_list, with_values};
 use crate::cdr::{Attempt, CallId, Cdr};
 use crate::error::StoreError;
 use crate::ledger::{
-    Account, Balance, Books, Changes, Difference, Imbalance, LedgerEntry, LedgerOp, Outcome, Refusal,
+    Account, Balance, Books, Changes, Difference, Held, Imbalance, LedgerEntry, LedgerOp, Outcome, Refusal,
     Reservation, ReservePolicy, Subscriber, Transfer,
 };
 use crate::lifecycle::Renewal;
@@ -54,6 +54,16 @@ impl Database {
         rows.into_iter().map(Reservation::try_from).collect()
     }
 
+    /// What one owner keeps on hand.
+    pub(crate) async fn on_hand(&self, owner: &str) -> Result<BTreeMap<ProfileId, Held>, StoreError> {
+        let rows: Vec<HoldRow> = sqlx::query_as(statements::HOLDS_OF_OWNER)
+            .bind(owner)
+            .fetch_all(self.reader())
+            .await
+            .map_err(failed("reading what is on hand"))?;
+        rows.iter().map(HoldRow::held).collect()
+    }
+
     /// Every account.
     pub(crate) async fn balances(&self) -> Result<BTreeMap<Account, Balance>, StoreError> {
         let mut reader = self.reader().acquire().await.map_err(failed("reading accounts"))?;
@@ -71,7 +81,7 @@ impl Database {
             sums.insert(word(&name, "an account")?, sum);
         }
         let mut held = BTreeMap::new();
-        let rows: Vec<(i64, i64, i64, i64)> = fetch(&mut reader, statements::HELD_BY_LIVE_CALLS).await?;
+        let rows: Vec<(i64, i64, i64, i64)> = fetch(&mut reader, statements::HELD).await?;
         for (profile, period, credit, seconds) in rows {
             let profile = ProfileId(profile);
             *held.entry(Account::Profile(profile)).or_default() += credit;
@@ -102,7 +112,7 @@ pub(super) async fn apply_in(
     author: Author<'_>,
     entries: &[LedgerEntry],
 ) -> Result<Vec<Result<Outcome, Refusal>>, StoreError> {
-    let mut books = load(connection, entries).await?;
+    let mut books = load(connection, author.owner, entries).await?;
     let outcomes = entries.iter().map(|entry| books.apply(author.policy, entry)).collect();
     let changes = books.take_changes();
     write(connection, author.owner, &books, &changes).await?;
@@ -140,13 +150,18 @@ impl Touched {
             LedgerOp::Allocate { profile, .. }
             | LedgerOp::TakeBack { profile, .. }
             | LedgerOp::SetRecharge { profile, .. }
-            | LedgerOp::Subscribe { profile, .. } => {
+            | LedgerOp::Subscribe { profile, .. }
+            | LedgerOp::Hold { profile, .. } => {
                 self.profiles.insert(profile.0);
             }
             LedgerOp::Reserve { call, profile, .. } => {
                 self.calls.insert(call.as_str().to_owned());
                 self.profiles.insert(profile.0);
                 self.leases.insert(profile.0);
+            }
+            LedgerOp::Adopt { granted } => {
+                self.calls.insert(granted.call.as_str().to_owned());
+                self.profiles.insert(granted.profile.0);
             }
             LedgerOp::Answer { call, .. }
             | LedgerOp::Extend { call, .. }
@@ -160,7 +175,11 @@ impl Touched {
 }
 
 /// Loads the part of the books that a batch may touch.
-async fn load(connection: &mut Connection, entries: &[LedgerEntry]) -> Result<Books, StoreError> {
+async fn load(
+    connection: &mut Connection,
+    owner: &str,
+    entries: &[LedgerEntry],
+) -> Result<Books, StoreError> {
     let mut touched = Touched::by(entries);
     let mut books = Books::default();
     let mut accounts = BTreeSet::from(COMMON);
@@ -182,6 +201,7 @@ async fn load(connection: &mut Connection, entries: &[LedgerEntry]) -> Result<Bo
         let bundle = subscriber.subscription.map(|it| Account::Bundle { profile, period: it.period });
         accounts.extend(bundle);
     }
+    load_holds(connection, owner, &profiles, &mut books, &mut accounts).await?;
     accounts.extend(touched.profiles.iter().map(|&profile| Account::Profile(ProfileId(profile))));
     accounts.extend(touched.companies.iter().map(|&company| Account::Company(company)));
     load_accounts(connection, &mut books, &accounts).await?;
@@ -223,6 +243,29 @@ async fn load_calls(
         for row in rows {
             let settlement = row.settlement()?;
             books.load_finished(CallId::new(row.call_id), settlement);
+        }
+    }
+    Ok(())
+}
+
+async fn load_holds(
+    connection: &mut Connection,
+    owner: &str,
+    profiles: &[i64],
+    books: &mut Books,
+    accounts: &mut BTreeSet<Account>,
+) -> Result<(), StoreError> {
+    for chunk in chunks(profiles) {
+        let mut statement = with_owners_list(statements::HOLDS_IN, owner, chunk);
+        let rows: Vec<HoldRow> = statement
+            .build_query_as()
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(failed("reading what is on hand"))?;
+        for row in rows {
+            let (profile, held) = row.held()?;
+            accounts.insert(Account::Bundle { profile, period: held.bundle_period });
+            books.holds.insert(profile, held);
         }
     }
     Ok(())
@@ -278,6 +321,7 @@ async fn write(
     write_accounts(connection, changes).await?;
     write_subscribers(connection, books, changes).await?;
     write_calls(connection, owner, books, changes).await?;
+    write_holds(connection, owner, books, changes).await?;
     for chunk in chunks(&changes.transfers) {
         let mut statement = with_values(statements::INSERT_TRANSFERS, chunk, push_transfer, "");
         statement.build().execute(&mut *connection).await.map_err(failed("writing transfers"))?;
@@ -368,6 +412,33 @@ async fn write_calls(
     for chunk in chunks(&over) {
         let mut statement = with_list(statements::DELETE_CALLS_IN, chunk, "");
         statement.build().execute(&mut *connection).await.map_err(failed("removing live calls"))?;
+    }
+    Ok(())
+}
+
+async fn write_holds(
+    connection: &mut Connection,
+    owner: &str,
+    books: &Books,
+    changes: &Changes,
+) -> Result<(), StoreError> {
+    let changed = changes.holds.iter().map(|&profile| (profile, books.on_hand(profile)));
+    let (gone, kept): (Vec<_>, Vec<_>) = changed.partition(|(_, held)| held.is_nothing());
+    for chunk in chunks(&kept) {
+        let push = |mut row: Separated<'_, Db, &'static str>, (profile, held): &(ProfileId, Held)| {
+            row.push_bind(owner.to_owned())
+                .push_bind(profile.0)
+                .push_bind(held.bundle_period)
+                .push_bind(i64::from(held.bundle_s))
+                .push_bind(held.credit.0);
+        };
+        let mut statement = with_values(statements::INSERT_HOLDS, chunk, push, statements::UPDATE_HOLDS);
+        statement.build().execute(&mut *connection).await.map_err(failed("writing what is on hand"))?;
+    }
+    let gone: Vec<i64> = gone.into_iter().map(|(profile, _)| profile.0).collect();
+    for chunk in chunks(&gone) {
+        let mut statement = with_owners_list(statements::DELETE_HOLDS_IN, owner, chunk);
+        statement.build().execute(&mut *connection).await.map_err(failed("writing what is on hand"))?;
     }
     Ok(())
 }

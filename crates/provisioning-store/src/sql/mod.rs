@@ -72,6 +72,19 @@ where
     statement
 }
 
+/// A statement that goes on after its `start` with an owner and a list of profiles.
+fn with_owners_list(start: &str, owner: &str, profiles: &[i64]) -> QueryBuilder<Db> {
+    let mut statement = QueryBuilder::new(start);
+    statement.push_bind(owner.to_owned());
+    statement.push(" AND profile_id IN (");
+    let mut list = statement.separated(", ");
+    for profile in profiles {
+        list.push_bind(*profile);
+    }
+    list.push_unseparated(")");
+    statement
+}
+
 /// Turns the library's errors into ours, saying what was being done.
 fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |error| StoreError::Database { doing, cause: Arc::new(error) }

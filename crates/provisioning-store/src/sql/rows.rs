@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use crate::cdr::{Attempt, CallId, CallRecord, Cdr, Ending, Settlement};
 use crate::error::StoreError;
-use crate::ledger::{Reservation, Subscriber};
+use crate::ledger::{Held, Reservation, Subscriber};
 use crate::lifecycle::{Renewal, Subscription};
 use crate::model::{CompanyId, ProfileId, Recharge, Timestamp};
 use crate::money::Micros;
@@ -101,6 +101,26 @@ impl TryFrom<ReservationRow> for Reservation {
             answered_at: row.answered_at.map(Timestamp),
             proved_s: narrow(row.proved_s, "a number of seconds")?,
         })
+    }
+}
+
+/// What is on hand for a profile.
+#[derive(FromRow)]
+pub(super) struct HoldRow {
+    profile_id: i64,
+    bundle_period: i64,
+    bundle_held_s: i64,
+    credit_held_micros: i64,
+}
+
+impl HoldRow {
+    pub(super) fn held(&self) -> Result<(ProfileId, Held), StoreError> {
+        let held = Held {
+            credit: Micros(self.credit_held_micros),
+            bundle_period: self.bundle_period,
+            bundle_s: narrow(self.bundle_held_s, "a number of seconds")?,
+        };
+        Ok((ProfileId(self.profile_id), held))
     }
 }
 

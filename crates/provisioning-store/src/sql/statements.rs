@@ -96,8 +96,21 @@ pub(super) const ALL_ACCOUNTS: &str = "SELECT name, balance, reserved FROM accou
 pub(super) const TRANSFER_SUMS: &str = "SELECT name, CAST(SUM(amount) AS BIGINT) FROM \
      (SELECT to_account AS name, amount FROM transfers UNION ALL SELECT from_account, -amount FROM transfers) AS moved \
      GROUP BY name";
-pub(super) const HELD_BY_LIVE_CALLS: &str = "SELECT profile_id, bundle_period, CAST(SUM(credit_held_micros) AS BIGINT), \
-     CAST(SUM(bundle_held_s) AS BIGINT) FROM reservations GROUP BY profile_id, bundle_period";
+pub(super) const HELD: &str = "SELECT profile_id, bundle_period, CAST(SUM(credit_held_micros) AS BIGINT), \
+     CAST(SUM(bundle_held_s) AS BIGINT) FROM \
+     (SELECT profile_id, bundle_period, credit_held_micros, bundle_held_s FROM reservations UNION ALL \
+     SELECT profile_id, bundle_period, credit_held_micros, bundle_held_s FROM holds) AS held \
+     GROUP BY profile_id, bundle_period";
+pub(super) const HOLDS_IN: &str =
+    "SELECT profile_id, bundle_period, bundle_held_s, credit_held_micros FROM holds WHERE owner = ";
+pub(super) const HOLDS_OF_OWNER: &str =
+    "SELECT profile_id, bundle_period, bundle_held_s, credit_held_micros FROM holds WHERE owner = $1 ORDER BY profile_id";
+pub(super) const INSERT_HOLDS: &str =
+    "INSERT INTO holds (owner, profile_id, bundle_period, bundle_held_s, credit_held_micros) ";
+pub(super) const UPDATE_HOLDS: &str = " ON CONFLICT (owner, profile_id) DO UPDATE SET \
+     bundle_period = excluded.bundle_period, bundle_held_s = excluded.bundle_held_s, \
+     credit_held_micros = excluded.credit_held_micros";
+pub(super) const DELETE_HOLDS_IN: &str = "DELETE FROM holds WHERE owner = ";
 
 // Records.
 pub(super) const CDRS: &str = concat!(

@@ -64,6 +64,9 @@ fn operation() -> impl Strategy<Value = LedgerOp> {
         }),
         1 => name().prop_map(|call| LedgerOp::Void { call, record: Box::new(record(None, Some(9))) }),
         1 => name().prop_map(|call| LedgerOp::Expire { call }),
+        3 => (profile(), 0i64..200, 0u32..120).prop_map(|(profile, credit, bundle_s)| {
+            LedgerOp::Hold { profile, credit: Micros(credit), bundle_s }
+        }),
     ]
 }
 

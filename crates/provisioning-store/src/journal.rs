@@ -43,8 +43,7 @@ impl Journal {
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let size = file.metadata()?.len();
-        let mut journal =
-            Self { path: path.to_owned(), file, length: size, replayed: 0, is_torn: false };
+        let mut journal = Self { path: path.to_owned(), file, length: size, replayed: 0, is_torn: false };
         journal.length = journal.end_of_last_line(size)?;
         journal.is_torn = journal.length != size;
         Ok(journal)

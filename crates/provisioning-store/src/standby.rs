@@ -153,9 +153,10 @@ impl Standby {
     ) -> Result<Reservation, Refusal> {
         let live = self.books.live_call(call).ok_or_else(|| Refusal::UnknownCall(call.clone()))?;
         let profile = live.profile;
-        let wanted_s = live.paid_s.zip(live.attempt.tariff).map(|(paid_s, tariff)| {
-            tariff.billed_s(paid_s.saturating_add(self.policy.extension_s.max(1)))
-        });
+        let wanted_s = live
+            .paid_s
+            .zip(live.attempt.tariff)
+            .map(|(paid_s, tariff)| tariff.billed_s(paid_s.saturating_add(self.policy.extension_s.max(1))));
         let granted = self.decide(now, LedgerOp::Extend { call: call.clone(), elapsed_s }, call);
         self.doubt(profile, doubt, &granted, wanted_s);
         granted
@@ -185,7 +186,8 @@ impl Standby {
     ) {
         let is_whole = granted.as_ref().is_ok_and(|call| call.paid_s.is_none() || call.paid_s >= wanted_s);
         if doubt == Doubt::MayBeDone && !is_whole && wanted_s.is_some() {
-            let nothing = Held { bundle_period: self.books.on_hand(profile).bundle_period, ..Held::default() };
+            let nothing =
+                Held { bundle_period: self.books.on_hand(profile).bundle_period, ..Held::default() };
             self.set_on_hand(profile, nothing);
         }
     }

@@ -144,8 +144,7 @@ impl Store {
     /// Frees what this gateway keeps on hand. Returns for how many profiles there was something.
     pub async fn release_on_hand(&self, now: Timestamp) -> Result<usize, StoreError> {
         let on_hand = self.on_hand().await?;
-        let release =
-            |&profile: &ProfileId| LedgerOp::Hold { profile, credit: Micros::ZERO, bundle_s: 0 };
+        let release = |&profile: &ProfileId| LedgerOp::Hold { profile, credit: Micros::ZERO, bundle_s: 0 };
         let entries: Vec<_> =
             on_hand.keys().map(|profile| LedgerEntry { at: now, op: release(profile) }).collect();
         for outcome in self.apply(&entries).await? {

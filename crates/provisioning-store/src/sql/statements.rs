@@ -103,8 +103,7 @@ pub(super) const HELD: &str = "SELECT profile_id, bundle_period, CAST(SUM(credit
      GROUP BY profile_id, bundle_period";
 pub(super) const HOLDS_IN: &str =
     "SELECT profile_id, bundle_period, bundle_held_s, credit_held_micros FROM holds WHERE owner = ";
-pub(super) const HOLDS_OF_OWNER: &str =
-    "SELECT profile_id, bundle_period, bundle_held_s, credit_held_micros FROM holds WHERE owner = $1 ORDER BY profile_id";
+pub(super) const HOLDS_OF_OWNER: &str = "SELECT profile_id, bundle_period, bundle_held_s, credit_held_micros FROM holds WHERE owner = $1 ORDER BY profile_id";
 pub(super) const INSERT_HOLDS: &str =
     "INSERT INTO holds (owner, profile_id, bundle_period, bundle_held_s, credit_held_micros) ";
 pub(super) const UPDATE_HOLDS: &str = " ON CONFLICT (owner, profile_id) DO UPDATE SET \

@@ -5,6 +5,7 @@
 
 mod example;
 mod oracle;
+mod outage;
 mod provisioning;
 mod recovery;
 mod rules;

@@ -125,6 +125,10 @@ impl Home {
         StoreOptions::new(self.folder.path().join("sipgw.db"), SecretKey::new([7; 32]))
     }
 
+    pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
     pub(crate) async fn open(&self) -> Store {
         Store::open(self.options()).await.unwrap()
     }

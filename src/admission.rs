@@ -1,23 +1,32 @@
 //! Carries the core's questions about channels and money to the ledger, and the answers back.
 //!
-//! The engine never waits: it puts a question into a queue, and a task here submits them to the ledger's writer in
-//! the order they came, so that a call's reservation is always ahead of its settlement.
+//! The engine never waits: it puts a question into a queue, and the [`clerk`] submits them to the ledger's writer in
+//! the order they came, so that a call's reservation is always ahead of its settlement. While the store does not
+//! answer, the clerk decides by what is on hand ([`outage`]).
 
-use std::collections::HashMap;
+mod clerk;
+mod outage;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use provisioning_store::cdr::{self, Attempt, CallId, CallKind, Direction};
-use provisioning_store::ledger::{self, LedgerOp, Outcome};
+use provisioning_store::journal::Journal;
+use provisioning_store::ledger::{self, Outcome};
 use provisioning_store::model::{ProfileId as StoreProfileId, Timestamp};
+use provisioning_store::store::Store;
 use provisioning_store::writer::{Reply as Answer, Writer};
 use sip_core::refusal::Refusal;
 use sip_core::types::{CallRecord, Ending, Grant, Lease, Leg, ProfileId, Question, Reply, Usage};
 use tokio::sync::mpsc;
 
+use self::clerk::Clerk;
+pub use self::outage::{RecoverError, recover};
+use crate::config::OnHandConfig;
 use crate::directory::Tariffs;
+use crate::http::Readiness;
 use crate::metrics::Metrics;
 use crate::observe::{ending_code, ending_sentence};
 use crate::text::kept;
@@ -26,11 +35,6 @@ use crate::text::kept;
 const WAITING: usize = 20_000;
 /// Records of attempts that owe nothing are dropped beyond this many: a flood of refused calls must not eat the memory.
 const WAITING_RECORDS: usize = 4 * WAITING;
-/// The pause before a queue that was full is tried again.
-const QUEUE_PAUSE: Duration = Duration::from_millis(5);
-/// Pauses before a settlement that failed is tried again; the last one repeats.
-const RETRIES: [Duration; 4] =
-    [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30)];
 
 /// The engine's end: takes questions without waiting.
 #[derive(Clone)]
@@ -39,6 +43,24 @@ pub struct Admission {
     waiting: Arc<AtomicUsize>,
     replies: mpsc::Sender<Reply>,
     metrics: Metrics,
+}
+
+/// What the clerk works with.
+pub struct Office {
+    /// The store.
+    pub store: Store,
+    /// The ledger's writer.
+    pub writer: Writer,
+    /// What is kept on hand for each profile that calls.
+    pub on_hand: OnHandConfig,
+    /// What calls are rated and granted by.
+    pub tariffs: Arc<ArcSwap<Tariffs>>,
+    /// Leads to the engine.
+    pub replies: mpsc::Sender<Reply>,
+    /// Where it counts.
+    pub metrics: Metrics,
+    /// Where it says that the store is out.
+    pub readiness: Readiness,
 }
 
 enum Job {
@@ -63,25 +85,13 @@ impl Parties {
 }
 
 impl Admission {
-    /// Starts the task that submits. `replies` leads to the engine.
-    pub fn start(
-        writer: Writer,
-        tariffs: Arc<ArcSwap<Tariffs>>,
-        replies: mpsc::Sender<Reply>,
-        metrics: Metrics,
-    ) -> (Self, tokio::task::JoinHandle<()>) {
+    /// Starts the clerk. The journal is where it keeps what it decides while the store does not answer; nothing waits in
+    /// it.
+    pub fn start(office: Office, journal: Journal) -> (Self, tokio::task::JoinHandle<()>) {
         let (jobs, queue) = mpsc::unbounded_channel();
         let waiting = Arc::new(AtomicUsize::new(0));
-        let clerk = Clerk {
-            writer,
-            tariffs,
-            replies: replies.clone(),
-            metrics: metrics.clone(),
-            waiting: Arc::clone(&waiting),
-            attempts: HashMap::new(),
-            answers: tokio_util::task::TaskTracker::new(),
-        };
-        let task = tokio::spawn(clerk.work(queue));
+        let (replies, metrics) = (office.replies.clone(), office.metrics.clone());
+        let task = tokio::spawn(Clerk::new(office, journal, Arc::clone(&waiting)).work(queue));
         (Self { jobs, waiting, replies, metrics }, task)
     }
 
@@ -143,172 +153,6 @@ fn count_call(metrics: &Metrics, record: &CallRecord) {
     if let Some(answered) = record.answered {
         let setup = answered.saturating_duration_since(record.started).as_secs_f64();
         metrics.setup_seconds.with_label_values(&[direction]).observe(setup);
-    }
-}
-
-/// The other end: submits, and waits for the answers.
-struct Clerk {
-    writer: Writer,
-    tariffs: Arc<ArcSwap<Tariffs>>,
-    replies: mpsc::Sender<Reply>,
-    metrics: Metrics,
-    waiting: Arc<AtomicUsize>,
-    /// How the calls began that hold a reservation.
-    attempts: HashMap<Lease, Attempt>,
-    answers: tokio_util::task::TaskTracker,
-}
-
-impl Clerk {
-    async fn work(mut self, mut queue: mpsc::UnboundedReceiver<Job>) {
-        while let Some(job) = queue.recv().await {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            match job {
-                Job::Reserve { lease, profile, usage, parties, at } => {
-                    self.reserve(lease, profile, (&usage, &parties), at).await;
-                }
-                Job::Answer { lease, at } => self.answer(lease, at).await,
-                Job::Extend { lease, elapsed } => self.extend(lease, elapsed).await,
-                Job::Settle(record, media) => self.settle(&record, media.as_deref()).await,
-            }
-        }
-        self.answers.close();
-        self.answers.wait().await;
-    }
-
-    async fn reserve(
-        &mut self,
-        lease: Lease,
-        profile: ProfileId,
-        (usage, parties): (&Usage, &Parties),
-        at: Timestamp,
-    ) {
-        let attempt = match attempt(usage, &self.tariffs.load(), at) {
-            Ok(attempt) => parties.complete(attempt),
-            Err(refusal) => {
-                self.reply(Reply::Reserved { lease, result: Err(refusal) });
-                return;
-            }
-        };
-        self.attempts.insert(lease, attempt.clone());
-        let op = LedgerOp::Reserve {
-            call: name(lease),
-            profile: StoreProfileId(profile.0),
-            attempt: Box::new(attempt),
-        };
-        let answer = self.submit("reserve", at, op).await;
-        let replies = self.replies.clone();
-        self.answers.spawn(async move {
-            let result = granted(lease, answer.await, Refusal::NoCredit);
-            // An engine that is gone needs no answer.
-            let _gone = replies.send(Reply::Reserved { lease, result }).await;
-        });
-    }
-
-    async fn extend(&self, lease: Lease, elapsed: Duration) {
-        let elapsed_s = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
-        let op = LedgerOp::Extend { call: name(lease), elapsed_s };
-        let answer = self.submit("extend", wall(Instant::now()), op).await;
-        let replies = self.replies.clone();
-        self.answers.spawn(async move {
-            let result = granted(lease, answer.await, Refusal::CreditExhausted);
-            let _gone = replies.send(Reply::Extended { lease, result }).await;
-        });
-    }
-
-    async fn answer(&self, lease: Lease, at: Timestamp) {
-        let op = LedgerOp::Answer { call: name(lease), at };
-        let answer = self.submit("answer", at, op).await;
-        self.answers.spawn(async move {
-            match answer.await {
-                Ok(Ok(_)) => {}
-                // The record names the time of answer too, so nothing is lost but the proof after a crash.
-                Ok(Err(refusal)) => {
-                    tracing::warn!(call = %lease.call, %refusal, "The ledger refused the time of answer.")
-                }
-                Err(error) => {
-                    tracing::warn!(call = %lease.call, %error, "The time of answer could not be written.")
-                }
-            }
-        });
-    }
-
-    async fn settle(&mut self, record: &CallRecord, media: Option<&str>) {
-        let lease = record.lease;
-        let tariffs = self.tariffs.load_full();
-        let started = wall(record.started);
-        let kept = self.attempts.remove(&lease);
-        let attempt = kept.unwrap_or_else(|| match &record.usage {
-            Some(usage) => attempt(usage, &tariffs, started).unwrap_or_else(|_| unrated(usage, started)),
-            None => unknown(record, started),
-        });
-        let mut record = store_record(record, attempt, &tariffs);
-        if let Some(media) = media {
-            let separator = if record.ending.media.is_empty() { "" } else { "; " };
-            record.ending.media = format!("{}{separator}{media}", record.ending.media);
-        }
-        let at = record.ending.ended_at;
-        let op = LedgerOp::Settle { call: name(lease), record: Box::new(record) };
-        let first = self.submit("settle", at, op.clone()).await;
-        let (writer, metrics) = (self.writer.clone(), self.metrics.clone());
-        self.answers.spawn(async move {
-            let mut answer = first.await;
-            for pause in RETRIES.iter().chain(std::iter::repeat(&RETRIES[RETRIES.len() - 1])) {
-                match answer {
-                    Ok(Ok(Outcome::Settled(settlement))) => {
-                        let (billed_s, amount) = (settlement.billed_s, settlement.amount);
-                        tracing::info!(call = %lease.call, leg = lease.leg.as_str(), billed_s, %amount, "The call was settled.");
-                        return;
-                    }
-                    Ok(other) => {
-                        tracing::error!(call = %lease.call, ?other, "The ledger did not settle the call.");
-                        return;
-                    }
-                    Err(error) if !error.is_transient() || matches!(error, provisioning_store::error::StoreError::Closed) => {
-                        tracing::error!(call = %lease.call, %error, "The call could not be settled.");
-                        return;
-                    }
-                    Err(error) => {
-                        tracing::warn!(call = %lease.call, %error, "The call could not be settled yet.");
-                        tokio::time::sleep(*pause).await;
-                        metrics.store_failures.with_label_values(&["settle"]).inc();
-                        // Idempotent by the call's name: what was written after all is not written twice.
-                        answer = writer.apply(at, op.clone()).await;
-                    }
-                }
-            }
-        });
-    }
-
-    fn reply(&self, reply: Reply) {
-        let replies = self.replies.clone();
-        self.answers.spawn(async move {
-            let _gone = replies.send(reply).await;
-        });
-    }
-
-    /// Queues an operation behind those before it, and gives what will be its answer.
-    async fn submit(
-        &self,
-        operation: &'static str,
-        at: Timestamp,
-        op: LedgerOp,
-    ) -> impl Future<Output = Answer> + Send + use<> {
-        let begun = Instant::now();
-        let waiting = loop {
-            match self.writer.try_submit(at, op.clone()) {
-                Ok(waiting) => break waiting,
-                Err(_) => tokio::time::sleep(QUEUE_PAUSE).await,
-            }
-        };
-        let metrics = self.metrics.clone();
-        async move {
-            let answer = waiting.await.unwrap_or(Err(provisioning_store::error::StoreError::Closed));
-            metrics.store(operation).observe(begun.elapsed().as_secs_f64());
-            if answer.is_err() {
-                metrics.store_failures.with_label_values(&[operation]).inc();
-            }
-            answer
-        }
     }
 }
 

@@ -9,6 +9,7 @@ mod emergency;
 mod load;
 mod makes;
 mod media;
+mod on_hand;
 mod prices;
 mod refused;
 mod secret;
@@ -23,6 +24,7 @@ use serde::Deserialize;
 pub use self::emergency::EmergencyNumbers;
 pub use self::makes::UserAgents;
 pub use self::media::{MediaAddress, MediaConfig, PortRange};
+pub use self::on_hand::OnHandConfig;
 pub use self::prices::{Discount, Price, PriceConfig};
 pub use self::refused::{ConfigError, Fault};
 pub use self::secret::Secret;
@@ -81,6 +83,9 @@ pub struct StoreConfig {
     pub path: PathBuf,
     /// The key that credentials are encrypted with: 64 hex digits. Made if it is not there.
     pub key_file: PathBuf,
+    /// Where it is kept what was decided while the database did not answer; beside the database where absent. On
+    /// another disk it helps when that of the database is full.
+    pub outage_file: Option<PathBuf>,
     /// How much a commit waits for the disk.
     pub synchronous: Synchronous,
 }
@@ -90,6 +95,7 @@ impl Default for StoreConfig {
         Self {
             path: "/var/lib/sipgw/sipgw.db".into(),
             key_file: "/var/lib/sipgw/sipgw.key".into(),
+            outage_file: None,
             synchronous: Synchronous::Full,
         }
     }

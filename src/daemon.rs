@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use provisioning_store::error::StoreError;
+use provisioning_store::journal::Journal;
 use provisioning_store::store::Store;
 use provisioning_store::writer::{Writer, WriterLimits};
 use sip_core::directory::Directory;
@@ -20,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::reload::{Parts, Reload};
-use crate::admission::Admission;
+use crate::admission::{self, Admission, Office};
 use crate::bindings;
 use crate::config::{Config, ConfigError};
 use crate::engine::{self, Desk, Engine, EngineHandle};
@@ -52,6 +53,9 @@ pub enum StartError {
     /// The database or its key, or another gateway that has the database.
     #[error("the store cannot be opened: {0}")]
     Open(#[from] storage::OpenError),
+    /// What was decided while the database did not answer, and it does not know yet.
+    #[error("the last run's decisions cannot be put into the database: {0}")]
+    Recover(#[from] admission::RecoverError),
     /// The database, when it was read.
     #[error("the store cannot be read: {0}")]
     Store(#[from] StoreError),
@@ -177,13 +181,22 @@ impl Daemon {
             .await
             .map_err(|error| StartError::Http { address, error })?;
         // Only now: whoever cannot listen must not have touched the books.
+        let journal = recover(&config, &store).await?;
         settle_orphans(&store).await?;
         let gateway = gateway(&config, &listeners, directory, &store).await?;
 
         let (reply_sender, replies) = mpsc::channel(engine::REPLIES);
         let (writer, writer_task) = Writer::start(store.clone(), WriterLimits::default());
-        let (admission, admission_task) =
-            Admission::start(writer, watch.tariffs(), reply_sender.clone(), metrics.clone());
+        let office = Office {
+            store: store.clone(),
+            writer,
+            on_hand: config.calls.on_hand.clone(),
+            tariffs: watch.tariffs(),
+            replies: reply_sender.clone(),
+            metrics: metrics.clone(),
+            readiness: readiness.clone(),
+        };
+        let (admission, admission_task) = Admission::start(office, journal);
         let media = Media::new(relay, reply_sender.clone());
         let (binding_sender, binding_changes) = mpsc::channel(bindings::WAITING);
         let bindings_task = tokio::spawn(bindings::keep(store.clone(), binding_changes, metrics.clone()));
@@ -282,6 +295,10 @@ impl Daemon {
         }
         drop(self.stop_net);
         self.net.finish(GOODBYE).await;
+        // The next start does it otherwise.
+        if let Err(error) = self.store.release_on_hand(storage::now()).await {
+            tracing::warn!(%error, "What was on hand could not be freed.");
+        }
         self.store.close().await;
         // The last of all: what the next gateway finds in the store is final.
         drop(self.ownership);
@@ -297,6 +314,19 @@ impl Daemon {
         });
         emptied.await.is_ok()
     }
+}
+
+/// Puts into the database what the last run has decided without it: before its calls are settled.
+async fn recover(config: &Config, store: &Store) -> Result<Journal, StartError> {
+    let mut journal = storage::journal(config)?;
+    let entries = admission::recover(store, &mut journal).await?;
+    if entries > 0 {
+        tracing::warn!(
+            entries,
+            "Decisions of the last run, taken while the store did not answer, are in it now."
+        );
+    }
+    Ok(journal)
 }
 
 async fn settle_orphans(store: &Store) -> Result<(), StoreError> {

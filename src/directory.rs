@@ -1,10 +1,11 @@
 //! Provisioning, from the store's rows to the core's directory, and anew whenever the store changes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use provisioning_store::directory::DirectoryRows;
+use provisioning_store::ledger::Subscriber;
 use provisioning_store::model::{self, CallerIdByCall, NumberTarget, Switch};
 use provisioning_store::rating::{RateTable, UsBundle};
 use sip_core::auth::digest::{Algorithm, ha1};
@@ -24,6 +25,8 @@ pub struct Tariffs {
     pub us_bundle: UsBundle,
     /// Carriers' names for records.
     pub carriers: HashMap<CarrierId, String>,
+    /// Subscriptions, by which calls are granted while the store does not answer.
+    pub subscribers: BTreeMap<model::ProfileId, Subscriber>,
 }
 
 /// The rules of the configuration that shape a directory.
@@ -68,6 +71,15 @@ pub fn build(rows: &DirectoryRows, shape: &Shape) -> Directory {
         }
     }
     directory
+}
+
+/// The profiles' subscriptions.
+pub fn subscribers(rows: &DirectoryRows) -> BTreeMap<model::ProfileId, Subscriber> {
+    let subscriber = |profile: &model::Profile| {
+        let (company, subscription) = (profile.company, profile.subscription);
+        (profile.id, Subscriber { company, subscription, recharge: profile.recharge })
+    };
+    rows.profiles.iter().map(subscriber).collect()
 }
 
 /// The carriers' names.

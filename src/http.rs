@@ -36,12 +36,23 @@ pub struct Readiness(Arc<Flags>);
 struct Flags {
     has_store: AtomicBool,
     is_draining: AtomicBool,
+    is_degraded: AtomicBool,
 }
 
 impl Readiness {
     /// Whether the store answered when it was asked last.
     pub fn set_store(&self, answers: bool) {
         self.0.has_store.store(answers, Ordering::Relaxed);
+    }
+
+    /// Whether calls are granted by what is on hand, because the store does not take what is decided.
+    pub fn set_degraded(&self, is_degraded: bool) {
+        self.0.is_degraded.store(is_degraded, Ordering::Relaxed);
+    }
+
+    /// See [`Self::set_degraded`].
+    pub fn is_degraded(&self) -> bool {
+        self.0.is_degraded.load(Ordering::Relaxed)
     }
 
     /// The daemon is told to stop.
@@ -54,7 +65,13 @@ impl Readiness {
         if self.0.is_draining.load(Ordering::Relaxed) {
             return Some("the gateway is shutting down");
         }
-        (!self.0.has_store.load(Ordering::Relaxed)).then_some("the store does not answer")
+        None
+    }
+
+    /// What is wrong, though calls are taken.
+    fn trouble(&self) -> Option<&'static str> {
+        let is_out = self.is_degraded() || !self.0.has_store.load(Ordering::Relaxed);
+        is_out.then_some("the store does not answer; calls go on, new ones within what is on hand")
     }
 }
 
@@ -123,7 +140,11 @@ async fn ready(State(site): State<Site>) -> Response {
         obstacle => obstacle,
     };
     match obstacle {
-        None => (StatusCode::OK, "ready\n").into_response(),
+        None => match site.readiness.trouble() {
+            None => (StatusCode::OK, "ready\n".to_owned()).into_response(),
+            // Elsewhere it would hardly be better: the store is everybody's.
+            Some(trouble) => (StatusCode::OK, format!("degraded: {trouble}\n")).into_response(),
+        },
         Some(obstacle) => (StatusCode::SERVICE_UNAVAILABLE, format!("{obstacle}\n")).into_response(),
     }
 }

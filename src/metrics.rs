@@ -3,11 +3,11 @@
 //! Labels take their values from closed sets or from provisioning, never from the network, so that nobody
 //! outside can make the number of series grow.
 
+use prometheus::{Counter, Gauge, GaugeVec};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
-use prometheus::{Gauge, GaugeVec};
 
 /// Bounds of the set-up histogram, seconds: from an answering machine's haste to a long ring.
 const SETUP_BUCKETS: [f64; 10] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 120.0];
@@ -62,6 +62,14 @@ pub struct Metrics {
     pub store_seconds: HistogramVec,
     /// Store operations that failed.
     pub store_failures: IntCounterVec,
+    /// 1 while the store answers.
+    pub store_up: IntGauge,
+    /// How long the store did not answer, all outages together.
+    pub store_outage_seconds: Counter,
+    /// Decisions of the outage under way that wait in the journal.
+    pub journal_entries: IntGauge,
+    /// Calls decided by what was on hand.
+    pub calls_on_hand: IntCounterVec,
     /// Leases that the ledger holds and no call owns, or the other way round.
     pub lease_mismatch: IntGauge,
     /// The directory in use.
@@ -191,6 +199,20 @@ impl Metrics {
                 "sipgw_store_failures_total",
                 "Store operations that failed, by operation",
                 &["operation"],
+            ),
+            store_up: make.gauge("sipgw_store_up", "1 while the store answers, 0 in an outage"),
+            store_outage_seconds: make.register(Counter::new(
+                "sipgw_store_outage_seconds_total",
+                "How long the store did not answer, all outages together",
+            )),
+            journal_entries: make.gauge(
+                "sipgw_journal_entries",
+                "Decisions of the outage under way, kept in the journal until the store has them",
+            ),
+            calls_on_hand: make.counters(
+                "sipgw_calls_on_hand_total",
+                "Calls decided while the store did not answer: granted or refused",
+                &["result"],
             ),
             lease_mismatch: make.gauge(
                 "sipgw_lease_mismatch",

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use provisioning_store::error::StoreError;
+use provisioning_store::journal::Journal;
 use provisioning_store::model::Timestamp;
 use provisioning_store::secrets::{OsEntropy, SecretError, SecretKey};
 use provisioning_store::store::{Durability, Store, StoreOptions};
@@ -81,6 +82,14 @@ pub fn own(config: &Config) -> Result<Ownership, OpenError> {
 fn make_directory_of(file: &Path) -> Result<(), OpenError> {
     let Some(directory) = file.parent() else { return Ok(()) };
     std::fs::create_dir_all(directory).map_err(|error| OpenError::File { path: directory.into(), error })
+}
+
+/// Opens or makes the journal of outages.
+pub fn journal(config: &Config) -> Result<Journal, OpenError> {
+    let beside = || PathBuf::from(format!("{}.outage", config.store.path.display()));
+    let path = config.resolve_path(&config.store.outage_file.clone().unwrap_or_else(beside));
+    make_directory_of(&path)?;
+    Journal::open(&path).map_err(|error| OpenError::File { path, error })
 }
 
 /// Opens the store; makes the database and the key if neither is there.

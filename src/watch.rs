@@ -54,8 +54,12 @@ impl Watch {
         readiness: Readiness,
     ) -> Result<(Self, Arc<Directory>), StoreError> {
         let built_by = rules.load_full();
-        let us_bundle = built_by.us_bundle.clone();
-        let tariffs = Tariffs { rates: Default::default(), us_bundle, carriers: Default::default() };
+        let tariffs = Tariffs {
+            rates: Default::default(),
+            us_bundle: built_by.us_bundle.clone(),
+            carriers: Default::default(),
+            subscribers: Default::default(),
+        };
         let tariffs = Arc::new(ArcSwap::from_pointee(tariffs));
         let suspects = HashSet::new();
         let mut watch = Self { store, rules, built_by, tariffs, metrics, readiness, revision: 0, suspects };
@@ -76,7 +80,9 @@ impl Watch {
         let rates = self.store.rates(STANDARD_PRICE_LIST).await?;
         let revision = rows.revision;
         let carriers = directory::carrier_names(&rows);
-        self.tariffs.store(Arc::new(Tariffs { rates, us_bundle: rules.us_bundle.clone(), carriers }));
+        let subscribers = directory::subscribers(&rows);
+        let us_bundle = rules.us_bundle.clone();
+        self.tariffs.store(Arc::new(Tariffs { rates, us_bundle, carriers, subscribers }));
         let shape = rules.shape.clone();
         let profiles = rows.profiles.len();
         // Hashing the passwords of many profiles would keep a worker of the runtime busy.
@@ -111,7 +117,8 @@ impl Watch {
             let directory = self.reload().await?;
             engine.set_directory(directory).await;
         }
-        if tick.is_multiple_of(AUDIT_EVERY) {
+        // In an outage the ledger knows nothing of the calls that began and ended meanwhile.
+        if tick.is_multiple_of(AUDIT_EVERY) && !self.readiness.is_degraded() {
             self.audit(engine).await?;
         }
         if tick.is_multiple_of(CLEAR_EVERY) {

@@ -1,5 +1,7 @@
 //! Against a store on disk, through the writer, as the daemon does it.
 
+use std::collections::HashMap;
+
 use provisioning_store::cdr::{Cdr, CdrFilter};
 use provisioning_store::lifecycle::{Order, PriceList};
 use provisioning_store::model::{NewCompany, ProfileSettings};
@@ -38,12 +40,28 @@ impl Office {
         let rates =
             RateTable::from_csv("prefix,destination,country,rate_per_minute\n372,Estonia,EE,0.60\n").unwrap();
         let carriers = HashMap::from([(CarrierId(3), "Upstream".to_owned())]);
-        let tariffs =
-            Arc::new(ArcSwap::from_pointee(Tariffs { rates, us_bundle: UsBundle::standard(), carriers }));
+        let rows = store.load_directory().await.unwrap();
+        let subscribers = crate::directory::subscribers(&rows);
+        let tariffs = Arc::new(ArcSwap::from_pointee(Tariffs {
+            rates,
+            us_bundle: UsBundle::standard(),
+            carriers,
+            subscribers,
+        }));
         let (writer, _) = Writer::start(store.clone(), WriterLimits::default());
         let (sender, replies) = mpsc::channel(64);
         let metrics = Metrics::new();
-        let (admission, _) = Admission::start(writer, tariffs, sender, metrics.clone());
+        let journal = Journal::open(&directory.path().join("sipgw.outage")).unwrap();
+        let office = super::Office {
+            store: store.clone(),
+            writer,
+            on_hand: OnHandConfig::default(),
+            tariffs,
+            replies: sender,
+            metrics: metrics.clone(),
+            readiness: Readiness::default(),
+        };
+        let (admission, _) = Admission::start(office, journal);
         Self { store, profile: ProfileId(profile.id.0), admission, replies, metrics, _directory: directory }
     }
 

@@ -10,7 +10,10 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     let status: StatusView = Client::new(&context.config).read("/status")?;
     context.output.show(&status, || {
         let takes = status.obstacle.as_deref().map_or_else(
-            || "It takes calls.".to_owned(),
+            || match &status.trouble {
+                None => "It takes calls.".to_owned(),
+                Some(trouble) => format!("It takes calls, but {trouble}."),
+            },
             |obstacle| format!("It takes no new calls: {obstacle}."),
         );
         format!(

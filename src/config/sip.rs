@@ -8,6 +8,8 @@ use std::str::FromStr;
 use serde::Deserialize;
 use sip_core::types::Transport;
 
+use super::OnHandConfig;
+
 /// SIP listeners, timers and bounds.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
@@ -262,6 +264,8 @@ pub struct CallConfig {
     pub caller_id_countries: Vec<String>,
     /// How long running calls may go on after the daemon was told to stop, seconds.
     pub drain_s: u64,
+    /// What is kept on hand for each profile that calls.
+    pub on_hand: OnHandConfig,
 }
 
 impl Default for CallConfig {
@@ -280,6 +284,7 @@ impl Default for CallConfig {
             user_agents_file: None,
             caller_id_countries: Vec::new(),
             drain_s: 30,
+            on_hand: OnHandConfig::default(),
         }
     }
 }

@@ -44,5 +44,6 @@ pub(super) async fn status(State(site): State<Site>) -> Result<Json<StatusView>,
         transactions: counts.transactions,
         registrations: counts.bindings,
         obstacle: site.readiness.obstacle().map(str::to_owned),
+        trouble: site.readiness.trouble().map(str::to_owned),
     }))
 }

@@ -102,4 +102,7 @@ pub struct StatusView {
     pub registrations: usize,
     /// Why it takes no new calls, if it takes none.
     pub obstacle: Option<String>,
+    /// What is wrong, though calls are taken.
+    #[serde(default)]
+    pub trouble: Option<String>,
 }

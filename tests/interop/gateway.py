@@ -137,6 +137,10 @@ class Gateway:
         return self
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
@@ -153,6 +157,8 @@ class Gateway:
             stdout=self._out,
             stderr=self._out,
             cwd=self.folder,
+            # Ignored as in this program, a limit of a file's size is an error, as a full disk is, and no signal.
+            restore_signals=False,
         )
         try:
             wait_until(self._is_ready, "the gateway to be ready", 10)

@@ -107,7 +107,7 @@ impl Standby {
         Held {
             credit: Micros(left(Account::Profile(profile))),
             bundle_period: period,
-            bundle_s: u32::try_from(left(Account::Bundle { profile, period: period })).unwrap_or(u32::MAX),
+            bundle_s: u32::try_from(left(Account::Bundle { profile, period })).unwrap_or(u32::MAX),
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Every verb that changes something is one transaction: done whole, or not at all. Times are given by the caller.
 
+mod on_hand;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +13,7 @@ use crate::cdr::{CallId, Cdr, CdrFilter, CdrPage};
 use crate::directory::DirectoryRows;
 use crate::error::StoreError;
 use crate::ledger::{
-    Account, Balance, Held, Imbalance, LedgerEntry, LedgerOp, Outcome, Refusal, Reservation, ReservePolicy,
+    Account, Balance, Imbalance, LedgerEntry, LedgerOp, Outcome, Refusal, Reservation, ReservePolicy,
 };
 use crate::lifecycle::{Order, PriceList, Subscription};
 use crate::model::{
@@ -139,28 +141,6 @@ impl Store {
         }
         self.release_on_hand(now).await?;
         Ok(orphans.len())
-    }
-
-    /// Frees what this gateway keeps on hand. Returns for how many profiles there was something.
-    pub async fn release_on_hand(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let on_hand = self.on_hand().await?;
-        let release = |&profile: &ProfileId| LedgerOp::Hold { profile, credit: Micros::ZERO, bundle_s: 0 };
-        let entries: Vec<_> =
-            on_hand.keys().map(|profile| LedgerEntry { at: now, op: release(profile) }).collect();
-        for outcome in self.apply(&entries).await? {
-            outcome?;
-        }
-        Ok(on_hand.len())
-    }
-
-    /// What this gateway keeps on hand.
-    pub async fn on_hand(&self) -> Result<BTreeMap<ProfileId, Held>, StoreError> {
-        self.database.on_hand(&self.owner).await
-    }
-
-    /// How far ahead its calls reserve.
-    pub fn policy(&self) -> ReservePolicy {
-        self.policy
     }
 
     /// This gateway's live calls in the books. Their difference to the calls that are really going on must be nothing.

@@ -2,6 +2,12 @@
 //!
 //! While a batch is being synced to disk, the next one gathers; so the busier the gateway, the larger its batches and
 //! the less each operation costs, and an idle one waits for nothing.
+//!
+//! After the database has failed, every operation behind it fails too, until the caller says that it has taken notice: so
+//! what was done is always the first part of what was asked, and never something behind a gap.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -27,7 +33,8 @@ impl Default for WriterLimits {
     }
 }
 
-/// What becomes of an operation: the ledger's answer, or the store's failure, in which case it has not happened.
+/// What becomes of an operation: the ledger's answer, or the store's failure, in which case it has not happened, or at
+/// worst without anybody having been told: when the database failed while it committed.
 pub type Reply = Result<Result<Outcome, Refusal>, StoreError>;
 
 /// An operation that the queue had no room for.
@@ -44,14 +51,16 @@ struct Job {
 #[derive(Clone, Debug)]
 pub struct Writer {
     jobs: mpsc::Sender<Job>,
+    has_failed: Arc<AtomicBool>,
 }
 
 impl Writer {
     /// Starts the writer task on the current runtime.
     pub fn start(store: Store, limits: WriterLimits) -> (Self, JoinHandle<()>) {
         let (jobs, queue) = mpsc::channel(limits.queue.max(1));
-        let task = tokio::spawn(write(store, queue, limits.batch.max(1)));
-        (Self { jobs }, task)
+        let has_failed = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn(write(store, queue, limits.batch.max(1), Arc::clone(&has_failed)));
+        (Self { jobs, has_failed }, task)
     }
 
     /// Does an operation and waits until it is on disk.
@@ -74,17 +83,27 @@ impl Writer {
         }
     }
 
+    /// After a failure: operations asked from now on are done again.
+    pub fn resume(&self) {
+        self.has_failed.store(false, Ordering::Release);
+    }
+
     /// Operations that wait for their commit.
     pub fn queued(&self) -> usize {
         self.jobs.max_capacity() - self.jobs.capacity()
     }
 }
 
-async fn write(store: Store, mut queue: mpsc::Receiver<Job>, batch: usize) {
+async fn write(store: Store, mut queue: mpsc::Receiver<Job>, batch: usize, has_failed: Arc<AtomicBool>) {
     let mut jobs = Vec::with_capacity(batch);
+    let mut failure = StoreError::Closed;
     while queue.recv_many(&mut jobs, batch).await > 0 {
         let (entries, replies): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.entry, job.reply)).unzip();
-        match store.apply(&entries).await {
+        let answer = match has_failed.load(Ordering::Acquire) {
+            true => Err(failure.clone()),
+            false => store.apply(&entries).await,
+        };
+        match answer {
             Ok(outcomes) => {
                 for (reply, outcome) in replies.into_iter().zip(outcomes) {
                     // Nobody waits any more when the caller has gone; the operation stands.
@@ -92,6 +111,9 @@ async fn write(store: Store, mut queue: mpsc::Receiver<Job>, batch: usize) {
                 }
             }
             Err(error) => {
+                // Before anybody hears of it. What is wrong with one batch for good need not be wrong with the next.
+                has_failed.store(error.is_transient(), Ordering::Release);
+                failure = error.clone();
                 for reply in replies {
                     let _gone = reply.send(Err(error.clone()));
                 }

@@ -44,6 +44,7 @@ pub enum Refusal {
     NoRate,
     NoSuchDialog,
     NotRegistered,
+    NothingOnHand,
     NumberNotAssigned,
     Overloaded,
     PbxDemandsCredentials,
@@ -81,7 +82,7 @@ const fn row(status: u16, cause: u8, code: &'static str, sentence: &'static str)
 
 impl Refusal {
     /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 54] = [
         Self::AddressIncomplete,
         Self::BadContact,
         Self::BadCredentials,
@@ -119,6 +120,7 @@ impl Refusal {
         Self::NoRate,
         Self::NoSuchDialog,
         Self::NotRegistered,
+        Self::NothingOnHand,
         Self::NumberNotAssigned,
         Self::Overloaded,
         Self::PbxDemandsCredentials,
@@ -244,6 +246,12 @@ impl Refusal {
             Self::NoRate => row(404, 3, "no_rate", "The rate table has no price for this destination."),
             Self::NoSuchDialog => row(481, 16, "no_such_dialog", "There is no such call or transaction."),
             Self::NotRegistered => row(480, 20, "not_registered", "The called PBX is not registered."),
+            Self::NothingOnHand => row(
+                503,
+                41,
+                "nothing_on_hand",
+                "The gateway's accounting does not answer, and what was on hand for the profile is used up.",
+            ),
             Self::NumberNotAssigned => {
                 row(404, 1, "number_not_assigned", "The called number is not assigned to any profile.")
             }

@@ -22,6 +22,17 @@ const READERS: u32 = 3;
 /// Statements kept prepared on each connection: more than this module has in all chunk sizes.
 const STATEMENTS_KEPT: usize = 256;
 
+/// Takes the write lock at once.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+/// SQLite's code for a lock that another connection has, in its lowest octet.
+const BUSY: u32 = 5;
+
+/// True if another connection has the lock.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == BUSY)
+}
+
 /// An open database.
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
@@ -53,9 +64,11 @@ impl Database {
             .map_err(failed("opening the database file"))?;
         let migrated = sqlx::migrate!("migrations/sqlite").run(&writer).await;
         migrated.map_err(|error| failed("bringing its tables up to date")(error.into()))?;
+        // Should the file go, a new connection must not make an empty one in its place.
+        writer.set_connect_options(options.clone().create_if_missing(false));
         let reader = SqlitePoolOptions::new()
             .max_connections(READERS)
-            .connect_with(options.read_only(true))
+            .connect_with(options.create_if_missing(false).read_only(true))
             .await
             .map_err(failed("opening the database file for reading"))?;
         Ok(Self { writer, reader })
@@ -64,7 +77,20 @@ impl Database {
     /// Begins a transaction that may write. It takes the write lock at once: one that reads first and then asks for
     /// the lock fails without waiting when another process has written meanwhile.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Db>, StoreError> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed("beginning a transaction"))
+        let error = match self.writer.begin_with(BEGIN).await {
+            Ok(transaction) => return Ok(transaction),
+            Err(error) => error,
+        };
+        if is_busy(&error) {
+            return Err(failed("beginning a transaction")(error));
+        }
+        // A connection whose last commit failed, because the disk was full, counts a transaction that is none any more;
+        // one whose file has gone has only its ghost. A new one knows neither.
+        let broken = self.writer.acquire().await.map_err(failed("opening the database file anew"))?;
+        if let Err(error) = broken.close().await {
+            return Err(failed("closing the database file")(error));
+        }
+        self.writer.begin_with(BEGIN).await.map_err(failed("beginning a transaction"))
     }
 
     /// Connections for reading what is committed.
@@ -124,6 +150,34 @@ mod tests {
         assert_eq!((journal.as_str(), synchronous), ("wal", 2), "2 is FULL");
         let written = sqlx::query(statements::RAISE_REVISION).execute(database.reader()).await;
         assert!(written.unwrap_err().to_string().contains("readonly"));
+    }
+
+    #[tokio::test]
+    async fn a_failed_commit_leaves_no_broken_connection_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = open(&folder).await;
+        let mut transaction = database.begin().await.unwrap();
+        // As SQLite does it by itself when the disk is full.
+        sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
+        transaction.commit().await.unwrap_err();
+        for _ in 0..2 {
+            let mut transaction = database.begin().await.expect("a transaction after the failure");
+            sqlx::query(statements::RAISE_REVISION).execute(&mut *transaction).await.unwrap();
+            transaction.commit().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_has_gone_is_not_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = open(&folder).await;
+        let (here, away) = (folder.path().join("sipgw.db"), folder.path().join("away.db"));
+        std::fs::rename(&here, &away).unwrap();
+        database.writer.acquire().await.unwrap().close().await.unwrap();
+        database.begin().await.unwrap_err();
+        assert!(!here.exists());
+        std::fs::rename(&away, &here).unwrap();
+        database.begin().await.expect("the file is back");
     }
 
     #[tokio::test]

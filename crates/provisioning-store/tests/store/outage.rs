@@ -16,9 +16,11 @@ use provisioning_store::store::Store;
 
 use crate::world::*;
 
-/// A call in another country costs ten times as much.
-const DEAR: Tariff = Tariff::standard(Micros(600), provisioning_store::rating::BundleCover::NotCovered);
-const TARIFFS: [Option<Tariff>; 4] = [None, Some(MICRO_A_SECOND), Some(COVERED), Some(DEAR)];
+/// Its shortest call costs most of what is on hand.
+const DEAR: Tariff = Tariff { rate_per_minute: Micros(240), ..MICRO_A_SECOND };
+/// Its shortest call costs next to nothing.
+const CHEAP: Tariff = Tariff { rate_per_minute: Micros(6), ..MICRO_A_SECOND };
+const TARIFFS: [Option<Tariff>; 5] = [None, Some(MICRO_A_SECOND), Some(COVERED), Some(DEAR), Some(CHEAP)];
 
 /// What a gateway asks of its books.
 #[derive(Clone, Debug)]
@@ -33,8 +35,8 @@ enum Ask {
 #[derive(Clone, Debug)]
 enum Step {
     Ask(Ask),
-    /// The database stops answering; of these, it has done some without telling.
-    Outage(Vec<(Ask, bool)>),
+    /// The database stops answering; of these, it has done the first so many without telling.
+    Outage(Vec<Ask>, usize),
     /// The database answers again; so many entries are put into it twice.
     Back(usize),
     /// The gateway is killed and started again.
@@ -57,7 +59,7 @@ fn ask() -> impl Strategy<Value = Ask> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         16 => ask().prop_map(Step::Ask),
-        3 => prop::collection::vec((ask(), any::<bool>()), 0..6).prop_map(Step::Outage),
+        3 => (prop::collection::vec(ask(), 0..6), 0usize..7).prop_map(|(asks, done)| Step::Outage(asks, done)),
         3 => (0usize..9).prop_map(Step::Back),
         1 => Just(Step::Crash),
         1 => (1i64..300).prop_map(Step::Allocate),
@@ -240,21 +242,15 @@ impl Gateway {
         self.journal.append(&[LedgerEntry { at: start(), op }]).unwrap();
     }
 
-    async fn outage(&mut self, in_doubt: &[(Ask, bool)]) {
+    async fn outage(&mut self, in_doubt: &[Ask], done: usize) {
         // All of them are asked before the gateway finds out that none is answered.
-        let mut asked = Vec::new();
-        for (ask, is_done) in in_doubt {
-            // A call whose reservation is not answered cannot be asked about.
-            asked.extend(self.op(ask).map(|op| (op, *is_done)));
-        }
-        for (op, is_done) in &asked {
-            if *is_done {
-                // Whatever comes of it, nobody hears of it.
-                let _unheard = self.database(op.clone()).await;
-            }
+        let asked: Vec<_> = in_doubt.iter().filter_map(|ask| self.op(ask)).collect();
+        for op in asked.iter().take(done) {
+            // Whatever comes of it, nobody hears of it.
+            let _unheard = self.database(op.clone()).await;
         }
         self.is_out = true;
-        for (op, _) in asked {
+        for op in asked {
             // The call may have ended meanwhile.
             let is_over = matches!(&op, LedgerOp::Extend { call, .. } | LedgerOp::Answer { call, .. } if !self.live.contains_key(call));
             if !is_over {
@@ -304,8 +300,8 @@ impl Gateway {
     async fn step(&mut self, step: &Step) {
         match step {
             Step::Ask(ask) => self.ask(ask).await,
-            Step::Outage(in_doubt) if !self.is_out => self.outage(in_doubt).await,
-            Step::Outage(_) => {}
+            Step::Outage(in_doubt, done) if !self.is_out => self.outage(in_doubt, *done).await,
+            Step::Outage(..) => {}
             Step::Back(twice) => self.back(*twice).await,
             Step::Crash => self.crash().await,
             // The command line reaches the database even when the gateway does not.

@@ -1,8 +1,8 @@
 //! Carries the core's questions about channels and money to the ledger, and the answers back.
 //!
-//! The engine never waits: it puts a question into a queue, and the [`clerk`] submits them to the ledger's writer in
+//! The engine never waits: it puts a question into a queue, and the clerk submits them to the ledger's writer in
 //! the order they came, so that a call's reservation is always ahead of its settlement. While the store does not
-//! answer, the clerk decides by what is on hand ([`outage`]).
+//! answer, the clerk decides by what is on hand (`admission/outage.rs`).
 
 mod clerk;
 mod outage;

@@ -268,9 +268,8 @@ impl Agent {
             .partition::<Vec<_>, _>(|server| server.end.is_some_and(|at| at <= now));
         self.servers = running;
         for server in ended {
-            // Whoever was told nothing for 64*T1 gave the call up, and knows no refusal that comes afterwards.
-            let is_stray = self.was_cut_off && server.state == Taken::Refused;
-            let is_excused = is_stray || server.call.is_some_and(|call| self.calls[call].is_excused);
+            // Whoever was told nothing for 64*T1 gave the call up, and knows no answer that comes afterwards.
+            let is_excused = self.was_cut_off || server.call.is_some_and(|call| self.calls[call].is_excused);
             if matches!(server.state, Taken::Accepted | Taken::Refused) && !is_excused {
                 self.unacknowledged.push(format!("{:?} of {}", server.state, server.key));
             }

@@ -5,8 +5,9 @@ use sip_core::refusal::Refusal;
 use sip_core::types::Ending;
 
 use crate::agent::manner::{Act, Devices, Dial, Duty, Manner, ms, s};
+use crate::faults::Fault;
 use crate::network::Weather;
-use crate::provisioning::{FAR_AWAY, SALES_NUMBER};
+use crate::provisioning::{self, FAR_AWAY, SALES_NUMBER};
 use crate::world::{ALPHA, SALES, Setting, World};
 
 #[test]
@@ -144,4 +145,17 @@ fn an_ack_that_comes_again_changes_nothing() {
     assert_eq!(world.agents[ALPHA].requests(Method::Ack).count(), 1);
     world.settle();
     assert_eq!(world.agents[SALES].statuses(Method::Bye), [200]);
+}
+
+#[test]
+fn a_callee_whose_2xx_was_lost_and_who_says_goodbye_leaves_nothing_behind() {
+    // Found by storm 291.
+    let mut world = World::new();
+    let call = world.dial(SALES, Dial::to(FAR_AWAY));
+    world.run(ms(500));
+    world.befall(Fault::CutOff(ALPHA, s(34)));
+    world.settle();
+    assert_eq!(world.agents[SALES].calls[call].statuses, [100, 180, 487]);
+    assert_eq!(world.agents[ALPHA].calls[0].others, [(Method::Bye, 200)]);
+    assert_eq!(world.credit(provisioning::SALES).0, 10_000_000);
 }

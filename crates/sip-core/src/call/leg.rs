@@ -147,8 +147,9 @@ impl CallLeg {
 
     /// The call ends: what the peer has said to our INVITE is acknowledged, and it need not say more.
     pub(crate) fn let_go(&mut self, ctx: &mut Context<'_>) {
-        if let Some(reinvite) = self.reinvite {
-            ctx.transactions.abandon(ctx.now.monotonic, reinvite, ctx.out);
+        // The first INVITE may be unanswered too: a callee whose 2xx was lost says goodbye in the end.
+        for invite in [self.invite, self.reinvite].into_iter().flatten() {
+            ctx.transactions.abandon(ctx.now.monotonic, invite, ctx.out);
         }
         if let Some(response) = self.unacknowledged.take() {
             self.ack(ctx, &response, None);

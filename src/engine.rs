@@ -172,8 +172,14 @@ impl<D: Desk> Engine<D> {
 
     fn receive(&mut self, now: Now, input: Inbound) {
         match input {
-            Inbound::Datagram { flow, bytes } => self.gateway.handle_datagram(now, flow, bytes),
-            Inbound::Message { flow, bytes } => self.gateway.handle_stream(now, flow, bytes),
+            Inbound::Datagram { flow, bytes, at } => {
+                self.gateway.note_waited(now, now.monotonic.saturating_duration_since(at));
+                self.gateway.handle_datagram(now, flow, bytes);
+            }
+            Inbound::Message { flow, bytes, at } => {
+                self.gateway.note_waited(now, now.monotonic.saturating_duration_since(at));
+                self.gateway.handle_stream(now, flow, bytes);
+            }
             Inbound::Lost(connection) => self.gateway.handle_connection_lost(now, connection),
             Inbound::SendFailed(flow) => self.gateway.handle_send_failed(now, flow),
         }

@@ -42,6 +42,10 @@ pub struct Metrics {
     pub sip_messages: IntCounterVec,
     /// Messages dropped without an answer.
     pub sip_dropped: IntCounterVec,
+    /// 1 while more comes in than can be handled.
+    pub overloaded: IntGauge,
+    /// New calls refused because of that.
+    pub calls_shed: IntCounter,
     /// Open TCP and TLS connections.
     pub connections: IntGaugeVec,
     /// Connections refused, lost or closed by us.
@@ -168,6 +172,11 @@ impl Metrics {
                 "sipgw_sip_dropped_total",
                 "SIP messages dropped without an answer, by reason",
                 &["reason"],
+            ),
+            overloaded: make.gauge("sipgw_overloaded", "1 while more comes in than can be handled"),
+            calls_shed: make.counter(
+                "sipgw_calls_shed_total",
+                "New calls refused with 503 because more came in than could be handled",
             ),
             connections: make.gauges("sipgw_connections", "Open TCP and TLS connections", &["transport"]),
             connections_closed: make.counters(

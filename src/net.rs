@@ -11,7 +11,7 @@ mod udp;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sip_core::settings::Listener;
@@ -35,6 +35,8 @@ pub enum Inbound {
         flow: Flow,
         /// All of it.
         bytes: Bytes,
+        /// When it was read.
+        at: Instant,
     },
     /// One message of a stream.
     Message {
@@ -42,6 +44,8 @@ pub enum Inbound {
         flow: Flow,
         /// All of it.
         bytes: Bytes,
+        /// When it was read.
+        at: Instant,
     },
     /// A connection ended.
     Lost(ConnectionId),

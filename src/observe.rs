@@ -2,6 +2,7 @@
 //!
 //! Every line of a call carries its id as `call`, so that one search shows the whole call.
 
+use sip_core::load::Load;
 use sip_core::types::{Binding, Ending, Event, Unregistration};
 use tokio::sync::mpsc;
 
@@ -61,6 +62,15 @@ impl Observer {
             Event::Dropped { source, why } => {
                 self.metrics.sip_dropped.with_label_values(&[why]).inc();
                 tracing::debug!(%source, "A message was dropped: {why}.");
+            }
+            Event::Shed { .. } => self.metrics.calls_shed.inc(),
+            Event::LoadChanged(Load::Overloaded) => {
+                self.metrics.overloaded.set(1);
+                tracing::warn!("More comes in than can be handled: new calls are refused with 503.");
+            }
+            Event::LoadChanged(Load::Normal) => {
+                self.metrics.overloaded.set(0);
+                tracing::info!("What comes in can be handled again: new calls are taken.");
             }
             Event::CallStarted { call, source, from, to } => {
                 tracing::info!(%call, %source, from, to, "A call came in.");

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sip_core::message::{Frame, FrameError, StreamFramer};
@@ -273,7 +273,8 @@ impl Connections {
                     Ok(Frame::Message(bytes)) => {
                         self.shared.metrics.count_message(flow.transport, Direction::Inbound, &bytes);
                         // Waiting here makes TCP slow the peer down.
-                        if self.shared.inbound.send(Inbound::Message { flow: *flow, bytes }).await.is_err() {
+                        let message = Inbound::Message { flow: *flow, bytes, at: Instant::now() };
+                        if self.shared.inbound.send(message).await.is_err() {
                             return Closed::Stopped;
                         }
                         patience = Duration::from_secs(self.limits.idle_s);

@@ -55,7 +55,7 @@ impl Fixture {
 
     async fn message(&mut self) -> (Flow, Bytes) {
         match self.next().await {
-            Inbound::Message { flow, bytes } | Inbound::Datagram { flow, bytes } => (flow, bytes),
+            Inbound::Message { flow, bytes, .. } | Inbound::Datagram { flow, bytes, .. } => (flow, bytes),
             other => panic!("{other:?}"),
         }
     }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use sip_core::types::{Flow, Transport};
@@ -97,7 +98,8 @@ fn take_batch(socket: &UdpSocket, local: SocketAddr, buffer: &mut [u8], shared: 
         let bytes = Bytes::copy_from_slice(&buffer[..length]);
         shared.metrics.count_message(Transport::Udp, Direction::Inbound, &bytes);
         let flow = Flow { transport: Transport::Udp, local, peer, connection: None };
-        if let Err(TrySendError::Full(_)) = shared.inbound.try_send(Inbound::Datagram { flow, bytes }) {
+        let datagram = Inbound::Datagram { flow, bytes, at: Instant::now() };
+        if let Err(TrySendError::Full(_)) = shared.inbound.try_send(datagram) {
             shared.metrics.queue_dropped.with_label_values(&["udp_in"]).inc();
         }
     }

@@ -258,6 +258,13 @@ impl World {
         self.flush_gateway();
     }
 
+    /// Tells the gateway how long inputs wait for their turn.
+    pub(crate) fn note_waited(&mut self, waited: Duration) {
+        let now = self.present();
+        self.gateway.note_waited(now, waited);
+        self.flush_gateway();
+    }
+
     /// Tells an agent how to treat calls from now on.
     pub(crate) fn teach(&mut self, agent: usize, manner: Manner) {
         self.agents[agent].manners = vec![manner];

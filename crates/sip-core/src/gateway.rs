@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use slotmap::SecondaryMap;
@@ -15,6 +15,7 @@ use crate::call::{self, Call, CallTimer, ClientUser, Context, DialogIndex};
 pub use crate::call::{LiveCall, Stage};
 use crate::directory::{Authentication, Directory, Peer, Profile};
 use crate::guard::{self, Guard, Rates, SourceRates};
+use crate::load::LoadGauge;
 use crate::message::{self, Fault, Message, Method, lex, validate};
 use crate::outbox::Outbox;
 use crate::refusal::{Refusal, RefusalRow};
@@ -51,6 +52,7 @@ pub struct Gateway {
     /// to be refreshed (rules.md, SIP Profiles), and its calls with it. At most one for each binding.
     pub(crate) passwords_before: HashMap<ProfileId, Arc<Profile>>,
     pub(crate) is_draining: bool,
+    pub(crate) load: LoadGauge,
     pub(crate) out: Outbox,
 }
 
@@ -104,10 +106,18 @@ impl Gateway {
             timers: Timers::default(),
             passwords_before: HashMap::new(),
             is_draining: false,
+            load: LoadGauge::default(),
             out: Outbox::default(),
             rng,
             directory,
             settings,
+        }
+    }
+
+    /// The input that comes next has waited so long for its turn. While inputs wait too long, new calls are refused.
+    pub fn note_waited(&mut self, now: Now, waited: Duration) {
+        if let Some(load) = self.load.note(now.monotonic, waited) {
+            self.out.tell(Event::LoadChanged(load));
         }
     }
 

@@ -22,6 +22,7 @@ pub mod directory;
 pub mod gateway;
 pub mod guard;
 pub mod limits;
+pub mod load;
 pub mod makes;
 pub mod message;
 mod outbox;

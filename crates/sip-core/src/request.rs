@@ -8,6 +8,7 @@ use crate::call::{Arrival, Call};
 use crate::directory::{Peer, Profile};
 use crate::gateway::Gateway;
 use crate::guard::{self, Pace};
+use crate::load::Load;
 use crate::message::{Message, MessageWriter, Method, Name, Uri};
 use crate::refusal::Refusal;
 use crate::registrar::Registration;
@@ -76,6 +77,9 @@ impl Gateway {
         if request.header(Name::UserAgent).is_some_and(guard::is_scanner) && self.known_peer(flow).is_none() {
             return self.drop_message(flow, "a scanner");
         }
+        if self.load.load() == Load::Overloaded && brings_new_work(request) {
+            return self.shed(flow, request);
+        }
         match request.method() {
             // Who calls comes before what is wrong with the call (RFC 3261 section 8.2): the attempt is recorded.
             Method::Invite => self.on_invite(now, flow, request),
@@ -95,6 +99,21 @@ impl Gateway {
             }
             _ => self.refuse(now, flow, request, Refusal::MethodNotAllowed),
         }
+    }
+
+    /// Refuses new work while there is too much of it: those we know at once and without state, so that they can try
+    /// another way; strangers by silence. A challenge that was answered is work already begun, and goes on.
+    fn shed(&mut self, flow: Flow, request: &Message) {
+        if self.is_stranger(flow) {
+            return self.drop_message(flow, "overloaded, and the source is not known");
+        }
+        if *request.method() == Method::Register {
+            // A refresh; it comes again by itself.
+            return self.drop_message(flow, "overloaded");
+        }
+        let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
+        self.out.send(flow, respond::refusal(&self.settings, request, Refusal::Overloaded, &tag, flow.peer));
+        self.out.tell(Event::Shed { source: flow.peer });
     }
 
     fn refuse_extensions(&mut self, now: Now, flow: Flow, request: &Message) {
@@ -376,6 +395,13 @@ fn explain(writer: &mut MessageWriter, settings: &Settings, request: &Message, w
         writer.header(Name::Unsupported, respond::unknown_extensions(request).join(", "));
     }
     respond::explain(writer, settings, why);
+}
+
+/// Whether a request begins something: a call, or a registration that has not been challenged yet.
+fn brings_new_work(request: &Message) -> bool {
+    let is_begun =
+        || [Name::Authorization, Name::ProxyAuthorization].iter().any(|name| request.header(*name).is_some());
+    matches!(request.method(), Method::Invite | Method::Register) && !is_begun()
 }
 
 fn has_to_tag(request: &Message) -> bool {

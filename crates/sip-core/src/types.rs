@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::load::Load;
 use crate::refusal::Refusal;
 use crate::sdp::{LocalMedia, RemoteMedia};
 
@@ -483,6 +484,13 @@ pub enum Event {
         target: SocketAddr,
         /// The carrier, unless the target is a PBX.
         carrier: Option<CarrierId>,
+    },
+    /// More comes in than can be handled, or no longer.
+    LoadChanged(Load),
+    /// A new call was refused because of the load, before anything of it was looked at.
+    Shed {
+        /// Who called.
+        source: SocketAddr,
     },
     /// The call is over (its records go with [`Question::Settle`]).
     Ended {

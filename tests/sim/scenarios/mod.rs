@@ -10,6 +10,7 @@ mod incoming;
 mod limits;
 mod money;
 mod outgoing;
+mod overload;
 mod races;
 mod registration;
 mod reinvites;

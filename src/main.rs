@@ -4,6 +4,11 @@ mod cli;
 
 use std::process::ExitCode;
 
+/// A call is a few hundred small allocations on several threads. The system's allocator spends about a seventh of
+/// the gateway's time on them and keeps what a peak of calls took.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::main()
 }

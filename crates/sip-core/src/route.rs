@@ -167,7 +167,10 @@ fn parse(country: Option<phonenumber::country::Id>, text: &str) -> Option<Number
     if !number.is_valid() {
         return None;
     }
-    let digits = number.format().mode(Mode::E164).to_string().trim_start_matches('+').to_owned();
+    // As its E.164 format would write it, without the search for a pattern that groups digits.
+    let national = number.national();
+    let zeros = "0".repeat(usize::from(national.zeros()));
+    let digits = format!("{}{zeros}{}", number.code().value(), national.value());
     let country = number.country().id().map(|id| id.as_ref().to_owned());
     in_bounds(&digits).then_some(Number { digits, country })
 }
@@ -258,6 +261,9 @@ pub(crate) fn caller_id(
     called: &Number,
 ) -> Option<String> {
     let asserted = || {
+        if caller_id.choices.is_empty() {
+            return None;
+        }
         let number = asserted_number(invite, country)?;
         caller_id.choices.contains(&number).then_some(number)
     };

@@ -40,7 +40,8 @@
 //! many operations it has.
 //!
 //! # What it does not do
-//! - It knows no SIP and no media, reads no clock and starts no task but the [`writer`]'s: times are arguments.
+//! - It knows no SIP and no media, reads no clock (but for the pace of the [`writer`]) and starts no task but the
+//!   [`writer`]'s: times are arguments.
 //! - It does not normalise dialled numbers, choose carriers or know emergency numbers; it rates E.164 numbers.
 //! - It does not keep the secret key; the caller reads it from wherever it is kept outside the database.
 //! - It does not renew subscriptions by itself: they lapse at the end of their paid period.

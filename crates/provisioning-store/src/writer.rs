@@ -1,16 +1,19 @@
 //! Shares one commit among operations that arrive together.
 //!
 //! While a batch is being synced to disk, the next one gathers; so the busier the gateway, the larger its batches and
-//! the less each operation costs, and an idle one waits for nothing.
+//! the less each operation costs, and an idle one waits for nothing. Once operations come faster than a few hundred a
+//! second, a batch waits a few milliseconds for company: a batch costs about the same whether it carries two or ten.
 //!
 //! After the database has failed, every operation behind it fails too, until the caller says that it has taken notice: so
 //! what was done is always the first part of what was asked, and never something behind a gap.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::error::StoreError;
 use crate::ledger::{LedgerEntry, LedgerOp, Outcome, Refusal};
@@ -25,11 +28,13 @@ pub struct WriterLimits {
     /// Most operations that wait for theirs, at least 1; beyond it callers wait, or are told by
     /// [`Writer::try_submit`].
     pub queue: usize,
+    /// How long a batch begins after the one before at the earliest, while operations come fast; zero gathers nothing.
+    pub gather: Duration,
 }
 
 impl Default for WriterLimits {
     fn default() -> Self {
-        Self { batch: 512, queue: 8_192 }
+        Self { batch: 512, queue: 8_192, gather: Duration::from_millis(4) }
     }
 }
 
@@ -59,7 +64,7 @@ impl Writer {
     pub fn start(store: Store, limits: WriterLimits) -> (Self, JoinHandle<()>) {
         let (jobs, queue) = mpsc::channel(limits.queue.max(1));
         let has_failed = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(write(store, queue, limits.batch.max(1), Arc::clone(&has_failed)));
+        let task = tokio::spawn(write(store, queue, limits, Arc::clone(&has_failed)));
         (Self { jobs, has_failed }, task)
     }
 
@@ -94,10 +99,65 @@ impl Writer {
     }
 }
 
-async fn write(store: Store, mut queue: mpsc::Receiver<Job>, batch: usize, has_failed: Arc<AtomicBool>) {
+/// Operations in [`RATE_WINDOW`] from which gathering pays.
+const FAST: u32 = 50;
+/// Over how long the rate of operations is taken.
+const RATE_WINDOW: Duration = Duration::from_millis(100);
+
+/// When batches begin.
+struct Pace {
+    gather: Duration,
+    last: Option<Instant>,
+    window: Option<Instant>,
+    /// Operations of the running window and of the one before.
+    counts: [u32; 2],
+}
+
+impl Pace {
+    fn new(gather: Duration) -> Self {
+        Self { gather, last: None, window: None, counts: [0; 2] }
+    }
+
+    /// Until when a batch that could begin now waits for company.
+    fn wait(&self, now: Instant) -> Option<Instant> {
+        let is_fast = self.counts.iter().max().is_some_and(|count| *count >= FAST);
+        self.last.filter(|_| is_fast).map(|last| last + self.gather).filter(|until| *until > now)
+    }
+
+    /// A batch begins with so many operations.
+    fn began(&mut self, now: Instant, operations: usize) {
+        self.last = Some(now);
+        let age = self.window.map_or(Duration::MAX, |start| now.saturating_duration_since(start));
+        if age >= RATE_WINDOW {
+            let before = if age < 2 * RATE_WINDOW { self.counts[0] } else { 0 };
+            self.counts = [0, before];
+            self.window = Some(now);
+        }
+        self.counts[0] = self.counts[0].saturating_add(u32::try_from(operations).unwrap_or(u32::MAX));
+    }
+}
+
+async fn write(
+    store: Store,
+    mut queue: mpsc::Receiver<Job>,
+    limits: WriterLimits,
+    has_failed: Arc<AtomicBool>,
+) {
+    let batch = limits.batch.max(1);
     let mut jobs = Vec::with_capacity(batch);
+    let mut pace = Pace::new(limits.gather);
     let mut failure = StoreError::Closed;
     while queue.recv_many(&mut jobs, batch).await > 0 {
+        if let Some(until) = pace.wait(Instant::now()) {
+            tokio::time::sleep_until(until).await;
+            // The queue may have been closed meanwhile; what was taken out of it is done all the same.
+            while jobs.len() < batch
+                && let Ok(job) = queue.try_recv()
+            {
+                jobs.push(job);
+            }
+        }
+        pace.began(Instant::now(), jobs.len());
         let (entries, replies): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.entry, job.reply)).unzip();
         let answer = match has_failed.load(Ordering::Acquire) {
             true => Err(failure.clone()),
@@ -119,5 +179,26 @@ async fn write(store: Store, mut queue: mpsc::Receiver<Job>, batch: usize, has_f
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GATHER: Duration = Duration::from_millis(4);
+
+    #[test]
+    fn an_idle_writer_waits_for_nothing_and_a_busy_one_for_company() {
+        let (mut pace, start) = (Pace::new(GATHER), Instant::now());
+        assert_eq!(pace.wait(start), None);
+        pace.began(start, 1);
+        assert_eq!(pace.wait(start), None, "one operation is no hurry");
+        pace.began(start, 60);
+        assert_eq!(pace.wait(start), Some(start + GATHER));
+        assert_eq!(pace.wait(start + GATHER), None, "it has waited long enough");
+        let later = start + 3 * RATE_WINDOW;
+        pace.began(later, 1);
+        assert_eq!(pace.wait(later), None, "the hurry is over");
     }
 }

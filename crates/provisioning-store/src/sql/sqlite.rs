@@ -20,7 +20,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that only read.
 const READERS: u32 = 3;
 /// Statements kept prepared on each connection: more than this module has in all chunk sizes.
-const STATEMENTS_KEPT: usize = 256;
+const STATEMENTS_KEPT: usize = 512;
 
 /// Takes the write lock at once.
 const BEGIN: &str = "BEGIN IMMEDIATE";

@@ -141,7 +141,8 @@ async fn a_full_queue_is_told_and_a_dropped_writer_finishes_its_queue() {
     let home = Home::new();
     let store = home.open().await;
     open_books(&store, 300, 1).await;
-    let (writer, task) = Writer::start(store.clone(), WriterLimits { batch: 4, queue: 8 });
+    let (writer, task) =
+        Writer::start(store.clone(), WriterLimits { batch: 4, queue: 8, ..WriterLimits::default() });
     // The task has not run yet: this test's runtime has one thread.
     let answers: Vec<_> =
         (0..20).map(|n| writer.try_submit(start(), reserve(&n.to_string(), None))).collect();

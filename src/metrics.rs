@@ -50,6 +50,10 @@ pub struct Metrics {
     pub connections: IntGaugeVec,
     /// Connections refused, lost or closed by us.
     pub connections_closed: IntCounterVec,
+    /// Connections that the system did not let us accept.
+    pub accept_failures: IntCounterVec,
+    /// Lines that were not written to the log.
+    pub log_suppressed: IntCounter,
     /// Things that found a queue full.
     pub queue_dropped: IntCounterVec,
     /// Packets relayed.
@@ -184,6 +188,15 @@ impl Metrics {
                 "Connections refused or ended, by reason",
                 &["transport", "reason"],
             ),
+            accept_failures: make.counters(
+                "sipgw_accept_failures_total",
+                "Connections that could not be accepted, for want of file descriptors as a rule",
+                &["transport"],
+            ),
+            log_suppressed: make.counter(
+                "sipgw_log_suppressed_total",
+                "Lines about refused requests that were left out of the log because there were too many",
+            ),
             queue_dropped: make.counters(
                 "sipgw_queue_dropped_total",
                 "Things dropped because a queue was full",
@@ -230,7 +243,7 @@ impl Metrics {
             directory_revision: make.gauge("sipgw_directory_revision", "Revision of the provisioning in use"),
             resolutions: make.counters(
                 "sipgw_resolutions_total",
-                "DNS look-ups, by how they went: fresh, cached, stale or failed",
+                "DNS look-ups, by how they went: found, stale, failed or busy",
                 &["result"],
             ),
             draining: make.gauge("sipgw_draining", "1 once the daemon is told to stop"),

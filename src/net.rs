@@ -4,6 +4,7 @@
 //! datagrams and counts them, and lets streams wait, so that TCP slows the peer down.
 
 mod connections;
+mod tally;
 mod tcp;
 mod tls;
 mod udp;

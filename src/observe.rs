@@ -2,6 +2,9 @@
 //!
 //! Every line of a call carries its id as `call`, so that one search shows the whole call.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use sip_core::load::Load;
 use sip_core::types::{Binding, Ending, Event, Unregistration};
 use tokio::sync::mpsc;
@@ -17,16 +20,48 @@ pub enum BindingChange {
     Ended(sip_core::types::ProfileId),
 }
 
+/// Lines about refused requests in a second. Whoever sends them decides how many there are, and a log that is flooded
+/// hides what matters; the metrics count them all.
+const REFUSED_LINES: u32 = 20;
+
 /// Tells the log, the metrics and the store what happens.
 pub struct Observer {
     metrics: Metrics,
     bindings: mpsc::Sender<BindingChange>,
+    refused: Mutex<Throttle>,
+}
+
+/// Lets only so many lines a second through.
+#[derive(Debug)]
+struct Throttle {
+    second: Instant,
+    written: u32,
+    left_out: u32,
+}
+
+impl Throttle {
+    fn new(now: Instant) -> Self {
+        Self { second: now, written: 0, left_out: 0 }
+    }
+
+    /// Whether a line may be written now, and how many were left out since the last one that was.
+    fn may_write(&mut self, now: Instant) -> Option<u32> {
+        if now.saturating_duration_since(self.second) >= Duration::from_secs(1) {
+            (self.second, self.written) = (now, 0);
+        }
+        if self.written >= REFUSED_LINES {
+            self.left_out += 1;
+            return None;
+        }
+        self.written += 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
 }
 
 impl Observer {
     /// An observer whose changes of registrations go to `bindings`; a full queue loses them, and counts them.
     pub fn new(metrics: Metrics, bindings: mpsc::Sender<BindingChange>) -> Self {
-        Self { metrics, bindings }
+        Self { metrics, bindings, refused: Mutex::new(Throttle::new(Instant::now())) }
     }
 
     /// Tells one event.
@@ -56,6 +91,16 @@ impl Observer {
             Event::RequestRefused { method, profile, user, source, refusal } => {
                 let reason = refusal.code();
                 self.metrics.count_refused(method, reason);
+                let mut throttle = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some(left_out) = throttle.may_write(Instant::now()) else {
+                    return self.metrics.log_suppressed.inc();
+                };
+                if left_out > 0 {
+                    tracing::warn!(
+                        left_out,
+                        "More requests were refused than are written here; the metrics count them all."
+                    );
+                }
                 let profile = profile.map(|profile| profile.0);
                 tracing::warn!(profile, user, %source, reason, method, "A request was refused. {}", refusal.sentence());
             }
@@ -160,5 +205,15 @@ mod tests {
         }
         let count = |method| metrics.requests_refused.with_label_values(&[method, "unknown_user"]).get();
         assert_eq!([count("INVITE"), count("REGISTER"), count("other")], [2, 1, 1]);
+    }
+
+    #[test]
+    fn strangers_cannot_flood_the_log() {
+        let begun = Instant::now();
+        let mut throttle = Throttle::new(begun);
+        let written = (0..1_000).filter(|_| throttle.may_write(begun).is_some()).count();
+        assert_eq!(written, REFUSED_LINES as usize);
+        assert_eq!(throttle.may_write(begun + Duration::from_secs(1)), Some(1_000 - REFUSED_LINES));
+        assert_eq!(throttle.may_write(begun + Duration::from_secs(1)), Some(0));
     }
 }

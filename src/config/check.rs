@@ -135,15 +135,16 @@ impl Findings {
             self.add("sip.timers.t2_ms", "t2 is shorter than t1", "RFC 3261 wants t1 500 and t2 4000.");
         }
         self.between("sip.queue", sip.queue as u64, 16..=1_000_000);
-        self.between("sip.limits.calls", sip.limits.calls as u64, 1..=1_000_000);
+        self.between("sip.limits.calls", config.most_calls() as u64, 1..=1_000_000);
         self.between("sip.limits.transactions", sip.limits.transactions as u64, 16..=10_000_000);
         self.between("sip.limits.bindings", sip.limits.bindings as u64, 1..=10_000_000);
         self.between("sip.limits.attempts_per_call", sip.limits.attempts_per_call as u64, 1..=100);
         self.between("sip.limits.requests_per_source", sip.limits.requests_per_source.into(), 1..=1_000_000);
-        if sip.limits.transactions < sip.limits.calls {
+        if sip.limits.transactions < config.most_calls() {
             let problem = format!(
                 "{} calls cannot begin with {} transactions",
-                sip.limits.calls, sip.limits.transactions
+                config.most_calls(),
+                sip.limits.transactions
             );
             self.add(
                 "sip.limits.transactions",
@@ -157,6 +158,9 @@ impl Findings {
             let problem = "one source may have more connections than there are in all";
             self.add("sip.connections.per_source", problem, "Write per_source no larger than total.");
         }
+        self.between("sip.connections.handshakes", sip.connections.handshakes as u64, 1..=1_000_000);
+        let of_source = sip.connections.handshakes_per_source as u64;
+        self.between("sip.connections.handshakes_per_source", of_source, 1..=1_000_000);
         self.between("sip.connections.handshake_s", sip.connections.handshake_s, 1..=120);
         self.between("sip.connections.queue", sip.connections.queue as u64, 1..=65_536);
     }
@@ -198,6 +202,7 @@ impl Findings {
             let cure = "Write carrier_patience_s no longer than no_answer_s.";
             self.add("calls.carrier_patience_s", problem, cure);
         }
+        self.between("calls.longest_s", calls.longest_s, 60..=604_800);
         self.between("calls.question_patience_s", calls.question_patience_s, 1..=30);
         self.between("calls.extend_ahead_s", calls.extend_ahead_s, 1..=30);
         // The guide promises a PBX 30 or lower; 0 would be answered 483 by whoever gets it.

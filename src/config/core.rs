@@ -65,6 +65,7 @@ impl Config {
             no_answer: Duration::from_secs(self.calls.no_answer_s),
             carrier_patience: Duration::from_secs(self.calls.carrier_patience_s),
             carrier_progress: Duration::from_secs(self.calls.carrier_progress_s),
+            longest: Duration::from_secs(self.calls.longest_s),
             question_patience: Duration::from_secs(self.calls.question_patience_s),
             extend_ahead: Duration::from_secs(self.calls.extend_ahead_s),
             max_forwards: self.calls.max_forwards,
@@ -75,9 +76,15 @@ impl Config {
         })
     }
 
+    /// Calls at once. Those beyond what the ports carry would be refused by the relay, after all the work was done.
+    pub(super) fn most_calls(&self) -> usize {
+        let carried = self.media.addresses.len().max(1) * self.media.ports.pairs() / 2;
+        self.sip.limits.calls.unwrap_or(carried.max(1))
+    }
+
     fn limits(&self) -> Limits {
         Limits {
-            calls: self.sip.limits.calls,
+            calls: self.most_calls(),
             transactions: self.sip.limits.transactions,
             bindings: self.sip.limits.bindings,
             attempts_per_call: self.sip.limits.attempts_per_call,
@@ -99,14 +106,15 @@ mod tests {
         assert_eq!((registration.min_s, registration.nonce_lifetime), (core.min_s, core.nonce_lifetime));
         let (calls, core) = (ours.call_settings().unwrap(), CallSettings::default());
         assert_eq!((calls.no_answer, calls.carrier_patience), (core.no_answer, core.carrier_patience));
-        assert_eq!(calls.carrier_progress, core.carrier_progress);
+        assert_eq!((calls.carrier_progress, calls.longest), (core.carrier_progress, core.longest));
         assert_eq!(
             (calls.question_patience, calls.extend_ahead),
             (core.question_patience, core.extend_ahead)
         );
         assert_eq!((calls.max_forwards, calls.echo_numbers), (core.max_forwards, core.echo_numbers));
         assert_eq!((calls.session_expires_s, calls.min_se_s), (core.session_expires_s, core.min_se_s));
-        assert_eq!(ours.limits(), Limits::default());
+        let calls = ours.media.ports.count() / 4;
+        assert_eq!(ours.limits(), Limits { calls, ..Limits::default() });
     }
 
     #[test]

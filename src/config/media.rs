@@ -61,6 +61,12 @@ impl PortRange {
         (self.first..=self.last).contains(&port)
     }
 
+    /// How many pairs of an even port and the odd one above it there are; each leg of a call needs one.
+    pub fn pairs(self) -> usize {
+        let first = usize::from(self.first).next_multiple_of(2);
+        (usize::from(self.last) + 1).saturating_sub(first) / 2
+    }
+
     /// How many ports there are.
     pub fn count(self) -> usize {
         usize::from(self.last - self.first) + 1
@@ -105,6 +111,9 @@ mod tests {
     fn a_range_has_a_first_and_a_last_port() {
         let range: PortRange = "20000-29999".parse().unwrap();
         assert_eq!((range.count(), range.contains(29_999), range.contains(30_000)), (10_000, true, false));
+        assert_eq!(range.pairs(), 5_000);
+        let odd: PortRange = "20001-20004".parse().unwrap();
+        assert_eq!(odd.pairs(), 1, "20004 has no odd port beside it");
         for wrong in ["20000", "0-10", "20000-x", "", "5-70000"] {
             assert!(wrong.parse::<PortRange>().unwrap_err().contains("like 20000-29999"), "{wrong}");
         }

@@ -142,8 +142,8 @@ impl Default for TimerConfig {
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitConfig {
-    /// Calls at once, in set-up or running.
-    pub calls: usize,
+    /// Calls at once, in set-up or running; as many as `media.ports` carry where absent.
+    pub calls: Option<usize>,
     /// Transactions at once.
     pub transactions: usize,
     /// Registered PBXs.
@@ -157,7 +157,7 @@ pub struct LimitConfig {
 impl Default for LimitConfig {
     fn default() -> Self {
         Self {
-            calls: 20_000,
+            calls: None,
             transactions: 200_000,
             bindings: 200_000,
             attempts_per_call: 6,
@@ -174,6 +174,10 @@ pub struct ConnectionConfig {
     pub per_source: usize,
     /// Connections at once.
     pub total: usize,
+    /// TLS handshakes of those who connect, at once.
+    pub handshakes: usize,
+    /// The same from one address.
+    pub handshakes_per_source: usize,
     /// How long a TLS handshake or the opening of a connection may take, seconds.
     pub handshake_s: u64,
     /// A connection that has sent nothing for this long is closed, seconds.
@@ -184,7 +188,15 @@ pub struct ConnectionConfig {
 
 impl Default for ConnectionConfig {
     fn default() -> Self {
-        Self { per_source: 100, total: 20_000, handshake_s: 10, idle_s: 7_200, queue: 256 }
+        Self {
+            per_source: 100,
+            total: 20_000,
+            handshakes: 1_000,
+            handshakes_per_source: 50,
+            handshake_s: 10,
+            idle_s: 7_200,
+            queue: 256,
+        }
     }
 }
 
@@ -244,6 +256,8 @@ pub struct CallConfig {
     pub carrier_patience_s: u64,
     /// How long a carrier that has said 100 may go without ringing before the next is tried, seconds.
     pub carrier_progress_s: u64,
+    /// How long a call may last, seconds.
+    pub longest_s: u64,
     /// How long the accounting or the media relay may take to answer, seconds.
     pub question_patience_s: u64,
     /// More is reserved this long before what is paid ends, seconds.
@@ -274,6 +288,7 @@ impl Default for CallConfig {
             no_answer_s: 120,
             carrier_patience_s: 8,
             carrier_progress_s: 20,
+            longest_s: 86_400,
             question_patience_s: 5,
             extend_ahead_s: 10,
             session_expires_s: 1_800,

@@ -139,11 +139,15 @@ fn media_port(message: &str) -> u16 {
 }
 
 async fn provision(daemon: &Daemon) -> Credentials {
+    provision_channels(daemon, 1).await
+}
+
+async fn provision_channels(daemon: &Daemon, channels: u32) -> Credentials {
     let (store, now) = (daemon.store(), storage::now());
     let new = NewCompany { name: "Architects".into(), country: "US".into(), currency: "USD".into() };
     let company = store.create_company(now, &new).await.unwrap();
     store.top_up(now, company.id, Micros::from_units(100), "").await.unwrap();
-    let order = Some((Order { channels: 1, bundles: 0 }, PriceList::default()));
+    let order = Some((Order { channels, bundles: 0 }, PriceList::default()));
     let settings = ProfileSettings::default();
     let profile = NewProfile { company: company.id, name: "Sales".into(), settings, order };
     let (profile, credentials) = store.create_profile(now, profile).await.unwrap();
@@ -403,4 +407,5 @@ async fn whoever_is_in_a_hurry_ends_the_calls_at_once_and_settles_them() {
     assert_eq!(records[0].record.ending.reason_code, "shutting_down");
 }
 
+mod exhaustion;
 mod reloading;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::tally::Tally;
 use super::{Inbound, Tls, tcp};
 use crate::config::ConnectionConfig;
 use crate::metrics::{Direction, Metrics};
@@ -46,6 +47,8 @@ enum Closed {
     ByPeer,
     #[error("too many connections")]
     Limit,
+    #[error("too many handshakes at once")]
+    Handshakes,
     #[error("the handshake took too long or failed")]
     Handshake,
     #[error("nothing came for too long")]
@@ -65,6 +68,7 @@ impl Closed {
         match self {
             Self::ByPeer => "peer",
             Self::Limit => "limit",
+            Self::Handshakes => "handshakes",
             Self::Handshake => "handshake",
             Self::Idle => "idle",
             Self::Slow => "slow",
@@ -83,12 +87,13 @@ pub(super) struct Connections {
     table: Mutex<Table>,
 }
 
-#[derive(Default)]
 struct Table {
     last_id: u64,
     entries: HashMap<ConnectionId, Entry>,
     by_peer: HashMap<(Transport, SocketAddr), ConnectionId>,
-    per_source: HashMap<IpAddr, usize>,
+    tally: Tally,
+    /// Accepted connections whose TLS handshake is under way: the dearest thing that a stranger can ask for.
+    handshakes: Tally,
     /// Listeners, whose addresses a connection that we open is counted to.
     local: Vec<(Transport, SocketAddr)>,
 }
@@ -110,11 +115,24 @@ struct Slot {
 
 impl Connections {
     pub(super) fn new(limits: &ConnectionConfig, tls: Arc<Tls>, shared: Shared) -> Self {
-        Self { limits: limits.clone(), tls, shared, table: Mutex::default() }
+        let table = Table {
+            last_id: 0,
+            entries: HashMap::new(),
+            by_peer: HashMap::new(),
+            tally: Tally::new(limits.total, limits.per_source),
+            handshakes: Tally::new(limits.handshakes, limits.handshakes_per_source),
+            local: Vec::new(),
+        };
+        Self { limits: limits.clone(), tls, shared, table: Mutex::new(table) }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection could not be accepted.
+    pub(super) fn count_unaccepted(&self, transport: Transport) {
+        self.shared.metrics.accept_failures.with_label_values(&[transport.param()]).inc();
     }
 
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -138,18 +156,26 @@ impl Connections {
         peer: SocketAddr,
         stream: TcpStream,
     ) {
+        let is_tls = transport == Transport::Tls;
+        if is_tls && !self.table().handshakes.enter(peer.ip()) {
+            return self.count(transport, &Closed::Handshakes);
+        }
         let Some(slot) = self.enter(transport, local, peer) else {
-            self.count(transport, &Closed::Limit);
-            return;
+            if is_tls {
+                self.table().handshakes.leave(peer.ip());
+            }
+            return self.count(transport, &Closed::Limit);
         };
         let this = Arc::clone(self);
         self.spawn(async move {
-            let patience = Duration::from_secs(this.limits.handshake_s);
-            if transport != Transport::Tls {
+            if !is_tls {
                 return this.run(slot, stream).await;
             }
+            let patience = Duration::from_secs(this.limits.handshake_s);
             let handshake = async { Some(this.tls.acceptor()?.accept(stream).await) };
-            match timeout(patience, handshake).await {
+            let outcome = timeout(patience, handshake).await;
+            this.table().handshakes.leave(peer.ip());
+            match outcome {
                 Ok(Some(Ok(stream))) => this.run(slot, stream).await,
                 outcome => {
                     tracing::debug!(%peer, ?outcome, "a TLS handshake failed");
@@ -214,8 +240,7 @@ impl Connections {
     /// Makes an entry, unless a limit forbids it.
     fn enter(&self, transport: Transport, local: SocketAddr, peer: SocketAddr) -> Option<Slot> {
         let mut table = self.table();
-        let of_source = table.per_source.get(&peer.ip()).copied().unwrap_or_default();
-        if table.entries.len() >= self.limits.total || of_source >= self.limits.per_source {
+        if !table.tally.enter(peer.ip()) {
             return None;
         }
         // A wildcard or foreign local address would name no listener of ours.
@@ -231,7 +256,6 @@ impl Connections {
         let entry = Entry { peer: (transport, peer), queue: queue.clone(), close: close.clone() };
         table.entries.insert(id, entry);
         table.by_peer.insert((transport, peer), id);
-        *table.per_source.entry(peer.ip()).or_default() += 1;
         self.shared.metrics.connections.with_label_values(&[transport.param()]).inc();
         Some(Slot { flow: Flow { transport, local, peer, connection: Some(id) }, id, queue, waiting, close })
     }
@@ -304,13 +328,7 @@ impl Connections {
                 if table.by_peer.get(&entry.peer) == Some(&slot.id) {
                     table.by_peer.remove(&entry.peer);
                 }
-                let source = entry.peer.1.ip();
-                if let Some(count) = table.per_source.get_mut(&source) {
-                    *count -= 1;
-                    if *count == 0 {
-                        table.per_source.remove(&source);
-                    }
-                }
+                table.tally.leave(entry.peer.1.ip());
             }
         }
         self.shared.metrics.connections.with_label_values(&[slot.flow.transport.param()]).dec();

@@ -15,8 +15,10 @@ use super::connections::Connections;
 const BACKLOG: i32 = 1024;
 /// A peer that vanished without a word is noticed after about this long without traffic.
 const KEEPALIVE: Duration = Duration::from_secs(60);
-/// After an error of `accept` such as "too many open files": the next attempt would fail at once as well.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// After an error of `accept` such as "too many open files" the next attempt would fail at once as well: each pause is
+/// twice as long as the one before, up to the longest.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const ACCEPT_PAUSE_LONGEST: Duration = Duration::from_secs(1);
 
 /// Binds a listener and begins to accept.
 pub(super) fn listen(
@@ -45,6 +47,7 @@ async fn accept(
     listener: TcpListener,
     connections: Arc<Connections>,
 ) {
+    let mut pause = ACCEPT_PAUSE;
     loop {
         let accepted = tokio::select! {
             () = connections.stopped() => return,
@@ -52,12 +55,20 @@ async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
+                if pause > ACCEPT_PAUSE {
+                    tracing::info!(%local, "Connections are accepted again.");
+                    pause = ACCEPT_PAUSE;
+                }
                 tune(&stream);
                 connections.accept(transport, local, peer, stream);
             }
             Err(error) => {
-                tracing::warn!(%local, %error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                connections.count_unaccepted(transport);
+                if pause == ACCEPT_PAUSE {
+                    tracing::error!(%local, %error, "Connections cannot be accepted; those that run and UDP go on.");
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(ACCEPT_PAUSE_LONGEST);
             }
         }
     }

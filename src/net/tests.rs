@@ -53,6 +53,20 @@ impl Fixture {
         timeout(SOON, self.inbound.recv()).await.unwrap().unwrap()
     }
 
+    /// A PBX that trusts our certificate.
+    async fn tls_client(&self) -> tokio_rustls::client::TlsStream<TcpStream> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.cert.der().clone()).unwrap();
+        let client = ClientConfig::builder_with_provider(ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = TcpStream::connect(self.address(Transport::Tls)).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::new(client)).connect(name, stream).await.unwrap()
+    }
+
     async fn message(&mut self) -> (Flow, Bytes) {
         match self.next().await {
             Inbound::Message { flow, bytes, .. } | Inbound::Datagram { flow, bytes, .. } => (flow, bytes),
@@ -135,16 +149,7 @@ async fn a_keepalive_is_answered() {
 async fn a_pbx_speaks_tls_and_we_speak_tls_to_a_carrier() {
     let mut fixture = Fixture::new(|_| {}).await;
     let address = fixture.address(Transport::Tls);
-    let mut roots = RootCertStore::empty();
-    roots.add(fixture.certificate.cert.der().clone()).unwrap();
-    let client = ClientConfig::builder_with_provider(ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let stream = TcpStream::connect(address).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    let mut pbx = TlsConnector::from(Arc::new(client)).connect(name, stream).await.unwrap();
+    let mut pbx = fixture.tls_client().await;
     pbx.write_all(OPTIONS.as_bytes()).await.unwrap();
     let (flow, _) = fixture.message().await;
     assert_eq!(flow.transport, Transport::Tls);
@@ -267,4 +272,35 @@ async fn a_message_too_long_for_a_stream_is_answered_before_the_connection_ends(
     fixture.net.send(answer(flow, "SIP/2.0 413 Request Entity Too Large\r\n\r\n")).unwrap();
     assert!(read(&mut pbx).await.starts_with("SIP/2.0 413"));
     assert_eq!(read(&mut pbx).await, "", "nothing can follow");
+}
+
+#[tokio::test]
+async fn handshakes_are_limited_by_source_and_those_that_are_done_do_not_count() {
+    let fixture = Fixture::new(|config| config.sip.connections.handshakes_per_source = 2).await;
+    let address = fixture.address(Transport::Tls);
+    // They connect and say nothing.
+    let idle = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+    let open = || fixture.metrics.connections.with_label_values(&["tls"]).get();
+    soon(|| open() == 2).await;
+    let mut third = TcpStream::connect(address).await.unwrap();
+    let mut buffer = [0; 10];
+    assert!(matches!(timeout(SOON, third.read(&mut buffer)).await.unwrap(), Ok(0) | Err(_)));
+    assert_eq!(fixture.metrics.connections_closed.with_label_values(&["tls", "handshakes"]).get(), 1);
+    drop(idle);
+    soon(|| open() == 0).await;
+    let mut done = Vec::new();
+    for _ in 0..4 {
+        done.push(fixture.tls_client().await);
+    }
+    assert_eq!(open(), 4);
+}
+
+/// Waits until something is so.
+async fn soon(is_so: impl Fn() -> bool) {
+    let waiting = timeout(SOON, async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    waiting.await.expect("it becomes so");
 }

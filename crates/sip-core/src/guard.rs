@@ -165,7 +165,8 @@ impl Bucket {
     }
 }
 
-fn network(source: IpAddr) -> IpAddr {
+/// What counts as one source: an IPv4 address, or the /64 of an IPv6 address.
+pub fn network(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
         v4 => v4,

@@ -3,6 +3,9 @@
 /// Addresses of one carrier that a call tries; a name may lead to more.
 pub(crate) const ADDRESSES_PER_CARRIER: usize = 4;
 
+/// Descriptions of one call that wait for the relay, early answers for the most part.
+pub(crate) const DESCRIPTIONS_PER_CALL: usize = 16;
+
 /// Bounds; the defaults fit a machine with 4 GiB of memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

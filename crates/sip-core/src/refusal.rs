@@ -58,6 +58,7 @@ pub enum Refusal {
     SessionIntervalTooSmall,
     ShuttingDown,
     StoreUnavailable,
+    TooLong,
     UnknownHost,
     UnknownPeer,
     UnknownUser,
@@ -134,6 +135,7 @@ impl Refusal {
         Self::SessionIntervalTooSmall,
         Self::ShuttingDown,
         Self::StoreUnavailable,
+        Self::TooLong,
         Self::UnknownHost,
         Self::UnknownPeer,
         Self::UnknownUser,
@@ -298,6 +300,9 @@ impl Refusal {
             Self::ShuttingDown => row(503, 41, "shutting_down", "The gateway is shutting down."),
             Self::StoreUnavailable => {
                 row(503, 41, "store_unavailable", "The gateway's accounting does not answer at the moment.")
+            }
+            Self::TooLong => {
+                row(403, 16, "too_long", "The call lasted as long as the gateway lets any call last.")
             }
             Self::UnknownHost => {
                 row(404, 3, "unknown_host", "The Request-URI names a host that is not this gateway.")

@@ -98,6 +98,8 @@ pub struct CallSettings {
     pub carrier_patience: Duration,
     /// How long a carrier that has said 100 may go without 18x and final answer before the next one is tried.
     pub carrier_progress: Duration,
+    /// How long a call may last, whoever pays for it.
+    pub longest: Duration,
     /// How long a question may stay unanswered.
     pub question_patience: Duration,
     /// A grant is extended this long before what is paid ends.
@@ -121,6 +123,8 @@ impl Default for CallSettings {
             carrier_patience: Duration::from_secs(8),
             // Calls abroad may take ten seconds and more until it rings.
             carrier_progress: Duration::from_secs(20),
+            // Nobody talks for a day; what lasts so long was forgotten.
+            longest: Duration::from_secs(86_400),
             question_patience: Duration::from_secs(5),
             extend_ahead: Duration::from_secs(10),
             session_expires_s: 1800,

@@ -130,6 +130,7 @@ impl Call {
         for share in &self.shares {
             ctx.out.ask(Question::Answer { lease: share.lease });
         }
+        self.start_timer(ctx, CallTimer::Longest, ctx.settings.calls.longest);
         self.start_charging(ctx);
     }
 
@@ -214,7 +215,8 @@ fn reject_fork(ctx: &mut Context<'_>, call: CallUid, leg: &CallLeg, response: &M
 /// alone it would be repeated for 64*T1, and a carrier would charge for it.
 pub(crate) fn hang_up_stray(ctx: &mut Context<'_>, call: CallUid, flow: Flow, response: &Message) {
     let dialog = Dialog::of_stray_answer(response, flow, ctx.settings.calls.max_forwards);
-    if let Some(dialog) = dialog.filter(|_| is_answer(response)) {
+    // Each answer opens a transaction, and whoever sends it chooses how many it sends.
+    if let Some(dialog) = dialog.filter(|_| is_answer(response) && !ctx.transactions.is_full()) {
         let user = ClientUser { call, leg: LegId::Callee(0), purpose: Purpose::Cancel };
         hang_up_at_once(ctx, user, dialog, response);
     }

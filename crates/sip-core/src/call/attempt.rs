@@ -112,6 +112,7 @@ impl Call {
         if let Some(attempt) = &mut self.attempt {
             attempt.is_resolving = true;
         }
+        self.start_timer(ctx, CallTimer::Question, ctx.settings.calls.question_patience);
         ctx.out.ask(Question::Resolve {
             call: self.uid,
             host: carrier.host.clone(),

@@ -143,6 +143,7 @@ impl Call {
         let request = exchange.request.clone();
         let t1 = ctx.settings.timers.t1;
         self.stop_timer(ctx, CallTimer::Reprovision);
+        self.stop_timer(ctx, CallTimer::Reinvite);
         let Some(leg) = self.half(half) else { return };
         leg.phase = Phase::Confirmed;
         let mut writer =
@@ -174,6 +175,7 @@ impl Call {
         add: impl FnOnce(&mut MessageWriter),
     ) {
         let Some(exchange) = self.exchange.take() else { return };
+        self.stop_timer(ctx, CallTimer::Reinvite);
         if exchange.is_answered {
             return;
         }

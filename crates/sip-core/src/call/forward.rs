@@ -3,7 +3,7 @@
 use super::exchange::Exchange;
 use super::leg::{Phase, finish};
 use super::media::{Then, read_offer};
-use super::{Call, Context, LegId, Purpose, Stage, teardown};
+use super::{Call, CallTimer, Context, LegId, Purpose, Stage, teardown};
 use crate::message::{Message, MessageWriter, Method, Name};
 use crate::refusal::Refusal;
 use crate::respond;
@@ -231,6 +231,15 @@ impl Call {
         leg.cancel_owed = false;
         if let Some(exchange) = &mut self.exchange {
             exchange.client = Some(client);
+        }
+        self.start_timer(ctx, CallTimer::Reinvite, ctx.settings.calls.no_answer);
+    }
+
+    /// The other half has said 100 and nothing more: a call must not wait for ever for what the halves agree on.
+    /// Without an answer to the CANCEL as well, that half is dead.
+    pub(super) fn on_reinvite_overdue(&mut self, ctx: &mut Context<'_>) {
+        if let Some(server) = self.exchange.as_ref().map(|exchange| exchange.server) {
+            self.cancel_reinvite(ctx, server);
         }
     }
 

@@ -6,6 +6,7 @@ use super::exchange::Description;
 use super::forward::Pending;
 use super::{Call, CallTimer, Context, Stage};
 use crate::directory::{Peer, SrtpPolicy};
+use crate::limits::DESCRIPTIONS_PER_CALL;
 use crate::message::Message;
 use crate::refusal::Refusal;
 use crate::sdp::LocalMedia;
@@ -62,7 +63,13 @@ impl Call {
         }
         let secure =
             if role == SdpRole::Offer { self.secure_toward(ctx, from.other()) } else { SecureMedia::Off };
-        self.media.push_back(MediaJob { from, role, description, secure, then });
+        let job = MediaJob { from, role, description, secure, then };
+        // Of these a peer may send as many as it likes; all else comes one after the other.
+        let is_repeatable = matches!(job.then, Then::Provisional(_) | Then::Prack { .. });
+        if is_repeatable && self.media.len() >= DESCRIPTIONS_PER_CALL {
+            return self.media_refused(ctx, &job, Refusal::Overloaded);
+        }
+        self.media.push_back(job);
         if self.media.len() == 1 {
             self.ask_media(ctx);
         } else {

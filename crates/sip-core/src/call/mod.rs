@@ -106,6 +106,10 @@ pub(crate) enum CallTimer {
     Reprovision,
     /// Refresh the session, or give it up.
     Session(Leg),
+    /// A re-INVITE that was passed on has no final answer.
+    Reinvite,
+    /// No call lasts longer.
+    Longest,
 }
 
 /// Which leg a request within a dialog belongs to: by Call-ID and our tag.
@@ -322,6 +326,8 @@ impl Call {
             CallTimer::CutOff(half) => self.on_paid_time_over(ctx, half),
             CallTimer::Reprovision => self.reprovision(ctx),
             CallTimer::Session(half) => self.on_session_due(ctx, half),
+            CallTimer::Reinvite => self.on_reinvite_overdue(ctx),
+            CallTimer::Longest => self.end_refused(ctx, Refusal::TooLong),
         }
     }
 

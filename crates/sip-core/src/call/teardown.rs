@@ -38,7 +38,13 @@ impl Call {
     /// Stops everything that concerns the call, but not what concerns a leg's goodbye.
     fn stop_call_timers(&mut self, ctx: &mut Context<'_>) {
         self.stop_attempt_timers(ctx);
-        for timer in [CallTimer::NoAnswer, CallTimer::Question, CallTimer::Reprovision] {
+        for timer in [
+            CallTimer::NoAnswer,
+            CallTimer::Question,
+            CallTimer::Reprovision,
+            CallTimer::Reinvite,
+            CallTimer::Longest,
+        ] {
             self.stop_timer(ctx, timer);
         }
         for half in [Leg::Caller, Leg::Callee] {

@@ -164,6 +164,16 @@ mod tests {
         );
     }
 
+    /// A description within so many containers.
+    fn nested(depth: usize) -> Result<Option<Bytes>, BodyFault> {
+        let part = |(kind, text): (String, String), at| {
+            let text = format!("--b{at}\r\nContent-Type: {kind}\r\n\r\n{text}\r\n--b{at}--");
+            (format!("multipart/mixed;boundary=b{at}"), text)
+        };
+        let (kind, text) = (1..=depth).fold(("application/sdp".to_owned(), "v=0".to_owned()), part);
+        body(&format!("Content-Type: {kind}"), &text)
+    }
+
     #[test]
     fn the_description_is_found_among_parts() {
         let text = "preamble\r\n--b1\r\nContent-Type: application/isup;version=nxv3\r\n\
@@ -174,6 +184,8 @@ mod tests {
             Ok(Some(Bytes::from_static(b"v=0\r\ns=-\r\n")))
         );
         assert_eq!(body("Content-Type: multipart/mixed;boundary=other", text), Ok(None));
+        assert_eq!(nested(MAX_DEPTH), Ok(Some(Bytes::from_static(b"v=0"))));
+        assert_eq!(nested(MAX_DEPTH + 1), Ok(None), "no container is followed deeper than that");
         assert_eq!(body("Content-Type: multipart/mixed", text), Err(BodyFault::Type));
     }
 }

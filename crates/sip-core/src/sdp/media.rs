@@ -134,6 +134,9 @@ pub struct RemoteMedia {
 /// There are no more payload types than this (RFC 3550 5.1), so more formats are no offer.
 const MAX_FORMATS: usize = 128;
 
+/// The most keys of one media line we look at; nobody has so many suites.
+const MAX_CRYPTO: usize = 32;
+
 /// An `m=` line in words.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MediaLine<'a> {
@@ -185,7 +188,7 @@ pub(super) fn choose_audio(sdp: &SessionDescription) -> Option<usize> {
 }
 
 fn crypto(section: &[String]) -> impl Iterator<Item = &str> {
-    section.iter().filter_map(|line| attribute(line, "crypto"))
+    section.iter().filter_map(|line| attribute(line, "crypto")).take(MAX_CRYPTO)
 }
 
 /// Whether the suite sounds like one that SRTP stacks have: whoever holds the keys decides in the end.

@@ -17,6 +17,8 @@ pub use media::{Direction, MediaProfile, RemoteMedia};
 
 /// The most lines we read. A long offer has about a hundred.
 const MAX_LINES: usize = 1000;
+/// The most media lines we read: each is remembered and answered for as long as the call lasts (RFC 3264 8).
+const MAX_MEDIA: usize = 32;
 
 /// Why a description is of no use.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -24,7 +26,7 @@ pub enum SdpError {
     /// It does not begin with `v=`.
     #[error("the body is no session description")]
     NotSdp,
-    /// More than 1000 lines.
+    /// More than 1000 lines, or more than 32 media lines.
     #[error("the session description is too long")]
     TooLong,
     /// No audio line, or none over RTP that we can carry.
@@ -58,8 +60,11 @@ impl SessionDescription {
         if !lines.first().is_some_and(|line| line.starts_with("v=")) {
             return Err(SdpError::NotSdp);
         }
-        let media =
+        let media: Vec<usize> =
             lines.iter().enumerate().filter(|(_, line)| line.starts_with("m=")).map(|(at, _)| at).collect();
+        if media.len() > MAX_MEDIA {
+            return Err(SdpError::TooLong);
+        }
         Ok(Self { lines, media })
     }
 
@@ -128,5 +133,8 @@ mod tests {
         assert_eq!(SessionDescription::parse(b""), Err(SdpError::NotSdp));
         assert_eq!(SessionDescription::parse(b"s=x\r\nv=0"), Err(SdpError::NotSdp));
         assert_eq!(SessionDescription::parse(&b"v=0\n".repeat(1001)), Err(SdpError::TooLong));
+        let with_media = |count| [&b"v=0\n"[..], &b"m=video 0 RTP/AVP 96\n".repeat(count)].concat();
+        assert_eq!(SessionDescription::parse(&with_media(MAX_MEDIA)).unwrap().media_count(), MAX_MEDIA);
+        assert_eq!(SessionDescription::parse(&with_media(MAX_MEDIA + 1)), Err(SdpError::TooLong));
     }
 }

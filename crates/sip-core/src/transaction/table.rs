@@ -125,6 +125,11 @@ impl<U: Copy> Transactions<U> {
         self.servers.len() + self.clients.len()
     }
 
+    /// Whether there is no room for what need not be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= self.limit
+    }
+
     /// The earliest deadline.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         self.timers.next()
@@ -154,7 +159,7 @@ impl<U: Copy> Transactions<U> {
     pub(crate) fn open(&mut self, flow: Flow, request: &Message) -> Option<ServerKey> {
         let method = request.method();
         let key = key::server(request, method)?;
-        (self.len() < self.limit).then(|| self.insert_server(key, flow, method))
+        (!self.is_full()).then(|| self.insert_server(key, flow, method))
     }
 
     fn receive_ack(&mut self, now: Instant, id: ServerKey, out: &mut Outbox) -> Incoming {

@@ -165,7 +165,8 @@ impl Bucket {
     }
 }
 
-fn network(source: IpAddr) -> IpAddr {
+/// What a source counts by: its address, or the /64 of an IPv6 address.
+pub(crate) fn network(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
         v4 => v4,

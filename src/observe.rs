@@ -2,6 +2,7 @@
 //!
 //! Every line of a call carries its id as `call`, so that one search shows the whole call.
 
+use sip_core::refusal::Refusal;
 use sip_core::types::{Binding, Ending, Event, Unregistration};
 use tokio::sync::mpsc;
 
@@ -55,8 +56,23 @@ impl Observer {
             Event::RequestRefused { method, profile, user, source, refusal } => {
                 let reason = refusal.code();
                 self.metrics.count_refused(method, reason);
+                if matches!(refusal, Refusal::BadCredentials | Refusal::UnknownUser) {
+                    self.metrics.auth_failures.with_label_values(&[reason]).inc();
+                }
                 let profile = profile.map(|profile| profile.0);
                 tracing::warn!(profile, user, %source, reason, method, "A request was refused. {}", refusal.sentence());
+            }
+            Event::SourceBanned { source, user, lasts } => {
+                let lasts_s = lasts.as_secs();
+                tracing::warn!(%source, user, lasts_s, "A source is banned: it has guessed too many passwords.");
+            }
+            Event::UserGuarded { user, lasts } => {
+                let lasts_s = lasts.as_secs();
+                tracing::warn!(
+                    user,
+                    lasts_s,
+                    "A user is guarded: too many passwords were guessed for it, from several sources."
+                );
             }
             Event::Dropped { source, why } => {
                 self.metrics.sip_dropped.with_label_values(&[why]).inc();

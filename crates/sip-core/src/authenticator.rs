@@ -198,7 +198,8 @@ fn proves_password(
         None => (None, None),
     };
     let credentials = carrier.and_then(|carrier| carrier.credentials.as_ref());
-    let (user, password) = credentials.map_or((answer.user(), ""), |(user, password)| (user, password));
+    let (user, password) =
+        credentials.map_or_else(|| (answer.user(), ""), |(user, password)| (user, password));
     let computed = digest::ha1(answer.algorithm, user, &settings.realm, password);
     let stored = profile.and_then(|profile| stored_ha1(profile, answer.algorithm));
     let is_right = digest::verify(answer, method, stored.unwrap_or(&computed));

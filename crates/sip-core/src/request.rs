@@ -328,7 +328,7 @@ impl Gateway {
     fn policy_for(&self, flow: Flow, request: &Message) -> DigestPolicy {
         let names: Vec<_> = authenticator::claimed_users(request, &self.settings.realm).collect();
         let bound = || Some(&self.directory.profile(self.registrar.profile_at(flow)?)?.user);
-        let named = names.iter().find(|name| is_user_name(name)).or_else(bound).or(names.first());
+        let named = names.iter().find(|name| is_user_name(name)).or_else(bound).or_else(|| names.first());
         self.authenticator.policy(&self.directory, named.map_or("", String::as_str))
     }
 

@@ -4,6 +4,7 @@
 //! at what goes on, and ending it, goes through the daemon's administration interface.
 
 mod account;
+mod bans;
 mod books;
 mod calls;
 mod carrier;
@@ -96,6 +97,9 @@ enum Command {
     /// The accounts behind it all.
     #[command(subcommand)]
     Books(books::Command),
+    /// Who is not heard for having guessed too many passwords.
+    #[command(subcommand)]
+    Bans(bans::Command),
     /// PBXs that are registered.
     Registrations,
 }
@@ -141,6 +145,7 @@ async fn obey(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Account(command) => account::run(&context()?, command).await,
         Command::Carrier(command) => carrier::run(&context()?, command).await,
         Command::Rates(command) => rates::run(&context()?, command).await,
+        Command::Bans(command) => bans::run(&context()?, command),
         Command::Calls(command) => calls::run(&context()?, command),
         Command::Cdr(command) => cdr::run(&context()?, command).await,
         Command::Books(command) => books::run(&context()?, command).await,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use sip_core::bans::{Ban, Banned};
 use sip_core::directory::Directory;
 use sip_core::gateway::{Counts, Gateway, LiveCall};
 use sip_core::refusal::Refusal;
@@ -31,12 +32,14 @@ pub trait Desk: Send + 'static {
 
 /// What can be asked of a running engine.
 enum Command {
+    Bans(oneshot::Sender<Vec<Ban>>),
     Bindings(oneshot::Sender<Vec<Binding>>),
     Calls(oneshot::Sender<Vec<LiveCall>>),
     Counts(oneshot::Sender<Counts>),
     EndAllCalls(Refusal),
     EndCall(CallUid, Refusal, oneshot::Sender<bool>),
     RefuseNewCalls,
+    ReleaseBan(Banned, oneshot::Sender<bool>),
     SetDirectory(Arc<Directory>),
     SetTuning(Box<Tuning>),
     Stop,
@@ -67,6 +70,16 @@ impl EngineHandle {
     /// Ends a call; `false` if there is no such call.
     pub async fn end_call(&self, call: CallUid, why: Refusal) -> bool {
         self.ask(|reply| Command::EndCall(call, why, reply)).await.unwrap_or_default()
+    }
+
+    /// Who is not heard for having guessed too many passwords.
+    pub async fn bans(&self) -> Vec<Ban> {
+        self.ask(Command::Bans).await.unwrap_or_default()
+    }
+
+    /// Ends a ban before its time; `false` if there is no such ban.
+    pub async fn release_ban(&self, whom: Banned) -> bool {
+        self.ask(|reply| Command::ReleaseBan(whom, reply)).await.unwrap_or_default()
     }
 
     /// Ends every call.
@@ -208,6 +221,7 @@ impl<D: Desk> Engine<D> {
     fn obey(&mut self, now: Now, command: Command) {
         // Whoever asked and did not wait for the answer does not need it.
         match command {
+            Command::Bans(reply) => drop(reply.send(self.gateway.bans(now))),
             Command::Bindings(reply) => drop(reply.send(self.gateway.bindings().cloned().collect())),
             Command::Calls(reply) => drop(reply.send(self.gateway.live_calls())),
             Command::Counts(reply) => drop(reply.send(self.gateway.counts())),
@@ -220,6 +234,7 @@ impl<D: Desk> Engine<D> {
                 let _unwanted = reply.send(is_live);
             }
             Command::RefuseNewCalls => self.gateway.refuse_new_calls(),
+            Command::ReleaseBan(whom, reply) => drop(reply.send(self.gateway.release_ban(now, &whom))),
             Command::SetDirectory(directory) => self.gateway.set_directory(now, directory),
             Command::SetTuning(tuning) => self.gateway.set_tuning(*tuning),
             // The loop has ended instead.

@@ -111,6 +111,8 @@ fn router(site: Site) -> Router {
         .route("/calls", get(admin::calls))
         .route("/calls/{call}", delete(admin::end_call))
         .route("/registrations", get(admin::registrations))
+        .route("/bans", get(admin::bans))
+        .route("/bans/{whom}", delete(admin::release_ban))
         .route("/status", get(admin::status))
         .layer(axum::middleware::from_fn_with_state(site.clone(), auth::require_token));
     let metrics =

@@ -38,6 +38,10 @@ pub struct Metrics {
     pub requests_refused: IntCounterVec,
     /// Registrations that ended.
     pub registrations_ended: IntCounterVec,
+    /// Wrong answers to our challenges.
+    pub auth_failures: IntCounterVec,
+    /// Sources and users that are not heard.
+    pub bans: IntGaugeVec,
     /// Messages received and sent.
     pub sip_messages: IntCounterVec,
     /// Messages dropped without an answer.
@@ -166,6 +170,16 @@ impl Metrics {
                 "sipgw_registrations_ended_total",
                 "Registrations that ended, by reason: asked, expired, connection_lost, replaced, profile_gone",
                 &["reason"],
+            ),
+            auth_failures: make.counters(
+                "sipgw_auth_failures_total",
+                "Requests refused for a wrong password or user name, by reason",
+                &["reason"],
+            ),
+            bans: make.gauges(
+                "sipgw_bans",
+                "Sources that are banned and users that are guarded, for passwords guessed",
+                &["kind"],
             ),
             sip_messages: make.counters(
                 "sipgw_sip_messages_total",

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sip_core::load::Load;
+use sip_core::refusal::Refusal;
 use sip_core::types::{Binding, Ending, Event, Unregistration};
 use tokio::sync::mpsc;
 
@@ -91,6 +92,9 @@ impl Observer {
             Event::RequestRefused { method, profile, user, source, refusal } => {
                 let reason = refusal.code();
                 self.metrics.count_refused(method, reason);
+                if matches!(refusal, Refusal::BadCredentials | Refusal::UnknownUser) {
+                    self.metrics.auth_failures.with_label_values(&[reason]).inc();
+                }
                 let mut throttle = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
                 let Some(left_out) = throttle.may_write(Instant::now()) else {
                     return self.metrics.log_suppressed.inc();
@@ -103,6 +107,18 @@ impl Observer {
                 }
                 let profile = profile.map(|profile| profile.0);
                 tracing::warn!(profile, user, %source, reason, method, "A request was refused. {}", refusal.sentence());
+            }
+            Event::SourceBanned { source, user, lasts } => {
+                let lasts_s = lasts.as_secs();
+                tracing::warn!(%source, user, lasts_s, "A source is banned: it has guessed too many passwords.");
+            }
+            Event::UserGuarded { user, lasts } => {
+                let lasts_s = lasts.as_secs();
+                tracing::warn!(
+                    user,
+                    lasts_s,
+                    "A user is guarded: too many passwords were guessed for it, from several sources."
+                );
             }
             Event::Dropped { source, why } => {
                 self.metrics.sip_dropped.with_label_values(&[why]).inc();

@@ -16,6 +16,7 @@ pub(super) fn faults(config: &Config) -> Vec<Found> {
     findings.listeners(config);
     findings.tls(config);
     findings.bounds(config);
+    findings.bans(config);
     findings.registration(config);
     findings.calls(config);
     findings.media(config);
@@ -163,6 +164,25 @@ impl Findings {
         self.between("sip.connections.handshakes_per_source", of_source, 1..=1_000_000);
         self.between("sip.connections.handshake_s", sip.connections.handshake_s, 1..=120);
         self.between("sip.connections.queue", sip.connections.queue as u64, 1..=65_536);
+    }
+
+    fn bans(&mut self, config: &Config) {
+        let bans = &config.sip.bans;
+        self.between("sip.bans.window_s", bans.window_s, 10..=86_400);
+        self.between("sip.bans.slow_after", bans.slow_after.into(), 1..=1_000);
+        self.between("sip.bans.longest_pause_s", bans.longest_pause_s, 1..=30);
+        self.between("sip.bans.ban_after", bans.ban_after.into(), 2..=1_000);
+        self.between("sip.bans.ban_s", bans.ban_s, 1..=86_400);
+        self.between("sip.bans.guard_after", bans.guard_after.into(), 2..=1_000);
+        self.between("sip.bans.guard_s", bans.guard_s, 1..=86_400);
+        if bans.ban_after <= bans.slow_after {
+            let problem = "a source would be banned before it is slowed";
+            self.add("sip.bans.ban_after", problem, "Write ban_after greater than slow_after.");
+        }
+        if bans.guard_after <= bans.ban_after {
+            let problem = "one source alone could close a user to everybody else";
+            self.add("sip.bans.guard_after", problem, "Write guard_after greater than ban_after.");
+        }
     }
 
     fn registration(&mut self, config: &Config) {

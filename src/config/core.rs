@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sip_core::limits::Limits;
 use sip_core::settings::{
-    CallSettings, HostPolicy, Listener, RegistrationSettings, Settings, TimerSettings, Tuning,
+    BanSettings, CallSettings, HostPolicy, Listener, RegistrationSettings, Settings, TimerSettings, Tuning,
 };
 
 use super::{Config, ConfigError, ListenConfig};
@@ -30,6 +30,7 @@ impl Config {
         settings.realm = self.realm().to_owned();
         settings.hosts = if self.sip.any_host { HostPolicy::Any } else { HostPolicy::Own };
         settings.aliases = self.sip.aliases.iter().cloned().collect();
+        settings.bans = self.ban_settings();
         let Tuning { registration, calls, makes } = self.tuning()?;
         (settings.registration, settings.calls, settings.makes) = (registration, calls, makes);
         settings.timers = TimerSettings {
@@ -56,6 +57,19 @@ impl Config {
             direct_s: self.registration.direct_s,
             min_s: self.registration.min_s,
             nonce_lifetime: Duration::from_secs(self.registration.nonce_lifetime_s),
+        }
+    }
+
+    fn ban_settings(&self) -> BanSettings {
+        let bans = &self.sip.bans;
+        BanSettings {
+            window: Duration::from_secs(bans.window_s),
+            slow_after: bans.slow_after,
+            longest_pause: Duration::from_secs(bans.longest_pause_s),
+            ban_after: bans.ban_after,
+            ban: Duration::from_secs(bans.ban_s),
+            guard_after: bans.guard_after,
+            guard: Duration::from_secs(bans.guard_s),
         }
     }
 
@@ -115,6 +129,7 @@ mod tests {
         assert_eq!((calls.session_expires_s, calls.min_se_s), (core.session_expires_s, core.min_se_s));
         let calls = ours.media.ports.count() / 4;
         assert_eq!(ours.limits(), Limits { calls, ..Limits::default() });
+        assert_eq!(ours.ban_settings(), BanSettings::default());
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct SipConfig {
     pub timers: TimerConfig,
     /// Bounds of what the signalling keeps.
     pub limits: LimitConfig,
+    /// What guessing passwords leads to.
+    pub bans: BanConfig,
     /// Bounds of TCP and TLS connections.
     pub connections: ConnectionConfig,
     /// Messages that may wait for the engine; those beyond it are dropped and counted.
@@ -38,6 +40,7 @@ impl Default for SipConfig {
             aliases: Vec::new(),
             timers: TimerConfig::default(),
             limits: LimitConfig::default(),
+            bans: BanConfig::default(),
             connections: ConnectionConfig::default(),
             queue: 16_384,
         }
@@ -162,6 +165,40 @@ impl Default for LimitConfig {
             bindings: 200_000,
             attempts_per_call: 6,
             requests_per_source: 500,
+        }
+    }
+}
+
+/// What guessing passwords leads to.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct BanConfig {
+    /// Wrong passwords count for so long, seconds.
+    pub window_s: u64,
+    /// After so many from one source it has to wait between guesses.
+    pub slow_after: u32,
+    /// The longest such wait, seconds.
+    pub longest_pause_s: u64,
+    /// After so many from one source nothing is heard from it.
+    pub ban_after: u32,
+    /// How long a source is not heard, seconds.
+    pub ban_s: u64,
+    /// After so many for one user it is heard only from where its password was proved before.
+    pub guard_after: u32,
+    /// How long a user is guarded, seconds.
+    pub guard_s: u64,
+}
+
+impl Default for BanConfig {
+    fn default() -> Self {
+        Self {
+            window_s: 300,
+            slow_after: 10,
+            longest_pause_s: 8,
+            ban_after: 40,
+            ban_s: 600,
+            guard_after: 100,
+            guard_s: 300,
         }
     }
 }

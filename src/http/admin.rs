@@ -7,7 +7,7 @@ use sip_core::refusal::Refusal;
 use sip_core::types::CallUid;
 
 use super::Site;
-use super::view::{CallView, RegistrationView, StatusView};
+use super::view::{BanView, CallView, RegistrationView, StatusView};
 use crate::engine;
 
 pub(super) async fn calls(State(site): State<Site>) -> Json<Vec<CallView>> {
@@ -21,6 +21,21 @@ pub(super) async fn registrations(State(site): State<Site>) -> Json<Vec<Registra
     let mut bindings = site.engine.bindings().await;
     bindings.sort_by_key(|binding| binding.profile);
     Json(bindings.iter().map(RegistrationView::of).collect())
+}
+
+pub(super) async fn bans(State(site): State<Site>) -> Json<Vec<BanView>> {
+    Json(site.engine.bans().await.iter().map(BanView::of).collect())
+}
+
+/// Ends the ban of an address or a user name.
+pub(super) async fn release_ban(
+    State(site): State<Site>,
+    Path(whom): Path<String>,
+) -> (StatusCode, &'static str) {
+    match site.engine.release_ban(BanView::whom(&whom)).await {
+        true => (StatusCode::OK, "it is heard again\n"),
+        false => (StatusCode::NOT_FOUND, "there is no such ban\n"),
+    }
 }
 
 pub(super) async fn end_call(

@@ -1,5 +1,6 @@
 //! The page of metrics, with what is read only when it is asked for.
 
+use sip_core::bans::{Ban, Banned};
 use tokio::sync::Mutex;
 
 use media_relay::engine::{Engine as Relay, Gauges};
@@ -32,6 +33,7 @@ impl Scrape {
         if let Some(counts) = engine.counts().await {
             self.metrics.calls_live.set(counts.live_calls() as i64);
         }
+        self.bans(&engine.bans().await);
         match self.store.profiles(None).await {
             Ok(profiles) => self.profiles(&profiles, &registered),
             Err(error) => {
@@ -41,6 +43,12 @@ impl Scrape {
         }
         self.relay(&mut counted);
         self.metrics.page()
+    }
+
+    fn bans(&self, bans: &[Ban]) {
+        let users = bans.iter().filter(|ban| matches!(ban.whom, Banned::User(_))).count();
+        self.metrics.bans.with_label_values(&["user"]).set(users as i64);
+        self.metrics.bans.with_label_values(&["source"]).set((bans.len() - users) as i64);
     }
 
     fn relay(&self, before: &mut Gauges) {

@@ -1,6 +1,9 @@
 //! What the administration interface says, in JSON. The command line reads it back with the same types.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
+use sip_core::bans::{Ban, Banned};
 use sip_core::gateway::LiveCall;
 use sip_core::types::{Binding, Now, Usage};
 
@@ -89,6 +92,37 @@ impl RegistrationView {
     }
 }
 
+/// A source or a user that is not heard for the passwords that were guessed.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct BanView {
+    /// `source` or `user`.
+    pub kind: String,
+    /// An IPv4 address, an IPv6 /64, or a user name.
+    pub whom: String,
+    /// The user name tried last.
+    pub user: String,
+    /// How long it goes on, seconds.
+    pub left_s: u64,
+}
+
+impl BanView {
+    /// How a ban looks.
+    pub(super) fn of(ban: &Ban) -> Self {
+        let (kind, whom) = match &ban.whom {
+            Banned::Source(IpAddr::V6(first)) => ("source", format!("{first}/64")),
+            Banned::Source(address) => ("source", address.to_string()),
+            Banned::User(name) => ("user", name.clone()),
+        };
+        Self { kind: kind.to_owned(), whom, user: ban.user.clone(), left_s: ban.left.as_secs() }
+    }
+
+    /// Who is meant by the text that stands for it; whatever is no address is a user name.
+    pub(super) fn whom(text: &str) -> Banned {
+        let address = text.strip_suffix("/64").unwrap_or(text).parse();
+        address.map_or_else(|_| Banned::User(text.to_owned()), Banned::Source)
+    }
+}
+
 /// The daemon as a whole.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct StatusView {
@@ -105,4 +139,23 @@ pub struct StatusView {
     /// What is wrong, though calls are taken.
     #[serde(default)]
     pub trouble: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ban_is_named_as_it_is_shown() {
+        for whom in [
+            Banned::Source("203.0.113.66".parse().unwrap()),
+            Banned::Source("2001:db8::".parse().unwrap()),
+            Banned::User("99050000000101".to_owned()),
+            Banned::User("../?#/ %".to_owned()),
+        ] {
+            let ban = Ban { whom, user: String::new(), left: std::time::Duration::from_secs(5) };
+            let shown = BanView::of(&ban);
+            assert_eq!((BanView::whom(&shown.whom), shown.left_s), (ban.whom, 5));
+        }
+    }
 }

@@ -1,13 +1,14 @@
 //! Who sent a request: by digest against the directory (RFC 3261 section 22, RFC 8760).
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::auth::digest::{self, Algorithm, DigestResponse, Staleness};
 use crate::auth::nonce::{CountVerdict, NonceCounts, NonceKey, NonceState};
-use crate::directory::{Authentication, Carrier, DigestPolicy, Directory, Peer, Profile};
+use crate::bans::{Claim, Hearing};
+use crate::directory::{Authentication, DigestPolicy, Directory, Peer, Profile};
 use crate::message::{Message, Name};
-use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::types::{Now, ProfileId};
 
@@ -18,14 +19,10 @@ pub(crate) enum Verdict {
     Accepted(Peer),
     /// No credentials of ours, or such with an old nonce: ask (again). Never counts against the sender.
     Challenge(Staleness),
+    /// A fresh nonce was answered, and the answer was not looked at: silence is owed.
+    Unheard(Hearing),
     /// A fresh nonce was answered wrongly.
-    Refused {
-        /// The user name tried.
-        user: String,
-        /// The profile, if there is one of that name.
-        profile: Option<Arc<Profile>>,
-        why: Refusal,
-    },
+    Refused(Claim),
 }
 
 /// Where a request carries its credentials, and where we challenge it.
@@ -74,7 +71,8 @@ impl Authenticator {
     }
 
     /// Checks the credentials that a request carries for our realm. `before` gives a profile as it was before its
-    /// password changed, while the registration made with the old one lives on.
+    /// password changed, while the registration made with the old one lives on; `hear` says whether the answer to a
+    /// fresh nonce is looked at.
     pub(crate) fn check(
         &mut self,
         now: Now,
@@ -82,6 +80,7 @@ impl Authenticator {
         directory: &Directory,
         (request, party, source): (&Message, Party, IpAddr),
         before: impl Fn(ProfileId) -> Option<Arc<Profile>>,
+        hear: impl FnOnce(&Claim) -> Hearing,
     ) -> Verdict {
         let mut answers = party.credentials_headers().into_iter().flat_map(|name| request.headers(name));
         let Some(answer) = answers.find_map(|value| {
@@ -95,42 +94,32 @@ impl Authenticator {
             // Another server's, or ours from before a restart: a PBX must not be punished for that.
             return Verdict::Challenge(Staleness::Stale);
         }
-        let user = answer.user().to_owned();
-        let peer = directory.peer_of_user(&user);
-        let is_offered = match peer {
-            Some(Peer::Carrier(_)) => true,
-            Some(Peer::Profile(id)) => is_offered(directory.profile(id).map(Arc::as_ref), answer.algorithm),
-            None => is_offered(None, answer.algorithm),
-        };
-        if !is_offered {
+        if nonce == NonceState::Stale {
+            return Verdict::Challenge(Staleness::Stale);
+        }
+        let user = answer.user();
+        if !is_offered(self.policy(directory, user), answer.algorithm) {
             // The challenge was made before we knew whose it is; the next one offers what this user is to prove.
             return Verdict::Challenge(Staleness::Fresh);
         }
+        let claim =
+            Claim { user: user.to_owned(), peer: directory.peer_of_user(user), print: print_of(&answer) };
+        let hearing = hear(&claim);
+        if hearing != Hearing::Heard {
+            return Verdict::Unheard(hearing);
+        }
         let method = request.method().as_str();
-        let is_right = match peer {
-            Some(Peer::Carrier(id)) => directory
-                .carrier(id)
-                .is_some_and(|carrier| carrier_proves(carrier, settings, &answer, method)),
-            Some(Peer::Profile(id)) => {
-                let profile = directory.profile(id);
-                proves_password(profile.map(Arc::as_ref), &answer, method)
-                    || before(id).is_some_and(|old| proves_password(Some(&old), &answer, method))
-            }
-            None => proves_password(None, &answer, method),
-        };
-        match peer {
-            _ if nonce == NonceState::Stale => Verdict::Challenge(Staleness::Stale),
+        let is_right = proves_password(settings, directory, claim.peer, &answer, method)
+            || claim.peer.and_then(Peer::profile).and_then(before).is_some_and(|old| {
+                let ha1 = stored_ha1(&old, answer.algorithm);
+                ha1.is_some_and(|ha1| digest::verify(&answer, method, ha1))
+            });
+        match claim.peer {
             Some(peer) if is_right => match self.counts.note(answer.nonce, answer.nc, now.unix_s, lifetime) {
                 CountVerdict::New => Verdict::Accepted(peer),
                 CountVerdict::Used => Verdict::Challenge(Staleness::Stale),
             },
-            Some(Peer::Profile(id)) => {
-                let profile = directory.profile(id).cloned();
-                Verdict::Refused { user, profile, why: Refusal::BadCredentials }
-            }
-            Some(Peer::Carrier(_)) | None => {
-                Verdict::Refused { user, profile: None, why: Refusal::UnknownUser }
-            }
+            _ => Verdict::Refused(claim),
         }
     }
 
@@ -142,19 +131,23 @@ impl Authenticator {
         self.key.token(&format!("{via}\n{}\n{number}", request.call_id().unwrap_or_default()), source)
     }
 
-    /// The challenges for `profile`, or for somebody unknown, most preferred first (RFC 8760 section 2.3). `salt`
-    /// is random.
+    /// What a user is challenged with; somebody unknown as if there were such a user, and always the same.
+    pub(crate) fn policy(&self, directory: &Directory, user: &str) -> DigestPolicy {
+        directory.policy_of_user(user, self.key.lot(user))
+    }
+
+    /// The challenges of a policy, most preferred first (RFC 8760 section 2.3). `salt` is random.
     pub(crate) fn challenges(
         &self,
         now: Now,
         realm: &str,
-        profile: Option<&Profile>,
+        policy: DigestPolicy,
         staleness: Staleness,
         source: IpAddr,
         salt: u64,
     ) -> impl Iterator<Item = String> {
         let nonce = self.key.issue(now.unix_s, source, salt);
-        algorithms(profile)
+        algorithms(policy)
             .iter()
             .map(move |&algorithm| digest::challenge_value(realm, &nonce, algorithm, staleness))
     }
@@ -170,16 +163,12 @@ pub(crate) fn claimed_users(request: &Message, realm: &str) -> impl Iterator<Ite
     proved.chain(named.filter_map(|addr| addr.uri().ok()?.user().map(str::to_owned)))
 }
 
-/// Whether the profile, or somebody unknown, is challenged with this algorithm.
-fn is_offered(profile: Option<&Profile>, algorithm: Algorithm) -> bool {
-    algorithms(profile).iter().any(|offered| offered.is_sha256() == algorithm.is_sha256())
+/// Whether a policy challenges with this algorithm.
+fn is_offered(policy: DigestPolicy, algorithm: Algorithm) -> bool {
+    algorithms(policy).iter().any(|offered| offered.is_sha256() == algorithm.is_sha256())
 }
 
-fn algorithms(profile: Option<&Profile>) -> &'static [Algorithm] {
-    let policy = match profile.map(|p| &p.authentication) {
-        Some(Authentication::Registration { digest, .. }) => *digest,
-        _ => DigestPolicy::default(),
-    };
+fn algorithms(policy: DigestPolicy) -> &'static [Algorithm] {
     match policy {
         DigestPolicy::Md5 => &[Algorithm::Md5],
         DigestPolicy::Sha256ThenMd5 => &[Algorithm::Sha256, Algorithm::Md5],
@@ -187,26 +176,218 @@ fn algorithms(profile: Option<&Profile>) -> &'static [Algorithm] {
     }
 }
 
-/// Whether the answer proves the password that a trunk shares with its carrier: the one it challenges us for.
-fn carrier_proves(carrier: &Carrier, settings: &Settings, answer: &DigestResponse<'_>, method: &str) -> bool {
-    let Some((user, password)) = &carrier.credentials else { return false };
-    let ha1 = digest::ha1(answer.algorithm, user, &settings.realm, password);
-    digest::verify(answer, method, &ha1)
+/// Tells one answer from another: a message that was repeated has the same.
+fn print_of(answer: &DigestResponse<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (answer.nonce, answer.response).hash(&mut hasher);
+    hasher.finish()
 }
 
-/// Whether the answer proves the profile's password. The same work is done for an unknown user, so that the time
-/// taken says nothing about which users exist.
-fn proves_password(profile: Option<&Profile>, answer: &DigestResponse<'_>, method: &str) -> bool {
-    let is_sha256 = answer.algorithm.is_sha256();
-    let nobody = "0".repeat(if is_sha256 { 64 } else { 32 });
-    let ha1 = match profile.map(|p| &p.authentication) {
-        Some(Authentication::Registration { ha1_md5, ha1_sha256, digest }) => match (is_sha256, digest) {
-            (true, DigestPolicy::Md5) | (false, DigestPolicy::Sha256) => None,
-            (true, _) => Some(ha1_sha256),
-            (false, _) => Some(ha1_md5),
-        },
-        _ => None,
+/// Whether the answer proves the password of whoever has the user name: a profile's, or the one that a carrier shares
+/// with its trunk. Whether anybody has it or not, the same hashes are computed, so that the time taken does not tell.
+fn proves_password(
+    settings: &Settings,
+    directory: &Directory,
+    peer: Option<Peer>,
+    answer: &DigestResponse<'_>,
+    method: &str,
+) -> bool {
+    let (profile, carrier) = match peer {
+        Some(Peer::Profile(id)) => (directory.profile(id), None),
+        Some(Peer::Carrier(id)) => (None, directory.carrier(id)),
+        None => (None, None),
     };
-    let is_right = digest::verify(answer, method, ha1.unwrap_or(&nobody));
-    is_right && ha1.is_some()
+    let credentials = carrier.and_then(|carrier| carrier.credentials.as_ref());
+    let (user, password) =
+        credentials.map_or_else(|| (answer.user(), ""), |(user, password)| (user, password));
+    let computed = digest::ha1(answer.algorithm, user, &settings.realm, password);
+    let stored = profile.and_then(|profile| stored_ha1(profile, answer.algorithm));
+    let is_right = digest::verify(answer, method, stored.unwrap_or(&computed));
+    is_right && (stored.is_some() || credentials.is_some())
+}
+
+/// The hash that a profile's answer is checked against, if it may answer with this algorithm.
+fn stored_ha1(profile: &Profile, algorithm: Algorithm) -> Option<&str> {
+    let Authentication::Registration { ha1_md5, ha1_sha256, digest } = &profile.authentication else {
+        return None;
+    };
+    match (algorithm.is_sha256(), digest) {
+        (true, DigestPolicy::Md5) | (false, DigestPolicy::Sha256) => None,
+        (true, _) => Some(ha1_sha256),
+        (false, _) => Some(ha1_md5),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::digest::tests::HASHES;
+    use crate::directory::{CallerId, Carrier, NumberFormat, SrtpPolicy};
+    use crate::message::{Transport, lex};
+    use crate::types::CarrierId;
+    use bytes::Bytes;
+
+    const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 66));
+    const REALM: &str = "gw.example";
+    const MD5: &str = "99050000000001";
+    const BOTH: &str = "99050000000002";
+    const SHA256: &str = "99050000000003";
+    const ADDRESS: &str = "99050000000004";
+
+    std::thread_local! {
+        /// Hashes that the last check took.
+        static COST: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    }
+
+    fn now(unix_s: u64) -> Now {
+        Now { monotonic: crate::timers::testing::start(), unix_s }
+    }
+
+    fn directory() -> Directory {
+        let mut directory = Directory::new();
+        let by_password = |user: &str, digest| Authentication::Registration {
+            ha1_md5: digest::ha1(Algorithm::Md5, user, REALM, "secret"),
+            ha1_sha256: digest::ha1(Algorithm::Sha256, user, REALM, "secret"),
+            digest,
+        };
+        for (id, user, authentication) in [
+            (1, MD5, by_password(MD5, DigestPolicy::Md5)),
+            (2, BOTH, by_password(BOTH, DigestPolicy::Sha256ThenMd5)),
+            (3, SHA256, by_password(SHA256, DigestPolicy::Sha256)),
+            (4, ADDRESS, Authentication::Ip { target: None }),
+        ] {
+            directory.add_profile(Profile {
+                id: ProfileId(id),
+                name: String::new(),
+                user: user.to_owned(),
+                country: "US".to_owned(),
+                authentication,
+                number_format: NumberFormat::Plain,
+                caller_id: CallerId::default(),
+                srtp: SrtpPolicy::Auto,
+            });
+        }
+        directory.add_carrier(Carrier {
+            id: CarrierId(1),
+            name: String::new(),
+            host: "carrier.example".to_owned(),
+            port: None,
+            transport: crate::types::Transport::Udp,
+            priority: 1,
+            weight: 1,
+            credentials: Some(("carrier".to_owned(), "secret".to_owned())),
+            number_format: NumberFormat::E164,
+            strip: 0,
+            prefix: String::new(),
+            srtp: SrtpPolicy::Off,
+            is_active: true,
+        });
+        directory
+    }
+
+    /// A REGISTER that answers a nonce.
+    fn answer(nonce: &str, user: &str, password: &str, algorithm: Algorithm) -> Message {
+        let challenge = digest::challenge_value(REALM, nonce, algorithm, Staleness::Fresh);
+        let challenge = digest::Challenge::parse(&challenge).unwrap();
+        let value = challenge.answer("REGISTER", "sip:gw", user, password, "c", 1);
+        let text = format!(
+            "REGISTER sip:gw SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:{user}@gw>;tag=1\r\n\
+             To: <sip:{user}@gw>\r\nCall-ID: a\r\nCSeq: 1 REGISTER\r\nAuthorization: {value}\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        lex(Bytes::from(text), Transport::Datagram).unwrap()
+    }
+
+    fn check(authenticator: &mut Authenticator, now: Now, message: &Message, source: IpAddr) -> Verdict {
+        let (settings, directory) = (Settings::new(REALM, Vec::new()), directory());
+        let here = (message, Party::Registrar, source);
+        HASHES.set(0);
+        let verdict = authenticator.check(now, &settings, &directory, here, |_| None, |_| Hearing::Heard);
+        COST.set(HASHES.get());
+        verdict
+    }
+
+    #[test]
+    fn whoever_does_not_exist_costs_as_many_hashes_as_a_wrong_password() {
+        let mut authenticator = Authenticator::new([7; 32], 10);
+        let mut refused = 0;
+        for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
+            for user in [MD5, BOTH, SHA256, ADDRESS, "carrier", "nobody", "99050000000007", "99050000000008"]
+            {
+                let nonce = authenticator.key.issue(1_000, SOURCE, 1);
+                let message = answer(&nonce, user, "wrong", algorithm);
+                let verdict = check(&mut authenticator, now(1_000), &message, SOURCE);
+                let is_offered = is_offered(authenticator.policy(&directory(), user), algorithm);
+                assert_eq!(matches!(&verdict, Verdict::Refused(claim) if claim.user == user), is_offered);
+                // One for a stored secret, whether or not it is needed, and two for the answer.
+                assert_eq!(COST.get(), if is_offered { 3 } else { 0 }, "{user} {verdict:?}");
+                refused += u32::from(is_offered);
+            }
+        }
+        assert!(refused >= 8, "{refused}");
+    }
+
+    #[test]
+    fn only_the_right_password_with_an_allowed_algorithm_is_accepted() {
+        let mut authenticator = Authenticator::new([7; 32], 100);
+        for (salt, (user, password, algorithm, is_right)) in (0..).zip([
+            (MD5, "secret", Algorithm::Md5, true),
+            (MD5, "secret", Algorithm::Sha256, false),
+            (BOTH, "secret", Algorithm::Sha256, true),
+            (SHA256, "secret", Algorithm::Sha256, true),
+            (SHA256, "secret", Algorithm::Md5, false),
+            ("carrier", "secret", Algorithm::Md5, true),
+            ("carrier", "", Algorithm::Md5, false),
+            (ADDRESS, "", Algorithm::Md5, false),
+            ("nobody", "", Algorithm::Md5, false),
+        ]) {
+            let nonce = authenticator.key.issue(1_000, SOURCE, salt);
+            let message = answer(&nonce, user, password, algorithm);
+            let verdict = check(&mut authenticator, now(1_000), &message, SOURCE);
+            assert_eq!(
+                matches!(verdict, Verdict::Accepted(_)),
+                is_right,
+                "{user} {algorithm:?}: {verdict:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_nonce_of_another_source_or_time_is_no_guess_even_if_the_answer_is_right() {
+        let mut authenticator = Authenticator::new([7; 32], 10);
+        let nonce = authenticator.key.issue(1_000, SOURCE, 1);
+        for password in ["secret", "wrong"] {
+            let message = answer(&nonce, MD5, password, Algorithm::Md5);
+            let elsewhere = "203.0.113.67".parse().unwrap();
+            for (time, source) in [(1_000, elsewhere), (1_301, SOURCE), (999, SOURCE)] {
+                let verdict = check(&mut authenticator, now(time), &message, source);
+                assert!(matches!(verdict, Verdict::Challenge(Staleness::Stale)), "{verdict:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_nobody_has_are_challenged_like_those_that_somebody_has() {
+        let (authenticator, directory) = (Authenticator::new([7; 32], 10), directory());
+        let offers = |user: &str| {
+            let all = authenticator.challenges(
+                now(1),
+                REALM,
+                authenticator.policy(&directory, user),
+                Staleness::Fresh,
+                SOURCE,
+                1,
+            );
+            all.map(|value| digest::Challenge::parse(&value).unwrap().algorithm.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!((offers(MD5), offers(SHA256)), (vec!["MD5"], vec!["SHA-256"]));
+        assert_eq!(offers(BOTH), ["SHA-256", "MD5"]);
+        let unknown: Vec<_> = (0..300).map(|number| offers(&format!("99050099999{number:03}"))).collect();
+        for offer in [offers(MD5), offers(BOTH), offers(SHA256)] {
+            let share = unknown.iter().filter(|other| **other == offer).count();
+            assert!((60..140).contains(&share), "{share} of 300 are offered {offer:?}");
+        }
+        assert_eq!(unknown[0], offers("99050099999000"), "the same each time");
+        assert_eq!((offers("nobody"), offers("carrier")), (vec!["MD5"], vec!["MD5"]));
+    }
 }

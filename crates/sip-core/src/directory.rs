@@ -2,7 +2,7 @@
 //!
 //! The shell builds a new one whenever the store changes and swaps it in whole; the core never writes to it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,15 +19,30 @@ pub struct Directory {
     accounts: HashMap<String, AccountRoute>,
     carriers: Vec<Arc<Carrier>>,
     ip_rules: Vec<(IpRule, Peer)>,
+    /// How many profiles are challenged in each way.
+    policies: BTreeMap<DigestPolicy, u64>,
 }
 
 /// Somebody we exchange calls with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Peer {
     /// A customer's PBX.
     Profile(ProfileId),
     /// A trunk to the telephone network.
     Carrier(CarrierId),
+}
+
+impl Peer {
+    /// Before all others in order.
+    pub(crate) const LEAST: Self = Self::Profile(ProfileId(i64::MIN));
+
+    /// The profile, if it is one.
+    pub(crate) fn profile(self) -> Option<ProfileId> {
+        match self {
+            Self::Profile(id) => Some(id),
+            Self::Carrier(_) => None,
+        }
+    }
 }
 
 /// One trunk to one PBX.
@@ -72,7 +87,7 @@ pub enum Authentication {
 }
 
 /// Which digest algorithms a profile is challenged with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum DigestPolicy {
     /// MD5 alone: old PBXs read only the first challenge.
     #[default]
@@ -189,6 +204,11 @@ impl fmt::Debug for Carrier {
     }
 }
 
+/// Whether a name looks like a profile's user name.
+pub fn is_user_name(name: &str) -> bool {
+    name.len() == 14 && name.starts_with("990500") && name.bytes().all(|octet| octet.is_ascii_digit())
+}
+
 impl Directory {
     /// An empty directory.
     pub fn new() -> Self {
@@ -198,6 +218,9 @@ impl Directory {
     /// Adds a profile.
     pub fn add_profile(&mut self, profile: Profile) {
         self.users.insert(profile.user.clone(), Peer::Profile(profile.id));
+        if let Authentication::Registration { digest, .. } = profile.authentication {
+            *self.policies.entry(digest).or_default() += 1;
+        }
         self.profiles.insert(profile.id, Arc::new(profile));
     }
 
@@ -248,6 +271,30 @@ impl Directory {
     /// Who proves itself with this user name.
     pub fn peer_of_user(&self, user: &str) -> Option<Peer> {
         self.users.get(user).copied()
+    }
+
+    /// How a user is challenged. `lot` is any number that is always the same for one name: it decides for user names
+    /// that nobody has, in the proportions of those that somebody has, so that a challenge does not tell which there
+    /// are. Carriers, whose names have any shape, are challenged like everybody else without a user name of ours.
+    pub fn policy_of_user(&self, user: &str, lot: u64) -> DigestPolicy {
+        match self.profile_of_user(user).map(|profile| &profile.authentication) {
+            Some(Authentication::Registration { digest, .. }) => *digest,
+            _ if is_user_name(user) => self.policy_by_lot(lot),
+            _ => DigestPolicy::default(),
+        }
+    }
+
+    fn policy_by_lot(&self, lot: u64) -> DigestPolicy {
+        let all: u64 = self.policies.values().sum();
+        // A share of the whole, so that one profile more moves few names to another lot.
+        let mut left = u64::try_from((u128::from(lot) * u128::from(all)) >> 64).unwrap_or_default();
+        for (policy, count) in &self.policies {
+            match left.checked_sub(*count) {
+                Some(rest) => left = rest,
+                None => return *policy,
+            }
+        }
+        DigestPolicy::default()
     }
 
     /// The profile that an Online Number reaches.

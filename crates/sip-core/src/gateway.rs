@@ -11,12 +11,13 @@ use bytes::Bytes;
 use slotmap::SecondaryMap;
 
 use crate::authenticator::Authenticator;
+use crate::bans::{self, Ban, Banned, Bans};
 use crate::call::{self, Call, CallTimer, ClientUser, Context, DialogIndex};
 pub use crate::call::{LiveCall, Stage};
 use crate::directory::{Authentication, Directory, Peer, Profile};
 use crate::guard::{self, Guard, Rates, SourceRates};
 use crate::load::LoadGauge;
-use crate::message::{self, Fault, Message, Method, lex, validate};
+use crate::message::{self, Fault, Message, Method, Name, lex, validate};
 use crate::outbox::Outbox;
 use crate::refusal::{Refusal, RefusalRow};
 use crate::registrar::Registrar;
@@ -39,6 +40,7 @@ pub struct Gateway {
     pub(crate) rng: Rng,
     pub(crate) authenticator: Authenticator,
     pub(crate) rates: SourceRates,
+    pub(crate) bans: Bans,
     /// How fast attempts that prove nothing may leave records with the profile that they name.
     pub(crate) unproved_records: Rates<ProfileId>,
     pub(crate) registrar: Registrar,
@@ -93,6 +95,7 @@ impl Gateway {
                 limits.requests_per_source * 2,
                 limits.sources,
             ),
+            bans: Bans::new(settings.bans.clone(), limits),
             unproved_records: Rates::new(
                 unopened::UNPROVED_RECORD_EVERY,
                 unopened::UNPROVED_RECORD_BURST,
@@ -137,7 +140,16 @@ impl Gateway {
     }
 
     fn handle_message(&mut self, now: Now, flow: Flow, bytes: Bytes, transport: message::Transport) {
+        if self.is_silenced(now, flow) {
+            return self.drop_message(flow, bans::BANNED);
+        }
         let Ok(message) = lex(bytes, transport) else { return self.drop_message(flow, "not SIP") };
+        if message.is_request()
+            && message.header(Name::UserAgent).is_some_and(guard::is_scanner)
+            && self.known_peer(flow).is_none()
+        {
+            return self.drop_message(flow, "a scanner");
+        }
         match validate(&message) {
             Err(fault) if message.is_request() && *message.method() != Method::Ack => {
                 self.refuse_faulty(now, flow, &message, fault);
@@ -146,6 +158,16 @@ impl Gateway {
             Ok(()) if message.is_request() => self.on_request(now, flow, &message),
             Ok(()) => self.on_response(now, flow, &message),
         }
+    }
+
+    /// Whether nothing from there is heard. Whoever is known by address, or was at home there before the ban, must not
+    /// pay for a stranger behind the same address: of those only the guesses are not heard.
+    fn is_silenced(&self, now: Now, flow: Flow) -> bool {
+        let source = flow.peer.ip();
+        self.bans.is_banned(now.monotonic, source)
+            && self.known_peer(flow).is_none()
+            && !self.registrar.is_bound_host(source)
+            && !self.bans.is_anybodys_home(source)
     }
 
     /// Says what is wrong with a malformed request.
@@ -318,6 +340,12 @@ impl Gateway {
                 self.passwords_before.entry(old.id).or_insert_with(|| old.clone());
             }
         }
+        for old in self.directory.profiles() {
+            let new = directory.profile(old.id);
+            if new.is_none_or(|new| new.authentication != old.authentication) {
+                self.bans.forget_homes(Peer::Profile(old.id));
+            }
+        }
         let registrar = &self.registrar;
         self.passwords_before.retain(|profile, _| registrar.binding(*profile).is_some());
     }
@@ -390,6 +418,16 @@ impl Gateway {
     /// The registered PBXs, in no order.
     pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
         self.registrar.bindings()
+    }
+
+    /// Who is not heard for having guessed too many passwords.
+    pub fn bans(&self, now: Now) -> Vec<Ban> {
+        self.bans.in_force(now.monotonic)
+    }
+
+    /// Ends a ban before its time; `false` if there is none.
+    pub fn release_ban(&mut self, now: Now, whom: &Banned) -> bool {
+        self.bans.release(now.monotonic, whom)
     }
 
     /// The calls, oldest first.

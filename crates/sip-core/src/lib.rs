@@ -5,7 +5,7 @@
 //! - [`types`], [`settings`], [`limits`], [`directory`]: the words it exchanges with its surroundings
 //! - [`refusal`]: why something is refused, in one table
 //! - [`route`]: the called number in E.164, and who it belongs to
-//! - [`auth`], [`guard`]: who may speak
+//! - [`auth`], [`guard`], [`bans`]: who may speak
 //! - [`message`], [`sdp`]: octets read and written
 //!
 //! Inside, downwards only: `call` -> `dialog`, `registrar`, `route` -> `transaction` -> `message`.
@@ -16,6 +16,7 @@
 
 pub mod auth;
 mod authenticator;
+pub mod bans;
 mod call;
 mod dialog;
 pub mod directory;

@@ -21,6 +21,8 @@ pub struct Limits {
     pub nonces: usize,
     /// Sources whose rate is remembered.
     pub sources: usize,
+    /// Sources, and user names, that wrong passwords are remembered of.
+    pub suspects: usize,
     /// Unauthenticated requests a source may send, a second on average.
     pub requests_per_source: u32,
 }
@@ -34,6 +36,7 @@ impl Default for Limits {
             attempts_per_call: 6,
             nonces: 200_000,
             sources: 100_000,
+            suspects: 20_000,
             requests_per_source: 500,
         }
     }

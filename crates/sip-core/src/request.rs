@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use crate::auth::Staleness;
 use crate::authenticator::{self, Party, Verdict};
+use crate::bans::{Bans, Claim, Place};
 use crate::call::{Arrival, Call};
-use crate::directory::{Peer, Profile};
+use crate::directory::{DigestPolicy, Peer, Profile, is_user_name};
 use crate::gateway::Gateway;
-use crate::guard::{self, Pace};
+use crate::guard::Pace;
 use crate::load::Load;
 use crate::message::{Message, MessageWriter, Method, Name, Uri};
 use crate::refusal::Refusal;
-use crate::registrar::Registration;
+use crate::registrar::{Registrar, Registration};
 use crate::respond::{self, ALLOW};
 use crate::route;
 use crate::settings::Settings;
@@ -23,7 +24,7 @@ pub(crate) const TOO_FAST: &str = "too many unproved requests from this source";
 
 impl Gateway {
     pub(crate) fn on_request(&mut self, now: Now, flow: Flow, request: &Message) {
-        match self.transactions.receive_request(now.monotonic, request, &mut self.out) {
+        match self.transactions.receive_request(now.monotonic, flow, request, &mut self.out) {
             Incoming::Absorbed => {}
             Incoming::AckOf2xx => self.on_ack(now, flow, request),
             Incoming::New if *request.method() == Method::Cancel => self.on_cancel(now, flow, request),
@@ -64,6 +65,12 @@ impl Gateway {
         let Some((uid, id)) = self.dialog_of(request) else {
             return self.refuse(now, flow, request, Refusal::NoSuchDialog);
         };
+        // A stranger's leaves nothing behind, least of all an INVITE that it could cancel.
+        let mut is_of_peer = false;
+        self.with_call(now, uid, |call, ctx| is_of_peer = call.is_of_peer(ctx, id, request, flow));
+        if !is_of_peer {
+            return self.refuse(now, flow, request, Refusal::NoSuchDialog);
+        }
         let Some(server) = self.transactions.open(flow, request) else {
             return self.refuse(now, flow, request, Refusal::Overloaded);
         };
@@ -74,9 +81,6 @@ impl Gateway {
     }
 
     fn on_first_request(&mut self, now: Now, flow: Flow, request: &Message) {
-        if request.header(Name::UserAgent).is_some_and(guard::is_scanner) && self.known_peer(flow).is_none() {
-            return self.drop_message(flow, "a scanner");
-        }
         if self.load.load() == Load::Overloaded && brings_new_work(request) {
             return self.shed(flow, request);
         }
@@ -132,11 +136,11 @@ impl Gateway {
     }
 
     /// OPTIONS from somebody we serve is a question whether we live (interop: no 200 takes the trunk out of service).
+    /// A PBX may ask before it has registered, so the shape of a user name will do; that there is such a user is not
+    /// said.
     fn on_options(&mut self, now: Now, flow: Flow, request: &Message) {
-        let user =
-            request.from().and_then(|from| from.uri().ok()).and_then(|uri| uri.user().map(str::to_owned));
-        let is_user = || user.as_deref().is_some_and(|user| self.directory.profile_of_user(user).is_some());
-        if !self.is_stranger(flow) || (is_user() && self.may_speak(now, flow)) {
+        let is_user = claimed_user(request).is_some_and(|user| is_user_name(&user));
+        if !self.is_stranger(flow) || (is_user && self.may_speak(now, flow)) {
             self.confirm(flow, request);
         } else {
             self.refuse(now, flow, request, Refusal::UnknownPeer);
@@ -249,8 +253,10 @@ impl Gateway {
             refusal: why,
         });
         let domain = self.settings.domain.clone();
-        self.answer_with(now, flow, request, why.status(), |writer| {
-            respond::explain_at(writer, &domain, why)
+        // Whether the user name or the password is wrong is for the log alone.
+        let told = if why == Refusal::UnknownUser { Refusal::BadCredentials } else { why };
+        self.answer_with(now, flow, request, told.status(), |writer| {
+            respond::explain_at(writer, &domain, told)
         });
     }
 
@@ -279,24 +285,44 @@ impl Gateway {
             let is_bound_here = registrar.binding(id).is_some_and(|bound| bound.flow.peer.ip() == source);
             (party == Party::Gateway && is_bound_here).then(|| passwords.get(&id).cloned()).flatten()
         };
-        let claim = (request, party, source);
-        match self.authenticator.check(now, &self.settings, &self.directory, claim, before) {
-            Verdict::Accepted(peer) => Some(peer),
+        let (bans, out) = (&mut self.bans, &mut self.out);
+        let hear = |claim: &Claim| {
+            let place = place_of(registrar, bans, flow, claim);
+            bans.hear(now.monotonic, claim, place, out)
+        };
+        let request_here = (request, party, source);
+        match self.authenticator.check(now, &self.settings, &self.directory, request_here, before, hear) {
+            Verdict::Accepted(peer) => {
+                self.bans.note_right(now.monotonic, source, peer);
+                Some(peer)
+            }
             Verdict::Challenge(staleness) => {
                 self.challenge(now, flow, request, party, staleness);
                 None
             }
-            Verdict::Refused { user, profile, why } => {
-                if self.rates.take(now.monotonic, source) == Pace::Within {
-                    self.refuse_request(now, flow, request, (&user, profile.as_ref()), why);
-                    if let (Method::Invite, Some(profile)) = (request.method(), &profile) {
-                        self.record_unproved(now, flow, request, Peer::Profile(profile.id), why);
-                    }
-                } else {
-                    self.drop_message(flow, "too many refused requests from this source");
-                }
+            Verdict::Unheard(hearing) => {
+                self.drop_message(flow, hearing.why());
                 None
             }
+            Verdict::Refused(claim) => {
+                self.on_wrong_password(now, flow, request, &claim);
+                None
+            }
+        }
+    }
+
+    /// Refuses an answer to our challenge. Nothing in the refusal says whether there is a user of that name.
+    fn on_wrong_password(&mut self, now: Now, flow: Flow, request: &Message, claim: &Claim) {
+        let place = place_of(&self.registrar, &self.bans, flow, claim);
+        self.bans.note_wrong(now.monotonic, claim, place, &mut self.out);
+        if self.rates.take(now.monotonic, flow.peer.ip()) != Pace::Within {
+            return self.drop_message(flow, "too many refused requests from this source");
+        }
+        let profile = claim.peer.and_then(Peer::profile).and_then(|id| self.directory.profile(id)).cloned();
+        let why = if profile.is_some() { Refusal::BadCredentials } else { Refusal::UnknownUser };
+        self.refuse_request(now, flow, request, (&claim.user, profile.as_ref()), why);
+        if let (Method::Invite, Some(profile)) = (request.method(), &profile) {
+            self.record_unproved(now, flow, request, Peer::Profile(profile.id), why);
         }
     }
 
@@ -307,16 +333,22 @@ impl Gateway {
         }
         let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
         let mut writer = respond::response(&self.settings, request, party.status(), Some(&tag), flow.peer);
-        let claimed = authenticator::claimed_users(request, &self.settings.realm)
-            .find_map(|user| self.directory.profile_of_user(&user).cloned());
-        let bound = || self.registrar.profile_at(flow).and_then(|id| self.directory.profile(id).cloned());
-        let profile = claimed.or_else(bound);
+        let policy = self.policy_for(flow, request);
         let (realm, salt) = (&self.settings.realm, self.rng.next_u64());
         let source = flow.peer.ip();
-        for value in self.authenticator.challenges(now, realm, profile.as_deref(), staleness, source, salt) {
+        for value in self.authenticator.challenges(now, realm, policy, staleness, source, salt) {
             writer.header(party.challenge_header(), value);
         }
         self.out.send(flow, writer.finish());
+    }
+
+    /// What a request is challenged with: as the user that it names, or whose PBX has registered over the flow.
+    /// Which of the names counts depends on their shape alone, so that the choice tells nobody which users exist.
+    fn policy_for(&self, flow: Flow, request: &Message) -> DigestPolicy {
+        let names: Vec<_> = authenticator::claimed_users(request, &self.settings.realm).collect();
+        let bound = || Some(&self.directory.profile(self.registrar.profile_at(flow)?)?.user);
+        let named = names.iter().find(|name| is_user_name(name)).or_else(bound).or_else(|| names.first());
+        self.authenticator.policy(&self.directory, named.map_or("", String::as_str))
     }
 
     fn means_us(&self, flow: Flow, request: &Message) -> bool {
@@ -406,4 +438,23 @@ fn brings_new_work(request: &Message) -> bool {
 
 fn has_to_tag(request: &Message) -> bool {
     request.to().is_some_and(|to| to.tag().is_some())
+}
+
+/// The user that a request says to be from.
+fn claimed_user(request: &Message) -> Option<String> {
+    let from = request.from()?;
+    let uri = from.uri().ok()?;
+    uri.user().map(str::to_owned)
+}
+
+/// Where a claim comes from, as the bans see it.
+fn place_of(registrar: &Registrar, bans: &Bans, flow: Flow, claim: &Claim) -> Place {
+    let source = flow.peer.ip();
+    let binding = claim.peer.and_then(Peer::profile).and_then(|profile| registrar.binding(profile));
+    match claim.peer {
+        Some(_) if binding.is_some_and(|bound| bound.flow == flow) => Place::Binding,
+        Some(peer) if binding.is_some_and(|bound| bound.flow.peer.ip() == source) => Place::Home(peer),
+        Some(peer) if bans.is_home(source, peer) => Place::Home(peer),
+        _ => Place::Elsewhere(source),
+    }
 }

@@ -25,6 +25,8 @@ pub struct Settings {
     pub aliases: HashSet<String>,
     /// Registration intervals.
     pub registration: RegistrationSettings,
+    /// What guessing passwords leads to.
+    pub bans: BanSettings,
     /// How calls behave.
     pub calls: CallSettings,
     /// The timers of RFC 3261.
@@ -86,6 +88,40 @@ impl Default for RegistrationSettings {
     fn default() -> Self {
         // A PBX refreshes some seconds before the end, so less than 20 s would leave it no time.
         Self { nat_s: 45, direct_s: 3600, min_s: 20, nonce_lifetime: Duration::from_secs(300) }
+    }
+}
+
+/// What guessing passwords leads to. The defaults never ban a PBX that tries a wrong password every ten seconds or
+/// more seldom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BanSettings {
+    /// Wrong passwords count for so long.
+    pub window: Duration,
+    /// After so many from one source it has to wait between guesses: 1 s, then twice as long after each one.
+    pub slow_after: u32,
+    /// The longest such wait.
+    pub longest_pause: Duration,
+    /// After so many from one source nothing is heard from it.
+    pub ban_after: u32,
+    /// How long a source is not heard.
+    pub ban: Duration,
+    /// After so many for one user name it is heard only from where its password was proved before.
+    pub guard_after: u32,
+    /// How long a user is guarded.
+    pub guard: Duration,
+}
+
+impl Default for BanSettings {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(300),
+            slow_after: 10,
+            longest_pause: Duration::from_secs(8),
+            ban_after: 40,
+            ban: Duration::from_secs(600),
+            guard_after: 100,
+            guard: Duration::from_secs(300),
+        }
     }
 }
 
@@ -175,6 +211,7 @@ impl Settings {
             hosts: HostPolicy::default(),
             aliases: HashSet::new(),
             registration: RegistrationSettings::default(),
+            bans: BanSettings::default(),
             calls: CallSettings::default(),
             timers: TimerSettings::default(),
             makes: Makes::default(),

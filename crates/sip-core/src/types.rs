@@ -449,6 +449,22 @@ pub enum Event {
         /// Why.
         refusal: Refusal,
     },
+    /// A source has guessed too many passwords.
+    SourceBanned {
+        /// An IPv4 address, or the first address of an IPv6 /64.
+        source: IpAddr,
+        /// The user name tried last.
+        user: String,
+        /// How long nothing is heard from it.
+        lasts: Duration,
+    },
+    /// Too many passwords were guessed for one user name.
+    UserGuarded {
+        /// The user name.
+        user: String,
+        /// How long it is heard only from where its password was proved before.
+        lasts: Duration,
+    },
     /// A call attempt was seen.
     CallStarted {
         /// The call.

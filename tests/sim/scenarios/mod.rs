@@ -6,6 +6,7 @@ mod connections;
 mod dialogs;
 mod failover;
 mod faults;
+mod guesses;
 mod incoming;
 mod limits;
 mod money;

@@ -1,12 +1,12 @@
 //! What is malformed, out of place, or from somebody we do not know.
 
-use sip_core::message::Method;
+use sip_core::message::{Message, Method, Name};
 use sip_core::refusal::Refusal;
 use sip_core::types::{Ending, ProfileId};
 
 use crate::agent::manner::{Act, Dial, s};
 use crate::network::Weather;
-use crate::provisioning::{self, ECHO, FAR_AWAY, SALES as SALES_ID, SALES_NUMBER};
+use crate::provisioning::{self, ECHO, FAR_AWAY, SALES as SALES_ID, SALES_NUMBER, SALES_USER};
 use crate::world::{ALPHA, ENGINEERING, SALES, STRANGER, Setting, World};
 
 fn statuses(world: &World, agent: usize) -> Vec<u16> {
@@ -20,7 +20,7 @@ fn an_extension_that_we_do_not_have_is_refused_with_its_name() {
     world.run(s(1));
     assert_eq!(world.agents[SALES].calls[call].statuses, [420]);
     let refusal = world.agents[SALES].responses(Method::Invite).last().unwrap();
-    assert!(refusal.lists_tag(sip_core::message::Name::Unsupported, "foo"));
+    assert!(refusal.lists_tag(Name::Unsupported, "foo"));
     world.settle();
     assert_eq!(endings(&world), [(Some(SALES_ID), Ending::Refused(Refusal::ExtensionUnsupported))]);
 }
@@ -159,6 +159,20 @@ fn a_strangers_bye_and_cancel_end_nothing() {
     world.settle();
 }
 
+/// A response to a request of the gateway, as somebody who has overheard it would write it.
+fn forged(request: &Message, status: &str) -> String {
+    let field = |name| request.header(name).unwrap_or_default();
+    format!(
+        "SIP/2.0 {status}\r\nVia: {}\r\nFrom: {}\r\nTo: {};tag=evil\r\nCall-ID: {}\r\nCSeq: {}\r\n\
+         Contact: <sip:e@203.0.113.66>\r\nContent-Length: 0\r\n\r\n",
+        field(Name::Via),
+        field(Name::From),
+        field(Name::To),
+        field(Name::CallId),
+        field(Name::CSeq)
+    )
+}
+
 #[test]
 fn a_strangers_200_answers_nothing() {
     let mut world = World::new();
@@ -166,18 +180,7 @@ fn a_strangers_200_answers_nothing() {
     let call = world.dial(SALES, Dial::to(FAR_AWAY));
     world.run(s(2));
     let invite = world.agents[ALPHA].requests(Method::Invite).next().unwrap().clone();
-    let field = |name| invite.header(name).unwrap().to_owned();
-    use sip_core::message::Name;
-    let forged = format!(
-        "SIP/2.0 200 OK\r\nVia: {}\r\nFrom: {}\r\nTo: {};tag=evil\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: <sip:e@203.0.113.66>\r\n\
-         Content-Length: 0\r\n\r\n",
-        field(Name::Via),
-        field(Name::From),
-        field(Name::To),
-        field(Name::CallId),
-        field(Name::CSeq)
-    );
-    world.say(STRANGER, &forged);
+    world.say(STRANGER, &forged(&invite, "200 OK"));
     world.run(s(1));
     assert_eq!(world.agents[SALES].calls[call].statuses, [100, 180]);
     world.act(SALES, call, Act::Cancel);
@@ -224,7 +227,113 @@ fn a_body_that_cannot_be_read_is_refused_with_what_can() {
     world.run(s(1));
     let refusal = world.agents[SALES].responses(Method::Invite).last().unwrap();
     assert_eq!(world.agents[SALES].calls[packed].statuses.last(), Some(&415));
-    assert_eq!(refusal.header(sip_core::message::Name::AcceptEncoding), Some("identity"));
-    assert_eq!(refusal.header(sip_core::message::Name::Accept), None);
+    assert_eq!(refusal.header(Name::AcceptEncoding), Some("identity"));
+    assert_eq!(refusal.header(Name::Accept), None);
+    world.settle();
+}
+
+/// The identifiers of a call that rings at Alpha, as a stranger may overhear them.
+fn ringing(world: &mut World) -> (usize, crate::agent::Overheard) {
+    world.teach(ALPHA, crate::agent::manner::Manner::ringing());
+    let call = world.dial(SALES, Dial::to(FAR_AWAY));
+    world.run(s(2));
+    let rings = world.agents[SALES].responses(Method::Invite).last().unwrap();
+    let remote_tag = rings.to().and_then(|to| to.tag().map(str::to_owned)).unwrap();
+    (call, crate::agent::Overheard { remote_tag, ..world.agents[SALES].overhear(call) })
+}
+
+#[test]
+fn a_stranger_cannot_cancel_a_ringing_call_by_an_invite_of_its_own() {
+    let mut world = World::new();
+    let (call, known) = ringing(&mut world);
+    let to_tag = format!(";tag={}", known.remote_tag);
+    world.say(STRANGER, &request("INVITE", &known.call_id, &known.local_tag, &to_tag, "z9hG4bKe", 900));
+    world.run(s(1));
+    world.say(STRANGER, &request("CANCEL", &known.call_id, &known.local_tag, &to_tag, "z9hG4bKe", 900));
+    for method in ["UPDATE", "INFO", "PRACK", "ACK", "OPTIONS", "NOTIFY"] {
+        let branch = format!("z9hG4bK{method}");
+        world.say(STRANGER, &request(method, &known.call_id, &known.local_tag, &to_tag, &branch, 901));
+    }
+    world.run(s(1));
+    assert_eq!(statuses(&world, STRANGER), [481; 7]);
+    assert_eq!(world.agents[SALES].calls[call].statuses, [100, 180]);
+    assert_eq!(world.gateway.live_calls().len(), 1, "a stranger cancelled the call");
+    world.act(SALES, call, Act::Cancel);
+    world.settle();
+}
+
+#[test]
+fn a_stranger_acknowledges_and_refuses_nothing_for_others() {
+    let mut world = World::new();
+    let (call, known) = ringing(&mut world);
+    let invite = world.agents[ALPHA].requests(Method::Invite).next().unwrap().clone();
+    for status in
+        ["100 Trying", "183 Progress", "302 Moved", "404 No", "407 Prove", "486 Busy", "503 No", "603 No"]
+    {
+        world.say(STRANGER, &forged(&invite, status));
+    }
+    world.run(s(1));
+    assert_eq!(world.agents[SALES].calls[call].statuses, [100, 180]);
+    // Now Sales cancels, and the stranger acknowledges the 487 before Sales has heard of it.
+    world.network.cut(world.agents[SALES].address.ip());
+    world.gateway.end_call(world.present(), world.gateway.live_calls()[0].call, Refusal::EndedByOperator);
+    world.run(s(1));
+    let ack = request("ACK", &known.call_id, &known.local_tag, ";tag=x", &known.branch, 2);
+    world.say(STRANGER, &ack.replace("203.0.113.66", "198.51.100.11"));
+    world.run(s(1));
+    world.network.mend(world.agents[SALES].address.ip());
+    world.settle();
+    assert_eq!(world.agents[SALES].calls[call].statuses, [100, 180, 480]);
+}
+
+#[test]
+fn a_pbx_that_moves_hangs_up_over_the_flow_that_it_has_registered_since() {
+    for address in ["198.51.100.11:7777", "198.51.100.77:5060"] {
+        let mut world = World::new();
+        let call = world.dial(SALES, Dial::to(FAR_AWAY));
+        world.run(s(3));
+        world.agents[SALES].address = address.parse().unwrap();
+        world.register(SALES, 3_600);
+        world.act(SALES, call, Act::HangUp);
+        world.run(s(1));
+        assert_eq!(world.gateway.live_calls().len(), 0, "{address}");
+        assert_eq!(world.agents[SALES].statuses(Method::Bye), [200]);
+        world.settle();
+    }
+}
+
+#[test]
+fn scanners_hear_nothing_whatever_they_say() {
+    let mut world = World::new();
+    let before = world.counts();
+    for (number, method) in (1..).zip(["OPTIONS", "REGISTER", "INVITE", "BYE", "CANCEL", "NOTIFY", "XYZZY"]) {
+        for to_tag in ["", ";tag=1"] {
+            let branch = format!("z9hG4bK{method}{}", to_tag.len());
+            let text = request(method, "scan@x", "1", to_tag, &branch, number);
+            world.say(STRANGER, &text.replace("\r\nContent", "\r\nUser-Agent: friendly-scanner\r\nContent"));
+        }
+    }
+    let faulty = "INVITE sip:100@gw.example SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.66;branch=z9hG4bKf\r\n\
+                  User-Agent: SIPVicious\r\n\r\n";
+    world.say(STRANGER, faulty);
+    world.run(s(1));
+    assert_eq!(statuses(&world, STRANGER), [] as [u16; 0]);
+    assert_eq!(world.counts(), before);
+    world.settle();
+}
+
+#[test]
+fn options_do_not_tell_which_users_exist() {
+    let mut world = World::new();
+    let mut answers = Vec::new();
+    for user in [SALES_USER, "99050000000999"] {
+        world.agents[STRANGER].user = user.to_owned();
+        world.agents[STRANGER].is_forger = true;
+        let now = world.now();
+        world.agents[STRANGER].ask_options(now);
+        world.run(s(1));
+        answers.push(world.agents[STRANGER].statuses(Method::Options).last().copied());
+    }
+    assert_eq!(answers, [Some(200), Some(200)]);
     world.settle();
 }

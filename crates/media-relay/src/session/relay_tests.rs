@@ -260,6 +260,77 @@ fn silence_is_told_once_of_those_who_ought_to_speak() {
 }
 
 #[test]
+fn what_strangers_send_breaks_no_silence_and_reaches_nobody() {
+    let start = Instant::now();
+    let limit = Duration::from_secs(10);
+    for security in [None, security(1, 2)] {
+        let is_encrypted = security.is_some();
+        let mut near = terms(NEAR, security);
+        near.remote.signalling = Some(at(NEAR).ip());
+        let mut relay = relay(near, terms(FAR, None));
+        let mut pass = |now: Instant, side, source: &str, channel, octets: &[u8]| {
+            relay.handle_packet(now, side, at(source), channel, &mut buf(octets))
+        };
+        let mut spoken = buf(&rtp(1));
+        let mut said = buf(&report());
+        if is_encrypted {
+            let mut sender = Reference::new(&keys(2)).unwrap();
+            sender.protect_rtp(&mut spoken).unwrap();
+            sender.protect_rtcp(&mut said).unwrap();
+        }
+        assert_eq!(
+            pass(start, Side::Near, NEAR, Channel::Rtp, spoken.as_slice()),
+            to(Side::Far, Channel::Rtp, FAR)
+        );
+        let control = "192.0.2.1:4001";
+        assert!(matches!(
+            pass(start, Side::Near, control, Channel::Rtcp, said.as_slice()),
+            Verdict::Forward { .. }
+        ));
+        // The stranger makes up its own and repeats what it has overheard, for longer than the limit.
+        for tick in 0..600u16 {
+            let now = start + Duration::from_millis(20) * u32::from(tick);
+            for (channel, octets) in [
+                (Channel::Rtp, &rtp(tick)[..]),
+                (Channel::Rtp, spoken.as_slice()),
+                (Channel::Rtp, &report()),
+                (Channel::Rtcp, &report()),
+                (Channel::Rtcp, said.as_slice()),
+            ] {
+                let verdict = pass(now, Side::Near, THIEF, channel, octets);
+                assert!(matches!(verdict, Verdict::Drop(_)), "{verdict:?}");
+            }
+            let verdict = pass(now, Side::Far, FAR, Channel::Rtp, &rtp(tick));
+            assert_eq!(verdict, to(Side::Near, Channel::Rtp, NEAR));
+            let verdict = pass(now, Side::Far, "[2001:db8::2]:5001", Channel::Rtcp, &report());
+            assert_eq!(verdict, to(Side::Near, Channel::Rtcp, control));
+        }
+        relay.handle_tick(start + limit, limit);
+        let events: Vec<_> = std::iter::from_fn(|| relay.poll_event()).collect();
+        assert!(events.contains(&SessionEvent::Silent { side: Side::Near, since: start }), "{events:?}");
+        assert!(!events.contains(&SessionEvent::Resumed { side: Side::Near }));
+        let stats = relay.stats().near;
+        assert_eq!((stats.packets, stats.control_packets, stats.source), (1, 1, Some(at(NEAR))));
+    }
+}
+
+#[test]
+fn an_echo_sends_nothing_to_strangers_and_no_reports_to_anybody() {
+    let mut relay = Relay::new(77);
+    relay.apply(Instant::now(), Side::Near, &terms(NEAR, None));
+    relay.start_echo();
+    feed(&mut relay, Side::Near, NEAR, Channel::Rtp, &rtp(1));
+    for sequence in 0..10 {
+        let (verdict, _) = feed(&mut relay, Side::Near, THIEF, Channel::Rtp, &rtp(sequence));
+        assert_eq!(verdict, Verdict::Drop(DropReason::Stranger));
+        let (verdict, _) = feed(&mut relay, Side::Near, THIEF, Channel::Rtcp, &report());
+        assert_eq!(verdict, Verdict::Drop(DropReason::Stranger));
+    }
+    let (verdict, _) = feed(&mut relay, Side::Near, "192.0.2.1:4001", Channel::Rtcp, &report());
+    assert_eq!(verdict, Verdict::Drop(DropReason::EchoControl));
+}
+
+#[test]
 fn media_that_circles_through_our_own_ports_is_slowed() {
     let now = Instant::now();
     let mut relay = relay(terms(NEAR, None), terms(FAR, None));

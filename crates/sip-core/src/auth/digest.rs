@@ -52,6 +52,8 @@ impl Algorithm {
 
     /// The hash of the parts with colons between them, in lower-case hex.
     fn hash(self, parts: &[&str]) -> String {
+        #[cfg(test)]
+        tests::HASHES.set(tests::HASHES.get() + 1);
         if self.is_sha256() { hex_of::<Sha256>(parts) } else { hex_of::<Md5>(parts) }
     }
 }
@@ -347,8 +349,13 @@ pub fn answer_challenge(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    std::thread_local! {
+        /// Hashes computed by this thread.
+        pub(crate) static HASHES: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    }
 
     #[test]
     fn reads_what_pbxs_send() {

@@ -56,6 +56,13 @@ impl NonceKey {
         mac.iter().take(8).map(|octet| format!("{octet:02x}")).collect()
     }
 
+    /// A number that is the same for the same content, and that nobody else can work out.
+    pub fn lot(&self, content: &str) -> u64 {
+        let mac =
+            self.mac(content.as_bytes(), std::net::Ipv6Addr::UNSPECIFIED.into()).finalize().into_bytes();
+        mac.iter().take(8).fold(0, |number, &octet| number << 8 | u64::from(octet))
+    }
+
     /// Whether the nonce is ours and no older than `lifetime_s`.
     pub fn check(&self, nonce: &str, now_unix_s: u64, source: IpAddr, lifetime_s: u64) -> NonceState {
         let mut octets = [0; TIME + SALT + MAC];

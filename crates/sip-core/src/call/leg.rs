@@ -89,11 +89,13 @@ impl CallLeg {
         self.phase == Phase::Closed && !self.reinvite.is_some_and(|key| ctx.transactions.awaits_final(key))
     }
 
-    /// Whether a request within the dialog may come this way: from the host we talk to, or for a carrier from any
-    /// of its addresses. Anybody else could only have guessed or seen the tags.
+    /// Whether a request within the dialog may come this way: from the host we talk to, for a carrier from any of its
+    /// addresses, for a PBX that moved over the flow that it has registered since. Anybody else could only have
+    /// guessed or seen the tags.
     pub(crate) fn is_from_peer(&self, ctx: &Context<'_>, flow: Flow) -> bool {
         let same_host = self.dialog.flow.peer.ip() == flow.peer.ip();
-        same_host || ctx.directory.peer_at(flow.peer, flow.transport) == Some(self.peer)
+        let is_bound = || ctx.registrar.profile_at(flow).map(Peer::Profile) == Some(self.peer);
+        same_host || ctx.directory.peer_at(flow.peer, flow.transport) == Some(self.peer) || is_bound()
     }
 
     /// Sends a finished request of this leg.

@@ -1,6 +1,7 @@
 //! Which transaction a message belongs to: RFC 3261 sections 17.1.3 and 17.2.3.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use crate::message::{Message, Method, Name};
 
@@ -10,9 +11,13 @@ const MAGIC_COOKIE: &str = "z9hG4bK";
 /// The key of the server transaction that a request belongs to, or would create.
 ///
 /// An ACK and a CANCEL lead to the INVITE when `method` is INVITE. `None` if the request lacks what it takes.
-pub(crate) fn server(request: &Message, method: &Method) -> Option<Box<str>> {
+///
+/// The source belongs to the key: a stranger who has overheard a branch must not acknowledge or cancel what is not
+/// its own, and PBXs behind different NATs may have the same private address and the same idea of a branch.
+pub(crate) fn server(request: &Message, method: &Method, source: IpAddr) -> Option<Box<str>> {
     let via = request.top_via()?;
-    let mut key = String::with_capacity(96);
+    let mut key = String::with_capacity(112);
+    let _ = write!(key, "{source}|");
     match via.branch().filter(|branch| branch.starts_with(MAGIC_COOKIE)) {
         Some(branch) => {
             let _ = write!(key, "{branch}|{}|{}", via.sent_by().to_ascii_lowercase(), method.as_str());

@@ -136,10 +136,16 @@ impl<U: Copy> Transactions<U> {
     }
 
     /// A request came in.
-    pub(crate) fn receive_request(&mut self, now: Instant, request: &Message, out: &mut Outbox) -> Incoming {
+    pub(crate) fn receive_request(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: &Message,
+        out: &mut Outbox,
+    ) -> Incoming {
         let is_ack = *request.method() == Method::Ack;
         let method = if is_ack { &Method::Invite } else { request.method() };
-        let Some(key) = key::server(request, method) else { return Incoming::Absorbed };
+        let Some(key) = key::server(request, method, flow.peer.ip()) else { return Incoming::Absorbed };
         match self.server_keys.get(&key).copied() {
             Some(id) if is_ack => self.receive_ack(now, id, out),
             Some(id) => {
@@ -158,7 +164,7 @@ impl<U: Copy> Transactions<U> {
     /// Opens the transaction of a new request; `None` if the table is full, then 503 is owed without state.
     pub(crate) fn open(&mut self, flow: Flow, request: &Message) -> Option<ServerKey> {
         let method = request.method();
-        let key = key::server(request, method)?;
+        let key = key::server(request, method, flow.peer.ip())?;
         (!self.is_full()).then(|| self.insert_server(key, flow, method))
     }
 
@@ -187,11 +193,9 @@ impl<U: Copy> Transactions<U> {
 
     /// The INVITE that a CANCEL is for, if it came the same way: a stranger cannot cancel another's call.
     pub(crate) fn invite_of_cancel(&self, cancel: &Message, flow: Flow) -> Option<ServerKey> {
-        let key = key::server(cancel, &Method::Invite)?;
+        let key = key::server(cancel, &Method::Invite, flow.peer.ip())?;
         let id = *self.server_keys.get(&key)?;
-        let invite = &self.servers[id].flow;
-        let same_way = invite.connection == flow.connection && invite.peer.ip() == flow.peer.ip();
-        same_way.then_some(id)
+        (self.servers[id].flow.connection == flow.connection).then_some(id)
     }
 
     /// Answers a request. An answer to a transaction that has ended is dropped.

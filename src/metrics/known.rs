@@ -34,6 +34,7 @@ impl Metrics {
         }
         for transport in [Transport::Tcp, Transport::Tls].map(Transport::param) {
             let _at_zero = self.connections.with_label_values(&[transport]);
+            let _at_zero = self.accept_failures.with_label_values(&[transport]);
             for reason in CLOSINGS {
                 let _at_zero = self.connections_closed.with_label_values(&[transport, reason]);
             }

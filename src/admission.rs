@@ -70,17 +70,16 @@ enum Job {
     Settle(Box<CallRecord>, Option<String>),
 }
 
-/// Who talks to whom, as the record shows them.
+/// Who talks to whom, as the core writes it: only what it has read as E.164 has a `+`.
 struct Parties {
     from: String,
     to: String,
 }
 
 impl Parties {
-    /// Adds them to what is known of a call; the called number is there already where it was needed for a price.
+    /// Adds them to what is known of a call.
     fn complete(&self, attempt: Attempt) -> Attempt {
-        let to = if attempt.to.is_empty() { kept(&plus(&self.to)) } else { kept(&attempt.to) };
-        Attempt { from: kept(&plus(&self.from)), to, ..attempt }
+        Attempt { from: kept(&self.from), to: kept(&self.to), ..attempt }
     }
 }
 
@@ -173,19 +172,19 @@ fn attempt(usage: &Usage, tariffs: &Tariffs, started_at: Timestamp) -> Result<At
     })
 }
 
-/// A call that costs nothing, or whose cost is not known.
+/// A call that costs nothing, or whose cost is not known; [`Parties::complete`] says between whom.
 fn unrated(usage: &Usage, started_at: Timestamp) -> Attempt {
-    let (direction, kind, to) = match usage {
-        Usage::Outgoing { number } => (Direction::Outgoing, CallKind::Telephone, plus(number)),
-        Usage::OnNet { number } => (Direction::Outgoing, CallKind::OnNet, plus(number)),
-        Usage::Incoming { called } => (Direction::Incoming, CallKind::Telephone, plus(called)),
-        Usage::Echo => (Direction::Outgoing, CallKind::Echo, String::new()),
+    let (direction, kind) = match usage {
+        Usage::Outgoing { .. } => (Direction::Outgoing, CallKind::Telephone),
+        Usage::OnNet { .. } => (Direction::Outgoing, CallKind::OnNet),
+        Usage::Incoming { .. } => (Direction::Incoming, CallKind::Telephone),
+        Usage::Echo => (Direction::Outgoing, CallKind::Echo),
     };
     Attempt {
         direction,
         kind,
         from: String::new(),
-        to,
+        to: String::new(),
         destination: String::new(),
         country: String::new(),
         tariff: None,
@@ -206,14 +205,6 @@ fn refused_direction(record: &CallRecord) -> Direction {
         (Some(_), _) | (None, Leg::Callee) => Direction::Incoming,
         (None, Leg::Caller) => Direction::Outgoing,
     }
-}
-
-/// A number with its `+`; anything else, such as a name or a national number, as it is. No country's code begins
-/// with 0 (ITU-T E.164).
-fn plus(party: &str) -> String {
-    let is_number =
-        party.len() >= 4 && !party.starts_with('0') && party.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number { format!("+{party}") } else { party.to_owned() }
 }
 
 fn store_record(record: &CallRecord, attempt: Attempt, tariffs: &Tariffs) -> cdr::CallRecord {

@@ -1,4 +1,4 @@
-//! One file per command. All work without a question asked; what prints, prints JSON with `--json`.
+//! One file per command. All work without a question asked; what prints, the demo apart, prints JSON with `--json`.
 //!
 //! Setting up works on the database itself, whether or not the daemon runs, which notices within a second; looking
 //! at what goes on, and ending it, goes through the daemon's administration interface.
@@ -49,7 +49,7 @@ struct Cli {
         value_name = "FILE"
     )]
     config: PathBuf,
-    /// Print JSON instead of text.
+    /// Print JSON instead of text; the demo prints text all the same.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]

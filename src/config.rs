@@ -81,7 +81,7 @@ pub struct NodeConfig {
 pub struct StoreConfig {
     /// The SQLite file; made if it is not there.
     pub path: PathBuf,
-    /// The key that credentials are encrypted with: 64 hex digits. Made if it is not there.
+    /// The key that credentials are encrypted with: 64 hex digits. Made together with the database.
     pub key_file: PathBuf,
     /// Where it is kept what was decided while the database did not answer; beside the database where absent. On
     /// another disk it helps when that of the database is full.

@@ -23,12 +23,3 @@ pub mod watch;
 
 pub use config::Config;
 pub use daemon::{Daemon, StartError};
-use tokio_util::sync::CancellationToken;
-
-/// Runs a gateway until `shutdown` is cancelled, then stops it cleanly.
-pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), StartError> {
-    let daemon = Daemon::start(config).await?;
-    shutdown.cancelled().await;
-    daemon.stop().await;
-    Ok(())
-}

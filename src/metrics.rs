@@ -3,6 +3,8 @@
 //! Labels take their values from closed sets or from provisioning, never from the network, so that nobody
 //! outside can make the number of series grow.
 
+mod known;
+
 use prometheus::{Counter, Gauge, GaugeVec};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -82,7 +84,7 @@ pub struct Metrics {
     pub journal_entries: IntGauge,
     /// Calls decided by what was on hand.
     pub calls_on_hand: IntCounterVec,
-    /// Leases that the ledger holds and no call owns, or the other way round.
+    /// Leases that the ledger holds and no live call owns.
     pub lease_mismatch: IntGauge,
     /// The directory in use.
     pub directory_revision: IntGauge,
@@ -252,7 +254,7 @@ impl Metrics {
             ),
             lease_mismatch: make.gauge(
                 "sipgw_lease_mismatch",
-                "Leases held in the ledger without a live call, and live calls without one; 0 in a healthy daemon",
+                "Leases held in the ledger without a live call; 0 in a healthy daemon",
             ),
             directory_revision: make.gauge("sipgw_directory_revision", "Revision of the provisioning in use"),
             resolutions: make.counters(
@@ -282,6 +284,7 @@ impl Metrics {
         };
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         metrics.start_time.set(now.as_secs_f64());
+        metrics.begin_known_series();
         metrics
     }
 

@@ -32,6 +32,15 @@ pub enum OpenError {
         /// What is wrong.
         error: SecretError,
     },
+    /// There is a database and not the key it was made with. A new key would open nothing, and whoever kept a copy of it
+    /// would keep the wrong one.
+    #[error("{}: the key file is missing, and {} cannot be read without it; restore it from its copy", key_file.display(), database.display())]
+    KeyMissing {
+        /// Where the key should be.
+        key_file: PathBuf,
+        /// The database that needs it.
+        database: PathBuf,
+    },
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -92,13 +101,17 @@ pub fn journal(config: &Config) -> Result<Journal, OpenError> {
     Journal::open(&path).map_err(|error| OpenError::File { path, error })
 }
 
-/// Opens the store; makes the database and the key if neither is there.
+/// Opens the store. A new database gets a key, unless one is there; a database without its key is refused.
 pub async fn open(config: &Config) -> Result<Store, OpenError> {
     let path = config.resolve_path(&config.store.path);
     let key_file = config.resolve_path(&config.store.key_file);
     make_directory_of(&path)?;
     make_directory_of(&key_file)?;
-    let key = read_or_make_key(&key_file)?;
+    let key = match read_key(&key_file)? {
+        Some(key) => key,
+        None if is_there(&path)? => return Err(OpenError::KeyMissing { key_file, database: path }),
+        None => make_key(&key_file)?,
+    };
     let durability = match config.store.synchronous {
         Synchronous::Full => Durability::PowerFailure,
         Synchronous::Normal => Durability::Crash,
@@ -106,18 +119,27 @@ pub async fn open(config: &Config) -> Result<Store, OpenError> {
     Ok(Store::open(StoreOptions { durability, ..StoreOptions::new(path, key) }).await?)
 }
 
-fn read_or_make_key(file: &Path) -> Result<SecretKey, OpenError> {
-    let failed = |error| OpenError::File { path: file.into(), error };
-    let wrong = |error| OpenError::Key { path: file.into(), error };
+/// The key, or `None` if there is no such file.
+fn read_key(file: &Path) -> Result<Option<SecretKey>, OpenError> {
     match std::fs::read_to_string(file) {
-        Ok(text) => SecretKey::from_hex(text.trim()).map_err(wrong),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let key = SecretKey::generate(&mut OsEntropy).map_err(wrong)?;
-            write_private(file, &key.to_hex()).map_err(failed)?;
-            Ok(key)
+        Ok(text) => {
+            let wrong = |error| OpenError::Key { path: file.into(), error };
+            SecretKey::from_hex(text.trim()).map(Some).map_err(wrong)
         }
-        Err(error) => Err(failed(error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(OpenError::File { path: file.into(), error }),
     }
+}
+
+fn make_key(file: &Path) -> Result<SecretKey, OpenError> {
+    let key =
+        SecretKey::generate(&mut OsEntropy).map_err(|error| OpenError::Key { path: file.into(), error })?;
+    write_private(file, &key.to_hex()).map_err(|error| OpenError::File { path: file.into(), error })?;
+    Ok(key)
+}
+
+fn is_there(file: &Path) -> Result<bool, OpenError> {
+    file.try_exists().map_err(|error| OpenError::File { path: file.into(), error })
 }
 
 /// Writes a file that only its owner may read, and that was not there before.
@@ -168,6 +190,22 @@ mod tests {
         open(&config).await.unwrap().close().await;
         drop(ownership);
         own(&config).expect("free again, though the file is still there");
+    }
+
+    #[tokio::test]
+    async fn a_missing_key_is_not_replaced_beside_a_database() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path());
+        open(&config).await.unwrap().close().await;
+        let (key, away) = (directory.path().join("data/sipgw.key"), directory.path().join("away"));
+        std::fs::rename(&key, &away).unwrap();
+        let error = open(&config).await.unwrap_err();
+        assert!(matches!(error, OpenError::KeyMissing { .. }), "{error}");
+        let message = error.to_string();
+        assert!(message.contains("data/sipgw.key") && message.contains("restore it"), "{message}");
+        assert!(!key.exists(), "a wrong key was put in its place");
+        std::fs::rename(&away, &key).unwrap();
+        open(&config).await.unwrap().close().await;
     }
 
     #[tokio::test]

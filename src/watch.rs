@@ -41,7 +41,7 @@ pub struct Watch {
     metrics: Metrics,
     readiness: Readiness,
     revision: i64,
-    /// Leases and calls that did not belong together at the last audit: only what stays so is wrong.
+    /// Leases without a live call at the last audit: only what stays so is wrong.
     suspects: HashSet<String>,
 }
 

@@ -67,7 +67,12 @@ impl Office {
 
     async fn reserve(&mut self, call: u128, usage: Usage) -> Result<Grant, Refusal> {
         let lease = lease(call);
-        let (from, to) = ("12026843376".to_owned(), "17606604690".to_owned());
+        let to = match &usage {
+            Usage::Outgoing { number } | Usage::OnNet { number } => format!("+{number}"),
+            Usage::Incoming { called } => called.clone(),
+            Usage::Echo => "+17606604690".to_owned(),
+        };
+        let from = "+12026843376".to_owned();
         let question = Question::Reserve { lease, profile: self.profile, usage, from, to };
         assert!(self.admission.ask(question).is_none());
         match self.replies.recv().await {
@@ -117,8 +122,8 @@ fn talked(office: &Office, call: u128, talk_s: u64, ending: Ending) -> Box<CallR
         usage: Some(estonia()),
         reserved: true,
         carrier: Some(CarrierId(3)),
-        from: "12026843376".to_owned(),
-        to: "3726001234".to_owned(),
+        from: "+12026843376".to_owned(),
+        to: "+3726001234".to_owned(),
         started: answered,
         answered: Some(answered),
         ended,
@@ -188,7 +193,7 @@ async fn an_attempt_refused_before_it_had_a_profile_is_recorded() {
     let office = Office::open(1, "1.00").await;
     let mut record = talked(&office, 5, 0, Ending::Refused(Refusal::NumberNotAssigned));
     (record.profile, record.usage, record.reserved, record.answered) = (None, None, false, None);
-    (record.status, record.to) = (404, "12025550100".to_owned());
+    (record.status, record.to) = (404, "+12025550100".to_owned());
     assert!(office.admission.ask(Question::Settle(record)).is_none());
     let cdr = office.record(name(lease(5))).await;
     assert_eq!((cdr.record.profile, cdr.record.ending.sip_status), (None, Some(404)));
@@ -208,11 +213,24 @@ async fn a_dial_refused_at_once_counts_as_outgoing() {
     assert_eq!(office.metrics.calls.with_label_values(&["outgoing", "no_carrier"]).get(), 1);
 }
 
-#[test]
-fn numbers_are_written_with_plus_and_what_is_no_number_as_it_is() {
-    let written = ["12025550123", "+12025550123", "02025550123", "112", "architects.sales", ""].map(plus);
-    let expected = ["+12025550123", "+12025550123", "02025550123", "112", "architects.sales", ""];
-    assert_eq!(written, expected);
+/// A trunk's SIP user and a service code are digits too, and no telephone numbers.
+#[tokio::test]
+async fn parties_are_recorded_as_the_core_writes_them() {
+    let office = Office::open(1, "1.00").await;
+    let parties = [
+        ("99050053520744", "911"),
+        ("+12026843376", "architects.sales"),
+        ("02025550123", "6843376"),
+        ("", ""),
+    ];
+    for (call, (from, to)) in (20..).zip(parties) {
+        let mut record = talked(&office, call, 0, Ending::Refused(Refusal::AddressIncomplete));
+        (record.usage, record.reserved, record.answered, record.carrier) = (None, false, None, None);
+        (record.from, record.to) = (from.to_owned(), to.to_owned());
+        assert!(office.admission.ask(Question::Settle(record)).is_none());
+        let attempt = office.record(name(lease(call))).await.record.attempt;
+        assert_eq!((attempt.from.as_str(), attempt.to.as_str()), (from, to));
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What commands print: text for people, or JSON for programs.
 
 use std::fmt::Write;
+use std::io::{self, Write as _};
 
 use serde::Serialize;
 use serde_json::json;
@@ -26,14 +27,15 @@ impl Output {
 
     /// Prints a value, or the text that stands for it.
     pub(crate) fn show(self, value: &impl Serialize, text: impl FnOnce() -> String) {
-        match self.form {
-            Form::Text => print!("{}", text()),
+        let text = match self.form {
+            Form::Text => text(),
             Form::Json => {
-                let json =
-                    serde_json::to_string_pretty(value).expect("what commands print has text for keys");
-                println!("{json}");
+                serde_json::to_string_pretty(value).expect("what commands print has text for keys") + "\n"
             }
-        }
+        };
+        let mut stdout = io::stdout().lock();
+        // Whoever closes the pipe, as `head` does, has read enough: what the command did is done all the same.
+        let _closed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     }
 
     /// Says that something was done.
@@ -43,10 +45,12 @@ impl Output {
 
     /// Says why something was not done, on standard error.
     pub(crate) fn failure(self, failure: &Failure) {
-        match self.form {
-            Form::Text => eprintln!("{failure}"),
-            Form::Json => eprintln!("{}", json!({ "error": failure.to_string() })),
-        }
+        let text = match self.form {
+            Form::Text => failure.to_string(),
+            Form::Json => json!({ "error": failure.to_string() }).to_string(),
+        };
+        // Nobody may be listening; the exit status still tells.
+        let _closed = writeln!(io::stderr(), "{text}");
     }
 }
 

@@ -86,9 +86,8 @@ impl Scene {
         let (config, certificate) = configuration(folder.path())?;
         let books = Books::written(&config).await?;
 
-        let carrier_socket = UdpSocket::bind((CARRIER_AT, 0)).map_err(DemoError::system(format!(
-            "{CARRIER_AT}, the carrier's address (on macOS: sudo ifconfig lo0 alias {CARRIER_AT})"
-        )))?;
+        let carrier_socket = UdpSocket::bind((CARRIER_AT, 0))
+            .map_err(DemoError::system(format!("{CARRIER_AT}, the carrier's address")))?;
         let carrier_at = carrier_socket.local_addr().map_err(DemoError::system("the carrier's port"))?;
         books.add_carrier(carrier_at).await?;
         books.store.close().await;

@@ -88,7 +88,7 @@ pub struct Ending {
     pub ended_at: Timestamp,
     /// Milliseconds from answer to end on a monotonic clock; the wall clock may have been stepped meanwhile.
     pub talk_ms: u64,
-    /// Code of the reason, as `no_free_channel`.
+    /// Code of the reason, as `no_channel`.
     pub reason_code: String,
     /// The reason in one plain sentence.
     pub reason: String,

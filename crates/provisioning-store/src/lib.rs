@@ -12,7 +12,6 @@
 //! | [`ledger`] | accounts, transfers, and a call's way: reserve, answer, extend, settle | yes |
 //! | [`cdr`] | the record of every attempt, and filters over records | yes |
 //! | [`standby`] | what calls are granted from while the database does not answer | yes |
-//! | [`reports`] | a month's usage of a profile | yes |
 //! | [`memory`] | the whole ledger on maps: the tests' oracle, the simulation's store | yes |
 //! | [`registrations`], [`directory`] | rows that the daemon loads | yes |
 //! | [`store`] | everything the daemon and the command line ask for, in verbs, on SQLite | no |
@@ -58,7 +57,6 @@ pub mod model;
 pub mod money;
 pub mod rating;
 pub mod registrations;
-pub mod reports;
 pub mod secrets;
 mod sql;
 pub mod standby;

@@ -1,7 +1,7 @@
 //! Why a call or a registration is refused: one table from reason to status, cause, code and sentence.
 //!
-//! The same row serves the SIP response, the log, the CDR, the API and the console, so a customer who reads
-//! one of them to another speaks of the same thing.
+//! The same row serves the SIP response, the log and the CDR, so a customer who reads one of them to another speaks
+//! of the same thing.
 
 /// A reason to refuse a request or to end a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

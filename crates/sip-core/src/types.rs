@@ -56,11 +56,6 @@ impl Transport {
         }
     }
 
-    /// Reads a `transport=` parameter or a configuration value, in any case.
-    pub fn from_param(text: &str) -> Option<Self> {
-        [Self::Udp, Self::Tcp, Self::Tls].into_iter().find(|t| t.param().eq_ignore_ascii_case(text))
-    }
-
     /// The port used where none is named (RFC 3261 section 19.1.2).
     pub fn default_port(self) -> u16 {
         if self == Self::Tls { 5061 } else { 5060 }
@@ -232,9 +227,9 @@ pub enum Question {
         profile: ProfileId,
         /// What for.
         usage: Usage,
-        /// The caller as the record shows it: kept with the reservation, so that it is known after a crash.
+        /// [`CallRecord::from`]: kept with the reservation, so that it is known after a crash.
         from: String,
-        /// The called number or name as the record shows it.
+        /// [`CallRecord::to`].
         to: String,
     },
     /// The callee has answered: from now on the call is charged. No reply.
@@ -393,9 +388,9 @@ pub struct CallRecord {
     pub reserved: bool,
     /// The carrier that carried or brought the call.
     pub carrier: Option<CarrierId>,
-    /// The caller's number or name as it was shown.
+    /// The caller: the number that was shown, in E.164 with `+`, or what the INVITE claimed, as it was written.
     pub from: String,
-    /// The called number or name: E.164 digits where it could be read.
+    /// The called number in E.164 with `+` where it could be read, else what was dialled, as it was written.
     pub to: String,
     /// When the INVITE came.
     pub started: Instant,

@@ -25,6 +25,8 @@ fn the_called_number_stands_at_the_registered_contact_with_its_parameters() {
     assert_eq!(world.desk.books.channels_in_use(provisioning::SALES), 1);
     world.settle();
     assert_eq!(world.credit(provisioning::SALES).0, 10_000_000, "incoming calls are free");
+    let record = &world.desk.books.records[0];
+    assert_eq!((record.from.as_str(), record.to.as_str()), ("+442079460123", "+12026843376"));
 }
 
 #[test]
@@ -38,6 +40,9 @@ fn a_business_account_is_reached_by_its_name_or_its_extension() {
     assert!(to(SALES).starts_with("sip:architects.sales@"));
     assert!(to(ENGINEERING).starts_with("sip:200@"));
     world.settle();
+    let mut called: Vec<_> = world.desk.books.records.iter().map(|record| record.to.as_str()).collect();
+    called.sort_unstable();
+    assert_eq!(called, ["Architects.Sales", "architects.engineering"]);
 }
 
 #[test]

@@ -37,7 +37,9 @@ fn a_call_by_digest_reaches_the_carrier_and_is_charged() {
     // 40 s and the way of the BYE: the step of six after 36 s and the next.
     let paid = 10_000_000 - world.credit(provisioning::SALES).0;
     assert_eq!(paid, us_price(42));
-    assert_eq!(world.desk.books.records[0].ending, Ending::HungUp(sip_core::types::Leg::Caller));
+    let record = &world.desk.books.records[0];
+    assert_eq!(record.ending, Ending::HungUp(sip_core::types::Leg::Caller));
+    assert_eq!((record.from.as_str(), record.to.as_str()), ("+12026843376", "+12152751701"));
 }
 
 #[test]
@@ -230,4 +232,15 @@ fn a_prefix_withholds_the_caller_for_one_call_and_is_not_dialled() {
         }
         world.settle();
     }
+}
+
+/// Digits alone make no telephone number: a service code and the trunk's own user stay as they were written.
+#[test]
+fn what_is_no_number_is_recorded_as_it_was_written() {
+    let mut world = World::new();
+    world.dial(SALES, Dial::to("6843376").from("99050053520744"));
+    world.settle();
+    let record = &world.desk.books.records[0];
+    assert_eq!(record.ending, Ending::Refused(Refusal::AddressIncomplete));
+    assert_eq!((record.from.as_str(), record.to.as_str()), ("99050053520744", "6843376"));
 }

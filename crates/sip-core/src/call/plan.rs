@@ -30,7 +30,7 @@ pub(crate) struct Plan {
     pub(crate) shares: Vec<(Leg, ProfileId, Usage)>,
     /// Who the callee is told is calling.
     pub(crate) caller: Caller,
-    /// The called number or name, for the record.
+    /// Who is called, for the record: a number that was read in E.164 with its `+`, anything else as it was dialled.
     pub(crate) called: String,
     /// Whose call it is, even if it is refused.
     pub(crate) owner: Option<(Leg, ProfileId)>,
@@ -88,7 +88,7 @@ impl Plan {
                 targets: [Target::Echo].into(),
                 shares: vec![(Leg::Caller, profile.id, Usage::Echo)],
                 caller: Caller::Anonymous,
-                called: number,
+                called: format!("+{number}"),
                 owner,
                 carrier: None,
                 refusal: None,
@@ -106,7 +106,7 @@ impl Plan {
             targets: carriers.into_iter().map(target).collect(),
             shares: vec![(Leg::Caller, profile.id, Usage::Outgoing { number: digits.clone() })],
             caller: shown_caller(profile, invite, &number),
-            called: number.digits,
+            called: format!("+{}", number.digits),
             owner: Some((Leg::Caller, profile.id)),
             carrier: None,
             refusal: None,
@@ -125,7 +125,7 @@ impl Plan {
             targets: [Target::Pbx { profile: callee.clone(), user }].into(),
             shares,
             caller: shown_caller(profile, invite, &number),
-            called: number.digits,
+            called: format!("+{}", number.digits),
             owner: Some((Leg::Caller, profile.id)),
             carrier: None,
             refusal: None,
@@ -142,14 +142,18 @@ impl Plan {
         let Some(profile) = directory.profile(incoming.profile) else {
             return refused(owner, Refusal::CalledProfileInactive);
         };
+        let called = match &incoming.user {
+            Some(_) => incoming.called.clone(),
+            None => format!("+{}", incoming.called),
+        };
         let user = incoming
             .user
             .unwrap_or_else(|| route::present(&incoming.called, profile.number_format, &profile.country));
         Self {
             targets: [Target::Pbx { profile: profile.clone(), user }].into(),
-            shares: vec![(Leg::Callee, profile.id, Usage::Incoming { called: incoming.called.clone() })],
+            shares: vec![(Leg::Callee, profile.id, Usage::Incoming { called: incoming.called })],
             caller: route::caller(invite),
-            called: incoming.called,
+            called,
             owner,
             carrier: Some(carrier),
             refusal: None,

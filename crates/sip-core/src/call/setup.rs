@@ -211,7 +211,7 @@ fn caller_leg(ctx: &mut Context<'_>, arrival: &Arrival) -> CallLeg {
 /// The caller as the record shows it: what the callee is shown, or else what the message claims.
 fn caller_for_record(plan: &Plan, invite: &Message) -> String {
     match &plan.caller {
-        Caller::Number(digits) => digits.clone(),
+        Caller::Number(digits) => format!("+{digits}"),
         Caller::Name(name) => name.clone(),
         Caller::Anonymous => route::claimed_caller(invite),
     }

@@ -14,13 +14,14 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
+fn collect(folder: &Path, extensions: &[&str], found: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let path = entry.path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
         if path.is_dir() {
-            collect(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            collect(&path, extensions, found);
+        } else if extension.is_some_and(|extension| extensions.contains(&extension)) {
             found.push(path);
         }
     }
@@ -29,7 +30,7 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
 fn sources() -> Vec<Source> {
     let mut paths = Vec::new();
     for folder in ["src", "crates", "tests", "benches"] {
-        collect(&root().join(folder), &mut paths);
+        collect(&root().join(folder), &["rs"], &mut paths);
     }
     assert!(paths.len() > 50, "the sources were not found");
     paths.sort();
@@ -290,6 +291,34 @@ fn nothing_is_left_unfinished() {
         .map(|source| format!("  {}", source.path))
         .collect();
     none("an ignored test", &ignored);
+}
+
+/// A comment gives its reason itself: a reader cannot open what is not in this repository.
+#[test]
+fn nothing_refers_to_what_readers_do_not_have() {
+    // Split, so that this file does not find itself.
+    let elsewhere = [
+        concat!("rules", ".md"),
+        concat!("house", ".md"),
+        concat!("interop", ".md"),
+        concat!("interop", ":"),
+        concat!("../", "shared"),
+        concat!("/wo", "rk/"),
+    ];
+    let mut paths: Vec<PathBuf> =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "Cargo.toml"]
+            .map(|file| root().join(file))
+            .into();
+    for folder in ["src", "crates", "tests", "benches", "config", "deploy", "fuzz/targets"] {
+        collect(&root().join(folder), &["rs", "md", "toml", "yaml", "sql", "py", "csv", "json"], &mut paths);
+    }
+    let mut found = Vec::new();
+    for path in paths {
+        let text = fs::read_to_string(&path).expect("it is text");
+        let named = elsewhere.iter().filter(|word| text.contains(**word));
+        found.extend(named.map(|word| format!("  {}: {word}", path.display())));
+    }
+    none("words that lead nowhere", &found);
 }
 
 #[test]

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from bench import LONDON, finished
-from gateway import Profile
 from peers.process import free_port, wait_until
 from peers.scenario import Callee, Caller, Registrant
 
@@ -26,6 +25,7 @@ class Guesser:
     """Somebody who tries passwords, from one socket."""
 
     def __init__(self, gateway, address: str):
+        gateway.ensure_running()
         self.gateway, self.address = gateway, address
         self._numbers = count(1)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -141,7 +141,6 @@ def test_a_nonce_serves_nobody_else(bench):
 
 @pytest.mark.parametrize("method", ["OPTIONS", "REGISTER", "INVITE"])
 def test_a_scanner_hears_nothing(bench, method):
-    bench.gateway.ensure_running()
     with Guesser(bench.gateway, GUESSER) as scanner:
         assert scanner.register("100", "User-Agent: friendly-scanner", method=method) is None
         assert scanner.register("100", method=method) is not None

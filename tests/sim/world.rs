@@ -332,8 +332,7 @@ impl World {
         }
     }
 
-    /// What the agents have said goes on its way.
-    pub(crate) fn flush_agents(&mut self) {
+    fn flush_agents(&mut self) {
         for index in 0..self.agents.len() {
             let from = self.agents[index].address;
             for bytes in self.agents[index].take_out() {

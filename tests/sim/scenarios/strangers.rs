@@ -237,8 +237,8 @@ fn ringing(world: &mut World) -> (usize, crate::agent::Overheard) {
     world.teach(ALPHA, crate::agent::manner::Manner::ringing());
     let call = world.dial(SALES, Dial::to(FAR_AWAY));
     world.run(s(2));
-    let rings = world.agents[SALES].responses(Method::Invite).last().unwrap();
-    let remote_tag = rings.to().and_then(|to| to.tag().map(str::to_owned)).unwrap();
+    let rings = world.agents[SALES].responses(Method::Invite).last();
+    let remote_tag = rings.and_then(|rings| rings.to()?.tag().map(str::to_owned)).expect("it rings");
     (call, crate::agent::Overheard { remote_tag, ..world.agents[SALES].overhear(call) })
 }
 

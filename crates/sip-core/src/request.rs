@@ -273,14 +273,14 @@ impl Gateway {
 
     /// Who proved its password, or `None` after the challenge or refusal has been sent.
     fn authenticate(&mut self, now: Now, flow: Flow, request: &Message, party: Party) -> Option<Peer> {
-        let source = flow.peer.ip();
+        let (source, steady) = (flow.peer.ip(), self.steady(now));
         let (registrar, passwords) = (&self.registrar, &self.passwords_before);
         let before = |id| {
             let is_bound_here = registrar.binding(id).is_some_and(|bound| bound.flow.peer.ip() == source);
             (party == Party::Gateway && is_bound_here).then(|| passwords.get(&id).cloned()).flatten()
         };
         let claim = (request, party, source);
-        match self.authenticator.check(now, &self.settings, &self.directory, claim, before) {
+        match self.authenticator.check(steady, &self.settings, &self.directory, claim, before) {
             Verdict::Accepted(peer) => Some(peer),
             Verdict::Challenge(staleness) => {
                 self.challenge(now, flow, request, party, staleness);
@@ -305,6 +305,7 @@ impl Gateway {
         if self.rates.take(now.monotonic, flow.peer.ip()) != Pace::Within {
             return self.drop_message(flow, TOO_FAST);
         }
+        let steady = self.steady(now);
         let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
         let mut writer = respond::response(&self.settings, request, party.status(), Some(&tag), flow.peer);
         let claimed = authenticator::claimed_users(request, &self.settings.realm)
@@ -313,7 +314,8 @@ impl Gateway {
         let profile = claimed.or_else(bound);
         let (realm, salt) = (&self.settings.realm, self.rng.next_u64());
         let source = flow.peer.ip();
-        for value in self.authenticator.challenges(now, realm, profile.as_deref(), staleness, source, salt) {
+        for value in self.authenticator.challenges(steady, realm, profile.as_deref(), staleness, source, salt)
+        {
             writer.header(party.challenge_header(), value);
         }
         self.out.send(flow, writer.finish());

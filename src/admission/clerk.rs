@@ -150,6 +150,12 @@ impl Clerk {
             Ok(attempt) => parties.complete(attempt),
             Err(refusal) => return self.send(vec![Reply::Reserved { lease, result: Err(refusal) }]).await,
         };
+        let oldest = self.asked.front().map(|asked| asked.begun.elapsed());
+        if is_behind(oldest, self.heard.elapsed()) {
+            self.office.metrics.queue_dropped.with_label_values(&["admission"]).inc();
+            let result = Err(Refusal::Overloaded);
+            return self.send(vec![Reply::Reserved { lease, result }]).await;
+        }
         self.attempts.insert(lease, attempt.clone());
         let is_paid = attempt.tariff.is_some_and(|tariff| !tariff.is_free());
         let profile = StoreProfileId(profile.0);
@@ -207,6 +213,12 @@ impl Clerk {
             let _gone = self.office.replies.send(reply).await;
         }
     }
+}
+
+/// Whether the ledger answers, but what it answers was asked long ago: then more is asked than it can do, and a call
+/// that waits its turn would not be wanted any more when it comes. A ledger that does not answer is another matter.
+fn is_behind(oldest: Option<Duration>, silence: Duration) -> bool {
+    oldest.is_some_and(|waited| waited > PATIENCE) && silence <= PATIENCE
 }
 
 /// The writer's next answer.
@@ -460,5 +472,19 @@ fn operation(op: &LedgerOp) -> &'static str {
         LedgerOp::Settle { .. } => "settle",
         LedgerOp::Hold { .. } => "hold",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_is_behind_when_it_answers_late_and_out_when_it_does_not_answer() {
+        let ms = Duration::from_millis;
+        assert!(!is_behind(None, ms(0)));
+        assert!(!is_behind(Some(ms(400)), ms(1)));
+        assert!(is_behind(Some(ms(501)), ms(1)));
+        assert!(!is_behind(Some(ms(700)), ms(600)), "an outage is decided on hand");
     }
 }

@@ -24,7 +24,7 @@ use crate::registrar::Registrar;
 use crate::request::TOO_FAST;
 use crate::respond;
 use crate::rng::Rng;
-use crate::settings::{Settings, Tuning};
+use crate::settings::{RegistrationSettings, Settings, Tuning};
 use crate::timers::Timers;
 use crate::transaction::{Lapse, ServerKey, Transactions};
 use crate::types::{
@@ -54,6 +54,8 @@ pub struct Gateway {
     /// to be refreshed (rules.md, SIP Profiles), and its calls with it. At most one for each binding.
     pub(crate) passwords_before: HashMap<ProfileId, Arc<Profile>>,
     pub(crate) is_draining: bool,
+    /// The first moment that we were told.
+    begun: Option<Instant>,
     pub(crate) load: LoadGauge,
     pub(crate) out: Outbox,
 }
@@ -109,6 +111,7 @@ impl Gateway {
             timers: Timers::default(),
             passwords_before: HashMap::new(),
             is_draining: false,
+            begun: None,
             load: LoadGauge::default(),
             out: Outbox::default(),
             rng,
@@ -245,6 +248,13 @@ impl Gateway {
         }
     }
 
+    /// The same moment by a clock that nobody can set: nonces must neither age nor grow young when somebody sets the
+    /// time of day. Their key is of this run, so its seconds may count from its beginning.
+    pub(crate) fn steady(&mut self, now: Now) -> Now {
+        let begun = *self.begun.get_or_insert(now.monotonic);
+        Now { unix_s: now.monotonic.saturating_duration_since(begun).as_secs(), ..now }
+    }
+
     pub(crate) fn context(&mut self, now: Now) -> Context<'_> {
         Context {
             now,
@@ -360,7 +370,8 @@ impl Gateway {
 
     /// Puts back a binding that was kept over a restart.
     pub fn restore_binding(&mut self, now: Now, binding: Binding) {
-        self.registrar.restore(now, binding);
+        let RegistrationSettings { nat_s, direct_s, .. } = self.settings.registration;
+        self.registrar.restore(now, binding, nat_s.max(direct_s));
     }
 
     /// From now on new calls are refused with 503; running ones go on.

@@ -29,6 +29,8 @@ pub(crate) struct Registrar {
 struct Entry {
     binding: Binding,
     expiry: TimerHandle,
+    /// When it ends. The time of day in the binding is for the record alone: somebody may set the clock.
+    ends: Instant,
 }
 
 /// What a REGISTER asks for.
@@ -157,8 +159,9 @@ impl Registrar {
     }
 
     /// Puts a binding kept over a restart back; one that has ended meanwhile, or whose connection died with the
-    /// old process, is left out.
-    pub(crate) fn restore(&mut self, now: Now, binding: Binding) {
+    /// old process, is left out. None lasts longer than `longest_s`, wherever the clock was when it was written down.
+    pub(crate) fn restore(&mut self, now: Now, mut binding: Binding, longest_s: u32) {
+        binding.expires_unix_s = binding.expires_unix_s.min(now.unix_s + u64::from(longest_s));
         let is_usable = binding.expires_unix_s > now.unix_s && !binding.flow.transport.is_reliable();
         if is_usable && !self.bindings.contains_key(&binding.profile) && self.bindings.len() < self.limit {
             self.insert(now, binding);
@@ -168,12 +171,13 @@ impl Registrar {
     fn insert(&mut self, now: Now, binding: Binding) {
         let left = Duration::from_secs(binding.expires_unix_s.saturating_sub(now.unix_s));
         let profile = binding.profile;
-        let expiry = self.timers.start(now.monotonic + left, profile);
+        let ends = now.monotonic + left;
+        let expiry = self.timers.start(ends, profile);
         if let Some(connection) = binding.flow.connection {
             self.by_connection.insert(connection, profile);
         }
         self.sources.insert((binding.flow.peer, profile));
-        self.bindings.insert(profile, Entry { binding, expiry });
+        self.bindings.insert(profile, Entry { binding, expiry, ends });
     }
 
     fn take(&mut self, profile: ProfileId) -> Option<Binding> {
@@ -254,9 +258,9 @@ impl Registrar {
     }
 
     fn current(&self, profile: ProfileId, now: Now) -> Option<(String, u32)> {
-        let binding = self.binding(profile)?;
-        let left = binding.expires_unix_s.saturating_sub(now.unix_s);
-        Some((binding.contact.clone(), u32::try_from(left).unwrap_or(u32::MAX)))
+        let Entry { binding, ends, .. } = self.bindings.get(&profile)?;
+        let left = ends.saturating_duration_since(now.monotonic).as_secs_f64().ceil();
+        Some((binding.contact.clone(), left as u32))
     }
 }
 

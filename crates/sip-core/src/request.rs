@@ -279,7 +279,7 @@ impl Gateway {
 
     /// Who proved its password, or `None` after the challenge or refusal has been sent.
     fn authenticate(&mut self, now: Now, flow: Flow, request: &Message, party: Party) -> Option<Peer> {
-        let source = flow.peer.ip();
+        let (source, steady) = (flow.peer.ip(), self.steady(now));
         let (registrar, passwords) = (&self.registrar, &self.passwords_before);
         let before = |id| {
             let is_bound_here = registrar.binding(id).is_some_and(|bound| bound.flow.peer.ip() == source);
@@ -291,7 +291,7 @@ impl Gateway {
             bans.hear(now.monotonic, claim, place, out)
         };
         let request_here = (request, party, source);
-        match self.authenticator.check(now, &self.settings, &self.directory, request_here, before, hear) {
+        match self.authenticator.check(steady, &self.settings, &self.directory, request_here, before, hear) {
             Verdict::Accepted(peer) => {
                 self.bans.note_right(now.monotonic, source, peer);
                 Some(peer)
@@ -331,12 +331,13 @@ impl Gateway {
         if self.rates.take(now.monotonic, flow.peer.ip()) != Pace::Within {
             return self.drop_message(flow, TOO_FAST);
         }
+        let steady = self.steady(now);
         let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
         let mut writer = respond::response(&self.settings, request, party.status(), Some(&tag), flow.peer);
         let policy = self.policy_for(flow, request);
         let (realm, salt) = (&self.settings.realm, self.rng.next_u64());
         let source = flow.peer.ip();
-        for value in self.authenticator.challenges(now, realm, policy, staleness, source, salt) {
+        for value in self.authenticator.challenges(steady, realm, policy, staleness, source, salt) {
             writer.header(party.challenge_header(), value);
         }
         self.out.send(flow, writer.finish());

@@ -1,6 +1,7 @@
 //! Stories with an expected end, by subject; and storms, which mix them all in foul weather.
 
 mod attempts;
+mod bounds;
 mod cancelled;
 mod connections;
 mod dialogs;

@@ -4,5 +4,6 @@
 
 mod allocations;
 mod digest;
+mod limits;
 mod properties;
 mod torture;

@@ -75,6 +75,8 @@ fn opening(profiles: i64) -> impl Iterator<Item = LedgerOp> {
             LedgerOp::OpenProfile { profile, company },
             LedgerOp::Subscribe { profile, order, prices: Box::new(PriceList::default()) },
             LedgerOp::Allocate { profile, amount: Micros::from_units(10_000) },
+            // As of every profile that calls.
+            LedgerOp::Hold { profile, credit: Micros::from_units(1), bundle_s: 600 },
         ]
     });
     company_ops.into_iter().chain(profile_ops)

@@ -9,6 +9,7 @@ use sip_core::directory::{
     AccountRoute, Authentication, CallerId, Carrier, DigestPolicy, Directory, NumberFormat, Peer, Profile,
     SrtpPolicy,
 };
+use sip_core::limits::Limits;
 use sip_core::settings::{Listener, Settings};
 use sip_core::types::{CarrierId, ProfileId, Transport};
 
@@ -44,6 +45,8 @@ pub(crate) struct Provisions {
     pub(crate) carriers: Vec<CarrierId>,
     /// Carriers tried for one call.
     pub(crate) attempts: usize,
+    /// Every other bound.
+    pub(crate) limits: Limits,
     /// How Sales wants numbers written.
     pub(crate) sales_format: NumberFormat,
     pub(crate) sales_password: &'static str,
@@ -62,6 +65,7 @@ impl Default for Provisions {
             profiles: vec![SALES, ENGINEERING],
             carriers: vec![ALPHA, BETA],
             attempts: 6,
+            limits: Limits::default(),
             sales_format: NumberFormat::Plain,
             sales_password: SALES_PASSWORD,
             carriers_srtp: SrtpPolicy::Off,
@@ -100,7 +104,7 @@ pub(crate) fn settings(provisions: &Provisions) -> Settings {
         listener(Transport::Tls, GATEWAY_TLS),
     ];
     let mut settings = Settings::new(DOMAIN, listeners);
-    settings.limits.attempts_per_call = provisions.attempts;
+    settings.limits = Limits { attempts_per_call: provisions.attempts, ..provisions.limits.clone() };
     settings
 }
 

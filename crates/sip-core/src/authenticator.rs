@@ -206,15 +206,12 @@ fn proves_password(
     is_right && (stored.is_some() || credentials.is_some())
 }
 
-/// The hash that a profile's answer is checked against, if it may answer with this algorithm.
+/// The hash that a profile's answer is checked against. What is not offered today was turned away before.
 fn stored_ha1(profile: &Profile, algorithm: Algorithm) -> Option<&str> {
-    let Authentication::Registration { ha1_md5, ha1_sha256, digest } = &profile.authentication else {
-        return None;
-    };
-    match (algorithm.is_sha256(), digest) {
-        (true, DigestPolicy::Md5) | (false, DigestPolicy::Sha256) => None,
-        (true, _) => Some(ha1_sha256),
-        (false, _) => Some(ha1_md5),
+    match &profile.authentication {
+        Authentication::Registration { ha1_sha256, .. } if algorithm.is_sha256() => Some(ha1_sha256),
+        Authentication::Registration { ha1_md5, .. } => Some(ha1_md5),
+        Authentication::Ip { .. } => None,
     }
 }
 

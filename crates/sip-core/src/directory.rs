@@ -178,6 +178,19 @@ pub struct Carrier {
     pub is_active: bool,
 }
 
+impl Authentication {
+    /// Whether both prove the same password. What the policy believes is another matter.
+    pub(crate) fn has_password_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Registration { ha1_md5, ha1_sha256, .. },
+                Self::Registration { ha1_md5: md5, ha1_sha256: sha256, .. },
+            ) => (ha1_md5, ha1_sha256) == (md5, sha256),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Debug for Authentication {
     /// Whoever has the hashes can register: no log shows them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -327,6 +340,19 @@ impl Directory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_policy_is_no_other_password() {
+        let of = |password: &str, digest| Authentication::Registration {
+            ha1_md5: format!("md5 of {password}"),
+            ha1_sha256: format!("sha256 of {password}"),
+            digest,
+        };
+        let old = of("old", DigestPolicy::Md5);
+        assert!(old.has_password_of(&of("old", DigestPolicy::Sha256)));
+        assert!(!old.has_password_of(&of("new", DigestPolicy::Md5)));
+        assert!(!old.has_password_of(&Authentication::Ip { target: None }));
+    }
 
     #[test]
     fn no_secret_is_shown() {

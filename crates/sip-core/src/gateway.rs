@@ -19,7 +19,7 @@ use crate::guard::{self, Guard, Rates, SourceRates};
 use crate::load::LoadGauge;
 use crate::message::{self, Fault, Message, Method, Name, lex, validate};
 use crate::outbox::Outbox;
-use crate::refusal::{Refusal, RefusalRow};
+use crate::refusal::Refusal;
 use crate::registrar::Registrar;
 use crate::request::TOO_FAST;
 use crate::respond;
@@ -28,7 +28,8 @@ use crate::settings::{RegistrationSettings, Settings, Tuning};
 use crate::timers::Timers;
 use crate::transaction::{Lapse, ServerKey, Transactions};
 use crate::types::{
-    Binding, CallUid, ConnectionId, Event, Flow, Now, ProfileId, Question, Reply, Transmit, Unregistration,
+    Binding, CallUid, ConnectionId, Event, Flow, Now, ProfileId, Question, Reply, Transmit, Transport,
+    Unregistration,
 };
 use crate::unopened;
 
@@ -51,13 +52,21 @@ pub struct Gateway {
     pub(crate) index: DialogIndex,
     pub(crate) timers: Timers<(CallUid, CallTimer)>,
     /// Profiles as they were before their password changed: a registration made with the old one lives until it has
-    /// to be refreshed (rules.md, SIP Profiles), and its calls with it. At most one for each binding.
+    /// to be refreshed, and its calls with it, so that a new password cuts nobody off. At most one for each binding.
     pub(crate) passwords_before: HashMap<ProfileId, Arc<Profile>>,
     pub(crate) is_draining: bool,
     /// The first moment that we were told.
     begun: Option<Instant>,
     pub(crate) load: LoadGauge,
     pub(crate) out: Outbox,
+}
+
+/// `sips` asks that nobody on the way can listen (RFC 3261 section 26.2.2); what came in the clear is refused, so that
+/// its sender may choose to try `sip` (section 8.1.3.5).
+fn is_as_secret_as_asked(message: &Message, flow: Flow) -> Result<(), Fault> {
+    let asks = message.is_request()
+        && message.request_uri().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"));
+    if asks && flow.transport != Transport::Tls { Err(Fault::UriScheme) } else { Ok(()) }
 }
 
 /// How much of everything there is, for metrics and tests.
@@ -153,7 +162,7 @@ impl Gateway {
         {
             return self.drop_message(flow, "a scanner");
         }
-        match validate(&message) {
+        match validate(&message).and_then(|()| is_as_secret_as_asked(&message, flow)) {
             Err(fault) if message.is_request() && *message.method() != Method::Ack => {
                 self.refuse_faulty(now, flow, &message, fault);
             }
@@ -179,13 +188,13 @@ impl Gateway {
             return self.drop_message(flow, TOO_FAST);
         }
         let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
-        let mut writer = respond::response(&self.settings, request, fault.status(), Some(&tag), flow.peer);
-        let row =
-            RefusalRow { status: fault.status(), sentence: fault.sentence(), ..Refusal::BadRequest.row() };
-        respond::explain_row(&mut writer, &self.settings.domain, row);
+        let why = Refusal::of(fault);
+        let mut writer = respond::response(&self.settings, request, why.status(), Some(&tag), flow.peer);
+        respond::explain(&mut writer, &self.settings, why);
+        respond::warn(&mut writer, &self.settings.domain, fault.sentence());
         self.out.send(flow, writer.finish());
         if *request.method() == Method::Invite {
-            self.record_faulty(now, flow, request, fault.status());
+            self.record_faulty(now, flow, request, why);
         }
     }
 
@@ -345,7 +354,7 @@ impl Gateway {
         for binding in self.registrar.bindings() {
             let (old, new) = (self.directory.profile(binding.profile), directory.profile(binding.profile));
             if let (Some(old), Some(new)) = (old, new)
-                && old.authentication != new.authentication
+                && !old.authentication.has_password_of(&new.authentication)
             {
                 self.passwords_before.entry(old.id).or_insert_with(|| old.clone());
             }

@@ -3,6 +3,8 @@
 //! The same row serves the SIP response, the log and the CDR, so a customer who reads one of them to another speaks
 //! of the same thing.
 
+use crate::message::Fault;
+
 /// A reason to refuse a request or to end a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "each variant's sentence in the table below is its documentation")]
@@ -12,10 +14,15 @@ pub enum Refusal {
     BadCredentials,
     BadRequest,
     BodyNotUnderstood,
+    BodyTooLong,
     CallerGone,
     CalleeBusy,
     CalleeDeclined,
     CalleeFailed,
+    CalleeIncomplete,
+    CalleeMoved,
+    CalleeUnavailable,
+    CalleeUnknown,
     CalledProfileInactive,
     Cancelled,
     CarrierAuthentication,
@@ -25,6 +32,7 @@ pub enum Refusal {
     EncodingNotUnderstood,
     EndedByOperator,
     ExtensionUnsupported,
+    HeaderTooLong,
     InternalFault,
     IntervalTooBrief,
     LoopDetected,
@@ -48,10 +56,12 @@ pub enum Refusal {
     NumberNotAssigned,
     Overloaded,
     PbxDemandsCredentials,
+    PbxFailed,
     ProfileDeleted,
     ProfileInactive,
     RequestOutOfOrder,
     RequestPending,
+    SchemeUnsupported,
     SecureMediaForbidden,
     SecureMediaRequired,
     SessionExpired,
@@ -62,6 +72,8 @@ pub enum Refusal {
     UnknownHost,
     UnknownPeer,
     UnknownUser,
+    UriTooLong,
+    VersionUnsupported,
 }
 
 /// One row of the table.
@@ -83,16 +95,21 @@ const fn row(status: u16, cause: u8, code: &'static str, sentence: &'static str)
 
 impl Refusal {
     /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 55] = [
+    pub const ALL: [Self; 65] = [
         Self::AddressIncomplete,
         Self::BadContact,
         Self::BadCredentials,
         Self::BadRequest,
         Self::BodyNotUnderstood,
+        Self::BodyTooLong,
         Self::CallerGone,
         Self::CalleeBusy,
         Self::CalleeDeclined,
         Self::CalleeFailed,
+        Self::CalleeIncomplete,
+        Self::CalleeMoved,
+        Self::CalleeUnavailable,
+        Self::CalleeUnknown,
         Self::CalledProfileInactive,
         Self::Cancelled,
         Self::CarrierAuthentication,
@@ -102,6 +119,7 @@ impl Refusal {
         Self::EncodingNotUnderstood,
         Self::EndedByOperator,
         Self::ExtensionUnsupported,
+        Self::HeaderTooLong,
         Self::InternalFault,
         Self::IntervalTooBrief,
         Self::LoopDetected,
@@ -125,10 +143,12 @@ impl Refusal {
         Self::NumberNotAssigned,
         Self::Overloaded,
         Self::PbxDemandsCredentials,
+        Self::PbxFailed,
         Self::ProfileDeleted,
         Self::ProfileInactive,
         Self::RequestOutOfOrder,
         Self::RequestPending,
+        Self::SchemeUnsupported,
         Self::SecureMediaForbidden,
         Self::SecureMediaRequired,
         Self::SessionExpired,
@@ -139,6 +159,8 @@ impl Refusal {
         Self::UnknownHost,
         Self::UnknownPeer,
         Self::UnknownUser,
+        Self::UriTooLong,
+        Self::VersionUnsupported,
     ];
 
     /// The table.
@@ -158,10 +180,15 @@ impl Refusal {
                 "body_not_understood",
                 "The message's body is of a kind that the gateway does not read.",
             ),
+            Self::BodyTooLong => row(413, 127, "message_too_large", "The request's body is longer than the gateway reads."),
             Self::CallerGone => row(481, 16, "caller_gone", "The caller's connection was lost."),
             Self::CalleeBusy => row(486, 17, "callee_busy", "The called party is busy."),
             Self::CalleeDeclined => row(603, 21, "callee_declined", "The called party declined the call."),
             Self::CalleeFailed => row(480, 31, "callee_failed", "The called party could not take the call."),
+            Self::CalleeIncomplete => row(484, 28, "callee_incomplete", "The called side says that the number is incomplete."),
+            Self::CalleeMoved => row(410, 22, "callee_moved", "The called side says that the number is no longer in use."),
+            Self::CalleeUnavailable => row(480, 20, "callee_unavailable", "The called party cannot be reached at the moment."),
+            Self::CalleeUnknown => row(404, 1, "callee_unknown", "The called side says that there is no such number."),
             Self::CalledProfileInactive => row(
                 480,
                 20,
@@ -198,6 +225,7 @@ impl Refusal {
                 "extension_unsupported",
                 "The request requires an extension that the gateway does not have.",
             ),
+            Self::HeaderTooLong => row(513, 127, "header_too_long", "The request has more or longer header fields than the gateway reads."),
             Self::InternalFault => {
                 row(500, 41, "internal_fault", "The gateway could not handle the request.")
             }
@@ -264,6 +292,7 @@ impl Refusal {
                 "pbx_demands_credentials",
                 "The called PBX demands credentials: let it accept calls from the gateway's address.",
             ),
+            Self::PbxFailed => row(500, 38, "pbx_failed", "The called PBX could not handle the call."),
             Self::ProfileDeleted => {
                 row(480, 31, "profile_deleted", "The profile was deleted, so the call was ended.")
             }
@@ -276,6 +305,7 @@ impl Refusal {
             Self::RequestPending => {
                 row(491, 101, "request_pending", "Another request of the same kind is still under way.")
             }
+            Self::SchemeUnsupported => row(416, 127, "scheme_unsupported", "The Request-URI has a scheme that the gateway does not serve here."),
             Self::SecureMediaForbidden => row(
                 488,
                 88,
@@ -311,6 +341,29 @@ impl Refusal {
                 row(403, 21, "unknown_peer", "The gateway does not know who is calling from this address.")
             }
             Self::UnknownUser => row(403, 21, "unknown_user", "The user name or the password is wrong."),
+            Self::UriTooLong => row(414, 127, "uri_too_long", "The Request-URI is longer than the gateway reads."),
+            Self::VersionUnsupported => row(505, 127, "version_unsupported", "The request's version of SIP is not 2.0."),
+        }
+    }
+
+    /// The row of a request that cannot be served as it is written.
+    pub const fn of(fault: Fault) -> Self {
+        match fault {
+            Fault::BodyTooLong => Self::BodyTooLong,
+            Fault::TooManyHeaders | Fault::ValueTooLong(_) => Self::HeaderTooLong,
+            Fault::UriScheme => Self::SchemeUnsupported,
+            Fault::UriTooLong => Self::UriTooLong,
+            Fault::Version => Self::VersionUnsupported,
+            Fault::BodyShort
+            | Fault::ContentLength
+            | Fault::CseqMethod
+            | Fault::Duplicate(_)
+            | Fault::HeadUnfinished
+            | Fault::HeaderLine
+            | Fault::Malformed(_)
+            | Fault::Missing(_)
+            | Fault::StartLine
+            | Fault::Uri => Self::BadRequest,
         }
     }
 
@@ -357,6 +410,22 @@ mod tests {
             assert!(row.cause < 128, "{reason:?}");
             assert!(row.sentence.ends_with('.'), "{reason:?}");
             assert!(!row.sentence.contains('"'), "{reason:?} must fit a quoted string");
+        }
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_served_is_refused_with_its_status() {
+        use crate::message::Name;
+        for (fault, status) in [
+            (Fault::Missing(Name::CallId), 400),
+            (Fault::BodyTooLong, 413),
+            (Fault::UriTooLong, 414),
+            (Fault::UriScheme, 416),
+            (Fault::Version, 505),
+            (Fault::TooManyHeaders, 513),
+            (Fault::ValueTooLong(Name::Other), 513),
+        ] {
+            assert_eq!(Refusal::of(fault).status(), status, "{fault}");
         }
     }
 

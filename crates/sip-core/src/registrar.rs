@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::message::{ContactValue, Message, Name, NameAddr, Uri};
+use crate::message::{ContactValue, Host, Message, Name, NameAddr, Uri};
 use crate::outbox::Outbox;
 use crate::refusal::Refusal;
 use crate::settings::RegistrationSettings;
@@ -336,7 +336,8 @@ fn wish_of(request: &Message) -> Result<Wish<'_>, Refusal> {
     Ok(wish)
 }
 
-/// The interval granted, or the least that would be (rules.md: 45 s behind a NAT or firewall, else 3,600 s).
+/// The interval granted, or the least that would be (by default 45 s behind a NAT or firewall, which
+/// forgets an idle flow, else 3,600 s).
 fn grant(settings: &RegistrationSettings, asked_s: Option<u32>, behind_nat: bool) -> Result<u32, u32> {
     let most = if behind_nat { settings.nat_s } else { settings.direct_s };
     match asked_s {
@@ -348,17 +349,19 @@ fn grant(settings: &RegistrationSettings, asked_s: Option<u32>, behind_nat: bool
 
 /// Whether the PBX names itself otherwise than its packets do: in Via, or in Contact.
 fn is_behind_nat(request: &Message, contact_uri: &str, flow: Flow) -> bool {
+    let is_reliable = flow.transport.is_reliable();
+    // A name says nothing of the address. Over UDP the port shows a NAT; a connection's port is chosen anew, so there
+    // the name counts as one: a NAT taken for none forgets the flow, and the PBX is lost for an hour.
+    let is_elsewhere = |host: Host<'_>| host.ip().map_or(is_reliable, |ip| ip != flow.peer.ip());
     let via_differs = request.top_via().is_some_and(|via| {
-        via.host().ip().is_some_and(|ip| ip != flow.peer.ip())
-            || (!flow.transport.is_reliable() && via.port().unwrap_or(5060) != flow.peer.port())
+        is_elsewhere(via.host()) || (!is_reliable && via.port().unwrap_or(5060) != flow.peer.port())
     });
-    let contact_differs =
-        Uri::parse(contact_uri).ok().and_then(|uri| uri.host().ip()).is_some_and(|ip| ip != flow.peer.ip());
+    let contact_differs = Uri::parse(contact_uri).is_ok_and(|uri| is_elsewhere(uri.host()));
     via_differs || contact_differs
 }
 
 /// The Contact as received less its `expires`: the rest is echoed byte for byte, because user agents find their own
-/// binding by comparing (interop: pjsip, 3CX).
+/// binding by comparing, as pjsip and 3CX do.
 fn without_expires(value: &str) -> String {
     let Ok(addr) = NameAddr::parse(value) else { return value.to_owned() };
     let params = addr.params().raw();
@@ -408,6 +411,34 @@ mod tests {
     }
 
     const CONTACT: &str = "Contact: <sip:u@198.51.100.9:5060;rinstance=abc>;q=0.5;expires=600\r\n";
+
+    #[test]
+    fn the_third_pbx_of_two_is_refused_until_one_has_gone() {
+        let mut registrar = Registrar::new(2);
+        let settings = RegistrationSettings::default();
+        let bind = |registrar: &mut Registrar, profile| {
+            let message = register("a", 1, CONTACT);
+            let (flow, mut out) = (flow("198.51.100.9:5060"), Outbox::default());
+            registrar.register(now(), &settings, ProfileId(profile), &message, flow, &mut out)
+        };
+        assert!(matches!(bind(&mut registrar, 1), Registration::Done(Some(_))));
+        assert!(matches!(bind(&mut registrar, 2), Registration::Done(Some(_))));
+        assert_eq!(bind(&mut registrar, 3), Registration::Refused(Refusal::Overloaded));
+        registrar.remove(ProfileId(1), Unregistration::Asked, &mut Outbox::default());
+        assert!(matches!(bind(&mut registrar, 3), Registration::Done(Some(_))));
+        assert_eq!(registrar.len(), 2);
+    }
+
+    #[test]
+    fn a_name_shows_a_nat_where_the_port_cannot() {
+        let named = "Contact: <sip:u@pbx.local>;expires=3600\r\n";
+        let message = register("a", 1, named);
+        let connected = Flow { transport: Transport::Tls, ..flow("198.51.100.9:40000") };
+        assert!(is_behind_nat(&message, "sip:u@pbx.local", connected));
+        assert!(!is_behind_nat(&message, "sip:u@198.51.100.9", connected));
+        assert!(!is_behind_nat(&message, "sip:u@pbx.local", flow("198.51.100.9:5060")));
+        assert!(is_behind_nat(&message, "sip:u@pbx.local", flow("198.51.100.9:40000")));
+    }
 
     #[test]
     fn the_contact_is_echoed_with_its_parameters() {

@@ -80,7 +80,9 @@ pub(crate) fn explain_with(
 
 /// The same for a writer that has no settings at hand.
 pub(crate) fn explain_at(writer: &mut MessageWriter, domain: &str, why: Refusal) {
-    explain_row(writer, domain, why.row());
+    let row = why.row();
+    writer.header(Name::Reason, format_args!("Q.850;cause={};text=\"{}\"", row.cause, row.sentence));
+    explain_plainly(writer, domain, row);
     if why == Refusal::MethodNotAllowed {
         writer.header(Name::Allow, ALLOW);
     }
@@ -100,15 +102,14 @@ pub(crate) fn explain_at(writer: &mut MessageWriter, domain: &str, why: Refusal)
     }
 }
 
-/// Writes one row of the table.
-pub(crate) fn explain_row(writer: &mut MessageWriter, domain: &str, row: RefusalRow) {
-    writer.header(Name::Reason, format_args!("Q.850;cause={};text=\"{}\"", row.cause, row.sentence));
-    explain_plainly(writer, domain, row);
+fn explain_plainly(writer: &mut MessageWriter, domain: &str, row: RefusalRow) {
+    warn(writer, domain, row.sentence);
+    writer.header_raw(CODE_HEADER, row.code);
 }
 
-fn explain_plainly(writer: &mut MessageWriter, domain: &str, row: RefusalRow) {
-    writer.header(Name::Warning, format_args!("399 {domain} \"{}\"", row.sentence));
-    writer.header_raw(CODE_HEADER, row.code);
+/// Adds a Warning 399 (RFC 3261 section 20.43); `sentence` holds no quotation mark.
+pub(crate) fn warn(writer: &mut MessageWriter, domain: &str, sentence: &str) {
+    writer.header(Name::Warning, format_args!("399 {domain} \"{sentence}\""));
 }
 
 /// The Reason of a BYE of ours.

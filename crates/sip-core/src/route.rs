@@ -253,7 +253,7 @@ fn national(digits: &str, country: &str) -> String {
 }
 
 /// The number that a profile's call shows: the one for the called country, or the default; what the PBX asserts
-/// counts only if it is among the profile's choices (rules.md, Caller ID).
+/// counts only if it is among the profile's choices: nobody may show a number that is not theirs.
 pub(crate) fn caller_id(
     caller_id: &CallerId,
     invite: &Message,

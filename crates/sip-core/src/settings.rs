@@ -71,7 +71,8 @@ pub struct Listener {
     pub advertised_port: u16,
 }
 
-/// Registration intervals (rules.md: 45 s behind a NAT or firewall, 3,600 s directly on the internet).
+/// Registration intervals: short behind a NAT or firewall, which forgets a flow that is idle; long directly on the
+/// internet.
 #[derive(Clone, Debug)]
 pub struct RegistrationSettings {
     /// Granted to a PBX behind a NAT or firewall, seconds.
@@ -144,7 +145,7 @@ pub struct CallSettings {
     pub session_expires_s: u32,
     /// The shortest session interval accepted (RFC 4028 section 4: at least 90), seconds.
     pub min_se_s: u32,
-    /// The highest Max-Forwards written (rules.md: 30 or lower).
+    /// The highest Max-Forwards written (30 or lower: a loop through other people's gateways ends soon).
     pub max_forwards: u8,
     /// E.164 digits of the echo test.
     pub echo_numbers: HashSet<String>,

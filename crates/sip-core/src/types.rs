@@ -21,7 +21,8 @@ pub struct Now {
     pub unix_s: u64,
 }
 
-/// A SIP transport (RFC 3261 section 18; `sips` is not offered).
+/// A SIP transport (RFC 3261 section 18). `sips` is taken over TLS alone, for the hop to us: what carries the call
+/// on is the next peer's transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
     /// RFC 768 datagrams.

@@ -29,7 +29,7 @@ impl Gateway {
         peer: Peer,
         why: Refusal,
     ) {
-        self.record(now, flow, invite, peer, (why, why.status()));
+        self.record(now, flow, invite, peer, why);
     }
 
     /// Records an attempt that named a profile and did not prove to be its.
@@ -42,17 +42,17 @@ impl Gateway {
         why: Refusal,
     ) {
         if self.may_record(now, peer) {
-            self.record(now, flow, invite, peer, (why, why.status()));
+            self.record(now, flow, invite, peer, why);
         }
     }
 
     /// Records a malformed INVITE, if it comes from where a peer is known to be.
-    pub(crate) fn record_faulty(&mut self, now: Now, flow: Flow, invite: &Message, status: u16) {
+    pub(crate) fn record_faulty(&mut self, now: Now, flow: Flow, invite: &Message, why: Refusal) {
         let bound = || self.registrar.profile_at(flow).map(Peer::Profile);
         let Some(peer) = self.known_peer(flow).or_else(bound) else { return };
         // Refused without state, so a repetition is another attempt.
         if self.may_record(now, peer) {
-            self.record(now, flow, invite, peer, (Refusal::BadRequest, status));
+            self.record(now, flow, invite, peer, why);
         }
     }
 
@@ -63,7 +63,7 @@ impl Gateway {
         }
     }
 
-    fn record(&mut self, now: Now, flow: Flow, invite: &Message, peer: Peer, (why, status): (Refusal, u16)) {
+    fn record(&mut self, now: Now, flow: Flow, invite: &Message, peer: Peer, why: Refusal) {
         let (leg, profile, carrier) = match peer {
             Peer::Profile(id) => (Leg::Caller, Some(id), None),
             Peer::Carrier(id) => {
@@ -88,12 +88,12 @@ impl Gateway {
             answered: None,
             ended: now.monotonic,
             ending,
-            status,
+            status: why.status(),
             caller_call_id: invite.call_id().unwrap_or_default().to_owned(),
             callee_call_id: None,
             user_agent: invite.header(Name::UserAgent).map(str::to_owned),
             codecs: Vec::new(),
         })));
-        self.out.tell(Event::Ended { call, ending, status });
+        self.out.tell(Event::Ended { call, ending, status: why.status() });
     }
 }

@@ -5,8 +5,9 @@ use sip_core::message::{Message, Method, Name};
 use sip_core::refusal::Refusal;
 use sip_core::types::Ending;
 
+use crate::desk::Pace;
 use crate::agent::manner::{Act, Dial, Hurdle, Last, Manner, OnCancel, ms, s};
-use crate::provisioning::{self, BETA_CREDENTIALS, FAR_AWAY, Provisions};
+use crate::provisioning::{self, BETA_CREDENTIALS, ECHO, FAR_AWAY, Provisions};
 use crate::world::{ALPHA, BETA, GAMMA_ONE, GAMMA_TWO, SALES, Setting, World};
 
 fn over(carriers: &[sip_core::types::CarrierId]) -> World {
@@ -140,5 +141,44 @@ fn a_carriers_second_address_is_tried_on_503_and_silence_and_no_attempt_more_is_
         let last = if second == 1 { 200 } else { 503 };
         assert_eq!(*world.agents[SALES].calls[call].statuses.last().unwrap(), last);
         world.settle();
+    }
+}
+
+#[test]
+fn what_the_callee_says_is_told_with_its_own_reason() {
+    for (status, why) in [
+        (404, Refusal::CalleeUnknown),
+        (410, Refusal::CalleeMoved),
+        (480, Refusal::CalleeUnavailable),
+        (484, Refusal::CalleeIncomplete),
+        (486, Refusal::CalleeBusy),
+        (603, Refusal::CalleeDeclined),
+        (604, Refusal::CalleeUnknown),
+    ] {
+        let mut world = over(&[provisioning::ALPHA]);
+        world.teach(ALPHA, Manner::refusing(status));
+        let call = world.dial(SALES, hanging_up());
+        world.settle();
+        assert_eq!(*world.agents[SALES].calls[call].statuses.last().unwrap(), status);
+        let record = &world.desk.books.records[0];
+        assert_eq!((record.ending, record.status), (Ending::Refused(why), status));
+    }
+}
+
+#[test]
+fn who_has_no_channel_is_told_that_and_not_that_the_carrier_has_no_address() {
+    for (channels, why) in [(1, Refusal::NoChannel), (2, Refusal::CarriersFailed)] {
+        let provisions = Provisions { carriers: vec![provisioning::GAMMA], ..Provisions::default() };
+        let mut world = World::of(Setting { provisions, channels, ..Setting::clear(1) });
+        world.dial(SALES, Dial::to(ECHO).then(s(30), Act::HangUp));
+        world.run(s(2));
+        // The name leads nowhere long before the books decide.
+        world.desk.names.clear();
+        world.desk.books_pace = Pace::After(500);
+        let call = world.dial(SALES, hanging_up());
+        world.settle();
+        assert_eq!(world.agents[SALES].calls[call].statuses, [100, 503]);
+        let refused = world.desk.books.records.iter().find(|record| record.to == FAR_AWAY).unwrap();
+        assert_eq!(refused.ending, Ending::Refused(why));
     }
 }

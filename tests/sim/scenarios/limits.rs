@@ -1,12 +1,14 @@
 //! What is bounded stays within its bounds, and all of it is usable again.
 
 use provisioning_store::money::Micros;
+use sip_core::limits::Limits;
+use sip_core::message::{Method, Name};
 use sip_core::refusal::Refusal;
 use sip_core::types::Ending;
 
 use crate::agent::manner::{Act, Dial, ms, s};
-use crate::provisioning::{self, ESTONIA, FAR_AWAY, SALES_NUMBER};
-use crate::world::{ALPHA, SALES, Setting, World};
+use crate::provisioning::{self, ECHO, ESTONIA, FAR_AWAY, Provisions, SALES_NUMBER};
+use crate::world::{ALPHA, ENGINEERING, SALES, Setting, World};
 
 /// The most channels that a profile may have.
 const CHANNELS: u32 = 300;
@@ -67,4 +69,49 @@ fn thirty_calls_that_begin_together_share_what_there_is_to_the_last_step() {
     assert!((0..100_000).contains(&left), "{left} is left, a step of six costs 100,000");
     let charged: i64 = world.desk.books.ledger.cdrs().iter().map(|cdr| cdr.settlement.amount.0).sum();
     assert_eq!(charged + left, 20_000_000);
+}
+
+fn bounded(limits: Limits) -> Setting {
+    Setting { provisions: Provisions { limits, ..Provisions::default() }, ..Setting::clear(1) }
+}
+
+/// The call was refused for too much of something, with the time to try again, and left its record.
+fn assert_overloaded(world: &World, agent: usize, call: usize) {
+    assert_eq!(world.agents[agent].calls[call].statuses, [503]);
+    let refusal = world.agents[agent].responses(Method::Invite).last().unwrap();
+    assert!(refusal.header(Name::RetryAfter).is_some());
+    let overloaded = Ending::Refused(Refusal::Overloaded);
+    let refused = world.desk.books.records.iter().filter(|record| record.ending == overloaded);
+    assert_eq!(refused.count(), 1);
+}
+
+#[test]
+fn the_third_call_of_two_is_refused_and_there_is_room_again_afterwards() {
+    let mut world = World::of(bounded(Limits { calls: 2, ..Limits::default() }));
+    for _ in 0..2 {
+        world.dial(SALES, Dial::to(ECHO).then(s(30), Act::HangUp));
+    }
+    world.run(s(2));
+    let third = world.dial(SALES, Dial::to(ECHO));
+    world.run(s(2));
+    assert_overloaded(&world, SALES, third);
+    world.settle();
+    let next = world.dial(SALES, Dial::to(ECHO).then(s(1), Act::HangUp));
+    world.settle();
+    assert_eq!(world.agents[SALES].calls[next].statuses.last(), Some(&200));
+}
+
+#[test]
+fn a_call_for_which_no_transaction_is_left_is_refused_and_there_is_room_again_afterwards() {
+    let limits = Limits { transactions: 2, ..Limits::default() };
+    let mut world = World::unregistered(bounded(limits));
+    world.dial(ENGINEERING, Dial::to(FAR_AWAY).then(s(60), Act::HangUp));
+    world.run(s(2));
+    let second = world.dial(ENGINEERING, Dial::to(FAR_AWAY));
+    world.run(s(2));
+    assert_overloaded(&world, ENGINEERING, second);
+    world.settle();
+    let next = world.dial(ENGINEERING, Dial::to(ECHO).then(s(60), Act::HangUp));
+    world.settle();
+    assert_eq!(world.agents[ENGINEERING].calls[next].statuses.last(), Some(&200));
 }

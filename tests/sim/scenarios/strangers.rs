@@ -113,6 +113,32 @@ fn malformed_requests_are_answered_and_junk_is_not() {
 }
 
 #[test]
+fn a_malformed_call_leaves_the_reason_it_was_told() {
+    let mut world = World::new();
+    let invite = request("INVITE", "a@b", "1", "", "z9hG4bKb", 1);
+    world.say(ALPHA, &invite.replace("SIP/2.0\r\nVia", "SIP/3.0\r\nVia"));
+    world.run(s(1));
+    assert_eq!(statuses(&world, ALPHA), [505]);
+    world.settle();
+    assert_eq!(endings(&world), [(None, Ending::Refused(Refusal::VersionUnsupported))]);
+    assert_eq!(world.desk.books.records[0].status, 505);
+}
+
+#[test]
+fn what_was_to_be_secret_is_refused_in_the_clear() {
+    let mut world = World::new();
+    for (number, method) in (1..).zip(["OPTIONS", "INVITE", "REGISTER"]) {
+        let text = request(method, "a@b", "1", "", &format!("z9hG4bK{number}"), number);
+        world.say(ENGINEERING, &text.replacen("sip:x@", "SIPS:x@", 1));
+    }
+    world.run(s(1));
+    assert_eq!(statuses(&world, ENGINEERING), [416, 416, 416]);
+    world.settle();
+    let why = Ending::Refused(Refusal::SchemeUnsupported);
+    assert_eq!(endings(&world), [(Some(provisioning::ENGINEERING), why)]);
+}
+
+#[test]
 fn a_request_in_an_unknown_dialog_is_answered_481() {
     let mut world = World::new();
     for (number, method) in (1..).zip(["BYE", "INFO", "INVITE", "UPDATE"]) {

@@ -185,16 +185,7 @@ impl Call {
 
     /// The caller learns that the callee would not or could not.
     pub(super) fn pass_failure(&mut self, ctx: &mut Context<'_>, status: u16, response: Option<&Message>) {
-        let is_carrier = self.carrier_is_tried();
-        let why = match status {
-            486 | 600 => Refusal::CalleeBusy,
-            603 => Refusal::CalleeDeclined,
-            488 | 606 | 415 => Refusal::MediaRefused,
-            500..=599 if is_carrier => Refusal::CarriersFailed,
-            // A carrier that says so has let it ring: told that the trunk failed, a PBX would let it ring again elsewhere.
-            408 => Refusal::NoAnswer,
-            _ => Refusal::CalleeFailed,
-        };
+        let why = why_failed(status, self.carrier_is_tried());
         // 3xx is not followed (toll fraud); a status the caller could misread as its own fault becomes the row's.
         let passed = match status {
             404 | 410 | 480 | 484 | 486 | 488 | 500..=699 => status,
@@ -202,6 +193,25 @@ impl Call {
         };
         let reason = response.and_then(|response| response.header(Name::Reason)).map(str::to_owned);
         self.end(ctx, Ending::Refused(why), passed, reason);
+    }
+}
+
+/// What a callee's refusal means (RFC 3261 section 21).
+fn why_failed(status: u16, is_carrier: bool) -> Refusal {
+    match status {
+        404 | 604 => Refusal::CalleeUnknown,
+        // A carrier that says so has let it ring: told that the trunk failed, a PBX would let it ring again elsewhere.
+        408 => Refusal::NoAnswer,
+        410 => Refusal::CalleeMoved,
+        480 => Refusal::CalleeUnavailable,
+        484 => Refusal::CalleeIncomplete,
+        486 | 600 => Refusal::CalleeBusy,
+        415 | 488 | 606 => Refusal::MediaRefused,
+        500..=599 if is_carrier => Refusal::CarriersFailed,
+        500..=599 => Refusal::PbxFailed,
+        // Unwanted (RFC 8197) and rejected (RFC 8688) are declined by whom or what was asked first.
+        603 | 607 | 608 => Refusal::CalleeDeclined,
+        _ => Refusal::CalleeFailed,
     }
 }
 

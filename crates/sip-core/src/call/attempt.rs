@@ -90,7 +90,7 @@ impl Call {
         let limit = ctx.settings.limits.attempts_per_call;
         let is_exhausted = usize::from(self.attempts) >= limit;
         let Some(target) = self.plan.targets.pop_front().filter(|_| !is_exhausted) else {
-            return self.end_refused(ctx, why_not);
+            return self.give_up(ctx, why_not);
         };
         self.attempts += 1;
         self.attempt = Some(Attempt::new(target.clone()));
@@ -98,9 +98,20 @@ impl Call {
             Target::Echo => self.prepare_echo(ctx),
             Target::Pbx { profile, user } => match pbx_address(ctx, &profile, &user) {
                 Ok((flow, uri)) => self.prepare_invite(ctx, flow, uri),
-                Err(why) => self.end_refused(ctx, why),
+                Err(why) => self.give_up(ctx, why),
             },
             Target::Carrier { carrier, .. } => self.locate_carrier(ctx, &carrier),
+        }
+    }
+
+    /// Nobody is left to try. The caller learns of it once the leases are decided: whoever may not call at all is told
+    /// that, not of an address that never mattered.
+    fn give_up(&mut self, ctx: &mut Context<'_>, why: Refusal) {
+        if self.shares.iter().any(super::Share::is_asked) {
+            self.attempt = None;
+            self.obstacle = Some(why);
+        } else {
+            self.end_refused(ctx, why);
         }
     }
 
@@ -309,7 +320,8 @@ impl Call {
             return self.retry_plain(ctx);
         }
         self.close_callee(ctx);
-        // interop: fail over only on no answer, 408 and 5xx before any 18x; everything else is the callee's word.
+        // No answer, 408 and 5xx before any 18x are the trunk's trouble, which another may not have. Everything else
+        // is the callee's word: tried elsewhere, a busy telephone would be rung again.
         if self.carrier_is_tried() && may_go_on && (status == 408 || (500..600).contains(&status)) {
             self.forget_media_jobs();
             // RFC 3263 section 4.3: silence, a broken transport and 503 speak of one address of the carrier, any other
@@ -406,7 +418,7 @@ fn as_dialled(carrier: &Carrier, digits: &str) -> String {
     format!("{}{}", carrier.prefix, number.get(usize::from(carrier.strip)..).unwrap_or_default())
 }
 
-/// Where a profile's PBX is, and the Request-URI that tells it what was called (rules.md, Online Numbers).
+/// Where a profile's PBX is, and the Request-URI that tells it what was called: a PBX routes by it.
 fn pbx_address(ctx: &Context<'_>, profile: &Profile, user: &str) -> Result<(Flow, String), Refusal> {
     match &profile.authentication {
         Authentication::Registration { .. } => {

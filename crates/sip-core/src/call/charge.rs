@@ -82,7 +82,11 @@ impl Call {
             Ok(grant) => {
                 share.state = ShareState::Granted(grant);
                 self.question_answered(ctx);
-                self.launch(ctx);
+                match self.obstacle {
+                    Some(why) if !self.shares.iter().any(Share::is_asked) => self.end_refused(ctx, why),
+                    Some(_) => {}
+                    None => self.launch(ctx),
+                }
             }
             Err(why) => {
                 share.state = ShareState::Refused;

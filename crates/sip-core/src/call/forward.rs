@@ -321,7 +321,7 @@ impl Call {
                 writer.header(Name::Reason, reason);
             }
         });
-        // interop: only 408 and 481 say that the dialog itself is dead.
+        // Only 408 and 481 say that the dialog itself is dead.
         if matches!(status, 408 | 481) {
             self.end(ctx, Ending::HungUp(half), 200, None);
         }

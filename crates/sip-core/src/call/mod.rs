@@ -185,6 +185,8 @@ pub(crate) struct Call {
     abandoned: Vec<CallLeg>,
     plan: Plan,
     attempt: Option<Attempt>,
+    /// Why there is nobody left to try, while the leases are not decided yet.
+    obstacle: Option<Refusal>,
     attempts: u16,
     /// Callees' legs begun, so that each has a name of its own.
     callees: u16,

@@ -113,7 +113,8 @@ impl Plan {
         }
     }
 
-    /// A call to an Online Number hosted here goes straight to its profile (rules.md, Charging a call).
+    /// A call to an Online Number hosted here goes straight to its profile: no carrier is paid for it, and
+    /// each side has its own channel.
     fn on_net(profile: &Profile, callee: &Arc<Profile>, number: Number, invite: &Message) -> Self {
         let digits = &number.digits;
         let user = route::present(digits, callee.number_format, &callee.country);

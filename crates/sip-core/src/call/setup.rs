@@ -76,6 +76,7 @@ impl Call {
             abandoned: Vec::new(),
             plan,
             attempt: None,
+            obstacle: None,
             attempts: 0,
             callees: 0,
             exchange: Some(exchange),

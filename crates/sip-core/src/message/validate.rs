@@ -1,4 +1,4 @@
-//! What is wrong with a message that could be read, and which status a request is owed for it.
+//! What is wrong with a message that could be read.
 
 use super::{ContactValue, Defect, Host, Message, Method, Name, NameAddr, Params, Scheme, Uri, Via};
 use super::{codec, text};
@@ -12,7 +12,8 @@ pub const MAX_BODY: usize = 16_384;
 /// The most header fields (or elements of lists) we take.
 pub const MAX_HEADERS: usize = 256;
 
-/// Why a message cannot be served. A response with a fault is dropped; a request gets [`Fault::status`].
+/// Why a message cannot be served. A response with a fault is dropped; a request is refused for
+/// [`Refusal::of`](crate::refusal::Refusal::of) the fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The body is shorter than Content-Length says.
@@ -50,19 +51,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The status owed (RFC 3261 21).
-    pub fn status(&self) -> u16 {
-        match self {
-            Self::BodyTooLong => 413,
-            Self::UriTooLong => 414,
-            Self::UriScheme => 416,
-            Self::Version => 505,
-            Self::TooManyHeaders | Self::ValueTooLong(_) => 513,
-            _ => 400,
-        }
-    }
-
-    /// One sentence for the Warning text and the log.
+    /// What exactly is wrong: a second Warning beside the sentence of the refusal.
     pub fn sentence(&self) -> &'static str {
         match self {
             Self::BodyShort => "The body is shorter than Content-Length says.",
@@ -337,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_has_its_status() {
+    fn each_fault_is_found() {
         assert_eq!(with("CSeq: 2 INVITE\r\n"), Err(Fault::Duplicate(Name::CSeq)));
         assert_eq!(with("Max-Forwards: 300\r\n"), Err(Fault::Malformed(Name::MaxForwards)));
         assert_eq!(with("no field\r\n"), Err(Fault::HeaderLine));
@@ -346,15 +335,16 @@ mod tests {
         assert_eq!(with("Contact: \"Joe <sip:x@y>\r\n"), Err(Fault::Malformed(Name::Contact)));
         assert_eq!(with("Via: SIP/2.0/UDP ;\r\n"), Err(Fault::Malformed(Name::Via)));
         assert_eq!(check(&format!("BYE sip:t@a SIP/2.0\r\n{HEAD}\r\n")), Err(Fault::CseqMethod));
-        let status = |line: &str| check(&format!("{line}\r\n{HEAD}\r\n")).map_err(|fault| fault.status());
-        assert_eq!(status("INVITE sip:t@a SIP/3.0"), Err(505));
-        assert_eq!(status("INVITE  sip:t@a SIP/2.0"), Err(400));
-        assert_eq!(status("INVITE <sip:t@a> SIP/2.0"), Err(400));
-        assert_eq!(status("INVITE urn:x SIP/2.0"), Err(416));
-        assert_eq!(status(&format!("INVITE sip:{}@a SIP/2.0", "u".repeat(MAX_REQUEST_URI))), Err(414));
+        let line = |line: &str| check(&format!("{line}\r\n{HEAD}\r\n"));
+        assert_eq!(line("INVITE sip:t@a SIP/3.0"), Err(Fault::Version));
+        assert_eq!(line("INVITE  sip:t@a SIP/2.0"), Err(Fault::StartLine));
+        assert_eq!(line("INVITE <sip:t@a> SIP/2.0"), Err(Fault::Uri));
+        assert_eq!(line("INVITE urn:x SIP/2.0"), Err(Fault::UriScheme));
+        assert_eq!(line(&format!("INVITE sip:{}@a SIP/2.0", "u".repeat(MAX_REQUEST_URI))), Err(Fault::UriTooLong));
         let long = format!("INVITE sip:t@a SIP/2.0\r\n{HEAD}\r\n{}", "v".repeat(MAX_BODY + 1));
-        assert_eq!(check(&long).map_err(|fault| fault.status()), Err(413));
-        assert_eq!(status(&format!("INVITE sip:t@a SIP/2.0\r\nX: {}", "u".repeat(MAX_VALUE + 1))), Err(513));
+        assert_eq!(check(&long), Err(Fault::BodyTooLong));
+        let long = line(&format!("INVITE sip:t@a SIP/2.0\r\nX: {}", "u".repeat(MAX_VALUE + 1)));
+        assert_eq!(long, Err(Fault::ValueTooLong(Name::Other)));
         assert_eq!(
             check(&format!("INVITE sip:t@a SIP/2.0\r\n{HEAD}{}\r\n", "X: 1\r\n".repeat(MAX_HEADERS))),
             Err(Fault::TooManyHeaders)

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use sip_core::message::{Message, MessageWriter, Method, Name, Transport, lex, validate};
+use sip_core::refusal::Refusal;
 use sip_core::sdp::sdp_body;
 
 const MESSAGES: &str = include_str!("rfc4475.txt");
@@ -133,7 +134,7 @@ fn expand_line(mut line: &str, octets: &mut Vec<u8>) {
 fn outcome(bytes: &Bytes) -> Outcome {
     let Ok(message) = lex(bytes.clone(), Transport::Datagram) else { return Silence };
     let status = match validate(&message) {
-        Err(fault) => fault.status(),
+        Err(fault) => Refusal::of(fault).status(),
         Ok(()) => match sdp_body(&message) {
             Err(fault) => fault.status(),
             Ok(_) => return Accept,

@@ -180,15 +180,25 @@ impl Refusal {
                 "body_not_understood",
                 "The message's body is of a kind that the gateway does not read.",
             ),
-            Self::BodyTooLong => row(413, 127, "message_too_large", "The request's body is longer than the gateway reads."),
+            Self::BodyTooLong => {
+                row(413, 127, "message_too_large", "The request's body is longer than the gateway reads.")
+            }
             Self::CallerGone => row(481, 16, "caller_gone", "The caller's connection was lost."),
             Self::CalleeBusy => row(486, 17, "callee_busy", "The called party is busy."),
             Self::CalleeDeclined => row(603, 21, "callee_declined", "The called party declined the call."),
             Self::CalleeFailed => row(480, 31, "callee_failed", "The called party could not take the call."),
-            Self::CalleeIncomplete => row(484, 28, "callee_incomplete", "The called side says that the number is incomplete."),
-            Self::CalleeMoved => row(410, 22, "callee_moved", "The called side says that the number is no longer in use."),
-            Self::CalleeUnavailable => row(480, 20, "callee_unavailable", "The called party cannot be reached at the moment."),
-            Self::CalleeUnknown => row(404, 1, "callee_unknown", "The called side says that there is no such number."),
+            Self::CalleeIncomplete => {
+                row(484, 28, "callee_incomplete", "The called side says that the number is incomplete.")
+            }
+            Self::CalleeMoved => {
+                row(410, 22, "callee_moved", "The called side says that the number is no longer in use.")
+            }
+            Self::CalleeUnavailable => {
+                row(480, 20, "callee_unavailable", "The called party cannot be reached at the moment.")
+            }
+            Self::CalleeUnknown => {
+                row(404, 1, "callee_unknown", "The called side says that there is no such number.")
+            }
             Self::CalledProfileInactive => row(
                 480,
                 20,
@@ -225,7 +235,12 @@ impl Refusal {
                 "extension_unsupported",
                 "The request requires an extension that the gateway does not have.",
             ),
-            Self::HeaderTooLong => row(513, 127, "header_too_long", "The request has more or longer header fields than the gateway reads."),
+            Self::HeaderTooLong => row(
+                513,
+                127,
+                "header_too_long",
+                "The request has more or longer header fields than the gateway reads.",
+            ),
             Self::InternalFault => {
                 row(500, 41, "internal_fault", "The gateway could not handle the request.")
             }
@@ -305,7 +320,12 @@ impl Refusal {
             Self::RequestPending => {
                 row(491, 101, "request_pending", "Another request of the same kind is still under way.")
             }
-            Self::SchemeUnsupported => row(416, 127, "scheme_unsupported", "The Request-URI has a scheme that the gateway does not serve here."),
+            Self::SchemeUnsupported => row(
+                416,
+                127,
+                "scheme_unsupported",
+                "The Request-URI has a scheme that the gateway does not serve here.",
+            ),
             Self::SecureMediaForbidden => row(
                 488,
                 88,
@@ -341,8 +361,12 @@ impl Refusal {
                 row(403, 21, "unknown_peer", "The gateway does not know who is calling from this address.")
             }
             Self::UnknownUser => row(403, 21, "unknown_user", "The user name or the password is wrong."),
-            Self::UriTooLong => row(414, 127, "uri_too_long", "The Request-URI is longer than the gateway reads."),
-            Self::VersionUnsupported => row(505, 127, "version_unsupported", "The request's version of SIP is not 2.0."),
+            Self::UriTooLong => {
+                row(414, 127, "uri_too_long", "The Request-URI is longer than the gateway reads.")
+            }
+            Self::VersionUnsupported => {
+                row(505, 127, "version_unsupported", "The request's version of SIP is not 2.0.")
+            }
         }
     }
 

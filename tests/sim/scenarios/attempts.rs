@@ -5,8 +5,8 @@ use sip_core::message::{Message, Method, Name};
 use sip_core::refusal::Refusal;
 use sip_core::types::Ending;
 
-use crate::desk::Pace;
 use crate::agent::manner::{Act, Dial, Hurdle, Last, Manner, OnCancel, ms, s};
+use crate::desk::Pace;
 use crate::provisioning::{self, BETA_CREDENTIALS, ECHO, FAR_AWAY, Provisions};
 use crate::world::{ALPHA, BETA, GAMMA_ONE, GAMMA_TWO, SALES, Setting, World};
 

@@ -340,7 +340,10 @@ mod tests {
         assert_eq!(line("INVITE  sip:t@a SIP/2.0"), Err(Fault::StartLine));
         assert_eq!(line("INVITE <sip:t@a> SIP/2.0"), Err(Fault::Uri));
         assert_eq!(line("INVITE urn:x SIP/2.0"), Err(Fault::UriScheme));
-        assert_eq!(line(&format!("INVITE sip:{}@a SIP/2.0", "u".repeat(MAX_REQUEST_URI))), Err(Fault::UriTooLong));
+        assert_eq!(
+            line(&format!("INVITE sip:{}@a SIP/2.0", "u".repeat(MAX_REQUEST_URI))),
+            Err(Fault::UriTooLong)
+        );
         let long = format!("INVITE sip:t@a SIP/2.0\r\n{HEAD}\r\n{}", "v".repeat(MAX_BODY + 1));
         assert_eq!(check(&long), Err(Fault::BodyTooLong));
         let long = line(&format!("INVITE sip:t@a SIP/2.0\r\nX: {}", "u".repeat(MAX_VALUE + 1)));

@@ -101,8 +101,8 @@ impl Builder<'_> {
             country: self.company(profile).map(|company| company.country.clone()).unwrap_or_default(),
             authentication: self.authentication(profile)?,
             number_format: match profile.settings.presentation {
-                model::NumberPresentation::E164 => NumberFormat::Plain,
-                model::NumberPresentation::PlusE164 => NumberFormat::E164,
+                model::NumberPresentation::Digits => NumberFormat::Digits,
+                model::NumberPresentation::E164 => NumberFormat::E164,
             },
             caller_id: self.caller_id(profile),
             srtp: srtp(profile.settings.srtp),
@@ -234,11 +234,12 @@ fn carrier(carrier: &model::Carrier) -> Carrier {
             }
         },
         number_format: match settings.number_format {
-            model::NumberFormat::PlusE164 => NumberFormat::E164,
-            model::NumberFormat::E164 => NumberFormat::Plain,
-            model::NumberFormat::ZeroZero => NumberFormat::DoubleZero,
+            model::NumberFormat::E164 => NumberFormat::E164,
+            model::NumberFormat::Digits => NumberFormat::Digits,
+            model::NumberFormat::ZeroZero => NumberFormat::ZeroZero,
             model::NumberFormat::National => NumberFormat::National,
         },
+        country: settings.country.clone(),
         strip: settings.strip,
         prefix: settings.prefix.clone(),
         srtp: srtp(settings.srtp),

@@ -33,7 +33,7 @@ def test_an_incoming_call_reaches_the_registered_contact_with_the_called_number(
 
 
 def test_a_profile_can_have_the_number_with_a_plus(bench):
-    profile = bench.profile(numbers=[DID], presentation="plus_e164")
+    profile = bench.profile(numbers=[DID], presentation="e164")
     pbx = bench.registered_pbx(profile, Callee().is_invited().answers().is_hung_up())
     finished(bench.carrier_calls(Caller(bench.outside, DID).invites().is_answered().hangs_up()), pbx)
     assert pbx.received("INVITE")[0].uri.startswith(f"sip:{DID}@")

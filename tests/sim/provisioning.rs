@@ -66,7 +66,7 @@ impl Default for Provisions {
             carriers: vec![ALPHA, BETA],
             attempts: 6,
             limits: Limits::default(),
-            sales_format: NumberFormat::Plain,
+            sales_format: NumberFormat::Digits,
             sales_password: SALES_PASSWORD,
             carriers_srtp: SrtpPolicy::Off,
         }
@@ -156,7 +156,7 @@ fn profile(id: ProfileId, user: &str, authentication: Authentication, number: &s
         user: user.to_owned(),
         country: "US".to_owned(),
         authentication,
-        number_format: NumberFormat::Plain,
+        number_format: NumberFormat::Digits,
         caller_id: CallerId {
             default: Some(number.to_owned()),
             by_country: HashMap::new(),
@@ -182,6 +182,7 @@ fn carrier(id: CarrierId) -> Carrier {
         weight: 10,
         credentials: credentials.map(|(user, password)| (user.to_owned(), password.to_owned())),
         number_format: NumberFormat::E164,
+        country: None,
         strip: 0,
         prefix: String::new(),
         srtp: SrtpPolicy::Off,

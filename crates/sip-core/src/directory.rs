@@ -103,11 +103,11 @@ pub enum DigestPolicy {
 pub enum NumberFormat {
     /// `12025550123`, as in the guide.
     #[default]
-    Plain,
+    Digits,
     /// `+12025550123`.
     E164,
     /// `0012025550123`.
-    DoubleZero,
+    ZeroZero,
     /// As dialled within the company's country, with its trunk prefix.
     National,
 }
@@ -168,6 +168,8 @@ pub struct Carrier {
     pub credentials: Option<(String, String)>,
     /// How numbers are written towards it.
     pub number_format: NumberFormat,
+    /// ISO 3166 alpha-2: the country whose national form its numbers may have.
+    pub country: Option<String>,
     /// Leading characters taken off the called number, once it is written in the carrier's format.
     pub strip: u8,
     /// Put before what is left of it.
@@ -367,7 +369,7 @@ mod tests {
                 ha1_sha256: "secret-sha256".into(),
                 digest: DigestPolicy::Sha256,
             },
-            number_format: NumberFormat::Plain,
+            number_format: NumberFormat::Digits,
             caller_id: CallerId::default(),
             srtp: SrtpPolicy::Auto,
         });
@@ -381,6 +383,7 @@ mod tests {
             weight: 10,
             credentials: Some(("us".into(), "secret-password".into())),
             number_format: NumberFormat::E164,
+            country: None,
             strip: 0,
             prefix: String::new(),
             srtp: SrtpPolicy::Off,

@@ -136,13 +136,12 @@ fn is_emergency(settings: &CallSettings, country: &str, dialled: &str) -> bool {
 /// Reads a number as dialled in `country` (ISO 3166 alpha-2): `+`, the country's international prefix, national
 /// and plain E.164 forms, with visual separators. `None` if it is no subscriber's number.
 pub fn e164(dialled: &str, country: &str) -> Option<Number> {
-    let compact: String =
-        dialled.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')' | '/')).collect();
+    let compact = unseparated(dialled);
     let (has_plus, digits) = match compact.strip_prefix('+') {
         Some(rest) => (true, rest),
         None => (false, compact.as_str()),
     };
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+    if !are_digits(digits) {
         return None;
     }
     let international = |digits: &str| parse(None, &format!("+{digits}"));
@@ -155,6 +154,21 @@ pub fn e164(dialled: &str, country: &str) -> Option<Number> {
     }
     // National first, then E.164 without its plus: in the US, 12025550123 is both and means the same.
     parse(country.parse().ok(), digits).or_else(|| international(digits))
+}
+
+/// What was dialled without visual separators (RFC 3966 section 5.1.1).
+fn unseparated(dialled: &str) -> String {
+    dialled.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')' | '/')).collect()
+}
+
+fn are_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The digits of a number that begins with its country's code, and says so by `+` or `00`.
+fn full_digits(written: &str) -> Option<&str> {
+    let digits = written.strip_prefix('+').or_else(|| written.strip_prefix("00"))?;
+    are_digits(digits).then_some(digits)
 }
 
 /// Loads the numbering plans, which the first number would otherwise wait for; takes some tens of milliseconds.
@@ -212,29 +226,40 @@ fn weighted_choice(carriers: &[Arc<Carrier>], rng: &mut Rng) -> usize {
 
 /// Decides where a call from a carrier goes: by Request-URI first, then by To, since some carriers put the trunk's
 /// own number into the Request-URI.
-pub(crate) fn incoming(directory: &Directory, invite: &Message) -> Result<Incoming, Refusal> {
-    let of_request = Uri::parse(invite.request_uri()).ok().and_then(|uri| called(directory, &uri));
-    let of_to = || invite.to().and_then(|to| to.uri().ok()).and_then(|uri| called(directory, &uri));
+pub(crate) fn incoming(
+    directory: &Directory,
+    carrier: Option<&Carrier>,
+    invite: &Message,
+) -> Result<Incoming, Refusal> {
+    let called = |uri: Uri<'_>| called(directory, carrier, &uri);
+    let of_request = Uri::parse(invite.request_uri()).ok().and_then(called);
+    let of_to = || invite.to().and_then(|to| to.uri().ok()).and_then(called);
     of_request.or_else(of_to).ok_or(Refusal::NumberNotAssigned)
 }
 
-fn called(directory: &Directory, uri: &Uri<'_>) -> Option<Incoming> {
+fn called(directory: &Directory, carrier: Option<&Carrier>, uri: &Uri<'_>) -> Option<Incoming> {
     let name = dialled(uri)?;
     if let Some(route) = directory.account(&name) {
         return Some(Incoming { profile: route.profile, called: name, user: Some(route.user.clone()) });
     }
-    let digits: String = name.chars().filter(char::is_ascii_digit).collect();
-    let digits = digits.strip_prefix("00").unwrap_or(&digits).to_owned();
-    let profile = directory.profile_of_number(&digits)?;
-    Some(Incoming { profile: profile.id, called: digits, user: None })
+    let written = unseparated(&name);
+    let country = carrier.and_then(|carrier| carrier.country.as_deref());
+    let as_national = country.and_then(|country| e164(&written, country)).map(|number| number.digits);
+    let in_full = || full_digits(&written).or_else(|| are_digits(&written).then_some(written.as_str()));
+    // An Online Number is one of ours, so its bare digits are no other country's.
+    let digits = [as_national, in_full().map(str::to_owned)].into_iter().flatten();
+    digits.into_iter().find_map(|digits| {
+        let profile = directory.profile_of_number(&digits)?.id;
+        Some(Incoming { profile, called: digits, user: None })
+    })
 }
 
 /// Writes a number for a user part.
 pub fn present(digits: &str, format: NumberFormat, country: &str) -> String {
     match format {
-        NumberFormat::Plain => digits.to_owned(),
+        NumberFormat::Digits => digits.to_owned(),
         NumberFormat::E164 => format!("+{digits}"),
-        NumberFormat::DoubleZero => format!("00{digits}"),
+        NumberFormat::ZeroZero => format!("00{digits}"),
         NumberFormat::National => national(digits, country),
     }
 }
@@ -296,14 +321,14 @@ pub(crate) enum Caller {
 }
 
 /// Reads the caller from a carrier's INVITE: P-Asserted-Identity, Remote-Party-ID, From, unless withheld.
-pub(crate) fn caller(invite: &Message) -> Caller {
+pub(crate) fn caller(carrier: Option<&Carrier>, invite: &Message) -> Caller {
     if is_withheld(invite) {
         return Caller::Anonymous;
     }
     [Name::PAssertedIdentity, Name::RemotePartyId, Name::From]
         .into_iter()
         .filter_map(|name| invite.header(name))
-        .find_map(caller_in)
+        .find_map(|value| caller_in(carrier, value))
         .unwrap_or(Caller::Anonymous)
 }
 
@@ -329,18 +354,31 @@ pub(crate) fn is_withheld(invite: &Message) -> bool {
         || from.is_some_and(|uri| uri.user().is_some_and(|user| user.eq_ignore_ascii_case("anonymous")))
 }
 
-fn caller_in(value: &str) -> Option<Caller> {
+fn caller_in(carrier: Option<&Carrier>, value: &str) -> Option<Caller> {
     let addr = NameAddr::parse(value).ok()?;
     let uri = addr.uri().ok()?;
     if uri.scheme() == Scheme::Other {
         return None;
     }
     let user = dialled(&uri).filter(|user| !user.is_empty())?;
-    // A carrier writes E.164, with or without plus or zeros.
-    let digits = user.trim_start_matches('+');
-    let digits = digits.strip_prefix("00").unwrap_or(digits);
-    let is_number = in_bounds(digits) && digits.bytes().all(|b| b.is_ascii_digit());
-    Some(if is_number { Caller::Number(digits.to_owned()) } else { Caller::Name(user) })
+    Some(caller_number(carrier, &user).map_or(Caller::Name(user), Caller::Number))
+}
+
+/// The E.164 digits of a caller whose carrier says which country's they are. Bare digits of a carrier of which nothing
+/// is known could be any country's: asserted with a plus they would be a stranger's number.
+fn caller_number(carrier: Option<&Carrier>, user: &str) -> Option<String> {
+    let written = unseparated(user);
+    if let Some(digits) = full_digits(&written) {
+        return in_bounds(digits).then(|| digits.to_owned());
+    }
+    let carrier = carrier?;
+    match &carrier.country {
+        Some(country) => Some(e164(&written, country)?.digits),
+        None => {
+            let is_full = carrier.number_format == NumberFormat::Digits && are_digits(&written);
+            (is_full && in_bounds(&written)).then_some(written)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -406,6 +444,76 @@ mod tests {
         }
     }
 
+    fn carrier_of(country: Option<&str>, number_format: NumberFormat) -> Carrier {
+        Carrier {
+            id: crate::types::CarrierId(1),
+            name: "wholesale".into(),
+            host: "192.0.2.1".into(),
+            port: None,
+            transport: crate::types::Transport::Udp,
+            priority: 10,
+            weight: 10,
+            credentials: None,
+            number_format,
+            country: country.map(str::to_owned),
+            strip: 0,
+            prefix: String::new(),
+            srtp: crate::directory::SrtpPolicy::Off,
+            is_active: true,
+        }
+    }
+
+    #[test]
+    fn a_carriers_caller_is_a_number_only_where_its_country_is_known() {
+        let of = |country, format, user: &str| {
+            caller_in(Some(&carrier_of(country, format)), &format!("<sip:{user}@carrier.example>")).unwrap()
+        };
+        let number = |digits: &str| Caller::Number(digits.to_owned());
+        let name = |text: &str| Caller::Name(text.to_owned());
+        for (country, format, user, caller) in [
+            (Some("US"), NumberFormat::E164, "3125550123", number("13125550123")),
+            (Some("US"), NumberFormat::E164, "+442079460123", number("442079460123")),
+            (None, NumberFormat::E164, "3125550123", name("3125550123")),
+            (None, NumberFormat::E164, "+13125550123", number("13125550123")),
+            (None, NumberFormat::E164, "0013125550123", number("13125550123")),
+            (None, NumberFormat::Digits, "13125550123", number("13125550123")),
+            (Some("US"), NumberFormat::E164, "411", name("411")),
+            (Some("US"), NumberFormat::E164, "abc3125550123", name("abc3125550123")),
+        ] {
+            assert_eq!(of(country, format, user), caller, "{country:?} {user}");
+        }
+    }
+
+    #[test]
+    fn a_national_number_reaches_its_profile_and_letters_are_no_number() {
+        let mut directory = Directory::new();
+        let id = ProfileId(7);
+        directory.add_profile(Profile {
+            id,
+            name: "Sales".into(),
+            user: "99050000000101".into(),
+            country: "US".into(),
+            authentication: crate::directory::Authentication::Ip { target: None },
+            number_format: NumberFormat::Digits,
+            caller_id: CallerId::default(),
+            srtp: crate::directory::SrtpPolicy::Auto,
+        });
+        directory.add_number("12026843376", id);
+        let reaches = |country, user: &str| {
+            let uri = format!("sip:{user}@gw.example");
+            let carrier = carrier_of(country, NumberFormat::E164);
+            called(&directory, Some(&carrier), &Uri::parse(&uri).unwrap()).map(|found| found.called)
+        };
+        for user in ["2026843376", "12026843376", "+12026843376", "0012026843376", "202-684-3376"] {
+            assert_eq!(reaches(Some("US"), user).as_deref(), Some("12026843376"), "{user}");
+        }
+        for user in ["12026843376", "+12026843376", "0012026843376"] {
+            assert_eq!(reaches(None, user).as_deref(), Some("12026843376"), "{user}");
+        }
+        assert_eq!(reaches(None, "2026843376"), None);
+        assert_eq!(reaches(Some("US"), "abc12026843376"), None);
+    }
+
     #[test]
     fn a_number_knows_its_country() {
         assert_eq!(e164("+3728800814", "US").unwrap().country.as_deref(), Some("EE"));
@@ -425,9 +533,9 @@ mod tests {
 
     #[test]
     fn numbers_are_presented_as_the_peer_wants_them() {
-        assert_eq!(present("12026843376", NumberFormat::Plain, "US"), "12026843376");
+        assert_eq!(present("12026843376", NumberFormat::Digits, "US"), "12026843376");
         assert_eq!(present("12026843376", NumberFormat::E164, "US"), "+12026843376");
-        assert_eq!(present("12026843376", NumberFormat::DoubleZero, "US"), "0012026843376");
+        assert_eq!(present("12026843376", NumberFormat::ZeroZero, "US"), "0012026843376");
         assert_eq!(present("442079460123", NumberFormat::National, "GB"), "02079460123");
         assert_eq!(present("12026843376", NumberFormat::National, "GB"), "0012026843376");
     }
@@ -445,18 +553,9 @@ mod tests {
     fn a_higher_priority_is_tried_first_and_weights_share() {
         let carrier = |id: i64, priority, weight| Carrier {
             id: crate::types::CarrierId(id),
-            name: format!("c{id}"),
-            host: "192.0.2.1".into(),
-            port: None,
-            transport: crate::types::Transport::Udp,
             priority,
             weight,
-            credentials: None,
-            number_format: NumberFormat::E164,
-            strip: 0,
-            prefix: String::new(),
-            srtp: crate::directory::SrtpPolicy::Off,
-            is_active: true,
+            ..carrier_of(None, NumberFormat::E164)
         };
         let mut directory = Directory::new();
         directory.add_carrier(carrier(1, 20, 1));

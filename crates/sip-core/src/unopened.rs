@@ -67,7 +67,8 @@ impl Gateway {
         let (leg, profile, carrier) = match peer {
             Peer::Profile(id) => (Leg::Caller, Some(id), None),
             Peer::Carrier(id) => {
-                let called = route::incoming(&self.directory, invite).ok();
+                let carrier = self.directory.carrier(id).map(std::sync::Arc::as_ref);
+                let called = route::incoming(&self.directory, carrier, invite).ok();
                 (Leg::Callee, called.map(|called| called.profile), Some(id))
             }
         };

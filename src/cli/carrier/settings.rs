@@ -33,9 +33,13 @@ pub(crate) struct Settings {
     /// An address or range that its calls may come from; may be repeated, and replaces those before.
     #[arg(long = "source", value_parser = crate::cli::profile::network)]
     sources: Vec<IpNet>,
-    /// How numbers are written towards it: plus_e164, e164, zero_zero or national; a new carrier's is plus_e164.
+    /// How numbers are written towards it: e164 (with +), digits, zero_zero or national; a new carrier's is e164.
     #[arg(long)]
     format: Option<NumberFormat>,
+    /// The country, as US, in whose national form it may write callers and called numbers; without one they are read
+    /// in full alone.
+    #[arg(long, value_parser = country)]
+    country: Option<String>,
     /// Leading characters to take off every called number, once it is in that format.
     #[arg(long)]
     strip: Option<u8>,
@@ -63,6 +67,9 @@ pub(crate) struct Change {
     /// Prove nothing to it: it knows the gateway by address.
     #[arg(long, conflicts_with = "user")]
     no_user: bool,
+    /// It writes all numbers in full.
+    #[arg(long, conflicts_with = "country")]
+    no_country: bool,
     /// Take no calls from addresses besides its host's.
     #[arg(long, conflicts_with = "sources")]
     no_source: bool,
@@ -85,6 +92,7 @@ impl Settings {
             authentication,
             sources: if self.sources.is_empty() { before.sources } else { self.sources },
             number_format: self.format.unwrap_or(before.number_format),
+            country: self.country.or(before.country),
             strip: self.strip.unwrap_or(before.strip),
             prefix: self.prefix.unwrap_or(before.prefix),
             srtp: self.srtp.unwrap_or(before.srtp),
@@ -102,12 +110,25 @@ impl Change {
         if self.no_user {
             before.authentication = CarrierAuthentication::Ip;
         }
+        if self.no_country {
+            before.country = None;
+        }
         if self.no_source {
             before.sources.clear();
         }
         before.name = self.name.unwrap_or(before.name);
         before.host = self.host.unwrap_or(before.host);
         self.settings.over(before)
+    }
+}
+
+/// A country's two letters (ISO 3166 alpha-2).
+fn country(text: &str) -> Result<String, String> {
+    let is_country = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if is_country {
+        Ok(text.to_ascii_uppercase())
+    } else {
+        Err("two letters are needed, as in US".to_owned())
     }
 }
 
@@ -159,6 +180,10 @@ mod tests {
 
     #[test]
     fn what_there_is_can_be_taken_away() {
+        let national = change(&["--country", "us"], before());
+        assert_eq!(national.country.as_deref(), Some("US"));
+        assert_eq!(change(&["--no-country"], national), before());
+        assert!(Line::try_parse_from(["change", "up", "--country", "USA"]).is_err());
         let bare = change(&["--no-port", "--no-user", "--no-source", "--prefix", ""], before());
         assert_eq!(bare, NewCarrier::new("up", "203.0.113.5"));
         assert!(Line::try_parse_from(["change", "up", "--no-port", "--port", "5060"]).is_err());

@@ -13,7 +13,7 @@ pub(crate) struct Settings {
     /// Digest algorithms it is offered: md5, sha256_and_md5 or sha256.
     #[arg(long)]
     digest: Option<DigestAlgorithms>,
-    /// How numbers are written towards it: e164 or plus_e164.
+    /// How numbers are written towards it: digits (12026843376) or e164 (+12026843376).
     #[arg(long)]
     presentation: Option<NumberPresentation>,
     /// Encryption of its media: auto, off, optional or required.

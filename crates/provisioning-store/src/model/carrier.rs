@@ -37,6 +37,9 @@ pub struct NewCarrier {
     pub sources: Vec<IpNet>,
     /// How numbers are written.
     pub number_format: NumberFormat,
+    /// ISO 3166 alpha-2: the country whose national form its callers and called numbers may have; `None` if it writes
+    /// all numbers in full.
+    pub country: Option<String>,
     /// Leading characters taken off the formatted called number.
     pub strip: u8,
     /// Put before the called number after stripping.
@@ -59,7 +62,8 @@ impl NewCarrier {
             weight: 10,
             authentication: CarrierAuthentication::Ip,
             sources: Vec::new(),
-            number_format: NumberFormat::PlusE164,
+            number_format: NumberFormat::E164,
+            country: None,
             strip: 0,
             prefix: String::new(),
             srtp: Srtp::Off,

@@ -79,9 +79,9 @@ choices! {
     /// How telephone numbers are written towards a carrier.
     NumberFormat, "number format" {
         /// `+12025550100`.
-        PlusE164 = "plus_e164",
-        /// `12025550100`.
         E164 = "e164",
+        /// `12025550100`: the same digits without the plus.
+        Digits = "digits",
         /// `0012025550100`.
         ZeroZero = "zero_zero",
         /// `2025550100`: without the country code where it is the company's own.
@@ -93,9 +93,9 @@ choices! {
     /// How the called Online Number is presented to the PBX.
     NumberPresentation, "number presentation" {
         /// `12026843376`, as in the guide's example.
-        E164 = "e164",
+        Digits = "digits",
         /// `+12026843376`.
-        PlusE164 = "plus_e164",
+        E164 = "e164",
     }
 }
 

@@ -62,7 +62,7 @@ impl Default for ProfileSettings {
             authentication: Authentication::Registration,
             // Old PBXs read only the first challenge and know only MD5.
             digest: DigestAlgorithms::Md5,
-            presentation: NumberPresentation::E164,
+            presentation: NumberPresentation::Digits,
             srtp: Srtp::Auto,
             caller_id_by_call: CallerIdByCall::Denied,
         }

@@ -23,6 +23,7 @@ struct CarrierRow {
     sealed_password: Option<String>,
     sources: String,
     number_format: String,
+    country: Option<String>,
     strip: i64,
     prefix: String,
     srtp: String,
@@ -54,6 +55,7 @@ impl CarrierRow {
             authentication,
             sources: sources.collect::<Result<_, _>>()?,
             number_format: word(&self.number_format, "a number format")?,
+            country: self.country,
             strip: narrow(self.strip, "a number of digits")?,
             prefix: self.prefix,
             srtp: word(&self.srtp, "an SRTP policy")?,
@@ -134,6 +136,7 @@ fn bind_carrier<'q>(
         .bind(&new.prefix)
         .bind(new.srtp.word())
         .bind(new.active.word())
+        .bind(new.country.as_deref())
 }
 
 async fn seal(

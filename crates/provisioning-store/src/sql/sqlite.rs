@@ -181,6 +181,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn numbers_are_written_as_before_under_their_new_words() {
+        const WORDS: &str = include_str!("../../migrations/sqlite/0003_words.sql");
+        let folder = tempfile::tempdir().unwrap();
+        let database = open(&folder).await;
+        let mut writer = database.begin().await.unwrap();
+        let before = "ALTER TABLE carriers DROP COLUMN country; \
+            INSERT INTO carriers (name, host, transport, priority, weight, sources, number_format, strip, prefix, srtp, \
+            active) VALUES ('a', 'h', 'udp', 1, 1, '', 'e164', 0, '', 'off', 'on'), \
+            ('b', 'h', 'udp', 1, 1, '', 'plus_e164', 0, '', 'off', 'on'), \
+            ('c', 'h', 'udp', 1, 1, '', 'national', 0, '', 'off', 'on');";
+        sqlx::raw_sql(before).execute(&mut *writer).await.unwrap();
+        sqlx::raw_sql(WORDS).execute(&mut *writer).await.unwrap();
+        let words: Vec<String> = sqlx::query_scalar("SELECT number_format FROM carriers ORDER BY name")
+            .fetch_all(&mut *writer)
+            .await
+            .unwrap();
+        assert_eq!(words, ["digits", "e164", "national"]);
+    }
+
+    #[tokio::test]
     async fn balances_change_by_key_and_not_by_a_scan() {
         let folder = tempfile::tempdir().unwrap();
         let database = open(&folder).await;

@@ -200,16 +200,17 @@ pub(super) const CALLER_IDS: &str =
 
 // Carriers and rates.
 pub(super) const INSERT_CARRIER: &str = "INSERT INTO carriers (name, host, port, transport, priority, weight, \
-     digest_user, sealed_password, sources, number_format, strip, prefix, srtp, active) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9, $10, $11, $12, $13) RETURNING id";
+     digest_user, sealed_password, sources, number_format, strip, prefix, srtp, active, country) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9, $10, $11, $12, $13, $14) RETURNING id";
 pub(super) const CHANGE_CARRIER: &str = "UPDATE carriers SET name = $1, host = $2, port = $3, transport = $4, \
      priority = $5, weight = $6, digest_user = $7, sealed_password = NULL, sources = $8, number_format = $9, \
-     strip = $10, prefix = $11, srtp = $12, active = $13 WHERE id = $14 RETURNING id";
+     strip = $10, prefix = $11, srtp = $12, active = $13, country = $14 WHERE id = $15 RETURNING id";
 /// The password is sealed for the carrier's identity, which is known only once the row is there.
 pub(super) const SEAL_CARRIER: &str = "UPDATE carriers SET sealed_password = $2 WHERE id = $1";
 pub(super) const DELETE_CARRIER: &str = "DELETE FROM carriers WHERE id = $1";
 pub(super) const CARRIERS: &str = "SELECT id, name, host, port, transport, priority, weight, digest_user, \
-     sealed_password, sources, number_format, strip, prefix, srtp, active FROM carriers ORDER BY priority, name";
+     sealed_password, sources, number_format, country, strip, prefix, srtp, active FROM carriers \
+     ORDER BY priority, name";
 pub(super) const DELETE_RATES: &str = "DELETE FROM rates WHERE price_list = $1";
 pub(super) const INSERT_RATES: &str = "INSERT INTO rates (price_list, prefix, destination, country, \
      rate_per_minute_micros, connection_fee_micros, minimum_s, increment_s) ";

@@ -453,6 +453,7 @@ mod tests {
             weight: 10,
             credentials: None,
             number_format,
+            country: None,
             strip,
             prefix: prefix.into(),
             srtp: SrtpPolicy::Off,
@@ -460,10 +461,10 @@ mod tests {
         };
         let dialled = |carrier| as_dialled(&carrier, "12025550123");
         assert_eq!(dialled(carrier(NumberFormat::E164, 0, "")), "+12025550123");
-        assert_eq!(dialled(carrier(NumberFormat::Plain, 1, "9")), "92025550123");
-        assert_eq!(dialled(carrier(NumberFormat::DoubleZero, 2, "77")), "7712025550123");
+        assert_eq!(dialled(carrier(NumberFormat::Digits, 1, "9")), "92025550123");
+        assert_eq!(dialled(carrier(NumberFormat::ZeroZero, 2, "77")), "7712025550123");
         assert_eq!(
-            dialled(carrier(NumberFormat::Plain, 50, "9")),
+            dialled(carrier(NumberFormat::Digits, 50, "9")),
             "9",
             "nothing is left, and nothing panics"
         );

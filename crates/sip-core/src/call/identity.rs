@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn a_number_is_shown_in_the_callees_format_at_our_domain() {
         let caller = Caller::Number("442079460123".into());
-        let shown = Presentation::new(&caller, NumberFormat::Plain, "US", "gw.example");
+        let shown = Presentation::new(&caller, NumberFormat::Digits, "US", "gw.example");
         assert_eq!(shown.from, "<sip:442079460123@gw.example>");
         assert_eq!(shown.asserted.as_deref(), Some("<sip:+442079460123@gw.example>"));
     }

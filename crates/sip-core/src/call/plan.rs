@@ -135,7 +135,8 @@ impl Plan {
 
     fn incoming(directory: &Directory, carrier: CarrierId, invite: &Message) -> Self {
         let refused = |owner, why| Self { carrier: Some(carrier), ..Self::refused(invite, owner, why) };
-        let incoming = match route::incoming(directory, invite) {
+        let from = directory.carrier(carrier).map(Arc::as_ref);
+        let incoming = match route::incoming(directory, from, invite) {
             Ok(incoming) => incoming,
             Err(why) => return refused(None, why),
         };
@@ -153,7 +154,7 @@ impl Plan {
         Self {
             targets: [Target::Pbx { profile: profile.clone(), user }].into(),
             shares: vec![(Leg::Callee, profile.id, Usage::Incoming { called: incoming.called })],
-            caller: route::caller(invite),
+            caller: route::caller(from, invite),
             called,
             owner,
             carrier: Some(carrier),

@@ -337,7 +337,7 @@ mod tests {
         assert_eq!(check(&format!("BYE sip:t@a SIP/2.0\r\n{HEAD}\r\n")), Err(Fault::CseqMethod));
         let line = |line: &str| check(&format!("{line}\r\n{HEAD}\r\n"));
         assert_eq!(line("INVITE sip:t@a SIP/3.0"), Err(Fault::Version));
-        assert_eq!(line("INVITE  sip:t@a SIP/2.0"), Err(Fault::StartLine));
+        assert_eq!(line("INVITE  sip:t@a SIP/2.0"), Err(Fault::Uri));
         assert_eq!(line("INVITE <sip:t@a> SIP/2.0"), Err(Fault::Uri));
         assert_eq!(line("INVITE urn:x SIP/2.0"), Err(Fault::UriScheme));
         assert_eq!(

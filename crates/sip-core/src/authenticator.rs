@@ -259,7 +259,7 @@ mod tests {
                 user: user.to_owned(),
                 country: "US".to_owned(),
                 authentication,
-                number_format: NumberFormat::Plain,
+                number_format: NumberFormat::Digits,
                 caller_id: CallerId::default(),
                 srtp: SrtpPolicy::Auto,
             });
@@ -274,6 +274,7 @@ mod tests {
             weight: 1,
             credentials: Some(("carrier".to_owned(), "secret".to_owned())),
             number_format: NumberFormat::E164,
+            country: None,
             strip: 0,
             prefix: String::new(),
             srtp: SrtpPolicy::Off,

@@ -100,7 +100,7 @@ fn profile(user: u32) -> Profile {
         name,
         country: "US".to_owned(),
         authentication,
-        number_format: NumberFormat::Plain,
+        number_format: NumberFormat::Digits,
         caller_id: CallerId { default: None, by_country: HashMap::new(), choices: HashSet::new() },
         srtp: SrtpPolicy::Auto,
     }

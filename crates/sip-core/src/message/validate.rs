@@ -347,7 +347,7 @@ mod tests {
         let long = format!("INVITE sip:t@a SIP/2.0\r\n{HEAD}\r\n{}", "v".repeat(MAX_BODY + 1));
         assert_eq!(check(&long), Err(Fault::BodyTooLong));
         let long = line(&format!("INVITE sip:t@a SIP/2.0\r\nX: {}", "u".repeat(MAX_VALUE + 1)));
-        assert_eq!(long, Err(Fault::ValueTooLong(Name::Other)));
+        assert_eq!(long, Err(Fault::ValueTooLong(Name::SessionExpires)));
         assert_eq!(
             check(&format!("INVITE sip:t@a SIP/2.0\r\n{HEAD}{}\r\n", "X: 1\r\n".repeat(MAX_HEADERS))),
             Err(Fault::TooManyHeaders)

@@ -49,6 +49,7 @@ impl Bench {
             peer: ([203, 0, 113, 20], 5060).into(),
             connection: None,
         };
+        #[expect(clippy::disallowed_methods, reason = "an Instant has no other constructor")]
         let now = Now { monotonic: Instant::now(), unix_s: 1_700_000_000 };
         Self { gateway: Gateway::new(settings, Arc::new(directory), [7; 32]), now, flow }
     }

@@ -103,7 +103,7 @@ async fn lack_of_descriptors() {
     let before = getrlimit(Resource::Nofile);
     let highest = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
     let highest = highest.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u64>().ok()).max();
-    setrlimit(Resource::Nofile, Rlimit { current: Some(highest.unwrap() + 1), ..before.clone() }).unwrap();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(highest.unwrap() + 1), ..before }).unwrap();
     let held: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
 
     let gateway = daemon.listeners()[1].local;

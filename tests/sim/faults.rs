@@ -66,6 +66,7 @@ impl World {
             Fault::GatewayDies => self.restart_gateway(),
             Fault::AgentDies(agent, span) => {
                 self.agents[agent].break_down();
+                self.agents[agent].was_cut_off = true;
                 self.network.cut(self.agents[agent].address.ip());
                 self.break_connections(agent);
                 self.befall_at(span, Fault::AgentRises(agent));

@@ -146,6 +146,11 @@ impl Agent {
         let branch = response.top_via().and_then(|via| via.branch().map(str::to_owned)).unwrap_or_default();
         let method = response.method().clone();
         let Some(client) = self.client(&branch, &method) else {
+            if response.status() >= 200 && self.outcomes.contains_key(&branch) {
+                // It came, though nobody waits for it any more.
+                let tag = response.to().and_then(|to| to.tag().map(str::to_owned)).unwrap_or_default();
+                self.note_final(&branch, response.status(), tag);
+            }
             return self.stray_responses.push(response.status());
         };
         if method == Method::Invite {

@@ -42,6 +42,7 @@ impl Agent {
                 self.cancel(now, call);
                 if let Some(branch) = self.calls[call].inviting.take() {
                     self.forget_client(&branch);
+                    self.outcomes.entry(branch).or_default().is_excused = true;
                 }
                 self.is_over(now, call);
             }

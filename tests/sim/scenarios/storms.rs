@@ -49,7 +49,7 @@ fn script(dice: &mut Dice) -> Vec<(Duration, Act)> {
         let after = dice.between_ms(0, 25_000);
         let act = match dice.below(6) {
             0 => Act::Info,
-            1 => Act::Refresh(*dice.pick(&["uac", "uas"])),
+            1 => Act::Refresh(if dice.hits(50) { "uac" } else { "uas" }),
             _ => Act::Reinvite(change(dice)),
         };
         acts.push((after, act));

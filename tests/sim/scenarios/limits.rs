@@ -78,7 +78,7 @@ fn bounded(limits: Limits) -> Setting {
 /// The call was refused for too much of something, with the time to try again, and left its record.
 fn assert_overloaded(world: &World, agent: usize, call: usize) {
     assert_eq!(world.agents[agent].calls[call].statuses, [503]);
-    let refusal = world.agents[agent].responses(Method::Invite).last().unwrap();
+    let refusal = world.agents[agent].responses(Method::Invite).last().expect("a refusal came");
     assert!(refusal.header(Name::RetryAfter).is_some());
     let overloaded = Ending::Refused(Refusal::Overloaded);
     let refused = world.desk.books.records.iter().filter(|record| record.ending == overloaded);

@@ -201,7 +201,7 @@ fn looks_at(path: &str, code: &str) -> Vec<String> {
     for (prefix, root) in [("crate::", Some(0)), ("super::", None)] {
         for (at, _) in code.match_indices(prefix).filter(|(at, _)| !is_inside_a_word(*at)) {
             let mut rest = &code[at + prefix.len()..];
-            let mut depth = root.unwrap_or(own.len().saturating_sub(1));
+            let mut depth = root.unwrap_or_else(|| own.len().saturating_sub(1));
             while let Some(further) = rest.strip_prefix("super::") {
                 (rest, depth) = (further, depth.saturating_sub(1));
             }

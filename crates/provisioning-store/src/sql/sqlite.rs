@@ -182,7 +182,7 @@ mod tests {
 
     #[tokio::test]
     async fn numbers_are_written_as_before_under_their_new_words() {
-        const WORDS: &str = include_str!("../../migrations/sqlite/0003_words.sql");
+        const WORDS: &str = include_str!("../../migrations/sqlite/0004_words.sql");
         let folder = tempfile::tempdir().unwrap();
         let database = open(&folder).await;
         let mut writer = database.begin().await.unwrap();

@@ -178,7 +178,8 @@ fn who_has_no_channel_is_told_that_and_not_that_the_carrier_has_no_address() {
         let call = world.dial(SALES, hanging_up());
         world.settle();
         assert_eq!(world.agents[SALES].calls[call].statuses, [100, 503]);
-        let refused = world.desk.books.records.iter().find(|record| record.to == FAR_AWAY).unwrap();
+        let called = format!("+{FAR_AWAY}");
+        let refused = world.desk.books.records.iter().find(|record| record.to == called).unwrap();
         assert_eq!(refused.ending, Ending::Refused(why));
     }
 }

@@ -135,7 +135,7 @@ impl Gateway {
         self.directory.peer_at(flow.peer, flow.transport)
     }
 
-    /// OPTIONS from somebody we serve is a question whether we live (interop: no 200 takes the trunk out of service).
+    /// OPTIONS from somebody we serve is a question whether we live: without a 200 many PBXs take the trunk out of service.
     /// A PBX may ask before it has registered, so the shape of a user name will do; that there is such a user is not
     /// said.
     fn on_options(&mut self, now: Now, flow: Flow, request: &Message) {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use provisioning_store::cdr::{self, Attempt, CallId, CallKind, Direction};
 use provisioning_store::journal::Journal;
-use provisioning_store::ledger::{self, Outcome};
+use provisioning_store::ledger::{self, Limit, Outcome, SpendWarning};
 use provisioning_store::model::{ProfileId as StoreProfileId, Timestamp};
 use provisioning_store::store::Store;
 use provisioning_store::writer::{Reply as Answer, Writer};
@@ -231,21 +231,50 @@ fn store_record(record: &CallRecord, attempt: Attempt, tariffs: &Tariffs) -> cdr
 }
 
 /// The ledger's answer in the core's words.
-fn granted(lease: Lease, answer: Answer, no_credit: Refusal) -> Result<Grant, Refusal> {
+fn granted(lease: Lease, answer: Answer, metrics: &Metrics) -> Result<Grant, Refusal> {
     match answer {
         Ok(Ok(Outcome::Granted(grant))) => {
+            grant.warnings.iter().for_each(|warning| warn(warning, metrics));
             Ok(Grant { paid: grant.paid_s.map(|paid_s| Duration::from_secs(paid_s.into())) })
         }
-        Ok(Ok(Outcome::LastGrant(_))) => Err(no_credit),
+        Ok(Ok(Outcome::LastGrant(_, limit))) => Err(exhausted(limit, Refusal::CreditExhausted)),
         Ok(Ok(other)) => {
             tracing::error!(call = %lease.call, ?other, "The ledger's answer does not fit the question.");
             Err(Refusal::InternalFault)
         }
-        Ok(Err(refusal)) => Err(refused(&refusal, no_credit)),
+        Ok(Err(refusal)) => {
+            tracing::info!(call = %lease.call, reason = refusal.code(), "The ledger refused: {refusal}.");
+            Err(refused(&refusal, Refusal::NoCredit))
+        }
         Err(error) => {
             tracing::error!(call = %lease.call, %error, "The ledger could not be asked.");
             Err(Refusal::StoreUnavailable)
         }
+    }
+}
+
+/// Tells the operator, once in each window, that a profile comes near a cap.
+fn warn(warning: &SpendWarning, metrics: &Metrics) {
+    let SpendWarning { profile, standing } = warning;
+    let window = standing.window.word();
+    metrics.spend_guard_warnings.with_label_values(&[window]).inc();
+    tracing::warn!(
+        profile = profile.0,
+        window,
+        committed = %standing.committed,
+        cap = %standing.cap,
+        "A profile comes near the spend cap of this {window}: it has spent or reserved {} of {}.",
+        standing.committed,
+        standing.cap
+    );
+}
+
+/// Why a call that runs is granted no more.
+fn exhausted(limit: Limit, no_credit: Refusal) -> Refusal {
+    match limit {
+        Limit::Credit => no_credit,
+        Limit::SpendCap(_) => Refusal::SpendCapExhausted,
+        Limit::LongestCall => Refusal::LongestCall,
     }
 }
 
@@ -254,6 +283,11 @@ fn refused(refusal: &ledger::Refusal, no_credit: Refusal) -> Refusal {
         ledger::Refusal::NotActive(_) | ledger::Refusal::UnknownProfile(_) => Refusal::ProfileInactive,
         ledger::Refusal::NoFreeChannel { .. } => Refusal::NoChannel,
         ledger::Refusal::InsufficientCredit { .. } => no_credit,
+        ledger::Refusal::CountryDenied { .. } => Refusal::CountryDenied,
+        ledger::Refusal::CountryBusy { .. } => Refusal::CountryBusy,
+        ledger::Refusal::PriceTooHigh { .. } => Refusal::PriceTooHigh,
+        ledger::Refusal::SpendCapReached { .. } => Refusal::SpendCapReached,
+        ledger::Refusal::Exhausted(limit) => exhausted(*limit, no_credit),
         _ => Refusal::InternalFault,
     }
 }

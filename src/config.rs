@@ -14,6 +14,7 @@ mod prices;
 mod refused;
 mod secret;
 mod sip;
+mod spend_guard;
 mod yaml;
 
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ pub use self::sip::{
     Advertise, CallConfig, ConnectionConfig, LimitConfig, ListenConfig, RegistrationConfig, SipConfig,
     TimerConfig, TlsConfig, TlsVersion, TransportName,
 };
+pub use self::spend_guard::SpendGuardConfig;
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]

@@ -73,11 +73,11 @@ pub fn build(rows: &DirectoryRows, shape: &Shape) -> Directory {
     directory
 }
 
-/// The profiles' subscriptions.
+/// The profiles' subscriptions and limits.
 pub fn subscribers(rows: &DirectoryRows) -> BTreeMap<model::ProfileId, Subscriber> {
     let subscriber = |profile: &model::Profile| {
-        let (company, subscription) = (profile.company, profile.subscription);
-        (profile.id, Subscriber { company, subscription, recharge: profile.recharge })
+        let &model::Profile { company, subscription, recharge, guard, .. } = profile;
+        (profile.id, Subscriber { company, subscription, recharge, guard })
     };
     rows.profiles.iter().map(subscriber).collect()
 }

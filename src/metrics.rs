@@ -28,6 +28,10 @@ pub struct Metrics {
     pub credit: GaugeVec,
     /// Bundle seconds that each profile has left.
     pub bundle_seconds_left: IntGaugeVec,
+    /// How much of each spend cap is charged or reserved, as a share of it.
+    pub spend_guard_used: GaugeVec,
+    /// Warnings that a profile comes near a spend cap.
+    pub spend_guard_warnings: IntCounterVec,
     /// 1 for each profile whose PBX is registered.
     pub registered: IntGaugeVec,
     /// Calls in set-up or running.
@@ -149,6 +153,18 @@ impl Metrics {
                 "sipgw_bundle_seconds_left",
                 "Seconds left in the profile's minute bundles",
                 &["profile"],
+            ),
+            spend_guard_used: make.register(GaugeVec::new(
+                Opts::new(
+                    "sipgw_spend_guard_used_ratio",
+                    "Share of the profile's spend cap that is charged or reserved in this hour or day",
+                ),
+                &["profile", "window"],
+            )),
+            spend_guard_warnings: make.counters(
+                "sipgw_spend_guard_warnings_total",
+                "Times that a profile came near its spend cap, once in each hour or day",
+                &["window"],
             ),
             registered: make.gauges("sipgw_registered", "1 if the profile's PBX is registered", &["profile"]),
             calls_live: make.gauge("sipgw_calls_live", "Calls in set-up or running"),

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use provisioning_store::error::StoreError;
 use provisioning_store::journal::Journal;
+use provisioning_store::ledger::ReservePolicy;
 use provisioning_store::model::Timestamp;
 use provisioning_store::secrets::{OsEntropy, SecretError, SecretKey};
 use provisioning_store::store::{Durability, Store, StoreOptions};
@@ -116,7 +117,8 @@ pub async fn open(config: &Config) -> Result<Store, OpenError> {
         Synchronous::Full => Durability::PowerFailure,
         Synchronous::Normal => Durability::Crash,
     };
-    Ok(Store::open(StoreOptions { durability, ..StoreOptions::new(path, key) }).await?)
+    let policy = ReservePolicy { guard: config.calls.spend_guard.guard(), ..ReservePolicy::default() };
+    Ok(Store::open(StoreOptions { durability, policy, ..StoreOptions::new(path, key) }).await?)
 }
 
 /// The key, or `None` if there is no such file.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use provisioning_store::error::StoreError;
+use provisioning_store::model::SpendGuard;
 use provisioning_store::rating::UsBundle;
 use provisioning_store::store::{STANDARD_PRICE_LIST, Store};
 use sip_core::directory::Directory;
@@ -29,6 +30,8 @@ pub struct Rules {
     pub shape: Shape,
     /// Which calls bundle minutes pay.
     pub us_bundle: UsBundle,
+    /// Limits of profiles that set none of their own.
+    pub spend_guard: SpendGuard,
 }
 
 /// Loads provisioning and watches it.
@@ -76,6 +79,7 @@ impl Watch {
     async fn reload(&mut self) -> Result<Arc<Directory>, StoreError> {
         let begun = Instant::now();
         let rules = self.rules.load_full();
+        self.store.use_default_guard(rules.spend_guard);
         let rows = self.store.load_directory().await?;
         let rates = self.store.rates(STANDARD_PRICE_LIST).await?;
         let revision = rows.revision;

@@ -256,16 +256,16 @@ impl Clerk {
         match (asked.op, asked.lease, answer) {
             (LedgerOp::Reserve { call, profile, attempt }, Some(lease), answer) => {
                 if let Ok(Ok(Outcome::Granted(grant))) = &answer {
-                    self.standby.reserved(&call, profile, &attempt, *grant);
+                    self.standby.reserved(&call, profile, &attempt, grant.clone());
                 }
-                let result = granted(lease, answer, Refusal::NoCredit);
+                let result = granted(lease, answer, &self.office.metrics);
                 self.send(vec![Reply::Reserved { lease, result }]).await;
             }
             (LedgerOp::Extend { call, elapsed_s }, Some(lease), answer) => {
-                if let Ok(Ok(Outcome::Granted(grant) | Outcome::LastGrant(grant))) = &answer {
-                    self.standby.extended(&call, elapsed_s, *grant);
+                if let Ok(Ok(Outcome::Granted(grant) | Outcome::LastGrant(grant, _))) = &answer {
+                    self.standby.extended(&call, elapsed_s, grant.clone());
                 }
-                let result = granted(lease, answer, Refusal::CreditExhausted);
+                let result = granted(lease, answer, &self.office.metrics);
                 self.send(vec![Reply::Extended { lease, result }]).await;
             }
             (LedgerOp::Answer { call, at }, _, Ok(Ok(_))) => self.standby.answered(&call, at),
@@ -366,6 +366,7 @@ impl Clerk {
         tracing::warn!(why, "The store does not answer: calls go on, new ones within what is on hand.");
         self.office.metrics.store_up.set(0);
         self.office.readiness.set_degraded(true);
+        self.standby.set_policy(self.office.store.policy());
         self.standby.set_subscribers(self.office.tariffs.load().subscribers.clone());
         let mut outage = Outage::new(self.office.store.clone(), journal);
         let mut in_doubt = Vec::new();

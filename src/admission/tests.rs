@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use provisioning_store::cdr::{Cdr, CdrFilter};
 use provisioning_store::lifecycle::{Order, PriceList};
-use provisioning_store::model::{NewCompany, ProfileSettings};
+use provisioning_store::model::{GuardOverrides, NewCompany, Override, ProfileSettings};
 use provisioning_store::money::Micros;
 use provisioning_store::rating::{RateTable, UsBundle};
 use provisioning_store::secrets::SecretKey;
@@ -186,6 +186,33 @@ async fn when_the_money_ends_the_last_grant_stands() {
         (cdr.settlement.amount.to_string().as_str(), cdr.record.ending.reason_code.as_str()),
         ("0.30", "credit_exhausted")
     );
+}
+
+#[tokio::test]
+async fn the_spend_guard_refuses_warns_and_ends_with_its_own_reasons() {
+    let mut office = Office::open(4, "10.00").await;
+    let id = StoreProfileId(office.profile.0);
+    let set = async |store: &Store, guard| {
+        store.set_spend_guard(wall(Instant::now()), id, guard).await.unwrap();
+    };
+    let cap = GuardOverrides { day_cap: Override::Set(Micros(300_000)), ..GuardOverrides::default() };
+    set(&office.store, cap).await;
+    assert_eq!(office.reserve(1, estonia()).await.unwrap().paid, Some(Duration::from_secs(30)));
+    assert_eq!(office.metrics.spend_guard_warnings.with_label_values(&["day"]).get(), 1);
+    assert_eq!(office.reserve(2, estonia()).await, Err(Refusal::SpendCapReached));
+    assert_eq!(office.extend(1, 20).await, Err(Refusal::SpendCapExhausted));
+    assert_eq!(office.metrics.spend_guard_warnings.with_label_values(&["day"]).get(), 1, "told once");
+
+    let free = GuardOverrides::default();
+    set(&office.store, GuardOverrides { denied: Override::Set("EE".parse().unwrap()), ..free }).await;
+    assert_eq!(office.reserve(3, estonia()).await, Err(Refusal::CountryDenied));
+    set(&office.store, GuardOverrides { highest_rate: Override::Set(Micros(599_999)), ..free }).await;
+    assert_eq!(office.reserve(4, estonia()).await, Err(Refusal::PriceTooHigh));
+    set(&office.store, GuardOverrides { calls_to_one_country: Override::Set(1), ..free }).await;
+    assert_eq!(office.reserve(5, estonia()).await, Err(Refusal::CountryBusy));
+    set(&office.store, GuardOverrides { longest_call_s: Override::Set(60), ..free }).await;
+    assert_eq!(office.reserve(6, Usage::Echo).await.unwrap().paid, Some(Duration::from_secs(60)));
+    assert_eq!(office.extend(6, 50).await, Err(Refusal::LongestCall));
 }
 
 #[tokio::test]

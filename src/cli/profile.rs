@@ -2,21 +2,25 @@
 
 mod caller_id;
 mod create;
+mod guard;
 mod settings;
 mod show;
 
 use clap::Subcommand;
 use ipnet::IpNet;
+use provisioning_store::ledger::CapStanding;
 use provisioning_store::lifecycle::Order;
 use provisioning_store::model::{
     Credentials, IpRule, NewIpRule, Profile, ProfileSettings, Recharge, Transport,
 };
 use provisioning_store::money::Micros;
 use provisioning_store::store::Store;
+use serde::Serialize;
 use serde_json::json;
 use sipgw::storage;
 
 use self::create::Create;
+use self::guard::Guard;
 use self::settings::Settings;
 use super::failure::Failure;
 use super::output::{Table, or_dash, time};
@@ -60,6 +64,9 @@ pub(crate) enum Command {
     /// Move credit between the company and the profile.
     #[command(subcommand)]
     Credit(Credit),
+    /// Limits of what its calls may cost, whom they may reach and how long they may last.
+    #[command(subcommand)]
+    Guard(Guard),
     /// Move credit from the company whenever the profile's falls below a threshold.
     Recharge {
         /// Number, SIP user or name.
@@ -157,12 +164,13 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
 async fn obey(context: &Context, store: &Store, command: Command) -> Result<(), Failure> {
     match command {
         Command::Create(create) => return create::run(context, store, create).await,
+        Command::Guard(command) => return guard::run(context, store, command).await,
         Command::List { company } => {
             let company = match company {
                 Some(company) => Some(find::company(store, &company).await?.id),
                 None => None,
             };
-            show(context, &store.profiles(company).await?);
+            show(context, store, &store.profiles(company).await?);
         }
         Command::ShowCredentials { profile } => {
             let profile = find::profile(store, &profile).await?;
@@ -187,22 +195,22 @@ async fn obey(context: &Context, store: &Store, command: Command) -> Result<(), 
         }
         Command::Credit(Credit::Add { profile, amount }) => {
             let profile = find::profile(store, &profile).await?;
-            show(context, &[store.allocate(storage::now(), profile.id, amount).await?]);
+            show(context, store, &[store.allocate(storage::now(), profile.id, amount).await?]);
         }
         Command::Credit(Credit::TakeBack { profile, amount }) => {
             let profile = find::profile(store, &profile).await?;
-            show(context, &[store.take_back(storage::now(), profile.id, amount).await?]);
+            show(context, store, &[store.take_back(storage::now(), profile.id, amount).await?]);
         }
         Command::Recharge { profile, below, amount, off } => {
             let profile = find::profile(store, &profile).await?;
             let recharge = (!off).then_some(Recharge { threshold: below, amount });
             store.set_recharge(storage::now(), profile.id, recharge).await?;
-            show(context, &[store.profile(profile.id).await?]);
+            show(context, store, &[store.profile(profile.id).await?]);
         }
         Command::Set { profile, settings } => {
             let profile = find::profile(store, &profile).await?;
             store.set_profile_settings(profile.id, settings.over(profile.settings)).await?;
-            show(context, &[store.profile(profile.id).await?]);
+            show(context, store, &[store.profile(profile.id).await?]);
         }
         Command::Allow { profile, network, port, transport } => {
             let profile = find::profile(store, &profile).await?;
@@ -249,14 +257,25 @@ async fn obey(context: &Context, store: &Store, command: Command) -> Result<(), 
         Command::Rename { profile, name } => {
             let profile = find::profile(store, &profile).await?;
             store.rename_profile(profile.id, &name).await?;
-            show(context, &[store.profile(profile.id).await?]);
+            show(context, store, &[store.profile(profile.id).await?]);
         }
     }
     Ok(())
 }
 
-fn show(context: &Context, profiles: &[Profile]) {
-    context.output.show(&profiles, || {
+/// A profile with how it stands towards its spend caps.
+#[derive(Serialize)]
+struct ProfileView<'a> {
+    #[serde(flatten)]
+    profile: &'a Profile,
+    caps: Vec<CapStanding>,
+}
+
+fn show(context: &Context, store: &Store, profiles: &[Profile]) {
+    let now = storage::now();
+    let view = |profile| ProfileView { profile, caps: store.cap_standings(profile, now) };
+    let views: Vec<_> = profiles.iter().map(view).collect();
+    context.output.show(&views, || {
         let mut table = Table::new([
             "id",
             "name",
@@ -266,9 +285,10 @@ fn show(context: &Context, profiles: &[Profile]) {
             "in use",
             "credit",
             "bundle left",
+            "spend caps",
             "paid until",
         ]);
-        for profile in profiles {
+        for ProfileView { profile, caps } in &views {
             let subscription = profile.subscription.as_ref();
             table.row([
                 profile.id.to_string(),
@@ -279,6 +299,7 @@ fn show(context: &Context, profiles: &[Profile]) {
                 profile.channels_in_use.to_string(),
                 profile.credit.to_string(),
                 format!("{} s", profile.bundle_left_s),
+                guard::worst(caps),
                 or_dash(subscription.map(|subscription| time(subscription.paid_until.0))),
             ]);
         }

@@ -235,6 +235,9 @@ impl Findings {
             self.add("calls.session_expires_s", "we would ask for less than we accept", cure);
         }
         self.between("calls.drain_s", calls.drain_s, 0..=86_400);
+        if let Some(fault) = calls.spend_guard.guard().fault() {
+            self.add(format!("calls.spend_guard.{}", fault.key()), fault.to_string(), fault.cure());
+        }
         for (index, number) in calls.echo_numbers.iter().enumerate() {
             if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
                 let cure = "Write E.164 digits in quotes, without the plus sign.";

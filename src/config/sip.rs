@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 use sip_core::types::Transport;
 
-use super::OnHandConfig;
+use super::{OnHandConfig, SpendGuardConfig};
 
 /// SIP listeners, timers and bounds.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -317,6 +317,8 @@ pub struct CallConfig {
     pub drain_s: u64,
     /// What is kept on hand for each profile that calls.
     pub on_hand: OnHandConfig,
+    /// Limits of what calls may cost, for profiles that set none of their own.
+    pub spend_guard: SpendGuardConfig,
 }
 
 impl Default for CallConfig {
@@ -337,6 +339,7 @@ impl Default for CallConfig {
             caller_id_countries: Vec::new(),
             drain_s: 30,
             on_hand: OnHandConfig::default(),
+            spend_guard: SpendGuardConfig::default(),
         }
     }
 }

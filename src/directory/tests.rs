@@ -16,8 +16,11 @@ fn profile(id: i64, settings: ProfileSettings) -> model::Profile {
         settings,
         subscription: None,
         recharge: None,
+        guard: Default::default(),
+        spending: Default::default(),
         credit: Micros::ZERO,
         reserved: Micros::ZERO,
+        on_hand: Micros::ZERO,
         bundle_left_s: 0,
         channels_in_use: 0,
     }

@@ -10,6 +10,7 @@ use provisioning_store::store::Store;
 
 use crate::engine::EngineHandle;
 use crate::metrics::Metrics;
+use crate::storage;
 
 /// Makes the page.
 pub struct Scrape {
@@ -75,6 +76,7 @@ impl Scrape {
         metrics.credit.reset();
         metrics.bundle_seconds_left.reset();
         metrics.registered.reset();
+        metrics.spend_guard_used.reset();
         for profile in profiles {
             let label = [profile.sip_user.as_str()];
             let channels = profile.subscription.as_ref().map_or(0, |subscription| subscription.channels);
@@ -83,6 +85,13 @@ impl Scrape {
             metrics.credit.with_label_values(&label).set(profile.credit.0 as f64 / 1e6);
             metrics.bundle_seconds_left.with_label_values(&label).set(profile.bundle_left_s.into());
             metrics.registered.with_label_values(&label).set(registered.contains(&profile.id.0).into());
+            for standing in self.store.cap_standings(profile, storage::now()) {
+                let label = [profile.sip_user.as_str(), standing.window.word()];
+                // A cap of nothing is used up from the beginning.
+                let share = standing.committed.0 as f64 / standing.cap.0.max(1) as f64;
+                let share = if standing.cap.0 == 0 { 1.0 } else { share };
+                metrics.spend_guard_used.with_label_values(&label).set(share);
+            }
         }
     }
 }

@@ -71,6 +71,45 @@ def test_two_calls_that_share_a_balance_do_not_overdraw_it(bench):
     assert bench.gateway.profile(profile)["credit_micros"] == 0
 
 
+def test_a_spend_cap_ends_the_call_within_it_and_the_operator_releases_it(bench):
+    """Two a second and a cap of 4.00: two seconds, though there is credit for many more."""
+    profile = bench.profile(credit="100.00")
+    bench.gateway.change("profile", "guard", "set", profile.id, "--day-cap", "4.00")
+    bench.carrier(Callee().is_invited().answers().is_hung_up(), calls=2)
+    scenario = Caller(profile, STEEP).invites().is_challenged().is_answered().is_hung_up()
+    pbx = bench.pbx(scenario)
+    pbx.waits_for(200)
+    answered = time.monotonic()
+    bye = pbx.waits_for("BYE", 6)
+    assert 1.7 < time.monotonic() - answered < 2.4
+    assert "spend cap" in bye["Reason"]
+    cdr = bench.cdr()
+    assert (cdr["reason_code"], cdr["amount_micros"], cdr["billed_s"]) == ("spend_cap_exhausted", 4_000_000, 2)
+    [cap] = bench.gateway.profile(profile)["caps"]
+    assert (cap["window"], cap["committed_micros"], cap["state"]) == ("day", 4_000_000, "reached")
+    assert bench.gateway.metric("sipgw_spend_guard_warnings_total", window="day") == 1
+    assert bench.gateway.metric("sipgw_spend_guard_used_ratio", profile=profile.user) == 1
+
+    finished(bench.pbx(Caller(profile, STEEP).invites().is_challenged().is_refused(402)))
+    released = bench.gateway.cli("profile", "guard", "release", profile.id)
+    assert released["caps"][0]["state"] == "open"
+    bench.pbx(scenario).waits_for("BYE", 6)
+    bench.cdr(3)
+    assert bench.gateway.profile(profile)["credit_micros"] == 92_000_000
+
+
+def test_a_denied_country_is_refused(bench):
+    profile = bench.profile(credit="10.00")
+    bench.carrier(Callee().is_invited().answers().is_hung_up())
+    bench.gateway.change("profile", "guard", "set", profile.id, "--denied", "EE,CU", "--highest-rate", "1.00")
+    finished(bench.pbx(Caller(profile, TALLINN).invites().is_challenged().is_refused(403)))
+    assert bench.cdr()["reason_code"] == "country_denied"
+    finished(bench.pbx(Caller(profile, STEEP).invites().is_challenged().is_refused(403)))
+    assert bench.cdr(2)["reason_code"] == "price_too_high"
+    shown = bench.gateway.cli("profile", "guard", "show", profile.id)
+    assert (shown["limits"]["denied"], shown["limits"]["day_cap_micros"]) == (["CU", "EE"], None)
+
+
 def test_incoming_calls_are_free_for_the_profile(bench):
     profile = bench.profile(credit="10.00", numbers=[DID])
     pbx = bench.registered_pbx(profile, Callee().is_invited().answers().is_hung_up())

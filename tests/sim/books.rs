@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use provisioning_store::cdr::{self, Attempt, CallId, CallKind, Direction};
-use provisioning_store::ledger::{Account, LedgerOp, Outcome, Refusal as Refused};
+use provisioning_store::ledger::{Account, LedgerOp, Limit, Outcome, Refusal as Refused};
 use provisioning_store::lifecycle::{Order, PriceList};
 use provisioning_store::memory::LedgerState;
-use provisioning_store::model::{self, CompanyId, Timestamp};
+use provisioning_store::model::{self, CompanyId, GuardOverrides, Timestamp};
 use provisioning_store::money::Micros;
 use provisioning_store::rating::{BundleCover, Tariff};
 use sip_core::refusal::Refusal;
@@ -106,9 +106,20 @@ impl Books {
         }
     }
 
+    /// Sets a profile's spend guard.
+    pub(crate) fn guard(&mut self, at: Instant, profile: ProfileId, guard: GuardOverrides) {
+        let profile = model::ProfileId(profile.0);
+        self.book(at, LedgerOp::SetGuard { profile, guard: Box::new(guard) });
+    }
+
+    /// Lets a profile spend on.
+    pub(crate) fn release_guard(&mut self, at: Instant, profile: ProfileId) {
+        self.book(at, LedgerOp::ReleaseGuard { profile: model::ProfileId(profile.0) });
+    }
+
     fn book(&mut self, at: Instant, op: LedgerOp) {
         let now = self.wall(at);
-        self.ledger.apply(now, op).expect("the opening of the books is in order");
+        self.ledger.apply(now, op).expect("what an administrator asks is in order");
     }
 
     fn wall(&self, at: Instant) -> Timestamp {
@@ -156,11 +167,16 @@ impl Books {
         }
         let at = self.wall(now);
         match self.ledger.apply(at, op) {
-            Ok(Outcome::Granted(grant) | Outcome::LastGrant(grant)) => {
+            Ok(Outcome::Granted(grant)) => {
                 let paid = grant.paid_s.map(|paid_s| Duration::from_secs(paid_s.into()));
                 self.paid.extend(paid.map(|paid| (lease, paid)));
                 Ok(Grant { paid })
             }
+            Ok(Outcome::LastGrant(_, limit)) => Err(match limit {
+                Limit::Credit => Refusal::CreditExhausted,
+                Limit::SpendCap(_) => Refusal::SpendCapExhausted,
+                Limit::LongestCall => Refusal::LongestCall,
+            }),
             Ok(other) => panic!("a grant was asked for, {other:?} came"),
             Err(refused) => Err(refusal(&refused)),
         }
@@ -276,7 +292,7 @@ impl Books {
             from: String::new(),
             to: String::new(),
             destination: String::new(),
-            country: String::new(),
+            country: country(usage).to_owned(),
             tariff,
             started_at: self.wall(started),
         }
@@ -291,6 +307,15 @@ impl Books {
     }
 }
 
+/// Where a dialled number lies.
+fn country(usage: &Usage) -> &'static str {
+    match usage {
+        Usage::Outgoing { number } if number.starts_with('1') => "US",
+        Usage::Outgoing { number } if number.starts_with("372") => "EE",
+        _ => "",
+    }
+}
+
 fn name(lease: Lease) -> CallId {
     CallId::new(lease.to_string())
 }
@@ -300,6 +325,10 @@ fn refusal(refused: &Refused) -> Refusal {
         Refused::NoFreeChannel { .. } => Refusal::NoChannel,
         Refused::InsufficientCredit { .. } => Refusal::NoCredit,
         Refused::NotActive(_) => Refusal::ProfileInactive,
+        Refused::CountryDenied { .. } => Refusal::CountryDenied,
+        Refused::CountryBusy { .. } => Refusal::CountryBusy,
+        Refused::PriceTooHigh { .. } => Refusal::PriceTooHigh,
+        Refused::SpendCapReached { .. } => Refusal::SpendCapReached,
         other => panic!("the core asked for something out of order: {other}"),
     }
 }

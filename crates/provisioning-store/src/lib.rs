@@ -9,7 +9,7 @@
 //! | [`secrets`] | generated passwords and SIP users; the vault that seals them | yes |
 //! | [`rating`] | rate table from CSV, longest prefix, the US bundles' reach, the arithmetic of a charge | yes |
 //! | [`lifecycle`] | what a subscription costs, is worth, and when it has run out | yes |
-//! | [`ledger`] | accounts, transfers, and a call's way: reserve, answer, extend, settle | yes |
+//! | [`ledger`] | accounts, transfers, a call's way (reserve, answer, extend, settle), the spend guard | yes |
 //! | [`cdr`] | the record of every attempt, and filters over records | yes |
 //! | [`standby`] | what calls are granted from while the database does not answer | yes |
 //! | [`memory`] | the whole ledger on maps: the tests' oracle, the simulation's store | yes |
@@ -30,6 +30,8 @@
 //!   does not answer, and the database adopts the grants afterwards.
 //! - The **proved** second is the last one that a running call was known to be alive in; after a crash it is charged
 //!   up to there.
+//! - A **spend guard** limits what a profile's calls may cost in an hour and a day, whom they may reach and how long
+//!   they may last. What is **committed** of a cap is what was charged in its window and what live calls hold.
 //! - The **revision** goes up with every change of what calls are decided by.
 //!
 //! # How the ledger writes

@@ -5,6 +5,8 @@
 mod carrier;
 pub(crate) mod choices;
 mod company;
+mod country;
+mod guard;
 mod number;
 mod profile;
 mod time;
@@ -15,6 +17,8 @@ pub use choices::{
     Transport, UnknownChoice,
 };
 pub use company::{Company, NewCompany};
+pub use country::{Countries, Country, NotACountry};
+pub use guard::{GuardFault, GuardOverrides, Override, SpendGuard};
 pub use number::{BusinessAccount, CallerId, CallerIdRule, Landline, NumberTarget, OnlineNumber};
 pub use profile::{Credentials, IpRule, NewIpRule, Profile, ProfileSettings, Recharge};
 pub use time::Timestamp;

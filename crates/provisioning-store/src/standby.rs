@@ -44,6 +44,11 @@ impl Standby {
         self.books.subscribers = subscribers.into_iter().map(without_recharge).collect();
     }
 
+    /// Puts in how far ahead calls reserve, and within which limits.
+    pub fn set_policy(&mut self, policy: ReservePolicy) {
+        self.policy = policy;
+    }
+
     /// The database has granted a call.
     pub fn reserved(&mut self, call: &CallId, profile: ProfileId, attempt: &Attempt, grant: Grant) {
         self.books.load_live(Reservation {
@@ -167,9 +172,7 @@ impl Standby {
         // There is no database to write them to.
         drop(self.books.take_changes());
         match outcome? {
-            Outcome::LastGrant(_) => {
-                Err(Refusal::InsufficientCredit { needed: Micros::ZERO, available: Micros::ZERO })
-            }
+            Outcome::LastGrant(_, limit) => Err(Refusal::Exhausted(limit)),
             _ => self.books.live_call(call).cloned().ok_or_else(|| Refusal::UnknownCall(call.clone())),
         }
     }
@@ -197,8 +200,9 @@ impl Standby {
 mod tests {
     use super::*;
     use crate::cdr::{CallKind, Direction};
+    use crate::ledger::Limit;
     use crate::lifecycle::{self, Order, PriceList};
-    use crate::model::CompanyId;
+    use crate::model::{CompanyId, GuardOverrides, Override, SpendGuard};
     use crate::rating::{BundleCover, Tariff};
 
     const PROFILE: ProfileId = ProfileId(1);
@@ -209,8 +213,13 @@ mod tests {
     fn standby(channels: u32, credit: i64, bundle_s: u32) -> Standby {
         let order = Order { channels, bundles: 1 };
         let subscription = lifecycle::buy(&PriceList::default(), order, None, NOW).unwrap();
-        let subscriber =
-            Subscriber { company: CompanyId(1), subscription: Some(subscription), recharge: None };
+        let guard = GuardOverrides {
+            calls_to_one_country: Override::Set(8),
+            longest_call_s: Override::Set(7_200),
+            ..GuardOverrides::default()
+        };
+        let company = CompanyId(1);
+        let subscriber = Subscriber { company, subscription: Some(subscription), recharge: None, guard };
         let mut standby = Standby::new(ReservePolicy::default());
         standby.set_subscribers(BTreeMap::from([(PROFILE, subscriber)]));
         standby.set_on_hand(
@@ -250,7 +259,7 @@ mod tests {
             Err(Refusal::InsufficientCredit { available: Micros(2), .. })
         ));
         let refused = standby.extend(NOW, &CallId::new("a"), 100, Doubt::Unasked).unwrap_err();
-        assert!(matches!(refused, Refusal::InsufficientCredit { .. }));
+        assert_eq!(refused, Refusal::Exhausted(Limit::Credit));
         assert_eq!(standby.call(&CallId::new("a")).unwrap().paid_s, Some(108), "what was granted stands");
         standby.ended(&CallId::new("a"));
         assert_eq!(standby.on_hand(PROFILE).credit, Micros(2), "what a call held is settled, not lent again");
@@ -262,14 +271,30 @@ mod tests {
         let free = |standby: &mut Standby, name| {
             standby.reserve(NOW, &CallId::new(name), PROFILE, &attempt(None), Doubt::Unasked)
         };
-        assert_eq!(free(&mut standby, "a").unwrap().paid_s, None, "free calls need no money");
+        assert_eq!(free(&mut standby, "a").unwrap().paid_s, Some(7_200), "free calls need no money");
         assert!(matches!(free(&mut standby, "b"), Err(Refusal::NoFreeChannel { channels: 1 })));
+        let longer = standby.extend(NOW, &CallId::new("a"), 7_100, Doubt::Unasked);
+        assert_eq!(longer, Err(Refusal::Exhausted(Limit::LongestCall)));
         standby.ended(&CallId::new("a"));
         let late = NOW.plus_days(31);
         let lapsed = standby.reserve(late, &CallId::new("c"), PROFILE, &attempt(None), Doubt::Unasked);
         assert!(matches!(lapsed, Err(Refusal::NotActive(_))));
         let unknown = standby.reserve(NOW, &CallId::new("d"), ProfileId(9), &attempt(None), Doubt::Unasked);
         assert!(matches!(unknown, Err(Refusal::UnknownProfile(ProfileId(9)))));
+    }
+
+    #[test]
+    fn the_spend_guard_holds_in_an_outage_too() {
+        let mut standby = standby(20, 0, 0);
+        let call = |standby: &mut Standby, n: u32| {
+            let name = CallId::new(n.to_string());
+            standby.reserve(NOW, &name, PROFILE, &attempt(None), Doubt::Unasked)
+        };
+        (0..8).for_each(|n| drop(call(&mut standby, n).unwrap()));
+        assert_eq!(call(&mut standby, 8), Err(Refusal::CountryBusy { country: "EE".into(), most: 8 }));
+        let guard = SpendGuard { denied: "EE".parse().unwrap(), ..SpendGuard::default() };
+        standby.set_policy(ReservePolicy { guard, ..ReservePolicy::default() });
+        assert_eq!(call(&mut standby, 9), Err(Refusal::CountryDenied { country: "EE".into() }));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod on_hand;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use ipnet::IpNet;
 
@@ -26,6 +27,8 @@ use crate::rating::RateTable;
 use crate::registrations::Registration;
 use crate::secrets::{SecretKey, Vault};
 use crate::sql::{Author, Database, ProfileOrder};
+
+mod spend_guard;
 
 /// The price list that is used where none is named.
 pub const STANDARD_PRICE_LIST: &str = "standard";
@@ -89,7 +92,8 @@ pub struct Store {
     database: Database,
     vault: Vault,
     owner: String,
-    policy: ReservePolicy,
+    /// Shared by all clones, so that changed defaults hold for all of them.
+    policy: Arc<RwLock<ReservePolicy>>,
 }
 
 impl Store {
@@ -98,7 +102,8 @@ impl Store {
         let database = Database::open(&options.path, options.durability).await?;
         let vault = Vault::new(&options.key);
         database.check_key(&vault).await?;
-        Ok(Self { database, vault, owner: options.owner, policy: options.policy })
+        let policy = Arc::new(RwLock::new(options.policy));
+        Ok(Self { database, vault, owner: options.owner, policy })
     }
 
     /// Closes the database after the work in progress.
@@ -107,7 +112,12 @@ impl Store {
     }
 
     fn author(&self) -> Author<'_> {
-        Author { owner: &self.owner, policy: self.policy }
+        Author { owner: &self.owner, policy: self.policy() }
+    }
+
+    /// How far ahead calls reserve, and within which limits.
+    pub fn policy(&self) -> ReservePolicy {
+        *self.policy.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

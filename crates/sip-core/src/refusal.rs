@@ -20,6 +20,8 @@ pub enum Refusal {
     Cancelled,
     CarrierAuthentication,
     CarriersFailed,
+    CountryBusy,
+    CountryDenied,
     CreditExhausted,
     Emergency,
     EncodingNotUnderstood,
@@ -27,6 +29,7 @@ pub enum Refusal {
     ExtensionUnsupported,
     InternalFault,
     IntervalTooBrief,
+    LongestCall,
     LoopDetected,
     MediaRefused,
     MediaSilent,
@@ -48,6 +51,7 @@ pub enum Refusal {
     NumberNotAssigned,
     Overloaded,
     PbxDemandsCredentials,
+    PriceTooHigh,
     ProfileDeleted,
     ProfileInactive,
     RequestOutOfOrder,
@@ -57,6 +61,8 @@ pub enum Refusal {
     SessionExpired,
     SessionIntervalTooSmall,
     ShuttingDown,
+    SpendCapExhausted,
+    SpendCapReached,
     StoreUnavailable,
     TooLong,
     UnknownHost,
@@ -83,7 +89,7 @@ const fn row(status: u16, cause: u8, code: &'static str, sentence: &'static str)
 
 impl Refusal {
     /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 55] = [
+    pub const ALL: [Self; 61] = [
         Self::AddressIncomplete,
         Self::BadContact,
         Self::BadCredentials,
@@ -97,6 +103,8 @@ impl Refusal {
         Self::Cancelled,
         Self::CarrierAuthentication,
         Self::CarriersFailed,
+        Self::CountryBusy,
+        Self::CountryDenied,
         Self::CreditExhausted,
         Self::Emergency,
         Self::EncodingNotUnderstood,
@@ -104,6 +112,7 @@ impl Refusal {
         Self::ExtensionUnsupported,
         Self::InternalFault,
         Self::IntervalTooBrief,
+        Self::LongestCall,
         Self::LoopDetected,
         Self::MediaRefused,
         Self::MediaSilent,
@@ -125,6 +134,7 @@ impl Refusal {
         Self::NumberNotAssigned,
         Self::Overloaded,
         Self::PbxDemandsCredentials,
+        Self::PriceTooHigh,
         Self::ProfileDeleted,
         Self::ProfileInactive,
         Self::RequestOutOfOrder,
@@ -134,6 +144,8 @@ impl Refusal {
         Self::SessionExpired,
         Self::SessionIntervalTooSmall,
         Self::ShuttingDown,
+        Self::SpendCapExhausted,
+        Self::SpendCapReached,
         Self::StoreUnavailable,
         Self::TooLong,
         Self::UnknownHost,
@@ -176,6 +188,18 @@ impl Refusal {
                 "The carrier did not accept the gateway's credentials.",
             ),
             Self::CarriersFailed => row(503, 38, "carriers_failed", "No carrier could complete the call."),
+            Self::CountryBusy => row(
+                403,
+                21,
+                "country_busy",
+                "As many calls as the profile's spend guard allows go to this country already.",
+            ),
+            Self::CountryDenied => row(
+                403,
+                21,
+                "country_denied",
+                "The profile's spend guard does not allow calls to this country.",
+            ),
             Self::CreditExhausted => {
                 row(402, 16, "credit_exhausted", "The profile's credit ran out, so the call was ended.")
             }
@@ -204,6 +228,12 @@ impl Refusal {
             Self::IntervalTooBrief => {
                 row(423, 31, "interval_too_brief", "The registration interval asked for is too short.")
             }
+            Self::LongestCall => row(
+                403,
+                16,
+                "longest_call",
+                "The call lasted as long as the profile's spend guard allows, so it was ended.",
+            ),
             Self::LoopDetected => row(483, 25, "loop_detected", "The call has passed too many hops."),
             Self::MediaRefused => {
                 row(488, 88, "media_refused", "The called party cannot take this kind of media.")
@@ -264,6 +294,12 @@ impl Refusal {
                 "pbx_demands_credentials",
                 "The called PBX demands credentials: let it accept calls from the gateway's address.",
             ),
+            Self::PriceTooHigh => row(
+                403,
+                21,
+                "price_too_high",
+                "A minute of this call costs more than the profile's spend guard allows.",
+            ),
             Self::ProfileDeleted => {
                 row(480, 31, "profile_deleted", "The profile was deleted, so the call was ended.")
             }
@@ -298,6 +334,18 @@ impl Refusal {
                 row(422, 31, "session_interval_too_small", "The session interval asked for is too short.")
             }
             Self::ShuttingDown => row(503, 41, "shutting_down", "The gateway is shutting down."),
+            Self::SpendCapExhausted => row(
+                402,
+                16,
+                "spend_cap_exhausted",
+                "The profile's spend cap for this hour or day was reached, so the call was ended.",
+            ),
+            Self::SpendCapReached => row(
+                402,
+                21,
+                "spend_cap_reached",
+                "The profile's spend cap for this hour or day does not leave enough for this call.",
+            ),
             Self::StoreUnavailable => {
                 row(503, 41, "store_unavailable", "The gateway's accounting does not answer at the moment.")
             }

@@ -1,12 +1,13 @@
 //! `sipgw profile show`
 
+use provisioning_store::ledger::CapStanding;
 use provisioning_store::model::{
     Authentication, BusinessAccount, CallerIdRule, Company, IpRule, NumberTarget, OnlineNumber, Profile,
 };
 use serde::Serialize;
 use sipgw::http::view::RegistrationView;
 
-use super::{Context, Failure, Store, or_dash, storage, time};
+use super::{Context, Failure, Store, guard, or_dash, storage, time};
 use crate::cli::client::Client;
 use crate::cli::output::Sheet;
 
@@ -22,6 +23,7 @@ struct Whole {
     business_accounts: Vec<BusinessAccount>,
     numbers: Vec<OnlineNumber>,
     caller_ids: Vec<CallerIdRule>,
+    caps: Vec<CapStanding>,
 }
 
 /// Whether the PBX is registered, and who says so.
@@ -59,6 +61,7 @@ async fn gather(context: &Context, store: &Store, profile: Profile) -> Result<Wh
     let mut addresses = store.ip_rules().await?;
     addresses.retain(|rule| rule.profile == id);
     let registration = registration(context, store, &profile).await?;
+    let caps = store.cap_standings(&profile, storage::now());
     Ok(Whole {
         profile,
         company_name,
@@ -68,6 +71,7 @@ async fn gather(context: &Context, store: &Store, profile: Profile) -> Result<Wh
         business_accounts,
         numbers,
         caller_ids,
+        caps,
     })
 }
 
@@ -130,6 +134,7 @@ impl Whole {
         sheet.part("Authentication", self.authentication(), "");
         sheet.part("Channels", self.channels(), "no subscription: sipgw profile channels PROFILE CHANNELS");
         sheet.part("Credit", self.credit(), "");
+        sheet.part("Spend caps", guard::facts(&self.caps), "none: sipgw profile guard set PROFILE");
         sheet.part("Business accounts", self.accounts(), "none");
         sheet.part("Online Numbers", self.numbers(), "none: sipgw number assign NUMBER --profile PROFILE");
         sheet.part("Caller ID", self.caller_ids(), "none is shown");

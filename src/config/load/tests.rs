@@ -172,6 +172,25 @@ fn a_section_of_comments_is_the_default() {
 }
 
 #[test]
+fn a_spend_guard_that_contradicts_itself_is_refused_with_the_key() {
+    let guard = |keys: &str| refused(&format!("{MINIMAL}calls:\n  spend_guard:\n{keys}"), &[]);
+    let message = guard("    allowed_countries: [EE, US]\n    denied_countries: [CU, EE]\n");
+    assert_eq!(
+        message,
+        "sipgw.yaml, line 12, key calls.spend_guard.denied_countries: EE is both allowed and denied. Take it off \
+         one of the lists."
+    );
+    assert!(guard("    warn_percent: 180\n").contains("line 11, key calls.spend_guard.warn_percent: 180 %"));
+    assert!(
+        guard("    hour_cap: 3\n    day_cap: 2.50\n").contains("the hour's cap of 3.00 is above the day's")
+    );
+    assert!(guard("    denied_countries: [Cuba]\n").contains("\"Cuba\" is not a country"));
+    let text = format!("{MINIMAL}calls:\n  spend_guard:\n    hour_cap: 20\n    longest_call_s: 7200\n");
+    let guard = read(&text, &[]).unwrap().calls.spend_guard.guard();
+    assert_eq!((guard.hour_cap.map(|cap| cap.0), guard.longest_call_s), (Some(20_000_000), Some(7_200)));
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let message = from_file(Path::new("/nowhere/sipgw.yaml"), HashMap::new()).unwrap_err().to_string();
     assert!(message.starts_with("/nowhere/sipgw.yaml: the file cannot be read"), "{message}");

@@ -129,6 +129,9 @@ async fn changed_files_are_noticed_and_bad_ones_refused_as_a_whole() {
     let access = || house.daemon.reload.config().http.token.is_some();
     noticed("a mended file", access).await;
     assert_eq!(page(&house, "/admin/status").await, 401);
+    house.edit("drain_s: 0", "drain_s: 0, spend_guard: {day_cap: 5}");
+    let cap = || house.daemon.store().policy().guard.day_cap;
+    noticed("a spend cap", || cap() == Some(Micros::from_units(5))).await;
 
     let key = house.directory.path().join("k.pem");
     std::fs::write(&key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
@@ -148,6 +151,7 @@ async fn what_cannot_change_while_it_runs_is_named() {
     assert_eq!(house.daemon.reload.waiting(&other), ["store"]);
     let mut other = (*house.daemon.reload.config()).clone();
     other.calls.drain_s = 5;
+    other.calls.spend_guard.warn_percent = 50;
     other.calls.caller_id_countries = vec!["US".to_owned()];
     assert!(house.daemon.reload.waiting(&other).is_empty());
     other.calls.max_forwards = 20;

@@ -18,5 +18,6 @@ mod registration;
 mod reinvites;
 mod secure;
 mod sessions;
+mod spend_guard;
 mod storms;
 mod strangers;

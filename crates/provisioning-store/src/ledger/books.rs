@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::account::{Account, Balance, Transfer, TransferKind, Unit};
+use super::guard::Spending;
 use super::on_hand::Held;
 use super::operation::{LedgerEntry, LedgerOp, Outcome, Refusal};
 use super::reservation::{Reservation, ReservePolicy};
 use crate::cdr::{CallId, Cdr, Settlement};
 use crate::lifecycle::Subscription;
-use crate::model::{CompanyId, ProfileId, Recharge, Timestamp};
+use crate::model::{CompanyId, GuardOverrides, ProfileId, Recharge, Timestamp};
 
 /// What the books know of a profile beside its accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Subscriber {
     pub subscription: Option<Subscription>,
     /// The profile's recharge.
     pub recharge: Option<Recharge>,
+    /// The profile's own spend guard.
+    pub guard: GuardOverrides,
 }
 
 /// All accounts and live calls, or the part of them that a batch of operations touches.
@@ -26,10 +29,13 @@ pub struct Subscriber {
 pub struct Books {
     pub(crate) accounts: BTreeMap<Account, Balance>,
     pub(crate) subscribers: BTreeMap<ProfileId, Subscriber>,
+    pub(crate) spending: BTreeMap<ProfileId, Spending>,
     live: BTreeMap<CallId, Reservation>,
     leases: BTreeMap<ProfileId, BTreeSet<CallId>>,
     /// Live calls of a profile that a partial load has left in the database.
     elsewhere: BTreeMap<ProfileId, usize>,
+    /// The same by country, where a spend guard wants to know.
+    elsewhere_to: BTreeMap<(ProfileId, String), usize>,
     finished: BTreeMap<CallId, Settlement>,
     /// What is on hand for a profile, where it is anything.
     pub(crate) holds: BTreeMap<ProfileId, Held>,
@@ -58,10 +64,12 @@ pub struct Changes {
     pub differences: BTreeMap<Account, Difference>,
     /// Calls whose reservation is new, changed or gone.
     pub calls: BTreeSet<CallId>,
-    /// Profiles whose subscription or recharge changed.
+    /// Profiles whose subscription, recharge or spend guard changed.
     pub profiles: BTreeSet<ProfileId>,
     /// Profiles for which more or less is on hand than before.
     pub holds: BTreeSet<ProfileId>,
+    /// Profiles whose spending changed.
+    pub spending: BTreeSet<ProfileId>,
 }
 
 /// A way in which books are wrong. There are none in sound books.
@@ -124,6 +132,8 @@ impl Books {
             LedgerOp::Allocate { profile, amount } => self.allocate(now, *profile, *amount),
             LedgerOp::TakeBack { profile, amount } => self.take_back(now, *profile, *amount),
             LedgerOp::SetRecharge { profile, recharge } => self.set_recharge(*profile, *recharge),
+            LedgerOp::SetGuard { profile, guard } => self.set_guard(&policy, *profile, **guard),
+            LedgerOp::ReleaseGuard { profile } => self.release_guard(now, *profile),
             LedgerOp::Subscribe { profile, order, prices } => self.subscribe(now, *profile, *order, prices),
             LedgerOp::Reserve { call, profile, attempt } => {
                 self.reserve(now, policy, call, *profile, attempt)
@@ -134,7 +144,7 @@ impl Books {
             LedgerOp::Void { call, record } => Ok(self.void(now, call, record)),
             LedgerOp::Expire { call } => self.expire(now, call),
             LedgerOp::Hold { profile, credit, bundle_s } => {
-                self.keep_on_hand(now, *profile, *credit, *bundle_s)
+                self.keep_on_hand(now, &policy, *profile, (*credit, *bundle_s))
             }
             LedgerOp::Adopt { granted } => self.adopt(granted),
         }
@@ -188,9 +198,25 @@ impl Books {
         self.elsewhere.insert(profile, count.saturating_sub(loaded));
     }
 
+    /// Says how many live calls a profile has to a country in the database, those loaded included.
+    pub(crate) fn load_calls_to(&mut self, profile: ProfileId, country: String, count: usize) {
+        let loaded = self.calls_to(profile, &country);
+        self.elsewhere_to.insert((profile, country), count.saturating_sub(loaded));
+    }
+
     /// Puts in a finished call that a database has loaded.
     pub(crate) fn load_finished(&mut self, call: CallId, settlement: Settlement) {
         self.finished.insert(call, settlement);
+    }
+
+    /// A profile's live calls that are loaded.
+    pub(super) fn leased(&self, profile: ProfileId) -> impl Iterator<Item = &Reservation> {
+        self.leases.get(&profile).into_iter().flatten().filter_map(|call| self.live.get(call))
+    }
+
+    /// Live calls of a profile to a country that a partial load has left in the database.
+    pub(super) fn elsewhere_to(&self, profile: ProfileId, country: &str) -> usize {
+        self.elsewhere_to.get(&(profile, country.to_owned())).copied().unwrap_or(0)
     }
 
     pub(super) fn finished(&self, call: &CallId) -> Option<Settlement> {
@@ -254,9 +280,15 @@ impl Books {
         self.subscribers.get_mut(&profile)
     }
 
+    pub(super) fn keep_spending(&mut self, profile: ProfileId, spending: Spending) {
+        self.changes.spending.insert(profile);
+        self.spending.insert(profile, spending);
+    }
+
     pub(super) fn add_subscriber(&mut self, profile: ProfileId, company: CompanyId) {
         self.changes.profiles.insert(profile);
-        self.subscribers.insert(profile, Subscriber { company, subscription: None, recharge: None });
+        let guard = GuardOverrides::default();
+        self.subscribers.insert(profile, Subscriber { company, subscription: None, recharge: None, guard });
     }
 
     /// Puts in a new or changed live call.

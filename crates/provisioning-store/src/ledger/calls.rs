@@ -3,12 +3,13 @@
 use super::account::{Account, TransferKind};
 use super::books::{Books, Why};
 use super::funding::{Funding, Purse, fund};
+use super::guard::Limit;
 use super::on_hand::Held;
 use super::operation::{Grant, Outcome, Refusal};
 use super::reservation::{Reservation, ReservePolicy};
 use crate::cdr::{Attempt, CallId, CallRecord, Cdr, Ending, Settlement};
 use crate::lifecycle::{self, Standing};
-use crate::model::{ProfileId, Timestamp};
+use crate::model::{ProfileId, SpendGuard, Timestamp};
 use crate::money::Micros;
 use crate::rating::{BundleCover, Tariff};
 
@@ -16,7 +17,7 @@ use crate::rating::{BundleCover, Tariff};
 const SECOND_MS: u64 = 1_000;
 
 impl Books {
-    /// Refusals are looked for in a fixed order: name, profile, standing, channel, credit.
+    /// Refusals are looked for in a fixed order: name, profile, standing, channel, spend guard, credit.
     pub(super) fn reserve(
         &mut self,
         now: Timestamp,
@@ -39,6 +40,8 @@ impl Books {
         if self.channels_in_use(profile) >= subscription.channels as usize {
             return Err(Refusal::NoFreeChannel { channels: subscription.channels });
         }
+        let guard = self.guard(&policy, profile);
+        self.admit(&guard, profile, attempt)?;
         let mut reservation = Reservation {
             call: call.clone(),
             profile,
@@ -46,21 +49,18 @@ impl Books {
             bundle_period: subscription.period,
             bundle_s: 0,
             credit: Micros::ZERO,
-            paid_s: None,
+            paid_s: guard.longest_call_s.filter(|_| attempt.charged().is_none()),
             answered_at: None,
             proved_s: 0,
         };
         let mut on_hand = None;
-        if let Some(tariff) = attempt.tariff.filter(|tariff| !tariff.is_free()) {
-            let free = self.balance(Account::Profile(profile)).available();
-            let available = Micros(free + self.on_hand(profile).credit.0);
-            let refused =
-                || Refusal::InsufficientCredit { needed: tariff.charge(tariff.minimum_s, 0), available };
-            let funding =
-                fund(&tariff, self.purse(now, &reservation, &tariff), policy.first_s).ok_or_else(refused)?;
-            on_hand = self.take(now, &mut reservation, funding);
+        if let Some(tariff) = attempt.charged() {
+            let funding = self
+                .afford(now, &guard, &reservation, &tariff, policy.first_s)
+                .map_err(|limit| self.unaffordable(&guard, profile, &tariff, limit))?;
+            on_hand = self.take(now, &guard, &mut reservation, funding);
         }
-        let grant = Grant { on_hand, ..reservation.grant() };
+        let grant = Grant { on_hand, warnings: self.warn(now, &guard, profile), ..reservation.grant() };
         self.keep(reservation);
         Ok(Outcome::Granted(grant))
     }
@@ -83,16 +83,70 @@ impl Books {
     ) -> Result<Outcome, Refusal> {
         let mut reservation = self.running(call)?;
         reservation.proved_s = reservation.proved_s.max(elapsed_s);
-        let funding = reservation.paid_s.zip(reservation.attempt.tariff).and_then(|(paid_s, tariff)| {
-            let wanted_s = paid_s.saturating_add(policy.extension_s.max(1));
-            fund(&tariff, self.purse(now, &reservation, &tariff), wanted_s)
-                .filter(|funding| funding.paid_s > paid_s)
-        });
-        let on_hand = funding.and_then(|funding| self.take(now, &mut reservation, funding));
-        let has_grown = funding.is_some() || reservation.paid_s.is_none();
-        let grant = Grant { on_hand, ..reservation.grant() };
+        let guard = self.guard(&policy, reservation.profile);
+        let longer = self.lengthen(now, &guard, policy.extension_s, &mut reservation);
+        let (grant, profile) = (reservation.grant(), reservation.profile);
         self.keep(reservation);
-        Ok(if has_grown { Outcome::Granted(grant) } else { Outcome::LastGrant(grant) })
+        Ok(match longer {
+            Ok(on_hand) => {
+                let warnings = self.warn(now, &guard, profile);
+                Outcome::Granted(Grant { on_hand, warnings, ..grant })
+            }
+            Err(limit) => Outcome::LastGrant(grant, limit),
+        })
+    }
+
+    /// Gives a call more seconds, or says what stands against it. Like [`Self::take`], gives what is left on hand.
+    fn lengthen(
+        &mut self,
+        now: Timestamp,
+        guard: &SpendGuard,
+        extension_s: u32,
+        call: &mut Reservation,
+    ) -> Result<Option<Held>, Limit> {
+        let Some(paid_s) = call.paid_s else { return Ok(None) };
+        let Some(tariff) = call.attempt.charged() else {
+            // A free call lasts as long as any call may; the limit may have been raised or lifted meanwhile.
+            call.paid_s = guard.longest_call_s.map(|longest_s| longest_s.max(paid_s));
+            return if call.paid_s == Some(paid_s) { Err(Limit::LongestCall) } else { Ok(None) };
+        };
+        let wanted_s = paid_s.saturating_add(extension_s.max(1));
+        let funding = self.afford(now, guard, call, &tariff, wanted_s)?;
+        Ok(self.take(now, guard, call, funding))
+    }
+
+    /// What pays a call up to `wanted_s`, as far as the guard and the purse let it go; or what lets it go no further
+    /// than it is paid already.
+    fn afford(
+        &self,
+        now: Timestamp,
+        guard: &SpendGuard,
+        call: &Reservation,
+        tariff: &Tariff,
+        wanted_s: u32,
+    ) -> Result<Funding, Limit> {
+        let paid_s = call.paid_s.unwrap_or(0);
+        let purse = self.purse(now, call, tariff);
+        let reach = self.reach(now, guard, call, tariff, (purse.bundle_s, wanted_s));
+        let cut_by = reach.cut_by.unwrap_or(Limit::Credit);
+        // Not asked of the purse: a recharge cannot help where the guard stands.
+        let wanted_s = reach.seconds.filter(|wanted_s| *wanted_s > paid_s).ok_or(cut_by)?;
+        fund(tariff, purse, wanted_s).filter(|funding| funding.paid_s > paid_s).ok_or(Limit::Credit)
+    }
+
+    /// Why a call that has not begun cannot be paid.
+    fn unaffordable(&self, guard: &SpendGuard, profile: ProfileId, tariff: &Tariff, limit: Limit) -> Refusal {
+        let needed = tariff.charge(tariff.minimum_s, 0);
+        let cap = |window| guard.cap(window).unwrap_or_default();
+        match limit {
+            Limit::SpendCap(window) => Refusal::SpendCapReached { window, cap: cap(window), needed },
+            // The longest call always leaves the shortest billed duration.
+            Limit::Credit | Limit::LongestCall => {
+                let free = self.balance(Account::Profile(profile)).available();
+                let available = Micros(free + self.on_hand(profile).credit.0);
+                Refusal::InsufficientCredit { needed, available }
+            }
+        }
     }
 
     pub(super) fn settle(&mut self, now: Timestamp, call: &CallId, record: &CallRecord) -> Outcome {
@@ -162,6 +216,7 @@ impl Books {
         self.hold(bundle, -i64::from(call.bundle_s));
         let used_s = i64::from(settlement.bundle_s);
         self.transfer(now, TransferKind::CallCharge, (profile, Account::Revenue), settlement.amount.0, why);
+        self.count_spent(now, call.profile, settlement.amount);
         self.transfer(now, TransferKind::BundleUse, (bundle, Account::MinutesUsed), used_s, why);
         let period = self.subscriber(call.profile).ok().and_then(|subscriber| subscriber.subscription);
         if period.is_some_and(|subscription| subscription.period != call.bundle_period) {
@@ -212,7 +267,13 @@ impl Books {
 
     /// Recharges as the funding asks and holds what it names for the call. Gives what is left on hand, if the call had
     /// to draw on it.
-    fn take(&mut self, now: Timestamp, call: &mut Reservation, funding: Funding) -> Option<Held> {
+    fn take(
+        &mut self,
+        now: Timestamp,
+        guard: &SpendGuard,
+        call: &mut Reservation,
+        funding: Funding,
+    ) -> Option<Held> {
         let profile = Account::Profile(call.profile);
         if let Some((company, recharge)) =
             self.subscriber(call.profile).ok().and_then(|it| Some((it.company, it.recharge?)))
@@ -222,7 +283,8 @@ impl Books {
                 self.transfer(now, TransferKind::Recharge, way, recharge.amount.0, Why::Note(""));
             }
         }
-        let has_drawn = self.draw(call, &funding);
+        let over = self.over_cap(now, guard, call.profile, Micros(funding.credit.0 - call.credit.0));
+        let has_drawn = self.draw(call, &funding, over);
         let bundle = Account::Bundle { profile: call.profile, period: call.bundle_period };
         self.hold(profile, funding.credit.0 - call.credit.0);
         self.hold(bundle, i64::from(funding.bundle_s) - i64::from(call.bundle_s));
@@ -244,7 +306,7 @@ enum Owed {
 
 /// What an answered call comes to; never more than was paid ahead for it, even when it was ended late.
 fn charge(call: &Reservation, duration_s: u32) -> Settlement {
-    let (Some(paid_s), Some(tariff)) = (call.paid_s, call.attempt.tariff) else {
+    let (Some(paid_s), Some(tariff)) = (call.paid_s, call.attempt.charged()) else {
         return Settlement { duration_s, ..Settlement::default() };
     };
     let billed_s = tariff.billed_s(duration_s).min(paid_s);

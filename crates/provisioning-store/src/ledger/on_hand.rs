@@ -10,7 +10,7 @@ use super::account::Account;
 use super::books::Books;
 use super::funding::Funding;
 use super::operation::{Outcome, Refusal};
-use super::reservation::Reservation;
+use super::reservation::{Reservation, ReservePolicy};
 use crate::lifecycle::{self, Standing};
 use crate::model::{ProfileId, Timestamp};
 use crate::money::Micros;
@@ -35,14 +35,14 @@ impl Held {
 }
 
 impl Books {
-    /// Brings what is on hand for a profile to `credit` and `bundle_s`, as far as both are free; to nothing without a
-    /// running subscription. Never recharges.
+    /// Brings what is on hand for a profile to `credit` and `bundle_s`, as far as both are free and the spend guard
+    /// leaves room; to nothing without a running subscription. Never recharges.
     pub(super) fn keep_on_hand(
         &mut self,
         now: Timestamp,
+        policy: &ReservePolicy,
         profile: ProfileId,
-        credit: Micros,
-        bundle_s: u32,
+        (credit, bundle_s): (Micros, u32),
     ) -> Result<Outcome, Refusal> {
         let subscription = self.subscriber(profile)?.subscription;
         let is_active = lifecycle::standing(subscription.as_ref(), now) == Standing::Active;
@@ -57,7 +57,10 @@ impl Books {
         }
         let account = Account::Profile(profile);
         let free = held.credit.0 + self.balance(account).available();
-        let kept = credit.0.clamp(0, free.max(0));
+        let guard = self.guard(policy, profile);
+        // What is on hand may be spent without the database being asked, so it has to fit under the caps as well.
+        let fits = held.credit.0.saturating_sub(self.over_cap(now, &guard, profile, Micros::ZERO));
+        let kept = credit.0.min(fits).clamp(0, free.max(0));
         self.hold(account, kept - held.credit.0);
         held.credit = Micros(kept);
         let bundle = Account::Bundle { profile, period };
@@ -69,12 +72,13 @@ impl Books {
         Ok(Outcome::OnHand(held))
     }
 
-    /// Frees from what is on hand what a call is about to hold and what is not free otherwise. True if it did.
-    pub(super) fn draw(&mut self, call: &Reservation, funding: &Funding) -> bool {
+    /// Frees from what is on hand what a call is about to hold and what is not free otherwise, but no less than `over`,
+    /// by which it would all be over a spend cap. True if it did.
+    pub(super) fn draw(&mut self, call: &Reservation, funding: &Funding, over: i64) -> bool {
         let mut held = self.on_hand(call.profile);
         let account = Account::Profile(call.profile);
         let short = funding.credit.0 - call.credit.0 - self.balance(account).available();
-        let credit = short.clamp(0, held.credit.0);
+        let credit = short.max(over).clamp(0, held.credit.0);
         let bundle = Account::Bundle { profile: call.profile, period: call.bundle_period };
         let short_s =
             i64::from(funding.bundle_s) - i64::from(call.bundle_s) - self.balance(bundle).available();

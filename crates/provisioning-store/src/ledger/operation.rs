@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::guard::{Limit, SpendWarning, Window};
 use super::on_hand::Held;
 use super::reservation::Reservation;
 use crate::cdr::{Attempt, CallId, CallRecord, Settlement};
 use crate::lifecycle::{Order, OrderRefused, PriceList, Standing, Subscription};
-use crate::model::{CompanyId, ProfileId, Recharge, Timestamp};
+use crate::model::{CompanyId, GuardFault, GuardOverrides, ProfileId, Recharge, Timestamp};
 use crate::money::Micros;
 
 /// An operation and its wall-clock time.
@@ -62,6 +63,18 @@ pub enum LedgerOp {
         profile: ProfileId,
         /// When and how much.
         recharge: Option<Recharge>,
+    },
+    /// Puts a profile's own spend guard in the place of the one before. What live calls hold stays theirs.
+    SetGuard {
+        /// The profile.
+        profile: ProfileId,
+        /// What it sets in the place of the defaults.
+        guard: Box<GuardOverrides>,
+    },
+    /// The operator lets a profile spend on: the caps of this hour and day begin anew.
+    ReleaseGuard {
+        /// The profile.
+        profile: ProfileId,
     },
     /// Buys channels and bundles from company credit, to start now. A running subscription ends and its unused part
     /// is refunded.
@@ -133,7 +146,7 @@ pub enum LedgerOp {
 }
 
 /// Seconds that a call may last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// Seconds from answer that are paid; the call ends when they do. `None` is free of charge, without end.
     pub paid_s: Option<u32>,
@@ -141,6 +154,8 @@ pub struct Grant {
     pub held: Held,
     /// What is left on hand for its profile, if the call had to draw on it.
     pub on_hand: Option<Held>,
+    /// Caps of the spend guard that this grant has brought near, each for the first time in its window.
+    pub warnings: Vec<SpendWarning>,
 }
 
 /// What an operation did.
@@ -157,8 +172,8 @@ pub enum Outcome {
     },
     /// Reserve: the call may ring, and last as long as the grant says. Extend: the grant has grown.
     Granted(Grant),
-    /// Extend: nothing is left to reserve; the grant given before is the last.
-    LastGrant(Grant),
+    /// Extend: nothing more can be had, and why; the grant given before is the last.
+    LastGrant(Grant, Limit),
     /// The time of answer is known.
     Answered,
     /// Hold: this is on hand now.
@@ -206,6 +221,47 @@ pub enum Refusal {
         /// Credit that no other call has reserved.
         available: Micros,
     },
+    /// The spend guard does not let calls to this country out.
+    #[error("the profile's spend guard denies calls to {}", named(country))]
+    CountryDenied {
+        /// The country by its two letters, or empty where the rate table names none.
+        country: String,
+    },
+    /// The spend guard does not let calls at this price out.
+    #[error("a minute costs {rate}, and the profile's spend guard allows {highest} at most")]
+    PriceTooHigh {
+        /// Price of a minute.
+        rate: Micros,
+        /// The highest allowed.
+        highest: Micros,
+    },
+    /// The spend guard lets no more calls at once to this country out.
+    #[error(
+        "{most} calls of this profile go to {} already, and its spend guard allows no more",
+        named(country)
+    )]
+    CountryBusy {
+        /// The country by its two letters, or empty where the rate table names none.
+        country: String,
+        /// The most at once.
+        most: u32,
+    },
+    /// The spend guard's cap does not leave the shortest billed duration.
+    #[error("the profile's spend guard leaves less than the call's {needed} of this {window}'s {cap}")]
+    SpendCapReached {
+        /// Whose cap.
+        window: Window,
+        /// How high it is.
+        cap: Micros,
+        /// Price of the shortest billed duration.
+        needed: Micros,
+    },
+    /// A running call is granted no more, without the database having been asked.
+    #[error("the call has come to its end: {}", ending(*.0))]
+    Exhausted(Limit),
+    /// The spend guard contradicts itself.
+    #[error("{0}. {cure}", cure = .0.cure())]
+    Guard(GuardFault),
     /// The company cannot pay.
     #[error("the company's credit of {available} does not pay {needed}; top it up")]
     InsufficientCompanyCredit {
@@ -228,6 +284,20 @@ pub enum Refusal {
     Order(#[from] OrderRefused),
 }
 
+fn ending(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Credit => "nothing more is on hand",
+        Limit::SpendCap(Window::Hour) => "the spend cap of this hour is reached",
+        Limit::SpendCap(Window::Day) => "the spend cap of this day is reached",
+        Limit::LongestCall => "the spend guard lets no call last longer",
+    }
+}
+
+/// A country in a sentence.
+fn named(country: &str) -> &str {
+    if country.is_empty() { "a country that the rate table does not name" } else { country }
+}
+
 fn standing_sentence(standing: Standing) -> &'static str {
     match standing {
         Standing::NotSubscribed => "the profile has no channel subscription; buy one to activate it",
@@ -248,6 +318,12 @@ impl Refusal {
             Self::NotActive(_) => "profile_not_active",
             Self::NoFreeChannel { .. } => "no_free_channel",
             Self::InsufficientCredit { .. } => "insufficient_credit",
+            Self::CountryDenied { .. } => "country_denied",
+            Self::PriceTooHigh { .. } => "price_too_high",
+            Self::CountryBusy { .. } => "country_busy",
+            Self::SpendCapReached { .. } => "spend_cap_reached",
+            Self::Exhausted(_) => "exhausted",
+            Self::Guard(_) => "bad_spend_guard",
             Self::InsufficientCompanyCredit { .. } => "insufficient_company_credit",
             Self::NothingToTakeBack { .. } => "nothing_to_take_back",
             Self::BadAmount(_) => "bad_amount",

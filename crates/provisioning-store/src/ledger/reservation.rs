@@ -5,22 +5,24 @@ use serde::{Deserialize, Serialize};
 use super::on_hand::Held;
 use super::operation::Grant;
 use crate::cdr::{Attempt, CallId};
-use crate::model::{ProfileId, Timestamp};
+use crate::model::{ProfileId, SpendGuard, Timestamp};
 use crate::money::Micros;
 
-/// How far ahead calls reserve.
+/// How far ahead calls reserve, and within which limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReservePolicy {
     /// Seconds reserved before the call may ring; at least the shortest billed duration is.
     pub first_s: u32,
     /// Seconds that each extension adds.
     pub extension_s: u32,
+    /// The spend guard of profiles that set none of their own.
+    pub guard: SpendGuard,
 }
 
 impl Default for ReservePolicy {
-    /// A minute each: long enough to keep the database quiet, short enough to leave credit to other calls.
+    /// A minute each: long enough to keep the database quiet, short enough to leave credit to other calls. No limits.
     fn default() -> Self {
-        Self { first_s: 60, extension_s: 60 }
+        Self { first_s: 60, extension_s: 60, guard: SpendGuard::default() }
     }
 }
 
@@ -39,7 +41,8 @@ pub struct Reservation {
     pub bundle_s: u32,
     /// Credit reserved.
     pub credit: Micros,
-    /// Seconds from answer that are paid; `None` is free of charge, without end.
+    /// Seconds from answer that are paid, or that the longest call leaves a free one; `None` is free of charge, without
+    /// end.
     pub paid_s: Option<u32>,
     /// When it was answered.
     pub answered_at: Option<Timestamp>,
@@ -50,7 +53,7 @@ pub struct Reservation {
 impl Reservation {
     /// What the caller of the ledger is told.
     pub fn grant(&self) -> Grant {
-        Grant { paid_s: self.paid_s, held: self.held(), on_hand: None }
+        Grant { paid_s: self.paid_s, held: self.held(), on_hand: None, warnings: Vec::new() }
     }
 
     /// What it holds.

@@ -4,9 +4,10 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Authentication, CallerIdByCall, CompanyId, DigestAlgorithms, IpRuleId, NumberPresentation, ProfileId,
-    Srtp, Transport,
+    Authentication, CallerIdByCall, CompanyId, DigestAlgorithms, GuardOverrides, IpRuleId,
+    NumberPresentation, ProfileId, Srtp, Transport,
 };
+use crate::ledger::Spending;
 use crate::lifecycle::Subscription;
 use crate::money::Micros;
 use crate::secrets::Password;
@@ -29,12 +30,20 @@ pub struct Profile {
     pub subscription: Option<Subscription>,
     /// Refills the profile's credit from the company's.
     pub recharge: Option<Recharge>,
+    /// Its own spend guard, laid over the installation's.
+    #[serde(rename = "spend_guard")]
+    pub guard: GuardOverrides,
+    /// What its calls were charged in the latest hour and day.
+    pub spending: Spending,
     /// Credit for outgoing calls, the part that live calls have reserved included.
     #[serde(rename = "credit_micros")]
     pub credit: Micros,
-    /// Credit that live calls have reserved.
+    /// Credit that live calls have reserved, and what is on hand.
     #[serde(rename = "reserved_micros")]
     pub reserved: Micros,
+    /// The part of it that no call holds: it is kept for calls that begin while the database does not answer.
+    #[serde(rename = "on_hand_micros")]
+    pub on_hand: Micros,
     /// Bundle seconds left in this period, the part that live calls have reserved included.
     pub bundle_left_s: u32,
     /// Calls going on now.

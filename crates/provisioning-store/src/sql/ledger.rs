@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::query_builder::Separated;
 
-use super::rows::{HoldRow, ReservationRow, SettlementRow, SubscriberRow, narrow, word};
+use super::rows::{HoldRow, ReservationRow, SettlementRow, SubscriberRow, guard_text, narrow, word};
 use super::{Connection, Database, Db, chunks, failed, statements, with_list, with_owners_list, with_values};
 use crate::cdr::{Attempt, CallId, Cdr};
 use crate::error::StoreError;
 use crate::ledger::{
     Account, Balance, Books, Changes, Difference, Held, Imbalance, LedgerEntry, LedgerOp, Outcome, Refusal,
-    Reservation, ReservePolicy, Subscriber, Transfer,
+    Reservation, ReservePolicy, Spending, Subscriber, Transfer,
 };
 use crate::lifecycle::Renewal;
 use crate::model::{CompanyId, ProfileId};
@@ -112,7 +112,7 @@ pub(super) async fn apply_in(
     author: Author<'_>,
     entries: &[LedgerEntry],
 ) -> Result<Vec<Result<Outcome, Refusal>>, StoreError> {
-    let mut books = load(connection, author.owner, entries).await?;
+    let mut books = load(connection, author, entries).await?;
     let outcomes = entries.iter().map(|entry| books.apply(author.policy, entry)).collect();
     let changes = books.take_changes();
     write(connection, author.owner, &books, &changes).await?;
@@ -150,6 +150,8 @@ impl Touched {
             LedgerOp::Allocate { profile, .. }
             | LedgerOp::TakeBack { profile, .. }
             | LedgerOp::SetRecharge { profile, .. }
+            | LedgerOp::SetGuard { profile, .. }
+            | LedgerOp::ReleaseGuard { profile }
             | LedgerOp::Subscribe { profile, .. }
             | LedgerOp::Hold { profile, .. } => {
                 self.profiles.insert(profile.0);
@@ -177,7 +179,7 @@ impl Touched {
 /// Loads the part of the books that a batch may touch.
 async fn load(
     connection: &mut Connection,
-    owner: &str,
+    author: Author<'_>,
     entries: &[LedgerEntry],
 ) -> Result<Books, StoreError> {
     let mut touched = Touched::by(entries);
@@ -193,6 +195,7 @@ async fn load(
             .await
             .map_err(failed("reading subscribers"))?;
         for row in rows {
+            books.spending.insert(ProfileId(row.profile_id), row.spending());
             books.subscribers.insert(ProfileId(row.profile_id), row.subscriber()?);
         }
     }
@@ -201,11 +204,12 @@ async fn load(
         let bundle = subscriber.subscription.map(|it| Account::Bundle { profile, period: it.period });
         accounts.extend(bundle);
     }
-    load_holds(connection, owner, &profiles, &mut books, &mut accounts).await?;
+    load_holds(connection, author.owner, &profiles, &mut books, &mut accounts).await?;
     accounts.extend(touched.profiles.iter().map(|&profile| Account::Profile(ProfileId(profile))));
     accounts.extend(touched.companies.iter().map(|&company| Account::Company(company)));
     load_accounts(connection, &mut books, &accounts).await?;
     load_leases(connection, &mut books, &touched.leases).await?;
+    load_countries(connection, &mut books, author.policy, &touched.leases).await?;
     Ok(books)
 }
 
@@ -311,6 +315,32 @@ async fn load_leases(
     Ok(())
 }
 
+/// Counts live calls by country where a spend guard limits them: the others are spared the work.
+async fn load_countries(
+    connection: &mut Connection,
+    books: &mut Books,
+    policy: ReservePolicy,
+    profiles: &BTreeSet<i64>,
+) -> Result<(), StoreError> {
+    let is_limited = |profile: &i64| {
+        let subscriber = books.subscribers.get(&ProfileId(*profile));
+        subscriber.is_some_and(|it| it.guard.over(&policy.guard).calls_to_one_country.is_some())
+    };
+    let limited: Vec<i64> = profiles.iter().copied().filter(is_limited).collect();
+    for chunk in chunks(&limited) {
+        let mut statement = with_list(statements::DIALLED_IN, chunk, " GROUP BY profile_id, country");
+        let rows: Vec<(i64, String, i64)> = statement
+            .build_query_as()
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(failed("counting live calls by country"))?;
+        for (profile, country, count) in rows {
+            books.load_calls_to(ProfileId(profile), country, narrow(count, "a number of calls")?);
+        }
+    }
+    Ok(())
+}
+
 /// Writes what a batch changed.
 async fn write(
     connection: &mut Connection,
@@ -320,6 +350,7 @@ async fn write(
 ) -> Result<(), StoreError> {
     write_accounts(connection, changes).await?;
     write_subscribers(connection, books, changes).await?;
+    write_spending(connection, books, changes).await?;
     write_calls(connection, owner, books, changes).await?;
     write_holds(connection, owner, books, changes).await?;
     for chunk in chunks(&changes.transfers) {
@@ -386,6 +417,24 @@ async fn write_subscribers(
             .execute(&mut *connection)
             .await
             .map_err(failed("writing subscribers"))?;
+    }
+    Ok(())
+}
+
+async fn write_spending(
+    connection: &mut Connection,
+    books: &Books,
+    changes: &Changes,
+) -> Result<(), StoreError> {
+    let changed: Vec<(ProfileId, Spending)> = changes
+        .spending
+        .iter()
+        .filter_map(|&profile| Some((profile, *books.spending.get(&profile)?)))
+        .collect();
+    for chunk in chunks(&changed) {
+        let mut statement =
+            with_values(statements::INSERT_SPENDING, chunk, push_spending, statements::UPDATE_SPENDING);
+        statement.build().execute(&mut *connection).await.map_err(failed("writing what was spent"))?;
     }
     Ok(())
 }
@@ -518,5 +567,16 @@ fn push_subscriber(
         .push_bind(bought.map(|it| it.bundle_s))
         .push_bind(bought.map(|it| i64::from(it.renewal == Renewal::Cancelled)))
         .push_bind(subscriber.recharge.map(|it| it.threshold.0))
-        .push_bind(subscriber.recharge.map(|it| it.amount.0));
+        .push_bind(subscriber.recharge.map(|it| it.amount.0))
+        .push_bind(guard_text(&subscriber.guard));
+}
+
+fn push_spending(mut row: Separated<'_, Db, &'static str>, (profile, spending): &(ProfileId, Spending)) {
+    row.push_bind(profile.0);
+    for spent in [spending.hour, spending.day] {
+        row.push_bind(spent.number)
+            .push_bind(spent.spent.0)
+            .push_bind(spent.forgiven.0)
+            .push_bind(i64::from(spent.is_warned));
+    }
 }

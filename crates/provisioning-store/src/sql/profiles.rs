@@ -32,6 +32,7 @@ struct ProfileRow {
     subscriber: SubscriberRow,
     credit_micros: i64,
     reserved_micros: i64,
+    on_hand_micros: i64,
     bundle_left_s: i64,
     channels_in_use: i64,
 }
@@ -41,6 +42,7 @@ impl TryFrom<ProfileRow> for Profile {
 
     fn try_from(row: ProfileRow) -> Result<Self, StoreError> {
         let subscriber = row.subscriber.subscriber()?;
+        let spending = row.subscriber.spending();
         let settings = ProfileSettings {
             authentication: word(&row.authentication, "a way to authenticate")?,
             digest: word(&row.digest, "a set of digest algorithms")?,
@@ -56,8 +58,11 @@ impl TryFrom<ProfileRow> for Profile {
             settings,
             subscription: subscriber.subscription,
             recharge: subscriber.recharge,
+            guard: subscriber.guard,
+            spending,
             credit: Micros(row.credit_micros),
             reserved: Micros(row.reserved_micros),
+            on_hand: Micros(row.on_hand_micros),
             bundle_left_s: narrow(row.bundle_left_s, "a number of seconds")?,
             channels_in_use: narrow(row.channels_in_use, "a number of calls")?,
         })

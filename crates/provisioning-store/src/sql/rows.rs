@@ -4,9 +4,9 @@ use sqlx::FromRow;
 
 use crate::cdr::{Attempt, CallId, CallRecord, Cdr, Ending, Settlement};
 use crate::error::StoreError;
-use crate::ledger::{Held, Reservation, Subscriber};
+use crate::ledger::{Held, Reservation, Spending, Spent, Subscriber};
 use crate::lifecycle::{Renewal, Subscription};
-use crate::model::{CompanyId, ProfileId, Recharge, Timestamp};
+use crate::model::{CompanyId, GuardOverrides, ProfileId, Recharge, Timestamp};
 use crate::money::Micros;
 use crate::rating::{BundleCover, Tariff};
 
@@ -190,6 +190,16 @@ impl TryFrom<CdrRow> for Cdr {
     }
 }
 
+/// A profile's own spend guard as it is kept: JSON, because each limit may be inherited, lifted or set.
+pub(super) fn guard_text(guard: &GuardOverrides) -> String {
+    serde_json::to_string(guard).expect("plain data has a JSON form")
+}
+
+fn guard(text: &str) -> Result<GuardOverrides, StoreError> {
+    let damaged = |_| StoreError::Damaged { found: text.to_owned(), expected: "a spend guard" };
+    serde_json::from_str(text).map_err(damaged)
+}
+
 /// What the ledger knows of a profile.
 #[derive(FromRow)]
 pub(super) struct SubscriberRow {
@@ -206,6 +216,16 @@ pub(super) struct SubscriberRow {
     is_cancelled: Option<i64>,
     recharge_threshold_micros: Option<i64>,
     recharge_amount_micros: Option<i64>,
+    spend_guard: String,
+    // Nothing when the profile has never spent anything.
+    hour: Option<i64>,
+    hour_spent_micros: Option<i64>,
+    hour_forgiven_micros: Option<i64>,
+    is_hour_warned: Option<i64>,
+    day: Option<i64>,
+    day_spent_micros: Option<i64>,
+    day_forgiven_micros: Option<i64>,
+    is_day_warned: Option<i64>,
 }
 
 impl SubscriberRow {
@@ -216,7 +236,22 @@ impl SubscriberRow {
             subscription: self.channels.map(|channels| self.subscription(channels)).transpose()?,
             recharge: recharge
                 .map(|(threshold, amount)| Recharge { threshold: Micros(threshold), amount: Micros(amount) }),
+            guard: guard(&self.spend_guard)?,
         })
+    }
+
+    /// What it has spent in the latest windows.
+    pub(super) fn spending(&self) -> Spending {
+        let spent = |number: Option<i64>, spent, forgiven, is_warned| Spent {
+            number: number.unwrap_or_default(),
+            spent: Micros(Option::unwrap_or_default(spent)),
+            forgiven: Micros(Option::unwrap_or_default(forgiven)),
+            is_warned: is_warned == Some(1),
+        };
+        Spending {
+            hour: spent(self.hour, self.hour_spent_micros, self.hour_forgiven_micros, self.is_hour_warned),
+            day: spent(self.day, self.day_spent_micros, self.day_forgiven_micros, self.is_day_warned),
+        }
     }
 
     /// The columns of a subscription are all there when its channels are.

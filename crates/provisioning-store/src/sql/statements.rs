@@ -19,18 +19,30 @@ macro_rules! live_call {
     };
 }
 
+/// What the ledger knows of a profile, for reading: `s` is its subscriber, `w` its spending.
+macro_rules! subscriber_columns {
+    () => {
+        "s.profile_id, s.company_id, s.channels, s.bundles, s.period, s.bought_at, s.paid_until, \
+         s.channels_price_micros, s.bundles_price_micros, s.bundle_s, s.is_cancelled, \
+         s.recharge_threshold_micros, s.recharge_amount_micros, s.spend_guard, \
+         w.hour, w.hour_spent_micros, w.hour_forgiven_micros, w.is_hour_warned, \
+         w.day, w.day_spent_micros, w.day_forgiven_micros, w.is_day_warned"
+    };
+}
+
 /// A profile with what the ledger knows of it.
 macro_rules! profile {
     ($($rest:literal)?) => {
         concat!(
-            "SELECT p.id, p.name, p.sip_user, p.authentication, p.digest, p.presentation, p.srtp, p.caller_id_by_call, \
-             s.profile_id, s.company_id, s.channels, s.bundles, s.period, s.bought_at, s.paid_until, \
-             s.channels_price_micros, s.bundles_price_micros, s.bundle_s, s.is_cancelled, \
-             s.recharge_threshold_micros, s.recharge_amount_micros, \
-             a.balance AS credit_micros, a.reserved AS reserved_micros, COALESCE(b.balance, 0) AS bundle_left_s, \
-             (SELECT COUNT(*) FROM reservations r WHERE r.profile_id = p.id) AS channels_in_use \
+            "SELECT p.id, p.name, p.sip_user, p.authentication, p.digest, p.presentation, p.srtp, p.caller_id_by_call, ",
+            subscriber_columns!(),
+            ", a.balance AS credit_micros, a.reserved AS reserved_micros, COALESCE(b.balance, 0) AS bundle_left_s, \
+             (SELECT COUNT(*) FROM reservations r WHERE r.profile_id = p.id) AS channels_in_use, \
+             (SELECT CAST(COALESCE(SUM(h.credit_held_micros), 0) AS BIGINT) FROM holds h WHERE h.profile_id = p.id) \
+             AS on_hand_micros \
              FROM profiles p \
              JOIN subscribers s ON s.profile_id = p.id \
+             LEFT JOIN spending w ON w.profile_id = p.id \
              JOIN accounts a ON a.name = 'profile:' || p.id \
              LEFT JOIN accounts b ON b.name = 'bundle:' || p.id || ':' || s.period "
             $(, $rest)?,
@@ -56,11 +68,15 @@ pub(super) const LIVE_CALLS_IN: &str = concat!(live_call!(), "call_id IN");
 pub(super) const LIVE_CALLS_OF_OWNER: &str = concat!(live_call!(), "owner = $1 ORDER BY call_id");
 pub(super) const SETTLEMENTS_IN: &str =
     "SELECT call_id, duration_s, billed_s, bundle_s, amount_micros FROM cdrs WHERE call_id IN";
-pub(super) const SUBSCRIBERS_IN: &str = "SELECT profile_id, company_id, channels, bundles, period, bought_at, paid_until, \
-     channels_price_micros, bundles_price_micros, bundle_s, is_cancelled, recharge_threshold_micros, \
-     recharge_amount_micros FROM subscribers WHERE profile_id IN";
+pub(super) const SUBSCRIBERS_IN: &str = concat!(
+    "SELECT ",
+    subscriber_columns!(),
+    " FROM subscribers s LEFT JOIN spending w ON w.profile_id = s.profile_id WHERE s.profile_id IN"
+);
 pub(super) const ACCOUNTS_IN: &str = "SELECT name, balance, reserved FROM accounts WHERE name IN";
 pub(super) const LEASES_IN: &str = "SELECT profile_id, COUNT(*) FROM reservations WHERE profile_id IN";
+pub(super) const DIALLED_IN: &str = "SELECT profile_id, country, COUNT(*) FROM reservations \
+     WHERE direction = 'outgoing' AND kind = 'telephone' AND profile_id IN";
 pub(super) const INSERT_ACCOUNTS: &str = "INSERT INTO accounts (name, has_floor, balance, reserved) ";
 pub(super) const CHANGE_ACCOUNTS: &str =
     "UPDATE accounts SET balance = balance + v.column2, reserved = reserved + v.column3 FROM (";
@@ -68,13 +84,19 @@ pub(super) const CHANGE_ACCOUNTS_WHERE: &str = ") AS v WHERE accounts.name = v.c
      (accounts.reserved + v.column3 >= 0 AND accounts.balance + v.column2 >= accounts.reserved + v.column3))";
 pub(super) const INSERT_SUBSCRIBERS: &str = "INSERT INTO subscribers (profile_id, company_id, channels, bundles, period, \
      bought_at, paid_until, channels_price_micros, bundles_price_micros, bundle_s, is_cancelled, \
-     recharge_threshold_micros, recharge_amount_micros) ";
+     recharge_threshold_micros, recharge_amount_micros, spend_guard) ";
 pub(super) const UPDATE_SUBSCRIBERS: &str = " ON CONFLICT (profile_id) DO UPDATE SET channels = excluded.channels, \
      bundles = excluded.bundles, period = excluded.period, bought_at = excluded.bought_at, \
      paid_until = excluded.paid_until, channels_price_micros = excluded.channels_price_micros, \
      bundles_price_micros = excluded.bundles_price_micros, bundle_s = excluded.bundle_s, \
      is_cancelled = excluded.is_cancelled, recharge_threshold_micros = excluded.recharge_threshold_micros, \
-     recharge_amount_micros = excluded.recharge_amount_micros";
+     recharge_amount_micros = excluded.recharge_amount_micros, spend_guard = excluded.spend_guard";
+pub(super) const INSERT_SPENDING: &str = "INSERT INTO spending (profile_id, hour, hour_spent_micros, \
+     hour_forgiven_micros, is_hour_warned, day, day_spent_micros, day_forgiven_micros, is_day_warned) ";
+pub(super) const UPDATE_SPENDING: &str = " ON CONFLICT (profile_id) DO UPDATE SET hour = excluded.hour, \
+     hour_spent_micros = excluded.hour_spent_micros, hour_forgiven_micros = excluded.hour_forgiven_micros, \
+     is_hour_warned = excluded.is_hour_warned, day = excluded.day, day_spent_micros = excluded.day_spent_micros, \
+     day_forgiven_micros = excluded.day_forgiven_micros, is_day_warned = excluded.is_day_warned";
 pub(super) const INSERT_CALLS: &str = concat!(
     "INSERT INTO reservations (call_id, owner, profile_id, ",
     attempt_columns!(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Store;
 use crate::error::StoreError;
-use crate::ledger::{Held, LedgerEntry, LedgerOp, ReservePolicy};
+use crate::ledger::{Held, LedgerEntry, LedgerOp};
 use crate::model::{ProfileId, Timestamp};
 use crate::money::Micros;
 
@@ -24,10 +24,5 @@ impl Store {
     /// What this gateway keeps on hand.
     pub async fn on_hand(&self) -> Result<BTreeMap<ProfileId, Held>, StoreError> {
         self.database.on_hand(&self.owner).await
-    }
-
-    /// How far ahead its calls reserve.
-    pub fn policy(&self) -> ReservePolicy {
-        self.policy
     }
 }

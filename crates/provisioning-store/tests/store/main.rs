@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod example;
+mod guard;
 mod oracle;
 mod outage;
 mod provisioning;

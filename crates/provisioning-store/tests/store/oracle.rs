@@ -2,10 +2,11 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseResult};
+use provisioning_store::cdr::Attempt;
 use provisioning_store::ledger::{LedgerEntry, LedgerOp};
 use provisioning_store::lifecycle::{Order, PriceList};
 use provisioning_store::memory::LedgerState;
-use provisioning_store::model::{CompanyId, ProfileId, Recharge, Timestamp};
+use provisioning_store::model::{CompanyId, GuardOverrides, Override, ProfileId, Recharge, Timestamp};
 use provisioning_store::money::Micros;
 use provisioning_store::rating::Tariff;
 use provisioning_store::store::Store;
@@ -32,6 +33,39 @@ fn tariff() -> impl Strategy<Value = Option<Tariff>> {
     ]
 }
 
+fn country() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["EE", "US", ""])
+}
+
+fn limit<T: Copy + std::fmt::Debug + 'static>(
+    limits: impl Strategy<Value = T>,
+) -> impl Strategy<Value = Override<T>> {
+    prop_oneof![3 => Just(Override::Inherited), 1 => Just(Override::Lifted), 3 => limits.prop_map(Override::Set)]
+}
+
+/// Spend guards, some of which contradict themselves.
+fn guard() -> impl Strategy<Value = GuardOverrides> {
+    let cap = || (0i64..400).prop_map(Micros);
+    let countries = || prop::sample::select(vec!["EE", "US", "CU,EE"]).prop_map(|them| them.parse().unwrap());
+    (
+        (limit(cap()), limit(cap()), limit((59i64..61).prop_map(Micros))),
+        (limit(countries()), limit(countries()), limit(0u32..3)),
+        (limit(5u32..200), limit(0u8..=100)),
+    )
+        .prop_map(|((hour_cap, day_cap, highest_rate), (allowed, denied, busy), (longest, warn))| {
+            GuardOverrides {
+                hour_cap,
+                day_cap,
+                highest_rate,
+                allowed,
+                denied,
+                calls_to_one_country: busy,
+                longest_call_s: longest,
+                warn_percent: warn,
+            }
+        })
+}
+
 fn operation() -> impl Strategy<Value = LedgerOp> {
     let company = || (1i64..3).prop_map(CompanyId);
     let profile = || (1i64..4).prop_map(ProfileId);
@@ -54,9 +88,12 @@ fn operation() -> impl Strategy<Value = LedgerOp> {
         2 => (profile(), 0u32..5, 0u32..4).prop_map(|(profile, channels, bundles)| {
             LedgerOp::Subscribe { profile, order: Order { channels, bundles }, prices: prices() }
         }),
-        8 => (name(), profile(), tariff()).prop_map(|(call, profile, tariff)| {
-            LedgerOp::Reserve { call, profile, attempt: Box::new(attempt(tariff)) }
+        8 => (name(), profile(), tariff(), country()).prop_map(|(call, profile, tariff, country)| {
+            let attempt = Box::new(Attempt { country: country.into(), ..attempt(tariff) });
+            LedgerOp::Reserve { call, profile, attempt }
         }),
+        2 => (profile(), guard()).prop_map(|(profile, guard)| LedgerOp::SetGuard { profile, guard: Box::new(guard) }),
+        1 => profile().prop_map(|profile| LedgerOp::ReleaseGuard { profile }),
         2 => name().prop_map(|call| LedgerOp::Answer { call, at: start() }),
         6 => (name(), 0u32..300).prop_map(|(call, elapsed_s)| LedgerOp::Extend { call, elapsed_s }),
         3 => (name(), tariff(), talk).prop_map(|(call, tariff, talk)| {
@@ -104,8 +141,8 @@ fn history() -> impl Strategy<Value = Vec<Vec<LedgerEntry>>> {
 fn check(ledger: &LedgerState) -> TestCaseResult {
     prop_assert_eq!(ledger.verify(), []);
     for live in ledger.books().live_calls() {
-        let Some(paid_s) = live.paid_s else { continue };
-        let tariff = live.attempt.tariff.unwrap();
+        // A free call may have an end too, but pays nothing for it.
+        let Some((paid_s, tariff)) = live.paid_s.zip(live.attempt.tariff) else { continue };
         prop_assert_eq!(tariff.longest_billable_s(paid_s), Some(paid_s), "a whole number of steps is paid");
         prop_assert!(live.bundle_s <= paid_s);
         prop_assert_eq!(

@@ -9,6 +9,7 @@ use provisioning_store::journal::Journal;
 use provisioning_store::ledger::{Account, Balance, LedgerEntry, LedgerOp, Outcome, Refusal};
 use provisioning_store::lifecycle::{Order, PriceList};
 use provisioning_store::memory::LedgerState;
+use provisioning_store::model::{GuardOverrides, Override};
 use provisioning_store::money::Micros;
 use provisioning_store::rating::Tariff;
 use provisioning_store::standby::{Doubt, Standby};
@@ -89,7 +90,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    async fn start(credit: i64, bundles: u32) -> Self {
+    async fn start(credit: i64, bundles: u32, cap: Option<Micros>) -> Self {
         let home = Home::new();
         let store = home.open().await;
         let journal = Journal::open(&home.file("sipgw.outage")).unwrap();
@@ -109,6 +110,9 @@ impl Gateway {
             *order = Order { channels: 5, bundles };
             **prices = PriceList { bundle: Micros::ZERO, bundle_minutes: 3, ..PriceList::default() };
         }
+        let hour_cap = cap.map_or(Override::Lifted, Override::Set);
+        let guard = Box::new(GuardOverrides { hour_cap, ..GuardOverrides::default() });
+        opening.push(LedgerOp::SetGuard { profile: PROFILE, guard });
         for op in opening {
             gateway.database(op).await.unwrap();
         }
@@ -180,15 +184,15 @@ impl Gateway {
         let outcome = self.database(op.clone()).await;
         match (op, outcome) {
             (LedgerOp::Reserve { call, attempt, .. }, Ok(Outcome::Granted(grant))) => {
+                self.granted(call.clone(), attempt.tariff, grant.paid_s);
                 self.standby.reserved(&call, PROFILE, &attempt, grant);
-                self.granted(call, attempt.tariff, grant.paid_s);
             }
             (
                 LedgerOp::Extend { call, elapsed_s },
-                Ok(Outcome::Granted(grant) | Outcome::LastGrant(grant)),
+                Ok(Outcome::Granted(grant) | Outcome::LastGrant(grant, _)),
             ) => {
-                self.standby.extended(&call, elapsed_s, grant);
                 self.live.get_mut(&call).unwrap().paid_s = grant.paid_s;
+                self.standby.extended(&call, elapsed_s, grant);
             }
             (LedgerOp::Answer { call, at }, Ok(_)) => {
                 self.standby.answered(&call, at);
@@ -319,6 +323,13 @@ impl Gateway {
         prop_assert_eq!(self.oracle.verify(), []);
         prop_assert_eq!(self.store.verify().await.unwrap(), []);
         prop_assert_eq!(&self.store.balances().await.unwrap(), &self.balances());
+        let books = self.oracle.books();
+        if let Some(cap) = books.subscriber(PROFILE).unwrap().guard.hour_cap.over(None) {
+            // On hand counts too: it may be spent without the database.
+            let reserved = books.balance(Account::Profile(PROFILE)).reserved;
+            let committed = books.spending(PROFILE, start()).hour.spent.0 + reserved;
+            prop_assert!(committed <= cap.0, "{} of {}", committed, cap);
+        }
         if self.is_out {
             return Ok(());
         }
@@ -358,10 +369,11 @@ proptest! {
     #[test]
     fn what_is_granted_in_an_outage_is_paid_once(
         steps in prop::collection::vec(step(), 1..70), credit in 1i64..700, bundles in 0u32..2,
+        cap in prop::option::of((0i64..400).prop_map(Micros)),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let mut gateway = Gateway::start(credit, bundles).await;
+            let mut gateway = Gateway::start(credit, bundles, cap).await;
             for step in &steps {
                 gateway.step(step).await;
                 gateway.check().await?;

@@ -1,6 +1,6 @@
 //! The rules of the ledger, one test a sentence, on maps.
 
-use provisioning_store::ledger::{Account, LedgerOp, Outcome, Refusal};
+use provisioning_store::ledger::{Account, LedgerOp, Limit, Outcome, Refusal};
 use provisioning_store::lifecycle::{Order, PriceList, Standing};
 use provisioning_store::memory::LedgerState;
 use provisioning_store::model::{ProfileId, Recharge};
@@ -56,7 +56,7 @@ fn extensions_run_to_the_last_paid_second_and_no_further() {
     assert_eq!(paid_s(ledger.apply(start(), extend("a", 45))), Some(120));
     assert_eq!(paid_s(ledger.apply(start(), extend("a", 105))), Some(126));
     assert!(
-        matches!(ledger.apply(start(), extend("a", 110)), Ok(Outcome::LastGrant(grant)) if grant.paid_s == Some(126))
+        matches!(ledger.apply(start(), extend("a", 110)), Ok(Outcome::LastGrant(grant, Limit::Credit)) if grant.paid_s == Some(126))
     );
     // Ended 20 ms late: still no more than was paid ahead.
     let settlement = settled(ledger.apply(start(), settle("a", Some(MICRO_A_SECOND), 127)));
@@ -147,7 +147,7 @@ fn recharges_in_mid_call_and_stops_when_the_company_is_empty() {
     assert_eq!(ledger.books().balance(Account::Company(COMPANY)).balance, 0, "70 - 60 is below 20");
     assert_eq!(paid_s(ledger.apply(start(), extend("a", 50))), Some(120));
     assert_eq!(paid_s(ledger.apply(start(), extend("a", 110))), Some(168));
-    assert!(matches!(ledger.apply(start(), extend("a", 160)), Ok(Outcome::LastGrant(_))));
+    assert!(matches!(ledger.apply(start(), extend("a", 160)), Ok(Outcome::LastGrant(_, Limit::Credit))));
     assert_sound(&ledger);
 }
 

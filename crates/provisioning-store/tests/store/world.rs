@@ -40,6 +40,12 @@ pub(crate) fn attempt(tariff: Option<Tariff>) -> Attempt {
     }
 }
 
+/// A call to another country, at its price.
+pub(crate) fn reserve_to(name: &str, country: &str, tariff: Tariff) -> LedgerOp {
+    let attempt = Box::new(Attempt { country: country.into(), ..attempt(Some(tariff)) });
+    LedgerOp::Reserve { call: call(name), profile: PROFILE, attempt }
+}
+
 /// The record of a call that lasted `talk_s` from its answer, or was never answered.
 pub(crate) fn record(tariff: Option<Tariff>, talk_s: Option<u64>) -> CallRecord {
     let ending = Ending {

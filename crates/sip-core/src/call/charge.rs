@@ -6,7 +6,7 @@ use super::{Call, CallTimer, Context, Parties, Stage};
 use crate::refusal::Refusal;
 use crate::types::{CallUid, Grant, Lease, Leg, ProfileId, Question, Usage};
 
-/// How often a call that costs nothing proves that it lives.
+/// How often a call proves that it lives, if it has no need to ask for more before.
 const PROOF_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The pause before more is asked for again.
@@ -102,7 +102,6 @@ impl Call {
     fn schedule(&mut self, ctx: &mut Context<'_>, half: Leg) {
         let Some(share) = self.share(half).filter(|share| share.is_granted()) else { return };
         let Some(paid) = share.paid() else {
-            // A call that costs nothing still proves now and then that it lives.
             return self.start_timer(ctx, CallTimer::Extend(half), PROOF_INTERVAL);
         };
         let Some(answered) = self.answered else { return };
@@ -110,7 +109,8 @@ impl Call {
         self.start_timer_at(ctx, CallTimer::CutOff(half), answered + paid);
         // Money for less than the lead leaves half of it for asking: an answer may take a moment.
         let extend_at = if ahead.is_zero() { paid / 2 } else { ahead };
-        self.start_timer_at(ctx, CallTimer::Extend(half), answered + extend_at);
+        let proof_at = ctx.now.monotonic + PROOF_INTERVAL;
+        self.start_timer_at(ctx, CallTimer::Extend(half), proof_at.min(answered + extend_at));
     }
 
     /// Asks for more, ahead of need.
@@ -147,12 +147,17 @@ impl Call {
     }
 
     fn on_nothing_left(&mut self, ctx: &mut Context<'_>, half: Leg, why: Refusal) {
-        if let Some(share) = self.share(half) {
-            share.obstacle = Some(why);
-        }
-        // Asked again even when the credit was short: it may be topped up before the last second.
+        let Some(share) = self.share(half) else { return };
+        share.obstacle = Some(why);
+        let paid = share.paid();
+        // Asked again even when the credit was short: it may be topped up before the last second. There is no hurry
+        // while that is far.
         if self.stage == Stage::Running {
-            self.start_timer(ctx, CallTimer::Extend(half), RETRY_INTERVAL);
+            let ahead = self.answered.zip(paid).map_or(Duration::ZERO, |(answered, paid)| {
+                let end = (answered + paid).saturating_duration_since(ctx.now.monotonic);
+                end.saturating_sub(ctx.settings.calls.extend_ahead)
+            });
+            self.start_timer(ctx, CallTimer::Extend(half), ahead.clamp(RETRY_INTERVAL, PROOF_INTERVAL));
         }
     }
 

@@ -1,0 +1,305 @@
+//! The spend guard's settings: the installation's defaults, and what a profile sets in their place.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Countries, Country};
+use crate::money::Micros;
+
+/// Limits of what a profile's calls may cost. The rules themselves are in [`crate::ledger`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpendGuard {
+    /// Most that calls may cost in an hour (UTC, from minute 0); `None` is no cap.
+    #[serde(rename = "hour_cap_micros")]
+    pub hour_cap: Option<Micros>,
+    /// Most that calls may cost in a day (UTC).
+    #[serde(rename = "day_cap_micros")]
+    pub day_cap: Option<Micros>,
+    /// Highest price of a minute that is dialled.
+    #[serde(rename = "highest_rate_micros")]
+    pub highest_rate: Option<Micros>,
+    /// The only countries that may be called; `None` is all.
+    pub allowed: Option<Countries>,
+    /// Countries that may not be called, whatever is allowed.
+    pub denied: Countries,
+    /// Most calls at once to one country, the company's own included.
+    pub calls_to_one_country: Option<u32>,
+    /// Longest call in seconds from its answer, in either direction.
+    pub longest_call_s: Option<u32>,
+    /// Share of a cap at which the operator is warned, percent; `None` never warns.
+    pub warn_percent: Option<u8>,
+}
+
+impl Default for SpendGuard {
+    /// No limit at all.
+    fn default() -> Self {
+        Self {
+            hour_cap: None,
+            day_cap: None,
+            highest_rate: None,
+            allowed: None,
+            denied: Countries::default(),
+            calls_to_one_country: None,
+            longest_call_s: None,
+            warn_percent: Some(Self::WARN_PERCENT),
+        }
+    }
+}
+
+/// What is wrong with a spend guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GuardFault {
+    /// A negative amount.
+    #[error("an amount of {1} cannot be a limit")]
+    Negative(&'static str, Micros),
+    /// The hour's cap could never be reached.
+    #[error("the hour's cap of {hour} is above the day's of {day}")]
+    HourAboveDay {
+        /// The hour's.
+        hour: Micros,
+        /// The day's.
+        day: Micros,
+    },
+    /// Nothing could be called.
+    #[error("no country at all is allowed")]
+    NothingAllowed,
+    /// A country on both lists.
+    #[error("{0} is both allowed and denied")]
+    AllowedAndDenied(Country),
+    /// No call to any country.
+    #[error("no call to any country would be let out")]
+    NoCall,
+    /// Nobody could talk.
+    #[error("a call of {0} s is over before anything is said")]
+    TooShort(u32),
+    /// More than the whole, or nothing.
+    #[error("{0} % is no share of a cap")]
+    WarnOutOfRange(u8),
+}
+
+impl GuardFault {
+    /// The setting to blame, by its name in the configuration.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Negative(key, _) => key,
+            Self::HourAboveDay { .. } => "hour_cap",
+            Self::NothingAllowed => "allowed_countries",
+            Self::AllowedAndDenied(_) => "denied_countries",
+            Self::NoCall => "calls_to_one_country",
+            Self::TooShort(_) => "longest_call_s",
+            Self::WarnOutOfRange(_) => "warn_percent",
+        }
+    }
+
+    /// What to do about it.
+    pub fn cure(self) -> &'static str {
+        match self {
+            Self::Negative(..) => "Write 0 or more.",
+            Self::HourAboveDay { .. } => "Lower the one or raise the other.",
+            Self::NothingAllowed => "Name some, or leave the list out to allow all.",
+            Self::AllowedAndDenied(_) => "Take it off one of the lists.",
+            Self::NoCall => "Write at least 1.",
+            Self::TooShort(_) => "Write at least 10.",
+            Self::WarnOutOfRange(_) => "Write 1 to 100.",
+        }
+    }
+}
+
+impl SpendGuard {
+    /// Warned at, unless it is set.
+    pub const WARN_PERCENT: u8 = 80;
+    /// The shortest that the longest call may be, in seconds.
+    pub const LEAST_LONGEST_CALL_S: u32 = 10;
+
+    /// The first thing that is wrong, or contradicts another.
+    pub fn fault(&self) -> Option<GuardFault> {
+        let amounts =
+            [("hour_cap", self.hour_cap), ("day_cap", self.day_cap), ("highest_rate", self.highest_rate)];
+        for (key, amount) in amounts {
+            if let Some(amount) = amount.filter(|amount| amount.is_negative()) {
+                return Some(GuardFault::Negative(key, amount));
+            }
+        }
+        if let Some((hour, day)) = self.hour_cap.zip(self.day_cap).filter(|(hour, day)| hour > day) {
+            return Some(GuardFault::HourAboveDay { hour, day });
+        }
+        if let Some(allowed) = self.allowed {
+            if allowed.is_empty() {
+                return Some(GuardFault::NothingAllowed);
+            }
+            if let Some(both) = allowed.iter().find(|country| self.denied.contains(*country)) {
+                return Some(GuardFault::AllowedAndDenied(both));
+            }
+        }
+        if self.calls_to_one_country == Some(0) {
+            return Some(GuardFault::NoCall);
+        }
+        if let Some(longest_s) = self.longest_call_s.filter(|s| *s < Self::LEAST_LONGEST_CALL_S) {
+            return Some(GuardFault::TooShort(longest_s));
+        }
+        let out_of_range = self.warn_percent.filter(|percent| !(1..=100).contains(percent));
+        out_of_range.map(GuardFault::WarnOutOfRange)
+    }
+
+    /// Whether a country may be called. One that the rate table does not name is allowed unless a list of allowed ones
+    /// says otherwise.
+    pub fn allows(&self, country: Option<Country>) -> bool {
+        match country {
+            Some(country) => {
+                !self.denied.contains(country) && self.allowed.is_none_or(|it| it.contains(country))
+            }
+            None => self.allowed.is_none(),
+        }
+    }
+}
+
+/// What a profile sets in the place of a default. Its text forms are `default`, `none`, and the limit's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Override<T> {
+    /// The installation's default holds.
+    #[default]
+    #[serde(rename = "default")]
+    Inherited,
+    /// There is no such limit, whatever the default.
+    #[serde(rename = "none")]
+    Lifted,
+    /// The profile's own limit.
+    #[serde(rename = "set")]
+    Set(T),
+}
+
+impl<T> Override<T> {
+    /// Whether the profile has a say in it.
+    pub fn is_own(&self) -> bool {
+        !matches!(self, Self::Inherited)
+    }
+
+    /// The limit in force.
+    pub fn over(self, default: Option<T>) -> Option<T> {
+        match self {
+            Self::Inherited => default,
+            Self::Lifted => None,
+            Self::Set(limit) => Some(limit),
+        }
+    }
+}
+
+impl<T: FromStr> FromStr for Override<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<Self, T::Err> {
+        match text {
+            "default" => Ok(Self::Inherited),
+            "none" => Ok(Self::Lifted),
+            limit => limit.parse().map(Self::Set),
+        }
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Override<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inherited => f.write_str("default"),
+            Self::Lifted => f.write_str("none"),
+            Self::Set(limit) => limit.fmt(f),
+        }
+    }
+}
+
+/// A profile's own spend guard, laid over the installation's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GuardOverrides {
+    /// In the place of [`SpendGuard::hour_cap`].
+    #[serde(rename = "hour_cap_micros")]
+    pub hour_cap: Override<Micros>,
+    /// In the place of [`SpendGuard::day_cap`].
+    #[serde(rename = "day_cap_micros")]
+    pub day_cap: Override<Micros>,
+    /// In the place of [`SpendGuard::highest_rate`].
+    #[serde(rename = "highest_rate_micros")]
+    pub highest_rate: Override<Micros>,
+    /// In the place of [`SpendGuard::allowed`].
+    pub allowed: Override<Countries>,
+    /// In the place of [`SpendGuard::denied`].
+    pub denied: Override<Countries>,
+    /// In the place of [`SpendGuard::calls_to_one_country`].
+    pub calls_to_one_country: Override<u32>,
+    /// In the place of [`SpendGuard::longest_call_s`].
+    pub longest_call_s: Override<u32>,
+    /// In the place of [`SpendGuard::warn_percent`].
+    pub warn_percent: Override<u8>,
+}
+
+impl GuardOverrides {
+    /// The guard in force.
+    pub fn over(&self, defaults: &SpendGuard) -> SpendGuard {
+        SpendGuard {
+            hour_cap: self.hour_cap.over(defaults.hour_cap),
+            day_cap: self.day_cap.over(defaults.day_cap),
+            highest_rate: self.highest_rate.over(defaults.highest_rate),
+            allowed: self.allowed.over(defaults.allowed),
+            denied: self.denied.over(Some(defaults.denied)).unwrap_or_default(),
+            calls_to_one_country: self.calls_to_one_country.over(defaults.calls_to_one_country),
+            longest_call_s: self.longest_call_s.over(defaults.longest_call_s),
+            warn_percent: self.warn_percent.over(defaults.warn_percent),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_inherits_lifts_or_sets_each_limit() {
+        let defaults =
+            SpendGuard { hour_cap: Some(Micros(5)), longest_call_s: Some(60), ..SpendGuard::default() };
+        let own: GuardOverrides =
+            serde_json::from_str(r#"{"hour_cap_micros":"none","day_cap_micros":{"set":9}}"#).unwrap();
+        let guard = own.over(&defaults);
+        assert_eq!((guard.hour_cap, guard.day_cap), (None, Some(Micros(9))));
+        assert_eq!((guard.longest_call_s, guard.warn_percent), (Some(60), Some(80)));
+        let json = serde_json::to_string(&own).unwrap();
+        assert_eq!(serde_json::from_str::<GuardOverrides>(&json).unwrap(), own);
+        for text in ["default", "none", "2.50"] {
+            assert_eq!(text.parse::<Override<Micros>>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn contradictions_are_found_and_blamed() {
+        let guard = SpendGuard::default();
+        let countries = |text: &str| text.parse::<Countries>().unwrap();
+        let amount = |micros| Some(Micros(micros));
+        let faulty = [
+            (SpendGuard { day_cap: amount(-1), ..guard }, "day_cap"),
+            (SpendGuard { hour_cap: amount(2), day_cap: amount(1), ..guard }, "hour_cap"),
+            (SpendGuard { allowed: Some(Countries::default()), ..guard }, "allowed_countries"),
+            (
+                SpendGuard { allowed: Some(countries("EE,US")), denied: countries("CU,EE"), ..guard },
+                "denied_countries",
+            ),
+            (SpendGuard { calls_to_one_country: Some(0), ..guard }, "calls_to_one_country"),
+            (SpendGuard { longest_call_s: Some(9), ..guard }, "longest_call_s"),
+            (SpendGuard { warn_percent: Some(101), ..guard }, "warn_percent"),
+            (SpendGuard { warn_percent: Some(0), ..guard }, "warn_percent"),
+        ];
+        for (guard, key) in faulty {
+            assert_eq!(guard.fault().map(GuardFault::key), Some(key), "{guard:?}");
+        }
+        assert_eq!(guard.fault(), None);
+        assert_eq!(SpendGuard { hour_cap: amount(1), day_cap: amount(1), ..guard }.fault(), None);
+    }
+
+    #[test]
+    fn a_country_without_a_name_is_allowed_until_there_is_a_list() {
+        let estonia = "EE".parse().ok();
+        let open = SpendGuard { denied: "CU".parse().unwrap(), ..SpendGuard::default() };
+        assert!(open.allows(None) && open.allows(estonia) && !open.allows("CU".parse().ok()));
+        let listed = SpendGuard { allowed: "EE".parse().ok(), ..open };
+        assert!(!listed.allows(None) && listed.allows(estonia) && !listed.allows("US".parse().ok()));
+    }
+}

@@ -1,0 +1,42 @@
+//! What profiles may spend: the store's verbs for it.
+
+use std::sync::PoisonError;
+
+use super::Store;
+use crate::error::StoreError;
+use crate::ledger::{CapStanding, LedgerOp};
+use crate::model::{GuardOverrides, Profile, ProfileId, SpendGuard, Timestamp};
+use crate::money::Micros;
+
+impl Store {
+    /// Puts a profile's own spend guard in the place of the one before.
+    pub async fn set_spend_guard(
+        &self,
+        now: Timestamp,
+        profile: ProfileId,
+        guard: GuardOverrides,
+    ) -> Result<(), StoreError> {
+        self.apply_one(now, LedgerOp::SetGuard { profile, guard: Box::new(guard) }).await.map(|_| ())
+    }
+
+    /// Lets a profile spend on: the caps of this hour and day begin anew.
+    pub async fn release_spend_guard(&self, now: Timestamp, profile: ProfileId) -> Result<(), StoreError> {
+        self.apply_one(now, LedgerOp::ReleaseGuard { profile }).await.map(|_| ())
+    }
+
+    /// Gives other limits to all profiles that set none of their own.
+    pub fn use_default_guard(&self, guard: SpendGuard) {
+        self.policy.write().unwrap_or_else(PoisonError::into_inner).guard = guard;
+    }
+
+    /// The spend guard in force for a profile.
+    pub fn spend_guard(&self, profile: &Profile) -> SpendGuard {
+        profile.guard.over(&self.policy().guard)
+    }
+
+    /// How a profile stands towards each of its caps.
+    pub fn cap_standings(&self, profile: &Profile, now: Timestamp) -> Vec<CapStanding> {
+        let held_by_calls = Micros(profile.reserved.0 - profile.on_hand.0);
+        self.spend_guard(profile).standings(profile.spending, held_by_calls, now)
+    }
+}

@@ -135,10 +135,9 @@ impl Gateway {
         self.directory.peer_at(flow.peer, flow.transport)
     }
 
-    /// OPTIONS from somebody we serve is a question whether we live (a PBX takes a trunk that
-    /// gives no 200 out of service).
-    /// A PBX may ask before it has registered, so the shape of a user name will do; that there is such a user is not
-    /// said.
+    /// OPTIONS from somebody we serve is a question whether we live: without a 200 many PBXs take the trunk out of
+    /// service. A PBX may ask before it has registered, so the shape of a user name will do; that there is such a user
+    /// is not said.
     fn on_options(&mut self, now: Now, flow: Flow, request: &Message) {
         let is_user = claimed_user(request).is_some_and(|user| is_user_name(&user));
         if !self.is_stranger(flow) || (is_user && self.may_speak(now, flow)) {

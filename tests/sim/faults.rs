@@ -66,7 +66,7 @@ impl World {
             Fault::GatewayDies => self.restart_gateway(),
             Fault::AgentDies(agent, span) => {
                 self.agents[agent].break_down();
-                self.agents[agent].was_cut_off = true;
+                self.note_outage_of(agent);
                 self.network.cut(self.agents[agent].address.ip());
                 self.break_connections(agent);
                 self.befall_at(span, Fault::AgentRises(agent));
@@ -78,11 +78,14 @@ impl World {
                 }
             }
             Fault::CutOff(agent, span) => {
-                self.agents[agent].was_cut_off = true;
+                self.note_outage_of(agent);
                 self.network.cut(self.agents[agent].address.ip());
                 self.befall_at(span, Fault::Mended(agent));
             }
-            Fault::Mended(agent) => self.network.mend(self.agents[agent].address.ip()),
+            Fault::Mended(agent) => {
+                self.network.mend(self.agents[agent].address.ip());
+                self.agents[agent].lose_patience(now);
+            }
             Fault::StoreFails(span) => {
                 self.desk.books.health = Health::Failing;
                 self.befall_at(span, Fault::StoreReturns);
@@ -95,6 +98,11 @@ impl World {
             }
         }
         self.flush();
+    }
+
+    fn note_outage_of(&mut self, agent: usize) {
+        self.agents.iter_mut().for_each(|agent| agent.others_were_cut_off = true);
+        self.agents[agent].was_cut_off = true;
     }
 
     fn restart_gateway(&mut self) {

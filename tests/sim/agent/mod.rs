@@ -152,6 +152,8 @@ pub(crate) struct Agent {
     pub(crate) is_forger: bool,
     /// Whether it was cut off for a while: then answers of either side may have been repeated in vain.
     pub(crate) was_cut_off: bool,
+    /// Whether somebody else was: then an offer of ours may never be answered, nor the 2xx that makes it be acknowledged.
+    pub(crate) others_were_cut_off: bool,
     /// Requests that came again.
     pub(crate) repetitions: usize,
     /// How it reaches the gateway; over TCP and TLS by this connection.
@@ -184,6 +186,7 @@ impl Agent {
             registration: None,
             is_forger: false,
             was_cut_off: false,
+            others_were_cut_off: false,
             repetitions: 0,
             transport: Carriage::Udp,
             line: None,

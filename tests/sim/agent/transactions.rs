@@ -269,7 +269,10 @@ impl Agent {
         self.servers = running;
         for server in ended {
             // Whoever was told nothing for 64*T1 gave the call up, and knows no answer that comes afterwards.
-            let is_excused = self.was_cut_off || server.call.is_some_and(|call| self.calls[call].is_excused);
+            let is_offer_lost = self.others_were_cut_off && server.request.body().is_empty();
+            let is_excused = self.was_cut_off
+                || is_offer_lost
+                || server.call.is_some_and(|call| self.calls[call].is_excused);
             if matches!(server.state, Taken::Accepted | Taken::Refused) && !is_excused {
                 self.unacknowledged.push(format!("{:?} of {}", server.state, server.key));
             }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Agent, End, State, Step};
+use super::{Agent, End, GIVE_UP, State, Step};
 
 impl Agent {
     /// Breaks down: nothing of what was going on is known any more.
@@ -25,6 +25,15 @@ impl Agent {
             if self.calls[call].state != State::Over {
                 let after = self.dice.between_ms(0, most_ms);
                 self.plan(now + after, Step::GiveUp(call));
+            }
+        }
+    }
+
+    /// The network is back: a call that has only ever heard 100 may have been refused meanwhile, and waits for nothing.
+    pub(crate) fn lose_patience(&mut self, now: Instant) {
+        for call in 0..self.calls.len() {
+            if (self.calls[call].state, self.calls[call].end) == (State::Early, End::Caller) {
+                self.plan(now + GIVE_UP, Step::GiveUp(call));
             }
         }
     }

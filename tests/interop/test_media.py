@@ -61,6 +61,25 @@ def test_a_tone_goes_both_ways_in_an_incoming_call(bench, transport, srtp):
     assert ours["secure"] == (srtp != "off") and not theirs["secure"]
 
 
+@pytest.mark.parametrize("caller", ["pbx", "carrier"])
+@pytest.mark.parametrize("transport, srtp", [("udp", "off"), ("tls", "mandatory")])
+def test_a_tone_goes_both_ways_when_the_callee_makes_the_offer(bench, caller, transport, srtp):
+    here, there = bench.folder / "here.wav", bench.folder / "there.wav"
+    profile = bench.profile(numbers=[DID], srtp="required" if srtp == "mandatory" else "off")
+    pbx = bench.pjsua(profile, transport=transport, srtp=srtp, play=bench.tones.low, record=here)
+    carrier = bench.pjsua_carrier(play=bench.tones.high, record=there)
+    if caller == "pbx":
+        call = pbx.dial(f"sip:{LONDON}@{bench.gateway.domain}", offer="late")
+        other = carrier.incoming().answer().is_confirmed()
+        call.is_confirmed()
+    else:
+        other = carrier.dial(f"sip:{DID}@{bench.gateway.sip}", offer="late")
+        call = pbx.incoming().answer().is_confirmed()
+        other.is_confirmed()
+    ours, theirs = hear_each_other(bench, here, there, call, other)
+    assert ours["secure"] == (srtp != "off") and not theirs["secure"]
+
+
 def test_two_pbxs_with_keys_of_their_own_hear_each_other(bench):
     here, there = bench.folder / "here.wav", bench.folder / "there.wav"
     one = bench.pjsua(

@@ -101,8 +101,9 @@ class Pjsua:
         assert event["code"] == 200, f"{self.name} was not registered: {event['code']} {event['reason']}"
         return event
 
-    def dial(self, to: str, **headers) -> "PjsuaCall":
-        self.do("call", to=to, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    def dial(self, to: str, *, offer: str = "early", **headers) -> "PjsuaCall":
+        """Calls; a late offer leaves the first session description to the callee (RFC 3261 section 13.2.1)."""
+        self.do("call", to=to, offer=offer, headers={k.replace("_", "-"): v for k, v in headers.items()})
         return PjsuaCall(self, self.expect("calling")["call"])
 
     def incoming(self, timeout: float = 8.0) -> "PjsuaCall":

@@ -169,10 +169,12 @@ class Agent:
 
     # Commands; each one's name is the "do" of its line.
 
-    def do_call(self, to, headers=None, **_):
+    def do_call(self, to, headers=None, offer="early", **_):
         call = Call(self, self.account)
         self.prepare(call)
         param = pj.CallOpParam(True)
+        if offer == "late":
+            param.opt.flag |= pj.PJSUA_CALL_NO_SDP_OFFER
         for name, value in (headers or {}).items():
             header = pj.SipHeader()
             header.hName, header.hValue = name, value

@@ -93,7 +93,7 @@ impl Config {
     /// Calls at once. Those beyond what the ports carry would be refused by the relay, after all the work was done.
     pub(super) fn most_calls(&self) -> usize {
         let carried = self.media.addresses.len().max(1) * self.media.ports.pairs() / 2;
-        self.sip.limits.calls.unwrap_or(carried.max(1))
+        self.sip.limits.calls.unwrap_or_else(|| carried.max(1))
     }
 
     fn limits(&self) -> Limits {

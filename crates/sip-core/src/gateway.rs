@@ -75,6 +75,8 @@ pub struct Counts {
     pub dialogs: usize,
     /// Calls' timers.
     pub timers: usize,
+    /// Sources whose rate is remembered.
+    pub sources: usize,
 }
 
 impl Counts {
@@ -457,6 +459,7 @@ impl Gateway {
             bindings: self.registrar.len(),
             dialogs: self.index.len(),
             timers: self.timers.len(),
+            sources: self.rates.tracked(),
         }
     }
 }

@@ -56,9 +56,9 @@ fn early_answers_beyond_the_bound_ring_without_their_media() {
     let early =
         (1..=60).map(|number| Early { after: ms(20 * number), status: 183, media: EarlyMedia::Described });
     world.teach(ALPHA, Manner { early: early.collect(), last: Last::Answer(s(60)), ..Manner::polite() });
-    let call = world.dial(SALES, Dial::to(FAR_AWAY).then(s(5), Act::HangUp));
+    world.dial(SALES, Dial::to(FAR_AWAY).then(s(5), Act::HangUp));
     world.run(s(4));
-    let told = world.agents[SALES].calls[call].statuses.iter().filter(|status| **status == 183).count();
+    let told = world.agents[SALES].statuses(Method::Invite).iter().filter(|status| **status == 183).count();
     assert!(told >= 60 - 18, "those that cannot wait are passed on at once: {told}");
     world.settle();
     let answered = world.desk.books.records[0].answered;

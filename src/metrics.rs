@@ -36,6 +36,8 @@ pub struct Metrics {
     pub registered: IntGaugeVec,
     /// Calls in set-up or running.
     pub calls_live: IntGauge,
+    /// How full the core's tables are.
+    pub table_entries: IntGaugeVec,
     /// Finished call attempts.
     pub calls: IntCounterVec,
     /// From INVITE to answer.
@@ -168,6 +170,11 @@ impl Metrics {
             ),
             registered: make.gauges("sipgw_registered", "1 if the profile's PBX is registered", &["profile"]),
             calls_live: make.gauge("sipgw_calls_live", "Calls in set-up or running"),
+            table_entries: make.gauges(
+                "sipgw_table_entries",
+                "How full the tables of signalling are: bindings, calls, dialogs, sources, timers, transactions",
+                &["table"],
+            ),
             calls: make.counters(
                 "sipgw_calls_total",
                 "Call attempts that are over, by direction and by what became of them",

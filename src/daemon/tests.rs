@@ -153,9 +153,9 @@ async fn provision_channels(daemon: &Daemon, channels: u32) -> Credentials {
     let (profile, credentials) = store.create_profile(now, profile).await.unwrap();
     let number = store.add_number(company.id, "+12026843376", "US").await.unwrap();
     store.assign_number(number.id, NumberTarget::Profile(profile.id)).await.unwrap();
-    let before = daemon.metrics().directory_revision.get();
+    let revision = store.revision().await.unwrap();
     timeout(SOON, async {
-        while daemon.metrics().directory_revision.get() == before {
+        while daemon.metrics().directory_revision.get() < revision {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })

@@ -7,6 +7,7 @@ use media_relay::engine::{Engine as Relay, Gauges};
 use media_relay::session::DropReason;
 use provisioning_store::model::Profile;
 use provisioning_store::store::Store;
+use sip_core::gateway::Counts;
 
 use crate::engine::EngineHandle;
 use crate::metrics::Metrics;
@@ -33,6 +34,7 @@ impl Scrape {
         let registered: Vec<i64> = engine.bindings().await.iter().map(|binding| binding.profile.0).collect();
         if let Some(counts) = engine.counts().await {
             self.metrics.calls_live.set(counts.live_calls() as i64);
+            self.tables(&counts);
         }
         self.bans(&engine.bans().await);
         match self.store.profiles(None).await {
@@ -50,6 +52,19 @@ impl Scrape {
         let users = bans.iter().filter(|ban| matches!(ban.whom, Banned::User(_))).count();
         self.metrics.bans.with_label_values(&["user"]).set(users as i64);
         self.metrics.bans.with_label_values(&["source"]).set((bans.len() - users) as i64);
+    }
+
+    fn tables(&self, counts: &Counts) {
+        for (table, entries) in [
+            ("bindings", counts.bindings),
+            ("calls", counts.calls),
+            ("dialogs", counts.dialogs),
+            ("sources", counts.sources),
+            ("timers", counts.timers),
+            ("transactions", counts.transactions),
+        ] {
+            self.metrics.table_entries.with_label_values(&[table]).set(entries as i64);
+        }
     }
 
     fn relay(&self, before: &mut Gauges) {

@@ -84,6 +84,8 @@ pub struct Counts {
     pub dialogs: usize,
     /// Calls' timers.
     pub timers: usize,
+    /// Sources whose rate is remembered.
+    pub sources: usize,
 }
 
 impl Counts {
@@ -466,6 +468,7 @@ impl Gateway {
             bindings: self.registrar.len(),
             dialogs: self.index.len(),
             timers: self.timers.len(),
+            sources: self.rates.tracked(),
         }
     }
 }

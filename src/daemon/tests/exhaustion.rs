@@ -39,6 +39,7 @@ async fn the_next_call_is_refused(rtp_ports: &str, calls: Option<usize>, running
     let refusal = late.call("17606604690", 4002).await;
     assert!(refusal.starts_with("SIP/2.0 503"), "{refusal}");
     assert_eq!(header(&refusal, "X-Sipgw-Reason"), code);
+    assert_eq!(metric(&daemon, "sipgw_table_entries{table=\"bindings\"}").await, 1);
     let leases = async || daemon.store().live_calls().await.unwrap().len();
     soon("the channel of the refused call", async || leases().await == running).await;
     for (caller, answer) in callers.iter().zip(&answers) {
@@ -50,12 +51,17 @@ async fn the_next_call_is_refused(rtp_ports: &str, calls: Option<usize>, running
 }
 
 async fn ports_in_use(daemon: &Daemon) -> usize {
+    metric(daemon, "sipgw_relay_ports_in_use").await
+}
+
+/// What the page of metrics says.
+async fn metric(daemon: &Daemon, name: &str) -> usize {
     let url = format!("http://{}/metrics", daemon.http());
     let page = tokio::task::spawn_blocking(move || {
         ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap()
     });
     let page = page.await.unwrap();
-    let line = page.lines().find_map(|line| line.strip_prefix("sipgw_relay_ports_in_use "));
+    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.expect("the metric").parse().unwrap()
 }
 

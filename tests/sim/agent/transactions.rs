@@ -40,6 +40,8 @@ pub(super) struct Server {
     next: Option<Instant>,
     interval: Duration,
     end: Option<Instant>,
+    /// The gateway died before its ACK.
+    pub(super) is_excused: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +133,7 @@ impl Agent {
             next: None,
             interval: T1,
             end: None,
+            is_excused: false,
         });
         key
     }
@@ -272,6 +275,7 @@ impl Agent {
             let is_offer_lost = self.others_were_cut_off && server.request.body().is_empty();
             let is_excused = self.was_cut_off
                 || is_offer_lost
+                || server.is_excused
                 || server.call.is_some_and(|call| self.calls[call].is_excused);
             if matches!(server.state, Taken::Accepted | Taken::Refused) && !is_excused {
                 self.unacknowledged.push(format!("{:?} of {}", server.state, server.key));

@@ -41,6 +41,7 @@ impl Agent {
     fn excuse_everything(&mut self) {
         self.outcomes.values_mut().for_each(|outcome| outcome.is_excused = true);
         self.calls.iter_mut().for_each(|call| call.is_excused = true);
+        self.servers.iter_mut().for_each(|server| server.is_excused = true);
     }
 
     /// Nothing is heard of a call any more: say goodbye to whoever may listen, and be done with it.

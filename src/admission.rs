@@ -51,6 +51,8 @@ pub struct Office {
     pub store: Store,
     /// The ledger's writer.
     pub writer: Writer,
+    /// How long the store may take to answer before it is out.
+    pub patience: Duration,
     /// What is kept on hand for each profile that calls.
     pub on_hand: OnHandConfig,
     /// What calls are rated and granted by.

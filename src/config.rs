@@ -88,6 +88,8 @@ pub struct StoreConfig {
     /// Where it is kept what was decided while the database did not answer; beside the database where absent. On
     /// another disk it helps when that of the database is full.
     pub outage_file: Option<PathBuf>,
+    /// How long the database may take to answer before calls are decided by what is on hand, milliseconds.
+    pub patience_ms: u64,
     /// How much a commit waits for the disk.
     pub synchronous: Synchronous,
 }
@@ -98,6 +100,7 @@ impl Default for StoreConfig {
             path: "/var/lib/sipgw/sipgw.db".into(),
             key_file: "/var/lib/sipgw/sipgw.key".into(),
             outage_file: None,
+            patience_ms: 2_000,
             synchronous: Synchronous::Full,
         }
     }

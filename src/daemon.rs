@@ -190,6 +190,7 @@ impl Daemon {
         let office = Office {
             store: store.clone(),
             writer,
+            patience: Duration::from_millis(config.store.patience_ms),
             on_hand: config.calls.on_hand.clone(),
             tariffs: watch.tariffs(),
             replies: reply_sender.clone(),

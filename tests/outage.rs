@@ -78,6 +78,8 @@ impl Gateway {
         let office = Office {
             store: store.clone(),
             writer,
+            // Short, so that the tests are; the databases here answer within milliseconds or are made not to.
+            patience: Duration::from_millis(500),
             on_hand: OnHandConfig::default(),
             tariffs: Arc::new(ArcSwap::from_pointee(tariffs)),
             replies: sender,

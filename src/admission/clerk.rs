@@ -18,11 +18,13 @@ use sip_core::refusal::Refusal;
 use sip_core::types::{CallRecord, Grant, Lease, ProfileId, Reply, Usage};
 use tokio::sync::{mpsc, oneshot};
 
-use super::outage::{Outage, PATIENCE};
+use super::outage::Outage;
 use super::{Job, Office, Parties, attempt, granted, name, refused, store_record, unknown, unrated, wall};
 
 /// Questions that may be with the writer; it takes a few more than these.
 const ASKED: usize = 8_000;
+/// An answer that comes later is late: then more is asked than the ledger can do.
+const LATE: Duration = Duration::from_millis(500);
 /// How often it is looked whether the writer still answers.
 const TICK: Duration = Duration::from_millis(100);
 /// How often it is looked what is on hand, in ticks.
@@ -218,7 +220,7 @@ impl Clerk {
 /// Whether the ledger answers, but what it answers was asked long ago: then more is asked than it can do, and a call
 /// that waits its turn would not be wanted any more when it comes. A ledger that does not answer is another matter.
 fn is_behind(oldest: Option<Duration>, silence: Duration) -> bool {
-    oldest.is_some_and(|waited| waited > PATIENCE) && silence <= PATIENCE
+    oldest.is_some_and(|waited| waited > LATE) && silence <= LATE
 }
 
 /// The writer's next answer.
@@ -353,8 +355,8 @@ impl Clerk {
     fn on_tick(&mut self, tick: u32) {
         if let Some(outage) = &mut self.outage {
             self.office.metrics.store_outage_seconds.inc_by(outage.seconds_since_counted());
-        } else if !self.asked.is_empty() && self.heard.elapsed() > PATIENCE {
-            self.begin_outage(None, &format!("no answer for {} ms", PATIENCE.as_millis()));
+        } else if !self.asked.is_empty() && self.heard.elapsed() > self.office.patience {
+            self.begin_outage(None, &format!("no answer for {} ms", self.office.patience.as_millis()));
         } else if tick.is_multiple_of(TEND_EVERY) {
             self.tend();
         }
@@ -368,7 +370,7 @@ impl Clerk {
         self.office.readiness.set_degraded(true);
         self.standby.set_policy(self.office.store.policy());
         self.standby.set_subscribers(self.office.tariffs.load().subscribers.clone());
-        let mut outage = Outage::new(self.office.store.clone(), journal);
+        let mut outage = Outage::new(self.office.store.clone(), self.office.patience, journal);
         let mut in_doubt = Vec::new();
         in_doubt.extend(failed.map(|asked| (asked.at, asked.op, asked.lease)));
         for asked in self.asked.drain(..) {

@@ -14,8 +14,6 @@ use sip_core::types::Reply;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// A store that has not answered for so long is out.
-pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 /// The pause before a database or a journal that failed is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The journal takes no more calls beyond this size, octets; those that run are still settled.
@@ -62,6 +60,8 @@ pub(super) struct Outage {
     /// Up to when the metrics have counted it.
     counted: Instant,
     store: Store,
+    /// A store that needs longer to answer is still out.
+    patience: Duration,
     /// Absent while a task writes to it.
     journal: Option<Journal>,
     /// Questions that the writer has not answered yet. Only when it has, nothing comes between the journal's entries.
@@ -84,12 +84,13 @@ pub(super) struct Outage {
 }
 
 impl Outage {
-    pub(super) fn new(store: Store, journal: Journal) -> Self {
+    pub(super) fn new(store: Store, patience: Duration, journal: Journal) -> Self {
         let now = Instant::now();
         Self {
             since: now,
             counted: now,
             store,
+            patience,
             journal: Some(journal),
             late: VecDeque::new(),
             notes: Vec::new(),
@@ -138,7 +139,7 @@ impl Outage {
 
     /// Whether new questions may come; for a moment at the end they wait.
     pub(super) fn takes_questions(&self, most_notes: usize) -> bool {
-        self.notes.len() < most_notes && self.closing.is_none_or(|since| since.elapsed() > PATIENCE)
+        self.notes.len() < most_notes && self.closing.is_none_or(|since| since.elapsed() > self.patience)
     }
 
     /// Everything decided is on the disk.
@@ -262,7 +263,7 @@ impl Outage {
                 self.has_answered = true;
                 report(&part.entries(), &outcomes);
                 let left = self.journal.as_ref().map_or(u64::MAX, Journal::waiting);
-                self.closing = (took < PATIENCE && left < 2 * LAST_OCTETS).then(Instant::now);
+                self.closing = (took < self.patience && left < 2 * LAST_OCTETS).then(Instant::now);
                 match part {
                     Part::Chunk(chunk) => {
                         if chunk.damaged > 0 {

@@ -55,6 +55,7 @@ impl Office {
         let office = super::Office {
             store: store.clone(),
             writer,
+            patience: Duration::from_secs(2),
             on_hand: OnHandConfig::default(),
             tariffs,
             replies: sender,

@@ -326,6 +326,12 @@ impl Findings {
     }
 
     fn store(&mut self, config: &Config) {
+        self.between("store.patience_ms", config.store.patience_ms, 100..=15_000);
+        if config.store.patience_ms > config.calls.question_patience_s * 500 {
+            let cure = "Write patience_ms at most half of calls.question_patience_s.";
+            let problem = "a call that waits for the database would be refused before it is decided on hand";
+            self.add("store.patience_ms", problem, cure);
+        }
         if config.store.path == config.store.key_file {
             let cure = "Name two files, better in two places.";
             self.add("store.key_file", "the key cannot be kept in the database that it seals", cure);

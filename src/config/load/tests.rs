@@ -116,6 +116,7 @@ fn each_contradiction_names_its_key() {
         ("http: {token: \"\"}", "http.token"),
         ("http: {metrics_token: \"two words\"}", "http.metrics_token"),
         ("store: {path: a.db, key_file: a.db}", "store.key_file"),
+        ("store: {patience_ms: 4000}", "store.patience_ms"),
         ("prices: {bundle_minutes: 0}", "prices.bundle_minutes"),
         ("registration: {nat_s: 10}", "registration.min_s"),
     ] {

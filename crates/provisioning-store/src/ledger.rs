@@ -17,14 +17,16 @@ mod calls;
 mod credit;
 mod funding;
 mod guard;
+mod numbers;
 mod on_hand;
 mod operation;
 mod reservation;
+mod subscriptions;
 
 pub use account::{Account, Balance, Transfer, TransferKind, Unit, UnknownAccount};
 pub(crate) use books::imbalances;
 pub use books::{Books, Changes, Difference, Imbalance, Subscriber};
 pub use guard::{CapStanding, CapState, Limit, SpendWarning, Spending, Spent, Window};
 pub use on_hand::Held;
-pub use operation::{Grant, LedgerEntry, LedgerOp, Outcome, Refusal};
+pub use operation::{Closing, Grant, LedgerEntry, LedgerOp, Outcome, Refusal};
 pub use reservation::{Reservation, ReservePolicy};

@@ -1,9 +1,17 @@
 //! Subscriptions as pure functions of (subscription, now): what an order costs, what the unused part of a running one
-//! is worth, when it has run out.
+//! is worth, how it goes on at its end, and when what falls due ([`agenda`]).
+
+pub mod agenda;
+mod lease;
+mod state;
+
+pub use lease::{NumberLease, NumberOffer};
+pub use state::{ProfileState, Terms};
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
+use crate::model::choices::choices;
 use crate::money::Micros;
 
 /// Most channels of one profile.
@@ -12,6 +20,9 @@ pub const MOST_CHANNELS: u32 = 300;
 const EXACT_CHANNELS: u32 = 100;
 /// Seconds in a bundle minute.
 const MINUTE_S: u64 = 60;
+/// How long a subscription that renews by itself still works after its end, seconds: the renewal may come late, while
+/// the database does not answer or the gateway starts.
+const RENEWAL_PATIENCE_S: i64 = 3_600;
 
 /// A discount on the whole order when more than `above` pieces are bought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,14 +91,18 @@ pub enum OrderRefused {
     PriceTooLarge,
 }
 
-/// Whether a subscription renews at its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Renewal {
-    /// Renews by itself.
-    Automatic,
-    /// Was cancelled: runs to its end and no further.
-    Cancelled,
+choices! {
+    /// How something bought for a term goes on: a subscription, an Online Number.
+    Renewal, "renewal" {
+        /// Renews by itself at its end.
+        Automatic = "automatic",
+        /// Was cancelled: runs to its end and no further.
+        Cancelled = "cancelled",
+        /// Has ended, because the company's credit did not pay the renewal.
+        Unpaid = "unpaid",
+        /// Has ended, because it was cancelled.
+        Expired = "expired",
+    }
 }
 
 /// A bought period of channels and bundles.
@@ -113,8 +128,11 @@ pub struct Subscription {
     pub bundles_price: Micros,
     /// Bundle seconds of the whole period.
     pub bundle_s: i64,
-    /// Whether it renews.
+    /// How it goes on.
     pub renewal: Renewal,
+    /// When a running subscription of the profile was last replaced: that is allowed once a day.
+    #[serde(rename = "changed_at_micros")]
+    pub changed_at: Option<Timestamp>,
 }
 
 /// Whether a profile may make and take calls.
@@ -129,11 +147,11 @@ pub enum Standing {
     Lapsed,
 }
 
-/// The standing at `now`: a subscription is worth something up to, but not at, the end of its paid period.
+/// The standing at `now`.
 pub fn standing(subscription: Option<&Subscription>, now: Timestamp) -> Standing {
     match subscription {
         None => Standing::NotSubscribed,
-        Some(subscription) if now < subscription.paid_until => Standing::Active,
+        Some(subscription) if subscription.is_running(now) => Standing::Active,
         Some(_) => Standing::Lapsed,
     }
 }
@@ -166,7 +184,14 @@ pub fn buy(
         bundles_price: price(prices.bundle, order.bundles, &prices.bundle_discounts)?,
         bundle_s: i64::try_from(bundle_s).map_err(|_| OrderRefused::PriceTooLarge)?,
         renewal: Renewal::Automatic,
+        changed_at: previous.and_then(|previous| previous.changed_at),
     })
+}
+
+/// The period that follows `previous`, at today's prices. It begins where that one ends, whenever it is paid.
+pub fn renew(prices: &PriceList, previous: &Subscription) -> Result<Subscription, OrderRefused> {
+    let order = Order { channels: previous.channels, bundles: previous.bundles };
+    buy(prices, order, Some(previous), previous.paid_until)
 }
 
 /// Price of `quantity` pieces less the highest discount reached, rounded up to the millionth.
@@ -180,6 +205,21 @@ fn price(piece: Micros, quantity: u32, discounts: &[Discount]) -> Result<Micros,
 }
 
 impl Subscription {
+    /// True while it carries calls: up to, but not at, the end of its paid period, and a little longer where the
+    /// renewal is about to come.
+    pub fn is_running(&self, now: Timestamp) -> bool {
+        match self.renewal {
+            Renewal::Automatic => now < self.paid_until.plus_s(RENEWAL_PATIENCE_S),
+            Renewal::Cancelled => now < self.paid_until,
+            Renewal::Unpaid | Renewal::Expired => false,
+        }
+    }
+
+    /// True if it was changed on the day of `now`, UTC.
+    pub fn was_changed_today(&self, now: Timestamp) -> bool {
+        self.changed_at.is_some_and(|changed_at| changed_at.date() == now.date())
+    }
+
     /// What channels and bundles cost together.
     pub fn price(&self) -> Option<Micros> {
         self.channels_price.checked_add(self.bundles_price)
@@ -241,11 +281,25 @@ mod tests {
     }
 
     #[test]
-    fn lapses_at_the_end_of_its_thirty_days() {
+    fn a_cancelled_subscription_runs_to_its_end_and_others_a_little_longer() {
         let subscription = bought(1, 0);
+        let end = Timestamp(0).plus_days(30);
+        let at = |renewal, now| standing(Some(&Subscription { renewal, ..subscription }), now);
         assert_eq!(standing(None, Timestamp(0)), Standing::NotSubscribed);
-        assert_eq!(standing(Some(&subscription), Timestamp(0).plus_days(30).plus_s(-1)), Standing::Active);
-        assert_eq!(standing(Some(&subscription), Timestamp(0).plus_days(30)), Standing::Lapsed);
+        assert_eq!(at(Renewal::Cancelled, end.plus_s(-1)), Standing::Active);
+        assert_eq!(at(Renewal::Cancelled, end), Standing::Lapsed);
+        assert_eq!(at(Renewal::Automatic, end.plus_s(RENEWAL_PATIENCE_S - 1)), Standing::Active);
+        assert_eq!(at(Renewal::Automatic, end.plus_s(RENEWAL_PATIENCE_S)), Standing::Lapsed);
+        assert_eq!(at(Renewal::Unpaid, end.plus_s(-1)), Standing::Lapsed);
+    }
+
+    #[test]
+    fn a_renewal_begins_where_the_paid_period_ends() {
+        let first = bought(2, 1);
+        let second = renew(&PriceList::default(), &first).unwrap();
+        assert_eq!((second.period, second.bought_at), (2, first.paid_until));
+        assert_eq!(second.paid_until, Timestamp(0).plus_days(60));
+        assert_eq!(second.price(), first.price());
     }
 
     #[test]

@@ -6,6 +6,8 @@ use crate::cdr::{CallId, Cdr};
 use crate::ledger::{
     Account, Books, Imbalance, LedgerEntry, LedgerOp, Outcome, Refusal, ReservePolicy, Transfer,
 };
+use crate::lifecycle::agenda::due_now;
+use crate::lifecycle::{PriceList, Terms};
 use crate::model::Timestamp;
 use crate::money::Micros;
 
@@ -45,6 +47,22 @@ impl LedgerState {
         }
         let settled = orphans.iter().map(|call| self.apply(now, LedgerOp::Expire { call: call.clone() }));
         settled.filter(Result::is_ok).count()
+    }
+
+    /// Does everything that has fallen due, each period and term once and in order. Returns how much that was.
+    pub fn do_due(&mut self, now: Timestamp, prices: &PriceList, terms: Terms) -> usize {
+        let mut done = 0;
+        loop {
+            let due = due_now(self.books.agenda(terms), now);
+            if due.is_empty() {
+                return done;
+            }
+            done += due.len();
+            for due in due {
+                // Nothing that is due is refused: what cannot be paid lapses.
+                let _outcome = self.apply(now, due.operation(prices));
+            }
+        }
     }
 
     /// The accounts and live calls.

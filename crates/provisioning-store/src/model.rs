@@ -19,7 +19,9 @@ pub use choices::{
 pub use company::{Company, NewCompany};
 pub use country::{Countries, Country, NotACountry};
 pub use guard::{GuardFault, GuardOverrides, Override, SpendGuard};
-pub use number::{BusinessAccount, CallerId, CallerIdRule, Landline, NumberTarget, OnlineNumber};
+pub use number::{
+    BusinessAccount, CallerId, CallerIdRule, Landline, NumberTarget, OnlineNumber, StockNumber,
+};
 pub use profile::{Credentials, IpRule, NewIpRule, Profile, ProfileSettings, Recharge};
 pub use time::Timestamp;
 

@@ -219,7 +219,8 @@ mod tests {
             ..GuardOverrides::default()
         };
         let company = CompanyId(1);
-        let subscriber = Subscriber { company, subscription: Some(subscription), recharge: None, guard };
+        let subscriber =
+            Subscriber { company, subscription: Some(subscription), recharge: None, guard, closed_at: None };
         let mut standby = Standby::new(ReservePolicy::default());
         standby.set_subscribers(BTreeMap::from([(PROFILE, subscriber)]));
         standby.set_on_hand(

@@ -2,6 +2,8 @@
 //!
 //! Every verb that changes something is one transaction: done whole, or not at all. Times are given by the caller.
 
+mod lifecycle;
+mod numbers;
 mod on_hand;
 
 use std::collections::BTreeMap;
@@ -18,9 +20,8 @@ use crate::ledger::{
 };
 use crate::lifecycle::{Order, PriceList, Subscription};
 use crate::model::{
-    BusinessAccount, BusinessAccountId, CallerId, CallerIdRule, Carrier, CarrierAuthentication, CarrierId,
-    Company, CompanyId, Credentials, IpRule, IpRuleId, Landline, NewCarrier, NewCompany, NewIpRule, NumberId,
-    NumberTarget, OnlineNumber, Profile, ProfileId, ProfileSettings, Recharge, Timestamp,
+    Carrier, CarrierAuthentication, CarrierId, Company, CompanyId, Credentials, IpRule, IpRuleId, Landline,
+    NewCarrier, NewCompany, NewIpRule, Profile, ProfileId, ProfileSettings, Recharge, Timestamp,
 };
 use crate::money::Micros;
 use crate::rating::RateTable;
@@ -398,95 +399,6 @@ impl Store {
     /// Takes an address or range out again.
     pub async fn remove_ip_rule(&self, rule: IpRuleId) -> Result<(), StoreError> {
         self.database.remove_ip_rule(rule).await
-    }
-}
-
-/// Numbers, business accounts, Caller ID.
-impl Store {
-    /// Hosts a number for a company. `number` is E.164 with `+`, `country` two letters or empty.
-    pub async fn add_number(
-        &self,
-        company: CompanyId,
-        number: &str,
-        country: &str,
-    ) -> Result<OnlineNumber, StoreError> {
-        self.company(company).await?;
-        let number = e164(number)?;
-        let country = if country.is_empty() { String::new() } else { letters("country", country, 2)? };
-        let id = self.database.add_number(company, &number, &country).await?;
-        Ok(OnlineNumber { id, company, number, country, target: NumberTarget::Nobody })
-    }
-
-    /// Sends a number's calls to a profile or business account of the same company, or nowhere.
-    pub async fn assign_number(&self, number: NumberId, target: NumberTarget) -> Result<(), StoreError> {
-        self.database.assign_number(number, target).await
-    }
-
-    /// Hosts a number no longer. Calls to it are refused; a profile that showed it shows it no longer.
-    pub async fn remove_number(&self, number: NumberId) -> Result<(), StoreError> {
-        self.database.remove_number(number).await
-    }
-
-    /// All numbers.
-    pub async fn numbers(&self) -> Result<Vec<OnlineNumber>, StoreError> {
-        self.database.numbers().await
-    }
-
-    /// Creates a business account. Names are kept in small letters.
-    pub async fn create_business_account(
-        &self,
-        company: CompanyId,
-        name: &str,
-        extension: Option<&str>,
-    ) -> Result<BusinessAccount, StoreError> {
-        self.company(company).await?;
-        let name = user_part("business account", &name.to_lowercase())?;
-        let extension = extension.map(|extension| user_part("extension", extension)).transpose()?;
-        let id = self.database.create_account(company, &name, extension.as_deref()).await?;
-        Ok(BusinessAccount { id, company, name, profile: None, extension })
-    }
-
-    /// Sends a business account's calls to a profile. An account that another profile has is refused.
-    pub async fn attach_business_account(
-        &self,
-        account: BusinessAccountId,
-        profile: ProfileId,
-        extension: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let extension = extension.map(|extension| user_part("extension", extension)).transpose()?;
-        self.database.attach_account(account, profile, extension.as_deref()).await
-    }
-
-    /// Takes a business account off its profile.
-    pub async fn detach_business_account(&self, account: BusinessAccountId) -> Result<(), StoreError> {
-        self.database.detach_account(account).await
-    }
-
-    /// Removes a business account; its Online Numbers reach nobody until they are assigned anew.
-    pub async fn remove_business_account(&self, account: BusinessAccountId) -> Result<(), StoreError> {
-        self.database.remove_account(account).await
-    }
-
-    /// All business accounts.
-    pub async fn business_accounts(&self) -> Result<Vec<BusinessAccount>, StoreError> {
-        self.database.accounts().await
-    }
-
-    /// Sets what a profile shows to one country, or with `None` to all that have no rule; `shown` of `None` removes
-    /// the rule. Only Online Numbers of the profile, and landlines of a verified company, are accepted.
-    pub async fn set_caller_id(
-        &self,
-        profile: ProfileId,
-        country: Option<&str>,
-        shown: Option<&CallerId>,
-    ) -> Result<(), StoreError> {
-        let country = country.map(|country| letters("country", country, 2)).transpose()?.unwrap_or_default();
-        self.database.set_caller_id(profile, &country, shown).await
-    }
-
-    /// What profiles show as the caller; a profile's default comes first.
-    pub async fn caller_ids(&self) -> Result<Vec<CallerIdRule>, StoreError> {
-        self.database.caller_ids().await
     }
 }
 

@@ -129,6 +129,8 @@ choices! {
         Subscription = "subscription",
         /// The unused part of a subscription: revenue to company.
         Refund = "refund",
+        /// An Online Number's term: company to revenue.
+        NumberFee = "number_fee",
         /// Bundle seconds of a new period.
         BundleGrant = "bundle_grant",
         /// Bundle seconds left over at the end of a period.
@@ -155,7 +157,9 @@ pub struct Transfer {
     pub amount: i64,
     /// For which call.
     pub call: Option<CallId>,
-    /// An administrator's word on it, or empty.
+    /// For which profile, where it is not a call's.
+    pub profile: Option<ProfileId>,
+    /// What it is for in words, or an administrator's word on it, or empty.
     pub note: String,
 }
 

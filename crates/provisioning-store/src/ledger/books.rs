@@ -8,8 +8,10 @@ use super::on_hand::Held;
 use super::operation::{LedgerEntry, LedgerOp, Outcome, Refusal};
 use super::reservation::{Reservation, ReservePolicy};
 use crate::cdr::{CallId, Cdr, Settlement};
-use crate::lifecycle::Subscription;
-use crate::model::{CompanyId, GuardOverrides, ProfileId, Recharge, Timestamp};
+use crate::lifecycle::agenda::Due;
+use crate::lifecycle::{NumberLease, Renewal, Subscription, Terms};
+use crate::model::{CompanyId, GuardOverrides, NumberId, ProfileId, Recharge, Timestamp};
+use crate::money::Micros;
 
 /// What the books know of a profile beside its accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub struct Subscriber {
     pub recharge: Option<Recharge>,
     /// The profile's own spend guard.
     pub guard: GuardOverrides,
+    /// When the account was closed: the profile is deleted, and only its last calls still end.
+    pub closed_at: Option<Timestamp>,
 }
 
 /// All accounts and live calls, or the part of them that a batch of operations touches.
@@ -30,6 +34,8 @@ pub struct Books {
     pub(crate) accounts: BTreeMap<Account, Balance>,
     pub(crate) subscribers: BTreeMap<ProfileId, Subscriber>,
     pub(crate) spending: BTreeMap<ProfileId, Spending>,
+    /// Numbers that companies pay for.
+    pub(crate) leases_of_numbers: BTreeMap<NumberId, NumberLease>,
     live: BTreeMap<CallId, Reservation>,
     leases: BTreeMap<ProfileId, BTreeSet<CallId>>,
     /// Live calls of a profile that a partial load has left in the database.
@@ -70,6 +76,8 @@ pub struct Changes {
     pub holds: BTreeSet<ProfileId>,
     /// Profiles whose spending changed.
     pub spending: BTreeSet<ProfileId>,
+    /// Numbers whose lease is new, changed or gone.
+    pub numbers: BTreeSet<NumberId>,
 }
 
 /// A way in which books are wrong. There are none in sound books.
@@ -135,6 +143,19 @@ impl Books {
             LedgerOp::SetGuard { profile, guard } => self.set_guard(&policy, *profile, **guard),
             LedgerOp::ReleaseGuard { profile } => self.release_guard(now, *profile),
             LedgerOp::Subscribe { profile, order, prices } => self.subscribe(now, *profile, *order, prices),
+            LedgerOp::CancelSubscription { profile } => self.cancel_subscription(now, *profile),
+            LedgerOp::ExtendSubscription { profile } => self.extend_subscription(now, *profile),
+            LedgerOp::CompletePeriod { profile, period, prices } => {
+                self.complete_period(now, *profile, *period, prices)
+            }
+            LedgerOp::CloseProfile { profile, closing } => self.close_profile(now, *profile, *closing),
+            LedgerOp::LeaseNumber { number, company, offer } => {
+                self.lease_number(now, *number, *company, offer)
+            }
+            LedgerOp::CancelNumber { number } => self.cancel_number(*number),
+            LedgerOp::KeepNumber { number } => self.keep_number(*number),
+            LedgerOp::CompleteTerm { number, term } => self.complete_term(now, *number, *term),
+            LedgerOp::ReleaseNumber { number, term } => Ok(self.release_number(*number, *term)),
             LedgerOp::Reserve { call, profile, attempt } => {
                 self.reserve(now, policy, call, *profile, attempt)
             }
@@ -155,9 +176,44 @@ impl Books {
         self.accounts.get(&account).copied().unwrap_or_default()
     }
 
-    /// What the books know of a profile.
+    /// What the books know of a profile; of a deleted one, nothing.
     pub fn subscriber(&self, profile: ProfileId) -> Result<&Subscriber, Refusal> {
-        self.subscribers.get(&profile).ok_or(Refusal::UnknownProfile(profile))
+        let open = self.subscribers.get(&profile).filter(|subscriber| subscriber.closed_at.is_none());
+        open.ok_or(Refusal::UnknownProfile(profile))
+    }
+
+    /// The company of a profile whose account is closed.
+    pub(crate) fn closed(&self, profile: ProfileId) -> Option<CompanyId> {
+        let subscriber = self.subscribers.get(&profile)?;
+        subscriber.closed_at.map(|_| subscriber.company)
+    }
+
+    /// True when the seconds of a period are worth nothing any more.
+    pub(super) fn has_ended(&self, profile: ProfileId, period: i64) -> bool {
+        let Some(subscriber) = self.subscribers.get(&profile) else { return false };
+        let ended = |it: Subscription| {
+            it.period != period || matches!(it.renewal, Renewal::Unpaid | Renewal::Expired)
+        };
+        subscriber.closed_at.is_some() || subscriber.subscription.is_some_and(ended)
+    }
+
+    /// The terms on which a company has a number.
+    pub fn number_lease(&self, number: NumberId) -> Result<&NumberLease, Refusal> {
+        self.leases_of_numbers.get(&number).ok_or(Refusal::NotLeased(number))
+    }
+
+    /// What falls due next of every profile and number, in no order; see [`crate::lifecycle::agenda`].
+    pub fn agenda(&self, terms: Terms) -> impl Iterator<Item = Due> {
+        let open = self.subscribers.iter().filter(|(_, subscriber)| subscriber.closed_at.is_none());
+        let periods = open.filter_map(move |(&profile, subscriber)| {
+            let subscription = subscriber.subscription.as_ref()?;
+            Some(Due::of_subscription((profile, subscriber.company), subscription, terms))
+        });
+        let numbers = self.leases_of_numbers.iter().map(move |(&number, lease)| {
+            let credit = Micros(self.balance(Account::Company(lease.company)).available());
+            Due::of_number(number, lease, credit, terms)
+        });
+        periods.chain(numbers)
     }
 
     /// Live calls, in the order of their names.
@@ -243,11 +299,12 @@ impl Books {
         }
         self.change(from, Difference { balance: -amount, reserved: 0 });
         self.change(to, Difference { balance: amount, reserved: 0 });
-        let (call, note) = match why {
-            Why::Call(call) => (Some(call.clone()), String::new()),
-            Why::Note(note) => (None, note.to_owned()),
+        let (call, profile, note) = match why {
+            Why::Call(call) => (Some(call.clone()), None, String::new()),
+            Why::Profile(profile, note) => (None, Some(profile), note.to_owned()),
+            Why::Note(note) => (None, None, note.to_owned()),
         };
-        self.changes.transfers.push(Transfer { at, kind, from, to, amount, call, note });
+        self.changes.transfers.push(Transfer { at, kind, from, to, amount, call, profile, note });
     }
 
     /// Reserves `amount` more of an account, or frees some below zero.
@@ -288,7 +345,18 @@ impl Books {
     pub(super) fn add_subscriber(&mut self, profile: ProfileId, company: CompanyId) {
         self.changes.profiles.insert(profile);
         let guard = GuardOverrides::default();
-        self.subscribers.insert(profile, Subscriber { company, subscription: None, recharge: None, guard });
+        let new = Subscriber { company, subscription: None, recharge: None, guard, closed_at: None };
+        self.subscribers.insert(profile, new);
+    }
+
+    pub(super) fn keep_lease(&mut self, number: NumberId, lease: NumberLease) {
+        self.changes.numbers.insert(number);
+        self.leases_of_numbers.insert(number, lease);
+    }
+
+    pub(super) fn drop_lease(&mut self, number: NumberId) {
+        self.changes.numbers.insert(number);
+        self.leases_of_numbers.remove(&number);
     }
 
     /// Puts in a new or changed live call.
@@ -324,6 +392,8 @@ impl Books {
 pub(super) enum Why<'a> {
     /// A call.
     Call(&'a CallId),
+    /// A profile, with what it is in words.
+    Profile(ProfileId, &'a str),
     /// An administrator's word.
     Note(&'a str),
 }

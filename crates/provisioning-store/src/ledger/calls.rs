@@ -200,7 +200,8 @@ impl Books {
             }
             self.collect(now, &reservation, settlement);
             // The terms on which the call was let in are the ones it was charged by.
-            record.profile = Some(reservation.profile);
+            // The history of a deleted profile goes with it.
+            record.profile = Some(reservation.profile).filter(|profile| self.closed(*profile).is_none());
             record.attempt.tariff = reservation.attempt.tariff;
         }
         self.record(Cdr { call: call.clone(), record, settlement });
@@ -218,10 +219,10 @@ impl Books {
         self.transfer(now, TransferKind::CallCharge, (profile, Account::Revenue), settlement.amount.0, why);
         self.count_spent(now, call.profile, settlement.amount);
         self.transfer(now, TransferKind::BundleUse, (bundle, Account::MinutesUsed), used_s, why);
-        let period = self.subscriber(call.profile).ok().and_then(|subscriber| subscriber.subscription);
-        if period.is_some_and(|subscription| subscription.period != call.bundle_period) {
+        if self.has_ended(call.profile, call.bundle_period) {
             self.end_bundle(now, bundle);
         }
+        self.return_credit(now, call.profile);
     }
 
     fn running(&self, call: &CallId) -> Result<Reservation, Refusal> {
@@ -280,7 +281,8 @@ impl Books {
         {
             let way = (Account::Company(company), profile);
             for _ in 0..funding.recharges {
-                self.transfer(now, TransferKind::Recharge, way, recharge.amount.0, Why::Note(""));
+                let why = Why::Profile(call.profile, "");
+                self.transfer(now, TransferKind::Recharge, way, recharge.amount.0, why);
             }
         }
         let over = self.over_cap(now, guard, call.profile, Micros(funding.credit.0 - call.credit.0));

@@ -1,9 +1,8 @@
-//! Accounts, credit and subscriptions: the operations that administrators ask for.
+//! Accounts and credit: the operations that administrators ask for.
 
 use super::account::{Account, TransferKind};
 use super::books::{Books, Why};
 use super::operation::{Outcome, Refusal};
-use crate::lifecycle::{self, Order, PriceList, Standing, Subscription};
 use crate::model::{CompanyId, ProfileId, Recharge, Timestamp};
 use crate::money::Micros;
 
@@ -58,7 +57,7 @@ impl Books {
         movable(amount)?;
         self.company_pays(company, amount)?;
         let way = (Account::Company(company), Account::Profile(profile));
-        self.transfer(now, TransferKind::Allocation, way, amount.0, Why::Note(""));
+        self.transfer(now, TransferKind::Allocation, way, amount.0, Why::Profile(profile, ""));
         Ok(Outcome::Booked)
     }
 
@@ -76,7 +75,7 @@ impl Books {
         }
         movable(amount)?;
         let way = (Account::Profile(profile), Account::Company(company));
-        self.transfer(now, TransferKind::TakeBack, way, amount.0, Why::Note(""));
+        self.transfer(now, TransferKind::TakeBack, way, amount.0, Why::Profile(profile, ""));
         Ok(Outcome::Booked)
     }
 
@@ -96,69 +95,12 @@ impl Books {
         Ok(Outcome::Booked)
     }
 
-    pub(super) fn subscribe(
-        &mut self,
-        now: Timestamp,
-        profile: ProfileId,
-        order: Order,
-        prices: &PriceList,
-    ) -> Result<Outcome, Refusal> {
-        let subscriber = *self.subscriber(profile)?;
-        let previous = subscriber.subscription;
-        let subscription = lifecycle::buy(prices, order, previous.as_ref(), now)?;
-        let price = subscription.price().filter(|price| !price.is_negative());
-        let price = price.ok_or(lifecycle::OrderRefused::PriceTooLarge)?;
-        let refund = previous.map_or(Micros::ZERO, |previous| self.refund(profile, &previous, now));
-        // What comes back may pay for what is bought.
-        let missing = Micros(price.0.saturating_sub(refund.0));
-        self.company_pays(subscriber.company, missing)?;
-        self.issuable(Account::Minutes, subscription.bundle_s)?;
-
-        let company = Account::Company(subscriber.company);
-        let note = profile_note(profile);
-        self.transfer(now, TransferKind::Refund, (Account::Revenue, company), refund.0, Why::Note(&note));
-        self.transfer(
-            now,
-            TransferKind::Subscription,
-            (company, Account::Revenue),
-            price.0,
-            Why::Note(&note),
-        );
-        if let Some(previous) = previous {
-            self.end_bundle(now, Account::Bundle { profile, period: previous.period });
-        }
-        let bundle = Account::Bundle { profile, period: subscription.period };
-        self.open(bundle);
-        let way = (Account::Minutes, bundle);
-        self.transfer(now, TransferKind::BundleGrant, way, subscription.bundle_s, Why::Note(""));
-        if let Some(subscriber) = self.subscriber_mut(profile) {
-            subscriber.subscription = Some(subscription);
-        }
-        Ok(Outcome::Subscribed { subscription, refund })
-    }
-
-    /// What comes back when `previous` is replaced at `now`.
-    fn refund(&self, profile: ProfileId, previous: &Subscription, now: Timestamp) -> Micros {
-        if lifecycle::standing(Some(previous), now) != Standing::Active {
-            return Micros::ZERO;
-        }
-        // Seconds that a live call holds count as used: it may still use them.
-        let left_s = self.balance(Account::Bundle { profile, period: previous.period }).available();
-        previous.refund(left_s, now)
-    }
-
-    /// Seconds that no call holds go back when a period is over.
-    pub(super) fn end_bundle(&mut self, now: Timestamp, bundle: Account) {
-        let left_s = self.balance(bundle).available();
-        self.transfer(now, TransferKind::BundleExpiry, (bundle, Account::Minutes), left_s, Why::Note(""));
-    }
-
-    fn company(&self, company: CompanyId) -> Result<Account, Refusal> {
+    pub(super) fn company(&self, company: CompanyId) -> Result<Account, Refusal> {
         let account = Account::Company(company);
         if self.accounts.contains_key(&account) { Ok(account) } else { Err(Refusal::UnknownCompany(company)) }
     }
 
-    fn company_pays(&self, company: CompanyId, needed: Micros) -> Result<(), Refusal> {
+    pub(super) fn company_pays(&self, company: CompanyId, needed: Micros) -> Result<(), Refusal> {
         let available = Micros(self.balance(Account::Company(company)).available());
         if needed > available {
             Err(Refusal::InsufficientCompanyCredit { needed, available })
@@ -168,15 +110,10 @@ impl Books {
     }
 
     /// Checks that `source` can give `amount` more without coming near the end of what can be counted.
-    fn issuable(&self, source: Account, amount: i64) -> Result<(), Refusal> {
+    pub(super) fn issuable(&self, source: Account, amount: i64) -> Result<(), Refusal> {
         let issued = -self.balance(source).balance;
         if amount > MOST_ISSUED - issued { Err(Refusal::BadAmount(Micros(amount))) } else { Ok(()) }
     }
-}
-
-/// A subscription's payment names its profile, so that a company's statement can.
-fn profile_note(profile: ProfileId) -> String {
-    format!("profile {profile}")
 }
 
 fn movable(amount: Micros) -> Result<(), Refusal> {

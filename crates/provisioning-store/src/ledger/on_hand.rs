@@ -103,7 +103,9 @@ impl Books {
         if self.finished(&granted.call).is_some() {
             return Ok(Outcome::Booked);
         }
-        self.subscriber(granted.profile)?;
+        if !self.subscribers.contains_key(&granted.profile) {
+            return Err(Refusal::UnknownProfile(granted.profile));
+        }
         let nothing = || Reservation { bundle_s: 0, credit: Micros::ZERO, paid_s: None, ..granted.clone() };
         let mut call = self.live_call(&granted.call).cloned().unwrap_or_else(nothing);
         call.answered_at = call.answered_at.or(granted.answered_at);

@@ -6,8 +6,8 @@ use super::guard::{Limit, SpendWarning, Window};
 use super::on_hand::Held;
 use super::reservation::Reservation;
 use crate::cdr::{Attempt, CallId, CallRecord, Settlement};
-use crate::lifecycle::{Order, OrderRefused, PriceList, Standing, Subscription};
-use crate::model::{CompanyId, GuardFault, GuardOverrides, ProfileId, Recharge, Timestamp};
+use crate::lifecycle::{NumberLease, NumberOffer, Order, OrderRefused, PriceList, Standing, Subscription};
+use crate::model::{CompanyId, GuardFault, GuardOverrides, NumberId, ProfileId, Recharge, Timestamp};
 use crate::money::Micros;
 
 /// An operation and its wall-clock time.
@@ -77,7 +77,7 @@ pub enum LedgerOp {
         profile: ProfileId,
     },
     /// Buys channels and bundles from company credit, to start now. A running subscription ends and its unused part
-    /// is refunded.
+    /// is refunded; that is allowed once a day.
     Subscribe {
         /// The profile.
         profile: ProfileId,
@@ -85,6 +85,68 @@ pub enum LedgerOp {
         order: Order,
         /// At which prices.
         prices: Box<PriceList>,
+    },
+    /// Cancels a running subscription, its bundles with it: it runs to the end of its paid period.
+    CancelSubscription {
+        /// The profile.
+        profile: ProfileId,
+    },
+    /// Takes a cancellation back while the paid period still runs; it renews on its old date.
+    ExtendSubscription {
+        /// The profile.
+        profile: ProfileId,
+    },
+    /// A period is over: it is renewed from company credit, or lapses, or expires if it was cancelled. Done once: a
+    /// period that is not the profile's latest, or not over yet, is left alone.
+    CompletePeriod {
+        /// The profile.
+        profile: ProfileId,
+        /// The period.
+        period: i64,
+        /// At which prices the next one is bought.
+        prices: Box<PriceList>,
+    },
+    /// Closes a profile's account: its credit goes back to the company, what live calls hold when they end. A running
+    /// subscription is not refunded.
+    CloseProfile {
+        /// The profile.
+        profile: ProfileId,
+        /// Why.
+        closing: Closing,
+    },
+    /// A company takes an Online Number and pays its first term.
+    LeaseNumber {
+        /// The number; it has no lease yet.
+        number: NumberId,
+        /// Who pays.
+        company: CompanyId,
+        /// At which fee.
+        offer: Box<NumberOffer>,
+    },
+    /// A number runs to the end of its paid term, then goes back into the stock.
+    CancelNumber {
+        /// The number.
+        number: NumberId,
+    },
+    /// Takes a cancellation of a number back while its paid term still runs.
+    KeepNumber {
+        /// The number.
+        number: NumberId,
+    },
+    /// A number's term is over: it is renewed from company credit, or lapses, or is released if it was cancelled. Done
+    /// once, like [`LedgerOp::CompletePeriod`]; of a lapsed number it is asked again when there is credit.
+    CompleteTerm {
+        /// The number.
+        number: NumberId,
+        /// The term.
+        term: i64,
+    },
+    /// Takes a number whose fee was not paid from its company.
+    ReleaseNumber {
+        /// The number.
+        number: NumberId,
+        /// The term that was the last.
+        term: i64,
     },
     /// Before a call may ring: occupies a channel and reserves its first seconds.
     Reserve {
@@ -145,6 +207,18 @@ pub enum LedgerOp {
     },
 }
 
+/// Why a profile is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Closing {
+    /// An administrator wants it.
+    Asked,
+    /// It was disabled for too long; not done if a subscription was bought after this period.
+    Disabled {
+        /// The period that was the last.
+        period: i64,
+    },
+}
+
 /// Seconds that a call may last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
@@ -170,6 +244,14 @@ pub enum Outcome {
         /// What came back for the one before.
         refund: Micros,
     },
+    /// The subscription goes on otherwise, or has ended: its renewal says how.
+    Continues(Subscription),
+    /// The number is the company's, on these terms.
+    Leased(NumberLease),
+    /// The number belongs to nobody any more.
+    Released,
+    /// There was nothing to do: it was done before, or is not due yet.
+    NotDue,
     /// Reserve: the call may ring, and last as long as the grant says. Extend: the grant has grown.
     Granted(Grant),
     /// Extend: nothing more can be had, and why; the grant given before is the last.
@@ -203,6 +285,15 @@ pub enum Refusal {
     /// The profile has no subscription that is paid now.
     #[error("{}", standing_sentence(*.0))]
     NotActive(Standing),
+    /// The subscription was changed today already.
+    #[error("the subscription was changed today; it can be changed once a day, so again from midnight UTC")]
+    ChangedToday,
+    /// No such number has a lease in the books.
+    #[error("the number {0} is not paid for by a company; it is hosted without a fee, or there is none")]
+    NotLeased(NumberId),
+    /// The number's fee was not paid.
+    #[error("the number's fee was not paid; top the company's credit up, and it is renewed")]
+    NumberUnpaid,
     /// Every channel is occupied.
     #[error(
         "all {channels} channels of this profile are in use; wait for a call to end or buy more channels"
@@ -316,6 +407,9 @@ impl Refusal {
             Self::CallIsOver(_) => "call_is_over",
             Self::AlreadyOpen => "already_open",
             Self::NotActive(_) => "profile_not_active",
+            Self::ChangedToday => "changed_today",
+            Self::NotLeased(_) => "number_not_leased",
+            Self::NumberUnpaid => "number_unpaid",
             Self::NoFreeChannel { .. } => "no_free_channel",
             Self::InsufficientCredit { .. } => "insufficient_credit",
             Self::CountryDenied { .. } => "country_denied",

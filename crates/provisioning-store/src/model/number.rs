@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{BusinessAccountId, CompanyId, NumberId, ProfileId};
+use crate::lifecycle::{NumberLease, NumberOffer};
 
 /// A telephone number hosted here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,25 @@ pub struct OnlineNumber {
     pub country: String,
     /// Where its calls go.
     pub target: NumberTarget,
+    /// The terms on which the company has it; `None` is without a fee and without end.
+    pub lease: Option<NumberLease>,
+}
+
+impl OnlineNumber {
+    /// True while calls to the number are put through and it may be shown as Caller ID.
+    pub fn is_in_service(&self) -> bool {
+        self.lease.as_ref().is_none_or(NumberLease::is_in_service)
+    }
+}
+
+/// A number in the stock, on offer to companies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StockNumber {
+    /// Country, two letters.
+    pub country: String,
+    /// The number and its price.
+    #[serde(flatten)]
+    pub offer: NumberOffer,
 }
 
 /// Where the calls to an Online Number go.

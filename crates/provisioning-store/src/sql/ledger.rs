@@ -17,7 +17,6 @@ use crate::ledger::{
     Account, Balance, Books, Changes, Difference, Held, Imbalance, LedgerEntry, LedgerOp, Outcome, Refusal,
     Reservation, ReservePolicy, Spending, Subscriber, Transfer,
 };
-use crate::lifecycle::Renewal;
 use crate::model::{CompanyId, ProfileId};
 use crate::rating::{BundleCover, Tariff};
 
@@ -127,6 +126,7 @@ struct Touched {
     /// Profiles whose channels in use matter.
     leases: BTreeSet<i64>,
     companies: BTreeSet<CompanyId>,
+    numbers: BTreeSet<i64>,
 }
 
 impl Touched {
@@ -153,8 +153,22 @@ impl Touched {
             | LedgerOp::SetGuard { profile, .. }
             | LedgerOp::ReleaseGuard { profile }
             | LedgerOp::Subscribe { profile, .. }
+            | LedgerOp::CancelSubscription { profile }
+            | LedgerOp::ExtendSubscription { profile }
+            | LedgerOp::CompletePeriod { profile, .. }
+            | LedgerOp::CloseProfile { profile, .. }
             | LedgerOp::Hold { profile, .. } => {
                 self.profiles.insert(profile.0);
+            }
+            LedgerOp::LeaseNumber { number, company, .. } => {
+                self.companies.insert(*company);
+                self.numbers.insert(number.0);
+            }
+            LedgerOp::CancelNumber { number }
+            | LedgerOp::KeepNumber { number }
+            | LedgerOp::CompleteTerm { number, .. }
+            | LedgerOp::ReleaseNumber { number, .. } => {
+                self.numbers.insert(number.0);
             }
             LedgerOp::Reserve { call, profile, .. } => {
                 self.calls.insert(call.as_str().to_owned());
@@ -204,6 +218,8 @@ async fn load(
         let bundle = subscriber.subscription.map(|it| Account::Bundle { profile, period: it.period });
         accounts.extend(bundle);
     }
+    super::leases::load(connection, &touched.numbers, &mut books).await?;
+    touched.companies.extend(books.leases_of_numbers.values().map(|lease| lease.company));
     load_holds(connection, author.owner, &profiles, &mut books, &mut accounts).await?;
     accounts.extend(touched.profiles.iter().map(|&profile| Account::Profile(ProfileId(profile))));
     accounts.extend(touched.companies.iter().map(|&company| Account::Company(company)));
@@ -353,6 +369,8 @@ async fn write(
     write_spending(connection, books, changes).await?;
     write_calls(connection, owner, books, changes).await?;
     write_holds(connection, owner, books, changes).await?;
+    super::leases::write(connection, books, changes).await?;
+    super::profiles::delete_closed(connection, books, changes).await?;
     for chunk in chunks(&changes.transfers) {
         let mut statement = with_values(statements::INSERT_TRANSFERS, chunk, push_transfer, "");
         statement.build().execute(&mut *connection).await.map_err(failed("writing transfers"))?;
@@ -499,6 +517,7 @@ fn push_transfer(mut row: Separated<'_, Db, &'static str>, transfer: &Transfer) 
         .push_bind(transfer.to.to_string())
         .push_bind(transfer.amount)
         .push_bind(transfer.call.as_ref().map(|call| call.as_str().to_owned()))
+        .push_bind(transfer.profile.map(|profile| profile.0))
         .push_bind(transfer.note.clone());
 }
 
@@ -565,7 +584,9 @@ fn push_subscriber(
         .push_bind(bought.map(|it| it.channels_price.0))
         .push_bind(bought.map(|it| it.bundles_price.0))
         .push_bind(bought.map(|it| it.bundle_s))
-        .push_bind(bought.map(|it| i64::from(it.renewal == Renewal::Cancelled)))
+        .push_bind(bought.map(|it| it.renewal.word()))
+        .push_bind(bought.and_then(|it| it.changed_at).map(|at| at.0))
+        .push_bind(subscriber.closed_at.map(|at| at.0))
         .push_bind(subscriber.recharge.map(|it| it.threshold.0))
         .push_bind(subscriber.recharge.map(|it| it.amount.0))
         .push_bind(guard_text(&subscriber.guard));

@@ -4,10 +4,12 @@
 //! `RETURNING`, integers and text. What differs - opening, pragmas, the kind of transaction - is in one file per
 //! database; a second database adds its file and compiles the others against its own [`Db`].
 
+mod agenda;
 mod carriers;
 mod cdrs;
 mod companies;
 mod directory;
+mod leases;
 mod ledger;
 mod numbers;
 mod profiles;
@@ -16,6 +18,7 @@ mod registrations;
 mod rows;
 mod sqlite;
 mod statements;
+mod stock;
 
 pub(crate) use ledger::Author;
 pub(crate) use profiles::ProfileOrder;

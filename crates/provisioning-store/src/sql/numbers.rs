@@ -3,12 +3,15 @@
 use sqlx::FromRow;
 
 use super::companies::raise_revision;
+use super::rows::{narrow, word};
 use super::{Connection, Database, failed, failed_unless_taken, statements};
 use crate::error::StoreError;
+use crate::lifecycle::{NumberLease, NumberOffer};
 use crate::model::{
     BusinessAccount, BusinessAccountId, CallerId, CallerIdRule, CompanyId, NumberId, NumberTarget,
-    OnlineNumber, ProfileId,
+    OnlineNumber, ProfileId, Timestamp,
 };
+use crate::money::Micros;
 
 #[derive(FromRow)]
 struct NumberRow {
@@ -18,22 +21,46 @@ struct NumberRow {
     country: String,
     profile_id: Option<i64>,
     business_account_id: Option<i64>,
+    fee_micros: Option<i64>,
+    term_days: Option<i64>,
+    term: Option<i64>,
+    paid_until: Option<i64>,
+    renewal: Option<String>,
 }
 
-impl From<NumberRow> for OnlineNumber {
-    fn from(row: NumberRow) -> Self {
+impl NumberRow {
+    /// The columns of a lease are all there when there is one.
+    fn lease(&self) -> Result<Option<NumberLease>, StoreError> {
+        let (Some(fee), Some(term_days), Some(term), Some(paid_until), Some(renewal)) =
+            (self.fee_micros, self.term_days, self.term, self.paid_until, &self.renewal)
+        else {
+            return Ok(None);
+        };
+        let term_days = narrow(term_days, "a number of days")?;
+        let offer = NumberOffer { number: self.number.clone(), fee: Micros(fee), term_days };
+        let (company, paid_until) = (CompanyId(self.company_id), Timestamp(paid_until));
+        Ok(Some(NumberLease { company, offer, term, paid_until, renewal: word(renewal, "a renewal")? }))
+    }
+}
+
+impl TryFrom<NumberRow> for OnlineNumber {
+    type Error = StoreError;
+
+    fn try_from(row: NumberRow) -> Result<Self, StoreError> {
+        let lease = row.lease()?;
         let target = match (row.profile_id, row.business_account_id) {
             (Some(profile), _) => NumberTarget::Profile(ProfileId(profile)),
             (None, Some(account)) => NumberTarget::BusinessAccount(BusinessAccountId(account)),
             (None, None) => NumberTarget::Nobody,
         };
-        Self {
+        Ok(Self {
             id: NumberId(row.id),
             company: CompanyId(row.company_id),
             number: row.number,
             country: row.country,
             target,
-        }
+            lease,
+        })
     }
 }
 
@@ -126,6 +153,11 @@ impl Database {
         if done.rows_affected() == 0 {
             return Err(StoreError::NotFound { what: "number", name: number.to_string() });
         }
+        sqlx::query(statements::DELETE_NUMBER_LEASE)
+            .bind(number.0)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed("removing a number"))?;
         sqlx::query(statements::FORGET_LOST_CALLER_IDS)
             .execute(&mut *transaction)
             .await
@@ -137,6 +169,15 @@ impl Database {
     pub(crate) async fn numbers(&self) -> Result<Vec<OnlineNumber>, StoreError> {
         let mut reader = self.reader().acquire().await.map_err(failed("reading numbers"))?;
         numbers(&mut reader).await
+    }
+
+    pub(crate) async fn number(&self, number: NumberId) -> Result<Option<OnlineNumber>, StoreError> {
+        let row: Option<NumberRow> = sqlx::query_as(statements::NUMBER)
+            .bind(number.0)
+            .fetch_optional(self.reader())
+            .await
+            .map_err(failed("reading a number"))?;
+        row.map(OnlineNumber::try_from).transpose()
     }
 
     pub(crate) async fn create_account(
@@ -310,7 +351,7 @@ async fn may_show(
 pub(super) async fn numbers(connection: &mut Connection) -> Result<Vec<OnlineNumber>, StoreError> {
     let rows: Vec<NumberRow> =
         sqlx::query_as(statements::NUMBERS).fetch_all(connection).await.map_err(failed("reading numbers"))?;
-    Ok(rows.into_iter().map(OnlineNumber::from).collect())
+    rows.into_iter().map(OnlineNumber::try_from).collect()
 }
 
 pub(super) async fn accounts(connection: &mut Connection) -> Result<Vec<BusinessAccount>, StoreError> {

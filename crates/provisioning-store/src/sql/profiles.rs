@@ -5,9 +5,9 @@ use sqlx::FromRow;
 use super::companies::raise_revision;
 use super::ledger::{Author, apply_in};
 use super::rows::{SubscriberRow, narrow, word};
-use super::{Connection, Database, failed, statements};
+use super::{Connection, Database, chunks, failed, statements, with_list};
 use crate::error::StoreError;
-use crate::ledger::{LedgerEntry, LedgerOp};
+use crate::ledger::{Books, Changes, LedgerEntry, LedgerOp};
 use crate::lifecycle::{Order, PriceList};
 use crate::model::{
     CompanyId, Credentials, IpRule, IpRuleId, NewIpRule, Profile, ProfileId, ProfileSettings, Timestamp,
@@ -204,6 +204,42 @@ impl Database {
         let statement = sqlx::query(statements::DELETE_IP_RULE).bind(rule.0);
         self.change("removing an address", ("address rule", rule.to_string()), statement).await
     }
+}
+
+/// Deletes the profiles whose accounts were closed. Their numbers and business accounts are the company's again.
+pub(super) async fn delete_closed(
+    connection: &mut Connection,
+    books: &Books,
+    changes: &Changes,
+) -> Result<(), StoreError> {
+    let is_closed = |profile: &&ProfileId| books.closed(**profile).is_some();
+    let closed: Vec<i64> = changes.profiles.iter().filter(is_closed).map(|profile| profile.0).collect();
+    for chunk in chunks(&closed) {
+        for statement in [statements::DELETE_REGISTRATIONS_IN, statements::DELETE_PROFILES_IN] {
+            let mut statement = with_list(statement, chunk, "");
+            statement.build().execute(&mut *connection).await.map_err(failed("deleting a profile"))?;
+        }
+    }
+    if !closed.is_empty() {
+        sqlx::query(statements::FORGET_LOST_CALLER_IDS)
+            .execute(&mut *connection)
+            .await
+            .map_err(failed("deleting a profile"))?;
+    }
+    Ok(())
+}
+
+/// Deletes the call records of profiles.
+pub(super) async fn delete_history(
+    connection: &mut Connection,
+    profiles: &[ProfileId],
+) -> Result<(), StoreError> {
+    let profiles: Vec<i64> = profiles.iter().map(|profile| profile.0).collect();
+    for chunk in chunks(&profiles) {
+        let mut statement = with_list(statements::DELETE_CDRS_OF_PROFILES_IN, chunk, "");
+        statement.build().execute(&mut *connection).await.map_err(failed("deleting call records"))?;
+    }
+    Ok(())
 }
 
 async fn insert_profile(

@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use crate::cdr::{Attempt, CallId, CallRecord, Cdr, Ending, Settlement};
 use crate::error::StoreError;
 use crate::ledger::{Held, Reservation, Spending, Spent, Subscriber};
-use crate::lifecycle::{Renewal, Subscription};
+use crate::lifecycle::Subscription;
 use crate::model::{CompanyId, GuardOverrides, ProfileId, Recharge, Timestamp};
 use crate::money::Micros;
 use crate::rating::{BundleCover, Tariff};
@@ -213,7 +213,9 @@ pub(super) struct SubscriberRow {
     channels_price_micros: Option<i64>,
     bundles_price_micros: Option<i64>,
     bundle_s: Option<i64>,
-    is_cancelled: Option<i64>,
+    renewal: Option<String>,
+    changed_at: Option<i64>,
+    closed_at: Option<i64>,
     recharge_threshold_micros: Option<i64>,
     recharge_amount_micros: Option<i64>,
     spend_guard: String,
@@ -237,6 +239,7 @@ impl SubscriberRow {
             recharge: recharge
                 .map(|(threshold, amount)| Recharge { threshold: Micros(threshold), amount: Micros(amount) }),
             guard: guard(&self.spend_guard)?,
+            closed_at: self.closed_at.map(Timestamp),
         })
     }
 
@@ -271,7 +274,8 @@ impl SubscriberRow {
             channels_price: Micros(there(self.channels_price_micros)?),
             bundles_price: Micros(there(self.bundles_price_micros)?),
             bundle_s: there(self.bundle_s)?,
-            renewal: if there(self.is_cancelled)? == 1 { Renewal::Cancelled } else { Renewal::Automatic },
+            renewal: word(self.renewal.as_deref().unwrap_or_default(), "a renewal")?,
+            changed_at: self.changed_at.map(Timestamp),
         })
     }
 }

@@ -120,7 +120,7 @@ mod tests {
         let database = open(&folder).await;
         let mut writer = database.begin().await.unwrap();
         for statement in [
-            "INSERT INTO transfers VALUES (1, 0, 'top_up', 'external', 'company:1', 5, NULL, '')",
+            "INSERT INTO transfers VALUES (1, 0, 'top_up', 'external', 'company:1', 5, NULL, '', NULL)",
             "INSERT INTO accounts VALUES ('company:1', 1, 5, 5)",
         ] {
             sqlx::query(statement).execute(&mut *writer).await.unwrap();
@@ -128,7 +128,10 @@ mod tests {
         for (statement, refusal) in [
             ("UPDATE transfers SET amount = 6", "never changed"),
             ("DELETE FROM transfers", "never deleted"),
-            ("INSERT INTO transfers VALUES (2, 0, 'top_up', 'external', 'company:1', 0, NULL, '')", "CHECK"),
+            (
+                "INSERT INTO transfers VALUES (2, 0, 'top_up', 'external', 'company:1', 0, NULL, '', NULL)",
+                "CHECK",
+            ),
             ("UPDATE accounts SET balance = -1 WHERE name = 'company:1'", "CHECK"),
             ("UPDATE accounts SET balance = 4 WHERE name = 'company:1'", "CHECK"),
             ("UPDATE accounts SET balance = 'much' WHERE name = 'company:1'", "TEXT value"),

@@ -23,7 +23,7 @@ macro_rules! live_call {
 macro_rules! subscriber_columns {
     () => {
         "s.profile_id, s.company_id, s.channels, s.bundles, s.period, s.bought_at, s.paid_until, \
-         s.channels_price_micros, s.bundles_price_micros, s.bundle_s, s.is_cancelled, \
+         s.channels_price_micros, s.bundles_price_micros, s.bundle_s, s.renewal, s.changed_at, s.closed_at, \
          s.recharge_threshold_micros, s.recharge_amount_micros, s.spend_guard, \
          w.hour, w.hour_spent_micros, w.hour_forgiven_micros, w.is_hour_warned, \
          w.day, w.day_spent_micros, w.day_forgiven_micros, w.is_day_warned"
@@ -47,6 +47,53 @@ macro_rules! profile {
              LEFT JOIN accounts b ON b.name = 'bundle:' || p.id || ':' || s.period "
             $(, $rest)?,
             " ORDER BY p.id"
+        )
+    };
+}
+
+/// A number's terms: `l` is its lease.
+macro_rules! lease_columns {
+    () => {
+        "l.number_id, l.company_id, l.number, l.fee_micros, l.term_days, l.term, l.paid_until, l.renewal"
+    };
+}
+
+/// An Online Number with its terms.
+macro_rules! number {
+    ($($rest:literal)?) => {
+        concat!(
+            "SELECT n.id, n.company_id, n.number, n.country, n.profile_id, n.business_account_id, \
+             l.fee_micros, l.term_days, l.term, l.paid_until, l.renewal \
+             FROM online_numbers n LEFT JOIN number_leases l ON l.number_id = n.id "
+            $(, $rest)?,
+            " ORDER BY n.number"
+        )
+    };
+}
+
+/// Subscriptions that go on in one of these ways and have ended.
+macro_rules! due_period {
+    ($renewals:literal) => {
+        concat!(
+            "SELECT profile_id, company_id, period, paid_until, renewal FROM subscribers \
+             WHERE closed_at IS NULL AND renewal IN (",
+            $renewals,
+            ") AND paid_until <= $1 ORDER BY paid_until LIMIT $2"
+        )
+    };
+}
+
+/// Numbers whose term has ended, with their companies' credit.
+macro_rules! due_term {
+    ($condition:literal) => {
+        concat!(
+            "SELECT ",
+            lease_columns!(),
+            ", a.balance - a.reserved AS credit_micros FROM number_leases l \
+             JOIN accounts a ON a.name = 'company:' || l.company_id \
+             WHERE l.paid_until <= $1 AND ",
+            $condition,
+            " ORDER BY l.paid_until LIMIT $2"
         )
     };
 }
@@ -83,13 +130,14 @@ pub(super) const CHANGE_ACCOUNTS: &str =
 pub(super) const CHANGE_ACCOUNTS_WHERE: &str = ") AS v WHERE accounts.name = v.column1 AND (accounts.has_floor = 0 OR \
      (accounts.reserved + v.column3 >= 0 AND accounts.balance + v.column2 >= accounts.reserved + v.column3))";
 pub(super) const INSERT_SUBSCRIBERS: &str = "INSERT INTO subscribers (profile_id, company_id, channels, bundles, period, \
-     bought_at, paid_until, channels_price_micros, bundles_price_micros, bundle_s, is_cancelled, \
+     bought_at, paid_until, channels_price_micros, bundles_price_micros, bundle_s, renewal, changed_at, closed_at, \
      recharge_threshold_micros, recharge_amount_micros, spend_guard) ";
 pub(super) const UPDATE_SUBSCRIBERS: &str = " ON CONFLICT (profile_id) DO UPDATE SET channels = excluded.channels, \
      bundles = excluded.bundles, period = excluded.period, bought_at = excluded.bought_at, \
      paid_until = excluded.paid_until, channels_price_micros = excluded.channels_price_micros, \
      bundles_price_micros = excluded.bundles_price_micros, bundle_s = excluded.bundle_s, \
-     is_cancelled = excluded.is_cancelled, recharge_threshold_micros = excluded.recharge_threshold_micros, \
+     renewal = excluded.renewal, changed_at = excluded.changed_at, closed_at = excluded.closed_at, \
+     recharge_threshold_micros = excluded.recharge_threshold_micros, \
      recharge_amount_micros = excluded.recharge_amount_micros, spend_guard = excluded.spend_guard";
 pub(super) const INSERT_SPENDING: &str = "INSERT INTO spending (profile_id, hour, hour_spent_micros, \
      hour_forgiven_micros, is_hour_warned, day, day_spent_micros, day_forgiven_micros, is_day_warned) ";
@@ -107,7 +155,7 @@ pub(super) const UPDATE_CALLS: &str = " ON CONFLICT (call_id) DO UPDATE SET bund
      answered_at = excluded.answered_at, proved_s = excluded.proved_s";
 pub(super) const DELETE_CALLS_IN: &str = "DELETE FROM reservations WHERE call_id IN";
 pub(super) const INSERT_TRANSFERS: &str =
-    "INSERT INTO transfers (at, kind, from_account, to_account, amount, call_id, note) ";
+    "INSERT INTO transfers (at, kind, from_account, to_account, amount, call_id, profile_id, note) ";
 pub(super) const INSERT_CDRS: &str = concat!(
     "INSERT INTO cdrs (call_id, profile_id, ",
     attempt_columns!(),
@@ -132,6 +180,25 @@ pub(super) const UPDATE_HOLDS: &str = " ON CONFLICT (owner, profile_id) DO UPDAT
      bundle_period = excluded.bundle_period, bundle_held_s = excluded.bundle_held_s, \
      credit_held_micros = excluded.credit_held_micros";
 pub(super) const DELETE_HOLDS_IN: &str = "DELETE FROM holds WHERE owner = ";
+
+// What falls due.
+pub(super) const PERIODS_DUE: &str = due_period!("'automatic', 'cancelled'");
+pub(super) const PROFILES_DUE: &str = due_period!("'unpaid', 'expired'");
+pub(super) const TERMS_DUE: &str =
+    due_term!("(l.renewal <> 'unpaid' OR a.balance - a.reserved >= l.fee_micros)");
+pub(super) const RELEASES_DUE: &str =
+    due_term!("l.renewal = 'unpaid' AND a.balance - a.reserved < l.fee_micros");
+
+// Numbers' terms.
+pub(super) const LEASES_OF_NUMBERS_IN: &str =
+    concat!("SELECT ", lease_columns!(), " FROM number_leases l WHERE l.number_id IN");
+pub(super) const INSERT_NUMBER_LEASES: &str = "INSERT INTO number_leases (number_id, company_id, number, fee_micros, term_days, term, paid_until, renewal) ";
+pub(super) const UPDATE_NUMBER_LEASES: &str = " ON CONFLICT (number_id) DO UPDATE SET \
+     company_id = excluded.company_id, number = excluded.number, fee_micros = excluded.fee_micros, \
+     term_days = excluded.term_days, term = excluded.term, paid_until = excluded.paid_until, renewal = excluded.renewal";
+pub(super) const DELETE_NUMBER_LEASES_IN: &str = "DELETE FROM number_leases WHERE number_id IN";
+pub(super) const DELETE_NUMBER_LEASE: &str = "DELETE FROM number_leases WHERE number_id = $1";
+pub(super) const DELETE_NUMBERS_IN: &str = "DELETE FROM online_numbers WHERE id IN";
 
 // Records.
 pub(super) const CDRS: &str = concat!(
@@ -168,9 +235,14 @@ pub(super) const LANDLINE_OF_VERIFIED: &str = "SELECT c.is_verified FROM landlin
      WHERE p.id = $1 AND l.number = $2";
 
 // Profiles.
-pub(super) const INSERT_PROFILE: &str = "INSERT INTO profiles (company_id, name, sip_user, sealed_password, \
-     authentication, digest, presentation, srtp, caller_id_by_call) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-     ON CONFLICT (sip_user) DO NOTHING RETURNING id";
+/// The ledger remembers deleted profiles, so their numbers are not given again. Nothing comes back if the SIP user is
+/// taken, or the number was given to somebody else at the same moment.
+pub(super) const INSERT_PROFILE: &str = "INSERT INTO profiles (id, company_id, name, sip_user, sealed_password, \
+     authentication, digest, presentation, srtp, caller_id_by_call) \
+     SELECT COALESCE(MAX(profile_id), 0) + 1, $1, $2, $3, $4, $5, $6, $7, $8, $9 FROM subscribers WHERE 1 = 1 \
+     ON CONFLICT DO NOTHING RETURNING id";
+pub(super) const DELETE_PROFILES_IN: &str = "DELETE FROM profiles WHERE id IN";
+pub(super) const DELETE_CDRS_OF_PROFILES_IN: &str = "DELETE FROM cdrs WHERE profile_id IN";
 pub(super) const PROFILES: &str = profile!();
 pub(super) const PROFILE: &str = profile!("WHERE p.id = $1");
 pub(super) const PROFILES_OF_COMPANY: &str = profile!("WHERE p.company_id = $1");
@@ -190,8 +262,8 @@ pub(super) const IP_RULES: &str = "SELECT id, profile_id, network, port, transpo
 // Numbers, business accounts, Caller ID.
 pub(super) const INSERT_NUMBER: &str =
     "INSERT INTO online_numbers (company_id, number, country) VALUES ($1, $2, $3) RETURNING id";
-pub(super) const NUMBERS: &str = "SELECT id, company_id, number, country, profile_id, business_account_id \
-     FROM online_numbers ORDER BY number";
+pub(super) const NUMBERS: &str = number!();
+pub(super) const NUMBER: &str = number!("WHERE n.id = $1");
 pub(super) const ASSIGN_NUMBER: &str =
     "UPDATE online_numbers SET profile_id = $2, business_account_id = $3 WHERE id = $1 RETURNING company_id";
 pub(super) const DELETE_NUMBER: &str = "DELETE FROM online_numbers WHERE id = $1";
@@ -219,6 +291,18 @@ pub(super) const SET_CALLER_ID: &str = "INSERT INTO caller_ids (profile_id, coun
 pub(super) const CLEAR_CALLER_ID: &str = "DELETE FROM caller_ids WHERE profile_id = $1 AND country = $2";
 pub(super) const CALLER_IDS: &str =
     "SELECT profile_id, country, choice, number FROM caller_ids ORDER BY profile_id, country";
+
+// Numbers on offer.
+pub(super) const SET_STOCK: &str = "INSERT INTO number_stock (number, country, fee_micros, term_days) \
+     VALUES ($1, $2, $3, $4) ON CONFLICT (number) DO UPDATE SET country = excluded.country, \
+     fee_micros = excluded.fee_micros, term_days = excluded.term_days";
+pub(super) const DELETE_STOCK: &str = "DELETE FROM number_stock WHERE number = $1";
+pub(super) const STOCK_NUMBER: &str =
+    "SELECT number, country, fee_micros, term_days FROM number_stock WHERE number = $1";
+/// What a company has is not on offer.
+pub(super) const NUMBERS_ON_OFFER: &str = "SELECT s.number, s.country, s.fee_micros, s.term_days FROM number_stock s \
+     WHERE (s.country = $1 OR $1 = '') AND NOT EXISTS (SELECT 1 FROM online_numbers n WHERE n.number = s.number) \
+     ORDER BY s.country, s.number LIMIT $2 OFFSET $3";
 
 // Carriers and rates.
 pub(super) const INSERT_CARRIER: &str = "INSERT INTO carriers (name, host, port, transport, priority, weight, \

@@ -3,8 +3,11 @@
 // A test that cannot go on should stop where it stands; the lint knows `#[test]` functions only, not their helpers.
 #![allow(clippy::unwrap_used)]
 
+mod both;
 mod example;
 mod guard;
+mod lifecycle;
+mod numbers;
 mod oracle;
 mod outage;
 mod provisioning;

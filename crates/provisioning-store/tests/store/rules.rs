@@ -154,7 +154,7 @@ fn recharges_in_mid_call_and_stops_when_the_company_is_empty() {
 #[test]
 fn without_a_paid_subscription_there_are_no_calls() {
     let mut ledger = ledger(1, 1, 5_000, 1_000, 0);
-    let lapsed = start().plus_days(30);
+    let lapsed = start().plus_days(30).plus_s(3_600);
     assert_eq!(ledger.apply(lapsed, reserve("a", None)), Err(Refusal::NotActive(Standing::Lapsed)));
     let other = ProfileId(2);
     ledger.apply(start(), LedgerOp::OpenProfile { profile: other, company: COMPANY }).unwrap();

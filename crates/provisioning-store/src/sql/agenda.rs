@@ -1,0 +1,116 @@
+//! What falls due, found by its index.
+
+use sqlx::FromRow;
+
+use super::leases::LeaseRow;
+use super::ledger::{Author, apply_in};
+use super::profiles::delete_history;
+use super::rows::word;
+use super::{Connection, Database, Db, failed, statements};
+use crate::error::StoreError;
+use crate::ledger::{LedgerEntry, LedgerOp, Outcome, Refusal};
+use crate::lifecycle::agenda::{Due, due_now};
+use crate::lifecycle::{Renewal, Terms};
+use crate::model::{CompanyId, ProfileId, Timestamp};
+use crate::money::Micros;
+
+/// Most duties of a kind that are read at once.
+const MOST_AT_ONCE: i64 = 512;
+
+#[derive(FromRow)]
+struct PeriodRow {
+    profile_id: i64,
+    company_id: i64,
+    period: i64,
+    paid_until: i64,
+    renewal: String,
+}
+
+#[derive(FromRow)]
+struct TermRow {
+    #[sqlx(flatten)]
+    lease: LeaseRow,
+    credit_micros: i64,
+}
+
+impl TermRow {
+    fn due(self, terms: Terms) -> Result<Due, StoreError> {
+        let credit = Micros(self.credit_micros);
+        let (number, lease) = self.lease.lease()?;
+        Ok(Due::of_number(number, &lease, credit, terms))
+    }
+}
+
+impl PeriodRow {
+    fn due(&self, terms: Terms) -> Result<Due, StoreError> {
+        let (profile, company) = (ProfileId(self.profile_id), CompanyId(self.company_id));
+        let (period, end) = (self.period, Timestamp(self.paid_until));
+        let renewal: Renewal = word(&self.renewal, "a renewal")?;
+        Ok(Due::of_period((profile, company), (period, end), renewal, terms))
+    }
+}
+
+impl Database {
+    /// What is to be done now, oldest first, of each company the first duty only.
+    pub(crate) async fn due(&self, now: Timestamp, terms: Terms) -> Result<Vec<Due>, StoreError> {
+        let mut reader = self.reader().begin().await.map_err(failed("reading what is due"))?;
+        let disabled = now.plus_days(-i64::from(terms.disabled_days));
+        let grace = now.plus_days(-i64::from(terms.number_grace_days));
+        let mut due = Vec::new();
+        // Beyond the end of a list that was cut, one of its duties may come before one of another list.
+        let mut horizon = now;
+        for (statement, ended) in [(statements::PERIODS_DUE, now), (statements::PROFILES_DUE, disabled)] {
+            let rows: Vec<PeriodRow> = fetch(&mut reader, statement, ended).await?;
+            let duties = rows.iter().map(|row| row.due(terms)).collect::<Result<Vec<_>, _>>()?;
+            horizon = horizon.min(end_of(&duties));
+            due.extend(duties);
+        }
+        for (statement, ended) in [(statements::TERMS_DUE, now), (statements::RELEASES_DUE, grace)] {
+            let rows: Vec<TermRow> = fetch(&mut reader, statement, ended).await?;
+            let duties = rows.into_iter().map(|row| row.due(terms)).collect::<Result<Vec<_>, _>>()?;
+            horizon = horizon.min(end_of(&duties));
+            due.extend(duties);
+        }
+        Ok(due_now(due, horizon))
+    }
+
+    /// Does a batch in one transaction; the call records of profiles that it closes go with them.
+    pub(crate) async fn apply_and_forget(
+        &self,
+        author: Author<'_>,
+        entries: &[LedgerEntry],
+    ) -> Result<Vec<Result<Outcome, Refusal>>, StoreError> {
+        let mut transaction = self.begin().await?;
+        let outcomes = apply_in(&mut transaction, author, entries).await?;
+        let closed =
+            entries.iter().zip(&outcomes).filter_map(|(entry, outcome)| match (&entry.op, outcome) {
+                (LedgerOp::CloseProfile { profile, .. }, Ok(Outcome::Booked)) => Some(*profile),
+                _ => None,
+            });
+        delete_history(&mut transaction, &closed.collect::<Vec<_>>()).await?;
+        transaction.commit().await.map_err(failed("committing what was due"))?;
+        Ok(outcomes)
+    }
+}
+
+async fn fetch<R>(
+    connection: &mut Connection,
+    statement: &'static str,
+    ended: Timestamp,
+) -> Result<Vec<R>, StoreError>
+where
+    R: for<'r> FromRow<'r, <Db as sqlx::Database>::Row> + Send + Unpin,
+{
+    sqlx::query_as(statement)
+        .bind(ended.0)
+        .bind(MOST_AT_ONCE)
+        .fetch_all(connection)
+        .await
+        .map_err(failed("reading what is due"))
+}
+
+/// Up to where a list is known to be whole.
+fn end_of(duties: &[Due]) -> Timestamp {
+    let last = duties.last().filter(|_| duties.len() as i64 == MOST_AT_ONCE);
+    last.map_or(Timestamp(i64::MAX), |last| last.at)
+}

@@ -1,0 +1,103 @@
+//! Numbers on offer, and their sale.
+
+use sqlx::FromRow;
+
+use super::companies::raise_revision;
+use super::ledger::{Author, apply_in};
+use super::rows::narrow;
+use super::{Database, failed, failed_unless_taken, statements};
+use crate::error::StoreError;
+use crate::ledger::{LedgerEntry, LedgerOp};
+use crate::lifecycle::NumberOffer;
+use crate::model::{CompanyId, NumberId, StockNumber, Timestamp};
+use crate::money::Micros;
+
+#[derive(FromRow)]
+struct StockRow {
+    number: String,
+    country: String,
+    fee_micros: i64,
+    term_days: i64,
+}
+
+impl TryFrom<StockRow> for StockNumber {
+    type Error = StoreError;
+
+    fn try_from(row: StockRow) -> Result<Self, StoreError> {
+        let term_days = narrow(row.term_days, "a number of days")?;
+        let offer = NumberOffer { number: row.number, fee: Micros(row.fee_micros), term_days };
+        Ok(Self { country: row.country, offer })
+    }
+}
+
+impl Database {
+    /// Puts numbers on offer, or others' prices in the place of theirs, all or nothing.
+    pub(crate) async fn stock(&self, numbers: &[StockNumber]) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        for StockNumber { country, offer } in numbers {
+            sqlx::query(statements::SET_STOCK)
+                .bind(&offer.number)
+                .bind(country)
+                .bind(offer.fee.0)
+                .bind(i64::from(offer.term_days))
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed("putting numbers on offer"))?;
+        }
+        transaction.commit().await.map_err(failed("putting numbers on offer"))
+    }
+
+    pub(crate) async fn withdraw(&self, number: &str) -> Result<(), StoreError> {
+        let statement = sqlx::query(statements::DELETE_STOCK).bind(number.to_owned());
+        self.change("withdrawing a number", ("number on offer", number.to_owned()), statement).await
+    }
+
+    /// Numbers on offer, of one country or, for the empty one, of all.
+    pub(crate) async fn on_offer(
+        &self,
+        country: &str,
+        (most, skip): (u32, u32),
+    ) -> Result<Vec<StockNumber>, StoreError> {
+        let rows: Vec<StockRow> = sqlx::query_as(statements::NUMBERS_ON_OFFER)
+            .bind(country)
+            .bind(i64::from(most))
+            .bind(i64::from(skip))
+            .fetch_all(self.reader())
+            .await
+            .map_err(failed("reading numbers on offer"))?;
+        rows.into_iter().map(StockNumber::try_from).collect()
+    }
+
+    /// A company takes a number and pays its first term: both or neither.
+    pub(crate) async fn buy_number(
+        &self,
+        author: Author<'_>,
+        now: Timestamp,
+        company: CompanyId,
+        number: &str,
+    ) -> Result<NumberId, StoreError> {
+        let mut transaction = self.begin().await?;
+        let row: Option<StockRow> = sqlx::query_as(statements::STOCK_NUMBER)
+            .bind(number)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed("buying a number"))?;
+        let not_there = || StoreError::NotFound { what: "number on offer", name: number.to_owned() };
+        let StockNumber { country, offer } = row.ok_or_else(not_there)?.try_into()?;
+        let id: i64 = sqlx::query_scalar(statements::INSERT_NUMBER)
+            .bind(company.0)
+            .bind(number)
+            .bind(country)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed_unless_taken("buying a number", "company with the number", number))?;
+        let number = NumberId(id);
+        let op = LedgerOp::LeaseNumber { number, company, offer: Box::new(offer) };
+        for outcome in apply_in(&mut transaction, author, &[LedgerEntry { at: now, op }]).await? {
+            outcome?;
+        }
+        raise_revision(&mut transaction).await?;
+        transaction.commit().await.map_err(failed("buying a number"))?;
+        Ok(number)
+    }
+}

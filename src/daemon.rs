@@ -31,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::net::{Net, NetError, Tls, TlsError};
 use crate::observe::Observer;
 use crate::resolve::{Query, Resolver, SystemDns};
+use crate::scheduler::Scheduler;
 use crate::storage::{self, Ownership};
 use crate::watch::Watch;
 
@@ -161,7 +162,7 @@ impl Daemon {
         let ownership = storage::own(&config)?;
         let store = storage::open(&config).await?;
         let (watch, directory) =
-            Watch::load(store.clone(), rules, metrics.clone(), readiness.clone()).await?;
+            Watch::load(store.clone(), Arc::clone(&rules), metrics.clone(), readiness.clone()).await?;
         let (relay, media_events) = media_relay::engine::Engine::start(media::relay_config(&config.media))?;
         let dns = SystemDns::new().map_err(|error| StartError::Dns(error.to_string()))?;
         let resolver = Resolver::new(dns, metrics.clone());
@@ -183,6 +184,9 @@ impl Daemon {
         // Only now: whoever cannot listen must not have touched the books.
         let journal = recover(&config, &store).await?;
         settle_orphans(&store).await?;
+        let scheduler = Scheduler::new(store.clone(), rules, metrics.clone(), readiness.clone());
+        // Before any call: what fell due while nothing ran decides who may call.
+        scheduler.do_due(storage::now()).await?;
         let gateway = gateway(&config, &listeners, directory, &store).await?;
 
         let (reply_sender, replies) = mpsc::channel(engine::REPLIES);
@@ -209,6 +213,7 @@ impl Daemon {
         );
         let watch_task = tokio::spawn(watch.run(engine.clone()));
         let reload_task = tokio::spawn(Arc::clone(&reload).watch());
+        let scheduler_task = tokio::spawn(scheduler.run());
 
         Ok(Self {
             reload,
@@ -222,7 +227,7 @@ impl Daemon {
             http,
             stop_net: guard_net,
             stop_http: guard_http,
-            watching: vec![watch_task, reload_task, silence_task],
+            watching: vec![watch_task, reload_task, silence_task, scheduler_task],
             // HTTP is last: a client that does not let go must not keep the others from being waited for.
             closing: vec![engine_task, admission_task, bindings_task, writer_task, http_task],
         })

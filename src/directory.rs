@@ -77,7 +77,7 @@ pub fn build(rows: &DirectoryRows, shape: &Shape) -> Directory {
 pub fn subscribers(rows: &DirectoryRows) -> BTreeMap<model::ProfileId, Subscriber> {
     let subscriber = |profile: &model::Profile| {
         let &model::Profile { company, subscription, recharge, guard, .. } = profile;
-        (profile.id, Subscriber { company, subscription, recharge, guard })
+        (profile.id, Subscriber { company, subscription, recharge, guard, closed_at: None })
     };
     rows.profiles.iter().map(subscriber).collect()
 }
@@ -168,7 +168,7 @@ impl Builder<'_> {
         if profile.settings.caller_id_by_call == CallerIdByCall::Allowed {
             let of_profile =
                 self.rows.numbers.iter().filter(|n| n.target == NumberTarget::Profile(profile.id));
-            let shown = of_profile.filter(|number| self.is_country_shown(&number.country));
+            let shown = of_profile.filter(|number| self.is_shown(number));
             caller_id.choices.extend(shown.map(|number| digits(&number.number).to_owned()));
         }
         caller_id
@@ -180,17 +180,19 @@ impl Builder<'_> {
             model::CallerId::Landline(_) => self.company(profile).is_some_and(|company| company.is_verified),
             model::CallerId::OnlineNumber(number) => {
                 let online = self.rows.numbers.iter().find(|online| online.number == *number);
-                online.is_some_and(|online| self.is_country_shown(&online.country))
+                online.is_some_and(|online| self.is_shown(online))
             }
         }
     }
 
-    fn is_country_shown(&self, country: &str) -> bool {
-        self.shape.caller_id_countries.is_empty() || self.shape.caller_id_countries.contains(country)
+    /// Only paid numbers of the countries that are allowed.
+    fn is_shown(&self, number: &model::OnlineNumber) -> bool {
+        let countries = &self.shape.caller_id_countries;
+        number.is_in_service() && (countries.is_empty() || countries.contains(&number.country))
     }
 
     fn numbers(&self, directory: &mut Directory) {
-        for number in &self.rows.numbers {
+        for number in self.rows.numbers.iter().filter(|number| number.is_in_service()) {
             let profile = match number.target {
                 NumberTarget::Nobody => None,
                 NumberTarget::Profile(profile) => Some(profile),

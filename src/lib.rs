@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod net;
 pub mod observe;
 pub mod resolve;
+pub mod scheduler;
 pub mod storage;
 mod text;
 pub mod watch;

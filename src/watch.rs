@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use provisioning_store::error::StoreError;
+use provisioning_store::lifecycle::{PriceList, Terms};
 use provisioning_store::model::SpendGuard;
 use provisioning_store::rating::UsBundle;
 use provisioning_store::store::{STANDARD_PRICE_LIST, Store};
@@ -32,6 +33,10 @@ pub struct Rules {
     pub us_bundle: UsBundle,
     /// Limits of profiles that set none of their own.
     pub spend_guard: SpendGuard,
+    /// At which prices subscriptions are renewed.
+    pub prices: PriceList,
+    /// How long things are kept that nobody pays.
+    pub terms: Terms,
 }
 
 /// Loads provisioning and watches it.

@@ -61,6 +61,25 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 0)]
         bundles: u32,
     },
+    /// Let the channels, and the bundles with them, run to the end of what is paid; then the profile is disabled.
+    Cancel {
+        /// Number, SIP user or name.
+        profile: String,
+    },
+    /// Take a cancellation back while what is paid still runs, of the bundles too; it renews on its old date.
+    Extend {
+        /// Number, SIP user or name.
+        profile: String,
+    },
+    /// Delete a profile. Its running calls are ended, its credit and numbers are the company's again, its business
+    /// accounts are free, its call records go; a running subscription is not refunded.
+    Delete {
+        /// Number, SIP user or name.
+        profile: String,
+        /// Say that this is meant; `sipgw cdr list --profile` shows the records before they go.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Move credit between the company and the profile.
     #[command(subcommand)]
     Credit(Credit),
@@ -192,6 +211,33 @@ async fn obey(context: &Context, store: &Store, command: Command) -> Result<(), 
                     subscription.channels, subscription.bundles
                 )
             });
+        }
+        Command::Cancel { profile } => {
+            let profile = find::profile(store, &profile).await?;
+            let cancelled = store.cancel_subscription(storage::now(), profile.id).await?;
+            context.output.show(&cancelled, || {
+                let until = time(cancelled.paid_until.0);
+                let days = context.config.prices.disabled_days;
+                format!("{} works until {until}; {days} days later it is deleted.\n", profile.name)
+            });
+        }
+        Command::Extend { profile } => {
+            let profile = find::profile(store, &profile).await?;
+            let extended = store.extend_subscription(storage::now(), profile.id).await?;
+            context.output.show(&extended, || {
+                format!("{} is renewed at {}.\n", profile.name, time(extended.paid_until.0))
+            });
+        }
+        Command::Delete { profile, yes } => {
+            let profile = find::profile(store, &profile).await?;
+            if !yes {
+                return Err(Failure::Refused(format!(
+                    "{} would be deleted with its call records, and its {} go back to the company; say --yes",
+                    profile.name, profile.credit
+                )));
+            }
+            store.delete_profile(storage::now(), profile.id).await?;
+            context.output.done(&format!("{} is deleted.", profile.name));
         }
         Command::Credit(Credit::Add { profile, amount }) => {
             let profile = find::profile(store, &profile).await?;

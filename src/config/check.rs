@@ -294,6 +294,8 @@ impl Findings {
     fn prices(&mut self, config: &Config) {
         let prices = &config.prices;
         self.between("prices.period_days", prices.period_days.into(), 1..=366);
+        self.between("prices.disabled_days", prices.disabled_days.into(), 1..=3_650);
+        self.between("prices.number_grace_days", prices.number_grace_days.into(), 0..=3_650);
         self.between("prices.bundle_minutes", prices.bundle_minutes.into(), 1..=1_000_000);
         if let Err(refused) = config.us_bundle() {
             self.add(

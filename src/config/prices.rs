@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use provisioning_store::lifecycle::{self, PriceList};
+use provisioning_store::lifecycle::{self, PriceList, Terms};
 use provisioning_store::money::Micros;
 use provisioning_store::rating::UsBundle;
 use serde::Deserialize;
@@ -30,6 +30,10 @@ pub struct PriceConfig {
     pub bundle_excluded_file: Option<PathBuf>,
     /// Days that are bought at once.
     pub period_days: u32,
+    /// Days from the end of its subscription after which a profile is deleted.
+    pub disabled_days: u32,
+    /// Days for which an Online Number whose fee could not be paid is kept for its company.
+    pub number_grace_days: u32,
 }
 
 impl Default for PriceConfig {
@@ -43,6 +47,8 @@ impl Default for PriceConfig {
             bundle_minutes: 5_000,
             bundle_excluded_file: None,
             period_days: 30,
+            disabled_days: 90,
+            number_grace_days: 14,
         }
     }
 }
@@ -114,6 +120,12 @@ impl Config {
         }
     }
 
+    /// How long things are kept that nobody pays.
+    pub fn terms(&self) -> Terms {
+        let PriceConfig { disabled_days, number_grace_days, .. } = self.prices;
+        Terms { disabled_days, number_grace_days }
+    }
+
     /// Which calls bundle minutes pay; an error says what is wrong with the file of excluded prefixes.
     pub fn us_bundle(&self) -> Result<UsBundle, String> {
         let Some(named) = &self.prices.bundle_excluded_file else { return Ok(UsBundle::standard()) };
@@ -136,6 +148,7 @@ mod tests {
     #[test]
     fn the_defaults_are_the_standard_price_list() {
         assert_eq!(Config::default().price_list(), PriceList::default());
+        assert_eq!(Config::default().terms(), Terms::default());
     }
 
     #[test]

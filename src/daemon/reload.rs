@@ -153,7 +153,13 @@ fn rules(config: &Config) -> Result<Rules, StartError> {
         realm: config.realm().to_owned(),
         caller_id_countries: config.calls.caller_id_countries.iter().cloned().collect(),
     };
-    Ok(Rules { shape, us_bundle, spend_guard: config.calls.spend_guard.guard() })
+    Ok(Rules {
+        shape,
+        us_bundle,
+        spend_guard: config.calls.spend_guard.guard(),
+        prices: config.price_list(),
+        terms: config.terms(),
+    })
 }
 
 /// What changes whenever a file does; nothing for a file that is not there.

@@ -28,7 +28,7 @@ fn profile(id: i64, settings: ProfileSettings) -> model::Profile {
 
 fn number(id: i64, number: &str, country: &str, target: NumberTarget) -> OnlineNumber {
     let (id, company) = (NumberId(id), CompanyId(1));
-    OnlineNumber { id, company, number: number.to_owned(), country: country.to_owned(), target }
+    OnlineNumber { id, company, number: number.to_owned(), country: country.to_owned(), target, lease: None }
 }
 
 /// Profile 1 registers, profile 2 is known by address; a number and an account for profile 1, a carrier.

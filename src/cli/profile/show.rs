@@ -1,6 +1,7 @@
 //! `sipgw profile show`
 
 use provisioning_store::ledger::CapStanding;
+use provisioning_store::lifecycle::ProfileState;
 use provisioning_store::model::{
     Authentication, BusinessAccount, CallerIdRule, Company, IpRule, NumberTarget, OnlineNumber, Profile,
 };
@@ -16,6 +17,7 @@ use crate::cli::output::Sheet;
 struct Whole {
     #[serde(flatten)]
     profile: Profile,
+    life: ProfileState,
     company_name: String,
     currency: String,
     registration: Registration,
@@ -62,8 +64,10 @@ async fn gather(context: &Context, store: &Store, profile: Profile) -> Result<Wh
     addresses.retain(|rule| rule.profile == id);
     let registration = registration(context, store, &profile).await?;
     let caps = store.cap_standings(&profile, storage::now());
+    let life = profile.state(context.config.terms(), storage::now());
     Ok(Whole {
         profile,
+        life,
         company_name,
         currency,
         registration,
@@ -167,9 +171,13 @@ impl Whole {
     fn channels(&self) -> Vec<String> {
         let Some(subscription) = &self.profile.subscription else { return Vec::new() };
         let until = time(subscription.paid_until.0);
-        let paid = match subscription.paid_until > storage::now() {
-            true => format!("paid until {until}, to be bought again by then"),
-            false => format!("ran out at {until}: no calls until channels are bought"),
+        let paid = match self.life {
+            ProfileState::Cancelled { .. } => format!("cancelled, works until {until}"),
+            ProfileState::Disabled { deleted_at, .. } => format!(
+                "ran out at {until}: no calls until channels are bought, and deleted at {}",
+                time(deleted_at.0)
+            ),
+            _ => format!("paid until {until}, then renewed"),
         };
         let mut facts =
             vec![format!("{}, {} in use, {paid}", subscription.channels, self.profile.channels_in_use)];

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Authentication, CallerIdByCall, CompanyId, DigestAlgorithms, GuardOverrides, IpRuleId,
-    NumberPresentation, ProfileId, Srtp, Transport,
+    NumberPresentation, ProfileId, Srtp, Timestamp, Transport,
 };
 use crate::ledger::Spending;
-use crate::lifecycle::Subscription;
+use crate::lifecycle::{ProfileState, Subscription, Terms};
 use crate::money::Micros;
 use crate::secrets::Password;
 
@@ -48,6 +48,13 @@ pub struct Profile {
     pub bundle_left_s: u32,
     /// Calls going on now.
     pub channels_in_use: u32,
+}
+
+impl Profile {
+    /// Where it is in its life.
+    pub fn state(&self, terms: Terms, now: Timestamp) -> ProfileState {
+        ProfileState::of(self.subscription.as_ref(), terms, now)
+    }
 }
 
 /// A profile's settings.

@@ -204,6 +204,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn subscriptions_and_transfers_go_on_with_what_they_were() {
+        const BEFORE: [&str; 4] = [
+            include_str!("../../migrations/sqlite/0001_initial.sql"),
+            include_str!("../../migrations/sqlite/0002_holds.sql"),
+            include_str!("../../migrations/sqlite/0003_spend_guard.sql"),
+            include_str!("../../migrations/sqlite/0004_words.sql"),
+        ];
+        const DATA: &str = "INSERT INTO subscribers (profile_id, company_id, channels, bundles, is_cancelled) \
+            VALUES (7, 1, 4, 0, 0), (8, 1, 4, 0, 1), (9, 1, NULL, NULL, NULL); \
+            INSERT INTO transfers (at, kind, from_account, to_account, amount, note) VALUES \
+            (1, 'subscription', 'company:1', 'revenue', 5, 'profile 7'), \
+            (2, 'allocation', 'company:1', 'profile:8', 5, ''), (3, 'take_back', 'profile:8', 'company:1', 5, ''), \
+            (4, 'top_up', 'external', 'company:1', 5, 'profile 12 asked for it');";
+        let pool = SqlitePool::connect("sqlite::memory:").await.unwrap();
+        let mut connection = pool.acquire().await.unwrap();
+        for text in
+            BEFORE.into_iter().chain([DATA, include_str!("../../migrations/sqlite/0005_lifecycle.sql")])
+        {
+            sqlx::raw_sql(text).execute(&mut *connection).await.unwrap();
+        }
+        let renewals: Vec<Option<String>> =
+            sqlx::query_scalar("SELECT renewal FROM subscribers ORDER BY profile_id")
+                .fetch_all(&mut *connection)
+                .await
+                .unwrap();
+        assert_eq!(renewals, [Some("automatic".to_owned()), Some("cancelled".to_owned()), None]);
+        let profiles: Vec<Option<i64>> = sqlx::query_scalar("SELECT profile_id FROM transfers ORDER BY at")
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+        assert_eq!(profiles, [Some(7), Some(8), Some(8), None]);
+        let changed = sqlx::query("UPDATE transfers SET amount = 6").execute(&mut *connection).await;
+        assert!(changed.unwrap_err().to_string().contains("never changed"));
+    }
+
+    #[tokio::test]
     async fn balances_change_by_key_and_not_by_a_scan() {
         let folder = tempfile::tempdir().unwrap();
         let database = open(&folder).await;

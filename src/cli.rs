@@ -20,6 +20,7 @@ mod output;
 mod profile;
 mod rates;
 mod registrations;
+mod report;
 mod run;
 mod status;
 
@@ -94,6 +95,9 @@ enum Command {
     /// Records of calls that are over.
     #[command(subcommand)]
     Cdr(cdr::Command),
+    /// Reports by month; how many channels an office needs.
+    #[command(subcommand)]
+    Report(report::Command),
     /// The accounts behind it all.
     #[command(subcommand)]
     Books(books::Command),
@@ -148,6 +152,7 @@ async fn obey(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Bans(command) => bans::run(&context()?, command),
         Command::Calls(command) => calls::run(&context()?, command),
         Command::Cdr(command) => cdr::run(&context()?, command).await,
+        Command::Report(command) => report::run(&context()?, command).await,
         Command::Books(command) => books::run(&context()?, command).await,
         Command::Registrations => registrations::run(&context()?).await,
     }

@@ -1,4 +1,5 @@
-//! Does what falls due: renewals, lapses, expiries, deletions, the fees of Online Numbers.
+//! Does what falls due: renewals, lapses, expiries, deletions, the fees of Online Numbers, the recharge of
+//! companies.
 //!
 //! It keeps nothing: what is due is read from the store each time, and each period and term is done once, by its number.
 //! So it survives restarts, clocks that are set and weeks without it.
@@ -41,6 +42,10 @@ impl Scheduler {
         let rules = self.rules.load_full();
         for (due, outcome) in self.store.do_due(now, &rules.prices, rules.terms).await? {
             tell(due, &outcome);
+        }
+        for payment in self.store.request_recharges(now).await? {
+            let (company, amount) = (payment.company.0, payment.amount);
+            tracing::info!(company, payment = payment.id.0, %amount, "A payment is asked for: the credit is low.");
         }
         Ok(())
     }

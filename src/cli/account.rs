@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use provisioning_store::model::BusinessAccount;
+use serde_json::json;
 
 use super::failure::Failure;
 use super::output::{Table, or_dash};
@@ -28,6 +29,25 @@ pub(crate) enum Command {
         /// Calls reach the PBX with this user part instead of the name.
         #[arg(long)]
         extension: Option<String>,
+        /// Attach it even if an administrator uses it, who then can no longer sign in with it.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Show the user name and password with which a phone registers an account that no profile has.
+    Credentials {
+        /// The account's name.
+        account: String,
+        /// Generate a new password first.
+        #[arg(long)]
+        new: bool,
+    },
+    /// Print HTML for a web site: a button that calls the account.
+    Button {
+        /// The account's name.
+        account: String,
+        /// What stands on the button.
+        #[arg(long, default_value = "Call us")]
+        label: String,
     },
     /// Take an account off its profile.
     Detach {
@@ -50,8 +70,32 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
             let company = find::company(&store, &company).await?;
             show(context, &[store.create_business_account(company.id, &name, extension.as_deref()).await?]);
         }
-        Command::Attach { account, profile, extension } => {
+        Command::Credentials { account, new } => {
             let account = find::account(&store, &account).await?;
+            let (user, password) = match new {
+                true => store.new_account_password(account.id).await?,
+                false => store.account_credentials(account.id).await?,
+            };
+            let domain = &context.config.node.domain;
+            let json = json!({ "domain": domain, "user": user, "password": password.reveal() });
+            context.output.show(&json, || {
+                format!("Domain    {domain}\nUser      {user}\nPassword  {}\n", password.reveal())
+            });
+        }
+        Command::Button { account, label } => {
+            let account = find::account(&store, &account).await?;
+            let html = account.call_button(&context.config.node.domain, &label);
+            context.output.show(&json!({ "html": html }), || format!("{html}\n"));
+        }
+        Command::Attach { account, profile, extension, yes } => {
+            let account = find::account(&store, &account).await?;
+            let administrators = store.administrators_of_account(account.id).await?;
+            if let Some(administrator) = administrators.first().filter(|_| !yes) {
+                return Err(Failure::Refused(format!(
+                    "{} uses {} and could no longer sign in with it; say --yes if this is meant",
+                    administrator.name, account.name
+                )));
+            }
             let profile = find::profile(&store, &profile).await?;
             let extension = extension.or_else(|| account.extension.clone());
             store.attach_business_account(account.id, profile.id, extension.as_deref()).await?;

@@ -1,5 +1,8 @@
 //! `sipgw company ...`
 
+mod administrator;
+mod payment;
+
 use clap::Subcommand;
 use provisioning_store::model::{Company, Landline, NewCompany};
 use provisioning_store::money::Micros;
@@ -38,10 +41,19 @@ pub(crate) enum Command {
     Verify {
         /// Number or name.
         company: String,
+        /// Who has made sure of it.
+        #[arg(long, required_unless_present = "undo")]
+        by: Option<String>,
         /// Take it back.
         #[arg(long)]
         undo: bool,
     },
+    /// Payments, and the refill of the company's credit by them.
+    #[command(subcommand)]
+    Payment(payment::Command),
+    /// People who look after a company.
+    #[command(subcommand)]
+    Administrator(administrator::Command),
     /// Store a landline number of the company for use as Caller ID, or forget it.
     Landline {
         /// Number or name.
@@ -72,11 +84,13 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
             let company = find::company(&store, &company).await?;
             show(context, &[store.top_up(storage::now(), company.id, amount, &note).await?]);
         }
-        Command::Verify { company, undo } => {
+        Command::Payment(command) => payment::run(context, &store, command).await?,
+        Command::Administrator(command) => administrator::run(context, &store, command).await?,
+        Command::Verify { company, by, undo } => {
             let company = find::company(&store, &company).await?;
-            match undo {
-                false => store.verify_company(company.id).await?,
-                true => store.unverify_company(company.id).await?,
+            match by.filter(|_| !undo) {
+                Some(by) => store.verify_company(storage::now(), company.id, &by).await?,
+                None => store.unverify_company(company.id).await?,
             }
             show(context, &[store.company(company.id).await?]);
         }
@@ -91,7 +105,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
             context.output.show(&landline, || match company.is_verified {
                 true => format!("{} may be shown by {}.\n", landline.number, company.name),
                 false => format!(
-                    "{} is stored; it may be shown once {name} is verified: sipgw company verify \"{name}\"\n",
+                    "{} is stored; it may be shown once {name} is verified: sipgw company verify \"{name}\" --by WHO\n",
                     landline.number,
                     name = company.name
                 ),

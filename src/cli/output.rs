@@ -33,6 +33,11 @@ impl Output {
                 serde_json::to_string_pretty(value).expect("what commands print has text for keys") + "\n"
             }
         };
+        self.write(&text);
+    }
+
+    /// Prints text that has its own form, such as CSV.
+    pub(crate) fn write(self, text: &str) {
         let mut stdout = io::stdout().lock();
         // Whoever closes the pipe, as `head` does, has read enough: what the command did is done all the same.
         let _closed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
@@ -41,6 +46,15 @@ impl Output {
     /// Says that something was done.
     pub(crate) fn done(self, sentence: &str) {
         self.show(&json!({ "done": sentence }), || format!("{sentence}\n"));
+    }
+
+    /// Warns of something that was done all the same, on standard error.
+    pub(crate) fn warn(self, sentence: &str) {
+        let text = match self.form {
+            Form::Text => sentence.to_owned(),
+            Form::Json => json!({ "warning": sentence }).to_string(),
+        };
+        let _closed = writeln!(io::stderr(), "{text}");
     }
 
     /// Says why something was not done, on standard error.

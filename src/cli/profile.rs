@@ -252,6 +252,13 @@ async fn obey(context: &Context, store: &Store, command: Command) -> Result<(), 
             let recharge = (!off).then_some(Recharge { threshold: below, amount });
             store.set_recharge(storage::now(), profile.id, recharge).await?;
             show(context, store, &[store.profile(profile.id).await?]);
+            if recharge.is_some_and(|recharge| recharge.is_below_recommended()) {
+                context.output.warn(&format!(
+                    "These values are low: credit may run out within a call. {} below {} is recommended.",
+                    Recharge::RECOMMENDED.amount,
+                    Recharge::RECOMMENDED.threshold
+                ));
+            }
         }
         Command::Set { profile, settings } => {
             let profile = find::profile(store, &profile).await?;

@@ -62,6 +62,7 @@ fn rows() -> DirectoryRows {
     DirectoryRows {
         revision: 1,
         companies: vec![Company {
+            verification: None,
             id: CompanyId(1),
             name: "A".to_owned(),
             country: "US".to_owned(),

@@ -8,11 +8,13 @@
 //! | [`model`] | the nouns: company, profile, number, business account, carrier, and their settings | yes |
 //! | [`secrets`] | generated passwords and SIP users; the vault that seals them | yes |
 //! | [`rating`] | rate table from CSV, longest prefix, the US bundles' reach, the arithmetic of a charge | yes |
-//! | [`lifecycle`] | what a subscription costs, is worth, and when it has run out | yes |
+//! | [`lifecycle`] | what a subscription costs, is worth, how it goes on; what falls due, and when | yes |
 //! | [`ledger`] | accounts, transfers, a call's way (reserve, answer, extend, settle), the spend guard | yes |
 //! | [`cdr`] | the record of every attempt, and filters over records | yes |
 //! | [`standby`] | what calls are granted from while the database does not answer | yes |
 //! | [`memory`] | the whole ledger on maps: the tests' oracle, the simulation's store | yes |
+//! | [`reports`] | a month of a profile or a company, as JSON and CSV | yes |
+//! | [`sizing`] | how many channels an office needs | yes |
 //! | [`registrations`], [`directory`] | rows that the daemon loads | yes |
 //! | [`store`] | everything the daemon and the command line ask for, in verbs, on SQLite | no |
 //! | [`journal`] | the file that keeps an outage's entries until the database has them | no |
@@ -45,7 +47,7 @@
 //!   [`writer`]'s: times are arguments.
 //! - It does not normalise dialled numbers, choose carriers or know emergency numbers; it rates E.164 numbers.
 //! - It does not keep the secret key; the caller reads it from wherever it is kept outside the database.
-//! - It does not renew subscriptions by itself: they lapse at the end of their paid period.
+//! - It does nothing by itself when something falls due: [`Store::do_due`](store::Store::do_due) is called for that.
 //! - It keeps no balance in memory but what is on hand: every decision is made against the database while it answers.
 
 pub mod cdr;
@@ -59,7 +61,9 @@ pub mod model;
 pub mod money;
 pub mod rating;
 pub mod registrations;
+pub mod reports;
 pub mod secrets;
+pub mod sizing;
 mod sql;
 pub mod standby;
 pub mod store;

@@ -8,6 +8,7 @@ mod company;
 mod country;
 mod guard;
 mod number;
+mod payment;
 mod profile;
 mod time;
 
@@ -16,12 +17,13 @@ pub use choices::{
     Authentication, CallerIdByCall, DigestAlgorithms, NumberFormat, NumberPresentation, Srtp, Switch,
     Transport, UnknownChoice,
 };
-pub use company::{Company, NewCompany};
+pub use company::{Administrator, Company, NewCompany, Verification};
 pub use country::{Countries, Country, NotACountry};
 pub use guard::{GuardFault, GuardOverrides, Override, SpendGuard};
 pub use number::{
     BusinessAccount, CallerId, CallerIdRule, Landline, NumberTarget, OnlineNumber, StockNumber,
 };
+pub use payment::{Payment, PaymentCause, PaymentState};
 pub use profile::{Credentials, IpRule, NewIpRule, Profile, ProfileSettings, Recharge};
 pub use time::Timestamp;
 
@@ -56,4 +58,6 @@ identity! {
     CarrierId,
     /// Identity of an [`IpRule`].
     IpRuleId,
+    /// Identity of a [`Payment`].
+    PaymentId,
 }

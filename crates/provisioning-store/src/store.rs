@@ -2,9 +2,12 @@
 //!
 //! Every verb that changes something is one transaction: done whole, or not at all. Times are given by the caller.
 
+mod administrators;
 mod lifecycle;
 mod numbers;
 mod on_hand;
+mod payments;
+mod reports;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,6 +25,7 @@ use crate::lifecycle::{Order, PriceList, Subscription};
 use crate::model::{
     Carrier, CarrierAuthentication, CarrierId, Company, CompanyId, Credentials, IpRule, IpRuleId, Landline,
     NewCarrier, NewCompany, NewIpRule, Profile, ProfileId, ProfileSettings, Recharge, Timestamp,
+    Verification,
 };
 use crate::money::Micros;
 use crate::rating::RateTable;
@@ -245,14 +249,20 @@ impl Store {
         found("company", company, self.database.company(company).await?)
     }
 
-    /// Says that a company is who it claims to be; it may now show its landline numbers.
-    pub async fn verify_company(&self, company: CompanyId) -> Result<(), StoreError> {
-        self.database.verify_company(company, true).await
+    /// Says that a company is who it claims to be, and who has made sure of it; it may now show its landline numbers.
+    pub async fn verify_company(
+        &self,
+        now: Timestamp,
+        company: CompanyId,
+        by: &str,
+    ) -> Result<(), StoreError> {
+        let verification = Verification { by: named("name of who has verified", by)?, at: now };
+        self.database.verify_company(company, Some(&verification)).await
     }
 
     /// Takes a verification back.
     pub async fn unverify_company(&self, company: CompanyId) -> Result<(), StoreError> {
-        self.database.verify_company(company, false).await
+        self.database.verify_company(company, None).await
     }
 
     /// Books money paid in.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::CompanyId;
+use super::{BusinessAccountId, CompanyId, Timestamp};
 use crate::money::Micros;
 
 /// A company: holder of the credit that pays subscriptions, and of everything below.
@@ -18,9 +18,34 @@ pub struct Company {
     pub currency: String,
     /// Verified companies may show their landline numbers as Caller ID.
     pub is_verified: bool,
+    /// Who has verified it, where that is known.
+    pub verification: Option<Verification>,
     /// Credit that can be spent now.
     #[serde(rename = "credit_micros")]
     pub credit: Micros,
+}
+
+/// Who has made sure that a company is who it claims to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// By name.
+    pub by: String,
+    /// When.
+    #[serde(rename = "at_micros")]
+    pub at: Timestamp,
+}
+
+/// Somebody who looks after a company.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Administrator {
+    /// The company.
+    pub company: CompanyId,
+    /// Address of electronic mail, in small letters: who it is.
+    pub email: String,
+    /// Name.
+    pub name: String,
+    /// The business account that the administrator uses in person. Once a profile has it, nobody can sign in with it.
+    pub account: Option<BusinessAccountId>,
 }
 
 /// What is needed to open a company's account.

@@ -66,6 +66,29 @@ pub struct BusinessAccount {
     pub extension: Option<String>,
 }
 
+impl BusinessAccount {
+    /// HTML for a web site: a button that calls the account at `domain`.
+    pub fn call_button(&self, domain: &str, label: &str) -> String {
+        let address = escaped(&format!("sip:{}@{domain}", self.name));
+        format!("<a class=\"call-button\" href=\"{address}\">{}</a>", escaped(label))
+    }
+}
+
+/// Text as HTML shows it, within quotes too.
+fn escaped(text: &str) -> String {
+    text.chars().fold(String::new(), |mut html, c| {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            other => html.push(other),
+        }
+        html
+    })
+}
+
 /// A landline number that a company has stored for use as Caller ID.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Landline {
@@ -104,4 +127,24 @@ pub struct CallerIdRule {
     /// What is shown.
     #[serde(flatten)]
     pub shown: CallerId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_button_calls_the_account_and_shows_any_label() {
+        let account = BusinessAccount {
+            id: BusinessAccountId(1),
+            company: CompanyId(1),
+            name: "architects.sales".into(),
+            profile: None,
+            extension: None,
+        };
+        let html = account.call_button("sip.example.com", "Call <us> & \"them\"");
+        let wanted = "<a class=\"call-button\" href=\"sip:architects.sales@sip.example.com\">\
+            Call &lt;us&gt; &amp; &quot;them&quot;</a>";
+        assert_eq!(html, wanted);
+    }
 }

@@ -6,7 +6,7 @@ use super::ledger::{Author, apply_in};
 use super::{Connection, Database, failed, statements};
 use crate::error::StoreError;
 use crate::ledger::{LedgerEntry, LedgerOp};
-use crate::model::{Company, CompanyId, Landline, NewCompany, Timestamp};
+use crate::model::{Company, CompanyId, Landline, NewCompany, Timestamp, Verification};
 use crate::money::Micros;
 
 #[derive(FromRow)]
@@ -16,6 +16,8 @@ struct CompanyRow {
     country: String,
     currency: String,
     is_verified: i64,
+    verified_by: Option<String>,
+    verified_at: Option<i64>,
     credit_micros: i64,
 }
 
@@ -27,6 +29,10 @@ impl From<CompanyRow> for Company {
             country: row.country,
             currency: row.currency,
             is_verified: row.is_verified == 1,
+            verification: row
+                .verified_by
+                .zip(row.verified_at)
+                .map(|(by, at)| Verification { by, at: Timestamp(at) }),
             credit: Micros(row.credit_micros),
         }
     }
@@ -74,9 +80,13 @@ impl Database {
     pub(crate) async fn verify_company(
         &self,
         company: CompanyId,
-        is_verified: bool,
+        verification: Option<&Verification>,
     ) -> Result<(), StoreError> {
-        let statement = sqlx::query(statements::VERIFY_COMPANY).bind(company.0).bind(i64::from(is_verified));
+        let statement = sqlx::query(statements::VERIFY_COMPANY)
+            .bind(company.0)
+            .bind(i64::from(verification.is_some()))
+            .bind(verification.map(|it| it.by.clone()))
+            .bind(verification.map(|it| it.at.0));
         self.change("verifying a company", ("company", company.to_string()), statement).await
     }
 

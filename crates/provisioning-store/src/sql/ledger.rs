@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::query_builder::Separated;
 
 use super::rows::{HoldRow, ReservationRow, SettlementRow, SubscriberRow, guard_text, narrow, word};
+use super::touched::Touched;
 use super::{Connection, Database, Db, chunks, failed, statements, with_list, with_owners_list, with_values};
 use crate::cdr::{Attempt, CallId, Cdr};
 use crate::error::StoreError;
@@ -41,6 +42,17 @@ impl Database {
         let outcomes = apply_in(&mut transaction, author, entries).await?;
         transaction.commit().await.map_err(failed("committing to the ledger"))?;
         Ok(outcomes)
+    }
+
+    /// What an operation would be answered now; nothing is written.
+    pub(crate) async fn rehearse(
+        &self,
+        author: Author<'_>,
+        entry: LedgerEntry,
+    ) -> Result<Result<Outcome, Refusal>, StoreError> {
+        let mut reader = self.reader().begin().await.map_err(failed("rehearsing an operation"))?;
+        let mut books = load(&mut reader, author, std::slice::from_ref(&entry)).await?;
+        Ok(books.apply(author.policy, &entry))
     }
 
     /// Live calls of one owner.
@@ -116,78 +128,6 @@ pub(super) async fn apply_in(
     let changes = books.take_changes();
     write(connection, author.owner, &books, &changes).await?;
     Ok(outcomes)
-}
-
-/// What a batch may touch.
-#[derive(Default)]
-struct Touched {
-    calls: BTreeSet<String>,
-    profiles: BTreeSet<i64>,
-    /// Profiles whose channels in use matter.
-    leases: BTreeSet<i64>,
-    companies: BTreeSet<CompanyId>,
-    numbers: BTreeSet<i64>,
-}
-
-impl Touched {
-    fn by(entries: &[LedgerEntry]) -> Self {
-        let mut touched = Self::default();
-        for entry in entries {
-            touched.add(&entry.op);
-        }
-        touched
-    }
-
-    fn add(&mut self, op: &LedgerOp) {
-        match op {
-            LedgerOp::OpenCompany { company } | LedgerOp::TopUp { company, .. } => {
-                self.companies.insert(*company);
-            }
-            LedgerOp::OpenProfile { profile, company } => {
-                self.companies.insert(*company);
-                self.profiles.insert(profile.0);
-            }
-            LedgerOp::Allocate { profile, .. }
-            | LedgerOp::TakeBack { profile, .. }
-            | LedgerOp::SetRecharge { profile, .. }
-            | LedgerOp::SetGuard { profile, .. }
-            | LedgerOp::ReleaseGuard { profile }
-            | LedgerOp::Subscribe { profile, .. }
-            | LedgerOp::CancelSubscription { profile }
-            | LedgerOp::ExtendSubscription { profile }
-            | LedgerOp::CompletePeriod { profile, .. }
-            | LedgerOp::CloseProfile { profile, .. }
-            | LedgerOp::Hold { profile, .. } => {
-                self.profiles.insert(profile.0);
-            }
-            LedgerOp::LeaseNumber { number, company, .. } => {
-                self.companies.insert(*company);
-                self.numbers.insert(number.0);
-            }
-            LedgerOp::CancelNumber { number }
-            | LedgerOp::KeepNumber { number }
-            | LedgerOp::CompleteTerm { number, .. }
-            | LedgerOp::ReleaseNumber { number, .. } => {
-                self.numbers.insert(number.0);
-            }
-            LedgerOp::Reserve { call, profile, .. } => {
-                self.calls.insert(call.as_str().to_owned());
-                self.profiles.insert(profile.0);
-                self.leases.insert(profile.0);
-            }
-            LedgerOp::Adopt { granted } => {
-                self.calls.insert(granted.call.as_str().to_owned());
-                self.profiles.insert(granted.profile.0);
-            }
-            LedgerOp::Answer { call, .. }
-            | LedgerOp::Extend { call, .. }
-            | LedgerOp::Settle { call, .. }
-            | LedgerOp::Void { call, .. }
-            | LedgerOp::Expire { call } => {
-                self.calls.insert(call.as_str().to_owned());
-            }
-        }
-    }
 }
 
 /// Loads the part of the books that a batch may touch.

@@ -4,6 +4,7 @@
 //! `RETURNING`, integers and text. What differs - opening, pragmas, the kind of transaction - is in one file per
 //! database; a second database adds its file and compiles the others against its own [`Db`].
 
+mod administrators;
 mod agenda;
 mod carriers;
 mod cdrs;
@@ -12,13 +13,16 @@ mod directory;
 mod leases;
 mod ledger;
 mod numbers;
+mod payments;
 mod profiles;
 mod rates;
 mod registrations;
+mod reports;
 mod rows;
 mod sqlite;
 mod statements;
 mod stock;
+mod touched;
 
 pub(crate) use ledger::Author;
 pub(crate) use profiles::ProfileOrder;

@@ -55,7 +55,8 @@ impl Database {
             .fetch_optional(self.reader())
             .await
             .map_err(failed("reading a company's recharge"))?;
-        let recharge = |(threshold, amount)| Recharge { threshold: Micros(threshold), amount: Micros(amount) };
+        let recharge =
+            |(threshold, amount)| Recharge { threshold: Micros(threshold), amount: Micros(amount) };
         Ok(row.map(recharge))
     }
 
@@ -66,10 +67,9 @@ impl Database {
     ) -> Result<(), StoreError> {
         let statement = match recharge {
             None => sqlx::query(statements::CLEAR_COMPANY_RECHARGE).bind(company.0),
-            Some(Recharge { threshold, amount }) => sqlx::query(statements::SET_COMPANY_RECHARGE)
-                .bind(company.0)
-                .bind(threshold.0)
-                .bind(amount.0),
+            Some(Recharge { threshold, amount }) => {
+                sqlx::query(statements::SET_COMPANY_RECHARGE).bind(company.0).bind(threshold.0).bind(amount.0)
+            }
         };
         let mut transaction = self.begin().await?;
         statement.execute(&mut *transaction).await.map_err(failed("setting a company's recharge"))?;

@@ -102,7 +102,8 @@ macro_rules! due_term {
 macro_rules! company {
     ($($rest:literal)?) => {
         concat!(
-            "SELECT c.id, c.name, c.country, c.currency, c.is_verified, a.balance AS credit_micros \
+            "SELECT c.id, c.name, c.country, c.currency, c.is_verified, c.verified_by, c.verified_at, \
+             a.balance AS credit_micros \
              FROM companies c JOIN accounts a ON a.name = 'company:' || c.id "
             $(, $rest)?,
             " ORDER BY c.id"
@@ -221,7 +222,8 @@ pub(super) const INSERT_COMPANY: &str =
     "INSERT INTO companies (name, country, currency) VALUES ($1, $2, $3) RETURNING id";
 pub(super) const COMPANIES: &str = company!();
 pub(super) const COMPANY: &str = company!("WHERE c.id = $1");
-pub(super) const VERIFY_COMPANY: &str = "UPDATE companies SET is_verified = $2 WHERE id = $1";
+pub(super) const VERIFY_COMPANY: &str =
+    "UPDATE companies SET is_verified = $2, verified_by = $3, verified_at = $4 WHERE id = $1";
 pub(super) const INSERT_LANDLINE: &str =
     "INSERT INTO landlines (company_id, number) VALUES ($1, $2) ON CONFLICT (company_id, number) DO NOTHING";
 pub(super) const LANDLINES: &str = "SELECT company_id, number FROM landlines ORDER BY company_id, number";
@@ -233,6 +235,76 @@ pub(super) const FORGET_LOST_LANDLINES: &str = "DELETE FROM caller_ids WHERE cho
 pub(super) const LANDLINE_OF_VERIFIED: &str = "SELECT c.is_verified FROM landlines l \
      JOIN profiles p ON p.company_id = l.company_id JOIN companies c ON c.id = l.company_id \
      WHERE p.id = $1 AND l.number = $2";
+
+// Reports.
+pub(super) const USAGE: &str = "SELECT destination, COUNT(*) AS calls, CAST(SUM(duration_s) AS BIGINT) AS duration_s, \
+     CAST(SUM(billed_s) AS BIGINT) AS billed_s, CAST(SUM(bundle_s) AS BIGINT) AS bundle_s, \
+     CAST(SUM(amount_micros) AS BIGINT) AS amount_micros FROM cdrs \
+     WHERE profile_id = $1 AND started_at >= $2 AND started_at < $3 AND answered_at IS NOT NULL \
+     GROUP BY destination ORDER BY destination";
+/// Calls are found by their records, so this reads every transfer of a call.
+pub(super) const LEDGER_USAGE: &str = "SELECT \
+     CAST(COALESCE(SUM(CASE WHEN t.kind = 'call_charge' THEN t.amount ELSE 0 END), 0) AS BIGINT), \
+     CAST(COALESCE(SUM(CASE WHEN t.kind = 'bundle_use' THEN t.amount ELSE 0 END), 0) AS BIGINT) \
+     FROM transfers t WHERE t.call_id IN \
+     (SELECT call_id FROM cdrs WHERE profile_id = $1 AND started_at >= $2 AND started_at < $3)";
+pub(super) const ALLOCATIONS: &str = "SELECT at, kind, amount, profile_id, note FROM transfers \
+     WHERE profile_id = $1 AND at >= $2 AND at < $3 AND kind NOT IN ('bundle_grant', 'bundle_expiry') ORDER BY at, id";
+pub(super) const BALANCE_BEFORE: &str = "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM \
+     (SELECT amount FROM transfers WHERE call_id IS NULL AND to_account = $1 AND at < $2 UNION ALL \
+     SELECT -amount FROM transfers WHERE call_id IS NULL AND from_account = $1 AND at < $2) AS moved";
+pub(super) const MOVEMENTS: &str = "SELECT at, kind, amount, profile_id, note FROM \
+     (SELECT id, at, kind, amount, profile_id, note FROM transfers \
+     WHERE call_id IS NULL AND to_account = $1 AND at >= $2 AND at < $3 UNION ALL \
+     SELECT id, at, kind, -amount, profile_id, note FROM transfers \
+     WHERE call_id IS NULL AND from_account = $1 AND at >= $2 AND at < $3) AS moved ORDER BY at, id";
+
+// Payments.
+macro_rules! payment {
+    ($($rest:literal)?) => {
+        concat!(
+            "SELECT id, company_id, amount_micros, cause, state, requested_at, settled_at, word FROM payments "
+            $(, $rest)?
+        )
+    };
+}
+pub(super) const COMPANY_RECHARGE: &str =
+    "SELECT threshold_micros, amount_micros FROM company_recharges WHERE company_id = $1";
+pub(super) const SET_COMPANY_RECHARGE: &str = "INSERT INTO company_recharges (company_id, threshold_micros, amount_micros) \
+     VALUES ($1, $2, $3) ON CONFLICT (company_id) DO UPDATE SET \
+     threshold_micros = excluded.threshold_micros, amount_micros = excluded.amount_micros";
+pub(super) const CLEAR_COMPANY_RECHARGE: &str = "DELETE FROM company_recharges WHERE company_id = $1";
+pub(super) const COMPANIES_LOW: &str = "SELECT r.company_id, r.threshold_micros, r.amount_micros, a.balance AS credit_micros \
+     FROM company_recharges r JOIN accounts a ON a.name = 'company:' || r.company_id \
+     WHERE a.balance < r.threshold_micros ORDER BY r.company_id";
+pub(super) const INSERT_PAYMENT: &str = "INSERT INTO payments (company_id, amount_micros, cause, state, requested_at, word) \
+     VALUES ($1, $2, $3, 'pending', $4, '') \
+     RETURNING id, company_id, amount_micros, cause, state, requested_at, settled_at, word";
+/// The condition is the check that a payment ends once.
+pub(super) const SETTLE_PAYMENT: &str = "UPDATE payments SET state = $2, settled_at = $3, word = $4 \
+     WHERE id = $1 AND state = 'pending' \
+     RETURNING id, company_id, amount_micros, cause, state, requested_at, settled_at, word";
+pub(super) const PAYMENT: &str = payment!("WHERE id = $1");
+pub(super) const LATEST_RECHARGE: &str =
+    payment!("WHERE company_id = $1 AND cause = 'recharge' ORDER BY id DESC LIMIT 1");
+pub(super) const PAYMENTS: &str =
+    payment!("WHERE company_id = COALESCE($1, company_id) ORDER BY id DESC LIMIT $2 OFFSET $3");
+
+// Administrators.
+pub(super) const SET_ADMINISTRATOR: &str = "INSERT INTO administrators (company_id, email, name, business_account_id) \
+     VALUES ($1, $2, $3, $4) ON CONFLICT (company_id, email) DO UPDATE SET name = excluded.name, \
+     business_account_id = excluded.business_account_id";
+pub(super) const DELETE_ADMINISTRATOR: &str =
+    "DELETE FROM administrators WHERE company_id = $1 AND email = $2";
+pub(super) const ADMINISTRATORS: &str = "SELECT company_id, email, name, business_account_id FROM administrators \
+     WHERE company_id = $1 ORDER BY email";
+pub(super) const ADMINISTRATORS_OF_ACCOUNT: &str = "SELECT company_id, email, name, business_account_id \
+     FROM administrators WHERE business_account_id = $1 ORDER BY email";
+/// An attached account is the profile's, and cannot sign in.
+pub(super) const SEAL_ACCOUNT: &str = "UPDATE business_accounts SET sealed_password = $2 WHERE id = $1 AND profile_id IS NULL \
+     RETURNING name";
+pub(super) const SEALED_ACCOUNT: &str = "SELECT b.name, b.sealed_password, p.name FROM business_accounts b \
+     LEFT JOIN profiles p ON p.id = b.profile_id WHERE b.id = $1";
 
 // Profiles.
 /// The ledger remembers deleted profiles, so their numbers are not given again. Nothing comes back if the SIP user is

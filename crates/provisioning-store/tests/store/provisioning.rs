@@ -170,7 +170,7 @@ async fn refusals_name_the_culprit() {
     assert!(sentence(store.set_caller_id(sales, None, Some(&landline)).await).contains("is not stored"));
     store.add_landline(one, "+12025550100").await.unwrap();
     assert!(sentence(store.set_caller_id(sales, None, Some(&landline)).await).contains("is verified"));
-    store.verify_company(one).await.unwrap();
+    store.verify_company(start(), one, "Claude Morel").await.unwrap();
     store.set_caller_id(sales, None, Some(&landline)).await.unwrap();
 
     assert_eq!(sentence(store.profile(ProfileId(99)).await), "there is no profile 99");
@@ -213,7 +213,7 @@ async fn what_is_removed_is_shown_and_reached_no_longer() {
     store.assign_number(number.id, NumberTarget::Profile(sales)).await.unwrap();
     let landline = store.add_landline(one, "+12025550100").await.unwrap();
     store.add_landline(two, "+12025550100").await.unwrap();
-    store.verify_company(one).await.unwrap();
+    store.verify_company(start(), one, "Claude Morel").await.unwrap();
     store.set_caller_id(sales, None, Some(&CallerId::OnlineNumber(number.number))).await.unwrap();
     store.set_caller_id(sales, Some("GB"), Some(&CallerId::Landline(landline.number))).await.unwrap();
     assert_eq!(store.caller_ids().await.unwrap().len(), 2);

@@ -72,7 +72,7 @@ impl World {
             seen: Seen::default(),
         };
         for company in 1..=companies {
-            world.done(start(), LedgerOp::OpenCompany { company: CompanyId(company) });
+            world.done(start(), LedgerOp::OpenCompany { company: CompanyId(company) }).unwrap();
             world.open_profile(start(), CompanyId(company));
         }
         world

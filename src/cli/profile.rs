@@ -3,6 +3,7 @@
 mod caller_id;
 mod create;
 mod guard;
+mod rehearse;
 mod settings;
 mod show;
 
@@ -138,6 +139,13 @@ pub(crate) enum Command {
     CallerId(caller_id::Set),
     /// Show what calls of profiles show as the caller.
     CallerIds(caller_id::List),
+    /// Say what a call of the profile to a number would do and cost, and why, without making it.
+    Rehearse {
+        /// Number, SIP user or name.
+        profile: String,
+        /// E.164, such as +3725551234.
+        number: String,
+    },
     /// Give a profile another name.
     Rename {
         /// Number, SIP user or name.
@@ -307,6 +315,7 @@ async fn obey(context: &Context, store: &Store, command: Command) -> Result<(), 
             let profile = find::profile(store, &profile).await?;
             show::show(context, store, profile).await?;
         }
+        Command::Rehearse { profile, number } => rehearse::run(context, store, &profile, number).await?,
         Command::Rename { profile, name } => {
             let profile = find::profile(store, &profile).await?;
             store.rename_profile(profile.id, &name).await?;

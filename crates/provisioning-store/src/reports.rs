@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use csv::Writer;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::cdr::Cdr;
 use crate::ledger::TransferKind;

@@ -34,7 +34,18 @@ pub(super) async fn set(context: &Context, store: &Store, set: Set) -> Result<()
     let shown = match (set.number.as_str(), set.landline) {
         ("none", _) => None,
         (_, true) => Some(CallerId::Landline(set.number)),
-        (_, false) => Some(CallerId::OnlineNumber(find::number(store, &set.number).await?.number)),
+        (_, false) => {
+            let number = find::number(store, &set.number).await?;
+            let countries = &context.config.calls.caller_id_countries;
+            if !countries.is_empty() && !countries.contains(&number.country) {
+                return Err(Failure::Refused(format!(
+                    "{} cannot be shown: only numbers of {} can, as calls.caller_id_countries says",
+                    number.number,
+                    countries.join(", ")
+                )));
+            }
+            Some(CallerId::OnlineNumber(number.number))
+        }
     };
     store.set_caller_id(profile.id, set.country.as_deref(), shown.as_ref()).await?;
     let to = set.country.map_or_else(String::new, |country| format!(" to {}", country.to_uppercase()));

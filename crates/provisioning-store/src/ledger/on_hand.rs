@@ -44,6 +44,9 @@ impl Books {
         profile: ProfileId,
         (credit, bundle_s): (Micros, u32),
     ) -> Result<Outcome, Refusal> {
+        if self.closed(profile).is_some() {
+            return Ok(Outcome::OnHand(Held::default()));
+        }
         let subscription = self.subscriber(profile)?.subscription;
         let is_active = lifecycle::standing(subscription.as_ref(), now) == Standing::Active;
         let (credit, bundle_s) = if is_active { (credit, bundle_s) } else { (Micros::ZERO, 0) };

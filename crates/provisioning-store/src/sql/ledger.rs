@@ -15,10 +15,10 @@ use super::{Connection, Database, Db, chunks, failed, statements, with_list, wit
 use crate::cdr::{Attempt, CallId, Cdr};
 use crate::error::StoreError;
 use crate::ledger::{
-    Account, Balance, Books, Changes, Difference, Held, Imbalance, LedgerEntry, LedgerOp, Outcome, Refusal,
+    Account, Balance, Books, Changes, Difference, Held, Imbalance, LedgerEntry, Outcome, Refusal,
     Reservation, ReservePolicy, Spending, Subscriber, Transfer,
 };
-use crate::model::{CompanyId, ProfileId};
+use crate::model::ProfileId;
 use crate::rating::{BundleCover, Tariff};
 
 /// Accounts that belong to nobody; every batch may touch them.

@@ -1,10 +1,10 @@
 //! Reports, and what a call would do: the store's verbs for them.
 
 use super::Store;
-use crate::cdr::{Attempt, Cdr, CdrFilter, Direction};
+use crate::cdr::{Attempt, CallId, Cdr, CdrFilter, Direction};
 use crate::error::StoreError;
 use crate::ledger::{LedgerEntry, LedgerOp, Outcome};
-use crate::lifecycle::{self, PriceList, Renewal};
+use crate::lifecycle::{self, NumberLease, PriceList, Renewal};
 use crate::model::{CompanyId, ProfileId, Timestamp};
 use crate::reports::{AllocationRow, LedgerUsage, Month, Payee, Statement, UpcomingPayment, Usage};
 
@@ -72,9 +72,8 @@ impl Store {
         }
         for number in self.numbers().await? {
             let lease = number.lease.filter(|lease| lease.company == company);
-            let renewing = |lease: &crate::lifecycle::NumberLease| {
-                matches!(lease.renewal, Renewal::Automatic | Renewal::Unpaid)
-            };
+            let renewing =
+                |lease: &NumberLease| matches!(lease.renewal, Renewal::Automatic | Renewal::Unpaid);
             if let Some(lease) = lease.filter(renewing) {
                 let (at, amount) = (lease.paid_until, lease.offer.fee);
                 upcoming.push(UpcomingPayment { at, payee: Payee::Number(number.id), amount });
@@ -91,7 +90,7 @@ impl Store {
         profile: ProfileId,
         attempt: Attempt,
     ) -> Result<Outcome, StoreError> {
-        let call = crate::cdr::CallId::new("a rehearsal");
+        let call = CallId::new("a rehearsal");
         let op = LedgerOp::Reserve { call, profile, attempt: Box::new(attempt) };
         Ok(self.database.rehearse(self.author(), LedgerEntry { at: now, op }).await??)
     }

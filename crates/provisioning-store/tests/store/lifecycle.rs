@@ -1,6 +1,6 @@
 //! A profile's whole life, one test a rule, on maps and on a database.
 
-use provisioning_store::ledger::{Account, Closing, LedgerOp, Outcome, Refusal};
+use provisioning_store::ledger::{Account, Closing, Held, LedgerOp, Outcome, Refusal};
 use provisioning_store::lifecycle::{Renewal, Standing};
 use provisioning_store::money::Micros;
 
@@ -164,11 +164,16 @@ async fn a_deleted_profiles_last_call_is_still_charged_and_the_rest_returns() {
     both.done(start(), LedgerOp::Allocate { profile: PROFILE, amount: Micros(1_000) }).await;
     both.done(start(), reserve("a", Some(MICRO_A_SECOND))).await;
     let hold = LedgerOp::Hold { profile: PROFILE, credit: Micros(500), bundle_s: 0 };
-    both.done(start(), hold).await;
+    both.done(start(), hold.clone()).await;
     let before = both.credit();
     both.done(start(), DELETE).await;
     assert_eq!(both.credit(), Micros(before.0 + 940), "all but what the call holds, what is on hand too");
     assert_eq!(both.apply(start(), reserve("b", None)).await, Err(Refusal::UnknownProfile(PROFILE)));
+    assert_eq!(
+        both.done(start(), hold).await,
+        Outcome::OnHand(Held::default()),
+        "a gateway that did not know"
+    );
     assert_eq!(settled(both.apply(start(), settle("a", Some(MICRO_A_SECOND), 31)).await).amount, Micros(36));
     assert_eq!(both.credit(), Micros(before.0 + 964));
     assert_eq!(both.oracle.cdrs()[0].record.profile, None, "its history goes");

@@ -145,6 +145,16 @@ pub enum LedgerOp {
     },
 }
 
+impl LedgerOp {
+    /// The call that this operation would let in.
+    pub(crate) fn reserved(&self) -> Option<&CallId> {
+        match self {
+            Self::Reserve { call, .. } => Some(call),
+            _ => None,
+        }
+    }
+}
+
 /// Seconds that a call may last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {

@@ -78,6 +78,8 @@ pub struct Metrics {
     pub relay_ports_in_use: IntGauge,
     /// Port pairs there are.
     pub relay_ports: IntGauge,
+    /// Port pairs handed out before they had rested enough.
+    pub relay_ports_hurried: IntCounter,
     /// How long the store took.
     pub store_seconds: HistogramVec,
     /// Store operations that failed.
@@ -250,6 +252,10 @@ impl Metrics {
             relay_sessions: make.gauge("sipgw_relay_sessions", "Calls with open media"),
             relay_ports_in_use: make.gauge("sipgw_relay_ports_in_use", "Port pairs in use"),
             relay_ports: make.gauge("sipgw_relay_ports", "Port pairs there are"),
+            relay_ports_hurried: make.counter(
+                "sipgw_relay_ports_hurried_total",
+                "Port pairs handed out less than 10 s after their last call, for want of others",
+            ),
             store_seconds: make.histograms(
                 "sipgw_store_seconds",
                 "How long the store took, by operation",

@@ -80,6 +80,7 @@ impl Scrape {
         metrics.relay_sessions.set(now.calls as i64);
         metrics.relay_ports_in_use.set(now.ports_in_use as i64);
         metrics.relay_ports.set(now.ports_total as i64);
+        metrics.relay_ports_hurried.inc_by(now.ports_hurried.saturating_sub(before.ports_hurried));
         *before = now;
     }
 

@@ -35,7 +35,8 @@ registration:
   min_s: 20
 calls:
   no_answer_s: {no_answer_s}
-  carrier_patience_s: 2
+  # Longer than a busy machine lets a carrier wait for its turn.
+  carrier_patience_s: 4
   drain_s: 2
 media:
   addresses:

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use media_relay::packet::PacketBuf;
-use media_relay::ports::{PortPair, PortPool};
+use media_relay::ports::{PortPair, PortPool, Rest};
 use media_relay::session::{
     Channel, Endpoint, Flow, LocalDescription, Negotiation, NegotiationError, Policy, Profile, Relay,
     RemoteDescription, Role, Side, Suites, Verdict,
@@ -17,7 +17,7 @@ use sip_core::types::{CallUid, Leg, SdpRole, SecureMedia};
 use crate::dice::Dice;
 
 /// How long a port rests before it is used again.
-const REST: Duration = Duration::from_secs(30);
+const REST: Rest = Rest { enough: Duration::from_secs(30), least: Duration::from_secs(30) };
 
 /// One call's media.
 struct Session {

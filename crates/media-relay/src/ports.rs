@@ -1,7 +1,8 @@
 //! Even and odd port pairs for each local address, handed out as late after their last use as possible.
 //!
-//! A port used again at once still receives the packets of the call before (cross-talk), so a pair that came
-//! back rests first, and the one that has rested longest goes next.
+//! A port used again at once still receives the packets of the call before (cross-talk), so the pair that has rested
+//! longest goes next. Under load it may not have rested long enough; that is counted, and better than a call refused,
+//! as long as it has rested at all.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -28,7 +29,7 @@ impl PortPair {
     }
 }
 
-/// The pairs of one address, the longest rested first, each with the time from which it may be used.
+/// The pairs of one address, the longest rested first, each with the time since which it rests.
 struct Shelf {
     free: VecDeque<(Option<Instant>, u16)>,
     total: usize,
@@ -37,7 +38,17 @@ struct Shelf {
 /// Pairs for a number of local addresses, named by their index.
 pub struct PortPool {
     shelves: Vec<Shelf>,
-    quarantine: Duration,
+    rest: Rest,
+    hurried: u64,
+}
+
+/// How long a pair rests between two calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Rest {
+    /// Long enough.
+    pub enough: Duration,
+    /// Not shorter than this, however short of pairs the pool is.
+    pub least: Duration,
 }
 
 impl PortPool {
@@ -47,7 +58,7 @@ impl PortPool {
     pub fn new(
         addresses: usize,
         ports: &RangeInclusive<u16>,
-        quarantine: Duration,
+        rest: Rest,
         random: &mut dyn FnMut() -> u32,
     ) -> Self {
         let even: Vec<u16> =
@@ -62,23 +73,24 @@ impl PortPool {
                 Shelf { free: ports.into_iter().map(|port| (None, port)).collect(), total }
             })
             .collect();
-        Self { shelves, quarantine }
+        Self { shelves, rest, hurried: 0 }
     }
 
-    /// The pair that has rested longest, if one has rested enough.
+    /// The pair that has rested longest, if one has rested at all.
     pub fn take(&mut self, now: Instant, address: usize) -> Option<PortPair> {
         let free = &mut self.shelves.get_mut(address)?.free;
-        match free.front() {
-            Some((Some(ready), _)) if *ready > now => None,
-            Some(_) => free.pop_front().map(|(_, rtp)| PortPair { address, rtp }),
-            None => None,
+        let rested = free.front()?.0.map(|since| now.saturating_duration_since(since));
+        if rested.is_some_and(|rested| rested < self.rest.least) {
+            return None;
         }
+        self.hurried += u64::from(rested.is_some_and(|rested| rested < self.rest.enough));
+        free.pop_front().map(|(_, rtp)| PortPair { address, rtp })
     }
 
     /// Puts a pair to rest.
     pub fn release(&mut self, now: Instant, pair: PortPair) {
         if let Some(shelf) = self.shelves.get_mut(pair.address) {
-            shelf.free.push_back((Some(now + self.quarantine), pair.rtp));
+            shelf.free.push_back((Some(now), pair.rtp));
         }
     }
 
@@ -86,6 +98,12 @@ impl PortPool {
     #[must_use]
     pub fn in_use(&self) -> usize {
         self.shelves.iter().map(|shelf| shelf.total - shelf.free.len()).sum()
+    }
+
+    /// Pairs handed out so far that had not rested enough.
+    #[must_use]
+    pub fn hurried(&self) -> u64 {
+        self.hurried
     }
 
     /// Pairs there are, over all addresses.
@@ -101,7 +119,8 @@ mod tests {
 
     fn pool(ports: RangeInclusive<u16>) -> PortPool {
         let mut seed = 1u32;
-        PortPool::new(2, &ports, Duration::from_secs(10), &mut || {
+        let rest = Rest { enough: Duration::from_secs(10), least: Duration::from_secs(1) };
+        PortPool::new(2, &ports, rest, &mut || {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             seed >> 8
         })
@@ -135,9 +154,20 @@ mod tests {
         pool.release(start, first);
         pool.release(start + Duration::from_secs(1), second);
         assert_eq!(pool.in_use(), 0);
-        assert!(pool.take(start + Duration::from_secs(9), 0).is_none());
         let later = start + Duration::from_secs(20);
         assert_eq!(pool.take(later, 0).unwrap().rtp(), ports[0], "the longest rested first");
         assert_eq!(pool.take(later, 0).unwrap().rtp(), ports[1]);
+        assert_eq!(pool.hurried(), 0);
+    }
+
+    #[test]
+    fn in_a_hurry_a_pair_rests_less_but_rests() {
+        let mut pool = pool(10_000..=10_001);
+        let start = Instant::now();
+        let pair = pool.take(start, 0).unwrap();
+        pool.release(start, pair);
+        assert!(pool.take(start + Duration::from_millis(999), 0).is_none());
+        assert!(pool.take(start + Duration::from_secs(1), 0).is_some());
+        assert_eq!(pool.hurried(), 1);
     }
 }

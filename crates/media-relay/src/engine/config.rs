@@ -1,6 +1,7 @@
 //! What the engine is started with, and what a leg is opened with.
 
 use super::error::StartError;
+use crate::ports::Rest;
 use crate::session::{Policy, Suites};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -41,7 +42,7 @@ pub struct EngineConfig {
     /// How long a side that ought to send may be silent before it is told.
     pub media_silence: Duration,
     /// How long a port rests after a call before another gets it.
-    pub port_quarantine: Duration,
+    pub port_rest: Rest,
     /// The DSCP of outgoing packets, 0 to 63.
     pub dscp: u8,
     /// Commands that may wait for one worker.
@@ -61,7 +62,7 @@ impl EngineConfig {
             ports,
             workers: std::thread::available_parallelism().map_or(1, |cores| cores.get()).min(MAX_WORKERS),
             media_silence: Duration::from_secs(30),
-            port_quarantine: Duration::from_secs(10),
+            port_rest: Rest { enough: Duration::from_secs(10), least: Duration::from_secs(1) },
             // RFC 4594: expedited forwarding is for telephony.
             dscp: 46,
             command_queue: 4096,

@@ -63,7 +63,7 @@ impl Engine {
             calls::random(&mut octets);
             u32::from_ne_bytes(octets)
         };
-        let pool = PortPool::new(config.addresses.len(), &config.ports, config.port_quarantine, &mut random);
+        let pool = PortPool::new(config.addresses.len(), &config.ports, config.port_rest, &mut random);
         if pool.total() == 0 {
             return Err(StartError::NoPorts);
         }
@@ -140,8 +140,12 @@ impl Engine {
     #[must_use]
     pub fn gauges(&self) -> Gauges {
         let pool = self.inner.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut gauges =
-            Gauges { ports_in_use: pool.in_use(), ports_total: pool.total(), ..Gauges::default() };
+        let mut gauges = Gauges {
+            ports_in_use: pool.in_use(),
+            ports_total: pool.total(),
+            ports_hurried: pool.hurried(),
+            ..Gauges::default()
+        };
         drop(pool);
         for worker in &self.inner.workers {
             worker.totals().add_to(&mut gauges);

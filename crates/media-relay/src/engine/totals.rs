@@ -55,6 +55,8 @@ pub struct Gauges {
     pub ports_in_use: usize,
     /// Port pairs there are.
     pub ports_total: usize,
+    /// Port pairs that were handed out before they had rested enough.
+    pub ports_hurried: u64,
     /// Packets sent on, RTP and RTCP.
     pub forwarded_packets: u64,
     /// Octets of those packets as sent, without UDP and IP headers.

@@ -70,6 +70,8 @@ pub struct Changes {
     pub differences: BTreeMap<Account, Difference>,
     /// Calls whose reservation is new, changed or gone.
     pub calls: BTreeSet<CallId>,
+    /// Those of them that were not live before.
+    pub new_calls: BTreeSet<CallId>,
     /// Profiles whose subscription, recharge or spend guard changed.
     pub profiles: BTreeSet<ProfileId>,
     /// Profiles for which more or less is on hand than before.
@@ -242,8 +244,26 @@ impl Books {
         std::mem::take(&mut self.changes)
     }
 
-    /// Puts in a live call that a database has loaded.
+    /// Puts in a live call that a database has loaded. If it was counted among those left there, it is no longer.
     pub(crate) fn load_live(&mut self, reservation: Reservation) {
+        if !self.live.contains_key(&reservation.call) {
+            self.no_longer_elsewhere(&reservation);
+        }
+        self.insert_live(reservation);
+    }
+
+    fn no_longer_elsewhere(&mut self, Reservation { profile, attempt, .. }: &Reservation) {
+        if let Some(count) = self.elsewhere.get_mut(profile) {
+            *count = count.saturating_sub(1);
+        }
+        if attempt.is_dialled()
+            && let Some(count) = self.elsewhere_to.get_mut(&(*profile, attempt.country.clone()))
+        {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    fn insert_live(&mut self, reservation: Reservation) {
         self.leases.entry(reservation.profile).or_default().insert(reservation.call.clone());
         self.live.insert(reservation.call.clone(), reservation);
     }
@@ -273,6 +293,11 @@ impl Books {
     /// Live calls of a profile to a country that a partial load has left in the database.
     pub(super) fn elsewhere_to(&self, profile: ProfileId, country: &str) -> usize {
         self.elsewhere_to.get(&(profile, country.to_owned())).copied().unwrap_or(0)
+    }
+
+    /// Lets go of what is known of calls that are over.
+    pub(crate) fn forget_finished(&mut self) {
+        self.finished.clear();
     }
 
     pub(super) fn finished(&self, call: &CallId) -> Option<Settlement> {
@@ -361,8 +386,11 @@ impl Books {
 
     /// Puts in a new or changed live call.
     pub(super) fn keep(&mut self, reservation: Reservation) {
+        if !self.live.contains_key(&reservation.call) {
+            self.changes.new_calls.insert(reservation.call.clone());
+        }
         self.changes.calls.insert(reservation.call.clone());
-        self.load_live(reservation);
+        self.insert_live(reservation);
     }
 
     /// Takes a live call out.

@@ -373,7 +373,7 @@ impl Books {
 
 impl Attempt {
     /// Whether a number on the telephone network was dialled: only then do its country and price matter.
-    fn is_dialled(&self) -> bool {
+    pub(super) fn is_dialled(&self) -> bool {
         self.direction == Direction::Outgoing && self.kind == CallKind::Telephone
     }
 

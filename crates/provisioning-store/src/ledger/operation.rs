@@ -207,6 +207,16 @@ pub enum LedgerOp {
     },
 }
 
+impl LedgerOp {
+    /// The call that this operation would let in.
+    pub(crate) fn reserved(&self) -> Option<&CallId> {
+        match self {
+            Self::Reserve { call, .. } => Some(call),
+            _ => None,
+        }
+    }
+}
+
 /// Why a profile is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Closing {

@@ -1,8 +1,6 @@
 //! The terms of Online Numbers in the database: the part of the books that [`super::ledger`] loads and writes with the
 //! rest.
 
-use std::collections::BTreeSet;
-
 use sqlx::FromRow;
 use sqlx::query_builder::Separated;
 
@@ -47,11 +45,10 @@ impl LeaseRow {
 
 pub(super) async fn load(
     connection: &mut Connection,
-    numbers: &BTreeSet<i64>,
+    numbers: &[i64],
     books: &mut Books,
 ) -> Result<(), StoreError> {
-    let numbers: Vec<i64> = numbers.iter().copied().collect();
-    for chunk in chunks(&numbers) {
+    for chunk in chunks(numbers) {
         let mut statement = with_list(statements::LEASES_OF_NUMBERS_IN, chunk, "");
         let rows: Vec<LeaseRow> = statement
             .build_query_as()

@@ -22,7 +22,6 @@ mod rows;
 mod sqlite;
 mod statements;
 mod stock;
-mod touched;
 
 pub(crate) use ledger::Author;
 pub(crate) use profiles::ProfileOrder;

@@ -44,7 +44,7 @@ impl TryFrom<RegistrationRow> for Registration {
 
 impl Database {
     pub(crate) async fn save_registrations(&self, registrations: &[Registration]) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_as_known().await?;
         for chunk in chunks(registrations) {
             let mut statement =
                 with_values(statements::INSERT_REGISTRATIONS, chunk, push, statements::UPDATE_REGISTRATIONS);
@@ -55,7 +55,7 @@ impl Database {
 
     pub(crate) async fn delete_registrations(&self, profiles: &[ProfileId]) -> Result<(), StoreError> {
         let profiles: Vec<i64> = profiles.iter().map(|profile| profile.0).collect();
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_as_known().await?;
         for chunk in chunks(&profiles) {
             let mut statement = with_list(statements::DELETE_REGISTRATIONS_IN, chunk, "");
             statement.build().execute(&mut *transaction).await.map_err(failed("deleting registrations"))?;
@@ -64,7 +64,7 @@ impl Database {
     }
 
     pub(crate) async fn delete_expired_registrations(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_as_known().await?;
         let done = sqlx::query(statements::DELETE_EXPIRED_REGISTRATIONS)
             .bind(now.0)
             .execute(&mut *transaction)

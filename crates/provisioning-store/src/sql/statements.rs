@@ -125,44 +125,6 @@ pub(super) const ACCOUNTS_IN: &str = "SELECT name, balance, reserved FROM accoun
 pub(super) const LEASES_IN: &str = "SELECT profile_id, COUNT(*) FROM reservations WHERE profile_id IN";
 pub(super) const DIALLED_IN: &str = "SELECT profile_id, country, COUNT(*) FROM reservations \
      WHERE direction = 'outgoing' AND kind = 'telephone' AND profile_id IN";
-pub(super) const INSERT_ACCOUNTS: &str = "INSERT INTO accounts (name, has_floor, balance, reserved) ";
-pub(super) const CHANGE_ACCOUNTS: &str =
-    "UPDATE accounts SET balance = balance + v.column2, reserved = reserved + v.column3 FROM (";
-pub(super) const CHANGE_ACCOUNTS_WHERE: &str = ") AS v WHERE accounts.name = v.column1 AND (accounts.has_floor = 0 OR \
-     (accounts.reserved + v.column3 >= 0 AND accounts.balance + v.column2 >= accounts.reserved + v.column3))";
-pub(super) const INSERT_SUBSCRIBERS: &str = "INSERT INTO subscribers (profile_id, company_id, channels, bundles, period, \
-     bought_at, paid_until, channels_price_micros, bundles_price_micros, bundle_s, renewal, changed_at, closed_at, \
-     recharge_threshold_micros, recharge_amount_micros, spend_guard) ";
-pub(super) const UPDATE_SUBSCRIBERS: &str = " ON CONFLICT (profile_id) DO UPDATE SET channels = excluded.channels, \
-     bundles = excluded.bundles, period = excluded.period, bought_at = excluded.bought_at, \
-     paid_until = excluded.paid_until, channels_price_micros = excluded.channels_price_micros, \
-     bundles_price_micros = excluded.bundles_price_micros, bundle_s = excluded.bundle_s, \
-     renewal = excluded.renewal, changed_at = excluded.changed_at, closed_at = excluded.closed_at, \
-     recharge_threshold_micros = excluded.recharge_threshold_micros, \
-     recharge_amount_micros = excluded.recharge_amount_micros, spend_guard = excluded.spend_guard";
-pub(super) const INSERT_SPENDING: &str = "INSERT INTO spending (profile_id, hour, hour_spent_micros, \
-     hour_forgiven_micros, is_hour_warned, day, day_spent_micros, day_forgiven_micros, is_day_warned) ";
-pub(super) const UPDATE_SPENDING: &str = " ON CONFLICT (profile_id) DO UPDATE SET hour = excluded.hour, \
-     hour_spent_micros = excluded.hour_spent_micros, hour_forgiven_micros = excluded.hour_forgiven_micros, \
-     is_hour_warned = excluded.is_hour_warned, day = excluded.day, day_spent_micros = excluded.day_spent_micros, \
-     day_forgiven_micros = excluded.day_forgiven_micros, is_day_warned = excluded.is_day_warned";
-pub(super) const INSERT_CALLS: &str = concat!(
-    "INSERT INTO reservations (call_id, owner, profile_id, ",
-    attempt_columns!(),
-    ", bundle_period, bundle_held_s, credit_held_micros, paid_s, answered_at, proved_s) "
-);
-pub(super) const UPDATE_CALLS: &str = " ON CONFLICT (call_id) DO UPDATE SET bundle_held_s = excluded.bundle_held_s, \
-     credit_held_micros = excluded.credit_held_micros, paid_s = excluded.paid_s, \
-     answered_at = excluded.answered_at, proved_s = excluded.proved_s";
-pub(super) const DELETE_CALLS_IN: &str = "DELETE FROM reservations WHERE call_id IN";
-pub(super) const INSERT_TRANSFERS: &str =
-    "INSERT INTO transfers (at, kind, from_account, to_account, amount, call_id, profile_id, note) ";
-pub(super) const INSERT_CDRS: &str = concat!(
-    "INSERT INTO cdrs (call_id, profile_id, ",
-    attempt_columns!(),
-    ", answered_at, ended_at, talk_ms, reason_code, reason, sip_status, caller_call_id, callee_call_id, carrier, \
-     user_agent, media, duration_s, billed_s, bundle_s, amount_micros) "
-);
 pub(super) const ALL_ACCOUNTS: &str = "SELECT name, balance, reserved FROM accounts";
 pub(super) const TRANSFER_SUMS: &str = "SELECT name, CAST(SUM(amount) AS BIGINT) FROM \
      (SELECT to_account AS name, amount FROM transfers UNION ALL SELECT from_account, -amount FROM transfers) AS moved \
@@ -175,12 +137,6 @@ pub(super) const HELD: &str = "SELECT profile_id, bundle_period, CAST(SUM(credit
 pub(super) const HOLDS_IN: &str =
     "SELECT profile_id, bundle_period, bundle_held_s, credit_held_micros FROM holds WHERE owner = ";
 pub(super) const HOLDS_OF_OWNER: &str = "SELECT profile_id, bundle_period, bundle_held_s, credit_held_micros FROM holds WHERE owner = $1 ORDER BY profile_id";
-pub(super) const INSERT_HOLDS: &str =
-    "INSERT INTO holds (owner, profile_id, bundle_period, bundle_held_s, credit_held_micros) ";
-pub(super) const UPDATE_HOLDS: &str = " ON CONFLICT (owner, profile_id) DO UPDATE SET \
-     bundle_period = excluded.bundle_period, bundle_held_s = excluded.bundle_held_s, \
-     credit_held_micros = excluded.credit_held_micros";
-pub(super) const DELETE_HOLDS_IN: &str = "DELETE FROM holds WHERE owner = ";
 
 // What falls due.
 pub(super) const PERIODS_DUE: &str = due_period!("'automatic', 'cancelled'");

@@ -1,0 +1,288 @@
+//! Writes what a batch changed: its rows go as JSON into the [`SCRIPT`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::super::rows::guard_text;
+use super::super::{Connection, failed, leases, profiles, sqlite};
+use super::script::{CHANGED_ACCOUNTS, CHANGED_CALLS, NEW_CALLS, SCRIPT};
+use crate::cdr::{Attempt, CallId, Cdr};
+use crate::error::StoreError;
+use crate::ledger::{Books, Changes, Difference, Reservation, Spending, Subscriber, Transfer};
+use crate::model::ProfileId;
+use crate::rating::{BundleCover, Tariff};
+
+/// What must be true of the database for a batch's outcomes to be right.
+pub(super) struct Premise<'a> {
+    /// Nobody else has written since.
+    pub(super) version: i64,
+    /// Calls that were refused as new ones; had one been over, that would have been the reason.
+    pub(super) unused: Vec<&'a CallId>,
+}
+
+/// Writes what a batch changed; a conflict if the premise does not hold, or the books are not as the rules saw them.
+pub(super) async fn write(
+    connection: &mut Connection,
+    owner: &str,
+    premise: &Premise<'_>,
+    books: &Books,
+    changes: &Changes,
+) -> Result<(), StoreError> {
+    let mut unused = Rows::default();
+    for call in &premise.unused {
+        unused.add().put(call.as_str());
+    }
+    let mut accounts = Rows::default();
+    for account in &changes.opened {
+        accounts.add().put(account.to_string()).put(i64::from(account.has_floor())).put(0).put(0);
+    }
+    let mut differences = Rows::default();
+    for (account, by) in changes.differences.iter().filter(|(_, by)| **by != Difference::default()) {
+        differences.add().put(account.to_string()).put(by.balance).put(by.reserved);
+    }
+    let mut subscribers = Rows::default();
+    for (profile, subscriber) in those(&changes.profiles, &books.subscribers) {
+        put_subscriber(&mut subscribers.add(), profile, subscriber);
+    }
+    let mut spending = Rows::default();
+    for (profile, spent) in those(&changes.spending, &books.spending) {
+        put_spending(&mut spending.add(), profile, spent);
+    }
+    let calls = Calls::of(owner, books, changes);
+    let holds = Holds::of(owner, books, changes);
+    let mut transfers = Rows::default();
+    changes.transfers.iter().for_each(|transfer| put_transfer(&mut transfers.add(), transfer));
+    let mut cdrs = Rows::default();
+    changes.cdrs.iter().for_each(|cdr| put_cdr(&mut cdrs.add(), cdr));
+
+    let wanted = [
+        (CHANGED_ACCOUNTS, differences.count),
+        (NEW_CALLS, calls.new.count),
+        (CHANGED_CALLS, calls.changed.count),
+    ];
+    let subscribers = subscribers.into_text();
+    let parameters = [
+        unused.into_text(),
+        accounts.into_text(),
+        differences.into_text(),
+        subscribers.clone(),
+        subscribers,
+        spending.into_text(),
+        calls.new.into_text(),
+        calls.changed.into_text(),
+        calls.over.into_text(),
+        holds.kept.into_text(),
+        holds.gone.into_text(),
+        transfers.into_text(),
+        cdrs.into_text(),
+    ];
+    let done = sqlite::run(connection, SCRIPT.as_str(), parameters).await.map_err(conflict_or_failed)?;
+    let is_as_read = done.read == [premise.version, 0];
+    let is_whole = wanted.into_iter().all(|(statement, rows)| done.written.get(statement) == Some(&rows));
+    if !(is_as_read && is_whole) {
+        return Err(StoreError::Conflict);
+    }
+    // Both are rare, so they are no part of the script.
+    leases::write(connection, books, changes).await?;
+    profiles::delete_closed(connection, books, changes).await
+}
+
+/// What is there already is what another writer has put there.
+fn conflict_or_failed(error: sqlx::Error) -> StoreError {
+    let is_there = error.as_database_error().is_some_and(|error| error.is_unique_violation());
+    if is_there { StoreError::Conflict } else { failed("writing the ledger")(error) }
+}
+
+/// Rows for one statement: a JSON list of lists.
+#[derive(Default)]
+struct Rows {
+    text: Vec<u8>,
+    count: u64,
+}
+
+impl Rows {
+    /// Begins a row.
+    fn add(&mut self) -> Row<'_> {
+        self.text.extend_from_slice(if self.count == 0 { b"[[" } else { b"],[" });
+        self.count += 1;
+        Row { text: &mut self.text, is_empty: true }
+    }
+
+    fn into_text(mut self) -> String {
+        self.text.extend_from_slice(if self.count == 0 { b"[]" } else { b"]]" });
+        String::from_utf8(self.text).expect("JSON is UTF-8")
+    }
+}
+
+/// A row that is put together, value by value in the order of the statement's columns.
+struct Row<'a> {
+    text: &'a mut Vec<u8>,
+    is_empty: bool,
+}
+
+impl Row<'_> {
+    fn put(&mut self, value: impl Serialize) -> &mut Self {
+        if !std::mem::take(&mut self.is_empty) {
+            self.text.push(b',');
+        }
+        serde_json::to_writer(&mut *self.text, &value).expect("plain values have a JSON form");
+        self
+    }
+}
+
+/// The entries of those profiles.
+fn those<'a, V>(
+    profiles: &'a BTreeSet<ProfileId>,
+    all: &'a BTreeMap<ProfileId, V>,
+) -> impl Iterator<Item = (ProfileId, &'a V)> {
+    profiles.iter().filter_map(|profile| Some((*profile, all.get(profile)?)))
+}
+
+/// Live calls that are new, changed, over.
+#[derive(Default)]
+struct Calls {
+    new: Rows,
+    changed: Rows,
+    over: Rows,
+}
+
+impl Calls {
+    fn of(owner: &str, books: &Books, changes: &Changes) -> Self {
+        let mut calls = Self::default();
+        for name in &changes.calls {
+            match books.live_call(name) {
+                Some(call) if changes.new_calls.contains(name) => {
+                    put_new_call(&mut calls.new.add(), owner, call);
+                }
+                Some(call) => put_call(&mut calls.changed.add(), call),
+                None => _ = calls.over.add().put(name.as_str()),
+            }
+        }
+        calls
+    }
+}
+
+/// What is on hand, and for whom nothing is any more.
+#[derive(Default)]
+struct Holds {
+    kept: Rows,
+    gone: Rows,
+}
+
+impl Holds {
+    fn of(owner: &str, books: &Books, changes: &Changes) -> Self {
+        let mut holds = Self::default();
+        for &profile in &changes.holds {
+            let held = books.on_hand(profile);
+            if held.is_nothing() {
+                holds.gone.add().put(owner).put(profile.0);
+                continue;
+            }
+            holds
+                .kept
+                .add()
+                .put(owner)
+                .put(profile.0)
+                .put(held.bundle_period)
+                .put(i64::from(held.bundle_s))
+                .put(held.credit.0);
+        }
+        holds
+    }
+}
+
+fn put_call(row: &mut Row<'_>, call: &Reservation) {
+    row.put(call.call.as_str())
+        .put(i64::from(call.bundle_s))
+        .put(call.credit.0)
+        .put(call.paid_s.map(i64::from))
+        .put(call.answered_at.map(|at| at.0))
+        .put(i64::from(call.proved_s));
+}
+
+fn put_transfer(row: &mut Row<'_>, transfer: &Transfer) {
+    row.put(transfer.at.0)
+        .put(transfer.kind.word())
+        .put(transfer.from.to_string())
+        .put(transfer.to.to_string())
+        .put(transfer.amount)
+        .put(transfer.call.as_ref().map(CallId::as_str))
+        .put(transfer.profile.map(|profile| profile.0))
+        .put(&transfer.note);
+}
+
+fn put_attempt(row: &mut Row<'_>, attempt: &Attempt) {
+    let column = |of: fn(&Tariff) -> i64| attempt.tariff.as_ref().map(of);
+    row.put(attempt.direction.word())
+        .put(attempt.kind.word())
+        .put(&attempt.from)
+        .put(&attempt.to)
+        .put(&attempt.destination)
+        .put(&attempt.country)
+        .put(column(|tariff| tariff.rate_per_minute.0))
+        .put(column(|tariff| tariff.connection_fee.0))
+        .put(column(|tariff| i64::from(tariff.minimum_s)))
+        .put(column(|tariff| i64::from(tariff.increment_s)))
+        .put(column(|tariff| i64::from(tariff.bundle == BundleCover::Covered)))
+        .put(attempt.started_at.0);
+}
+
+fn put_new_call(row: &mut Row<'_>, owner: &str, call: &Reservation) {
+    row.put(call.call.as_str()).put(owner).put(call.profile.0);
+    put_attempt(row, &call.attempt);
+    row.put(call.bundle_period)
+        .put(i64::from(call.bundle_s))
+        .put(call.credit.0)
+        .put(call.paid_s.map(i64::from))
+        .put(call.answered_at.map(|at| at.0))
+        .put(i64::from(call.proved_s));
+}
+
+fn put_cdr(row: &mut Row<'_>, cdr: &Cdr) {
+    let ending = &cdr.record.ending;
+    row.put(cdr.call.as_str()).put(cdr.record.profile.map(|profile| profile.0));
+    put_attempt(row, &cdr.record.attempt);
+    row.put(ending.answered_at.map(|at| at.0))
+        .put(ending.ended_at.0)
+        .put(i64::try_from(ending.talk_ms).unwrap_or(i64::MAX))
+        .put(&ending.reason_code)
+        .put(&ending.reason)
+        .put(ending.sip_status.map(i64::from))
+        .put(&ending.caller_call_id)
+        .put(&ending.callee_call_id)
+        .put(&ending.carrier)
+        .put(&ending.user_agent)
+        .put(&ending.media)
+        .put(i64::from(cdr.settlement.duration_s))
+        .put(i64::from(cdr.settlement.billed_s))
+        .put(i64::from(cdr.settlement.bundle_s))
+        .put(cdr.settlement.amount.0);
+}
+
+fn put_subscriber(row: &mut Row<'_>, profile: ProfileId, subscriber: &Subscriber) {
+    let bought = subscriber.subscription.as_ref();
+    row.put(profile.0)
+        .put(subscriber.company.0)
+        .put(bought.map(|it| i64::from(it.channels)))
+        .put(bought.map(|it| i64::from(it.bundles)))
+        .put(bought.map(|it| it.period))
+        .put(bought.map(|it| it.bought_at.0))
+        .put(bought.map(|it| it.paid_until.0))
+        .put(bought.map(|it| it.channels_price.0))
+        .put(bought.map(|it| it.bundles_price.0))
+        .put(bought.map(|it| it.bundle_s))
+        .put(bought.map(|it| it.renewal.word()))
+        .put(bought.and_then(|it| it.changed_at).map(|at| at.0))
+        .put(subscriber.closed_at.map(|at| at.0))
+        .put(subscriber.recharge.map(|it| it.threshold.0))
+        .put(subscriber.recharge.map(|it| it.amount.0))
+        .put(guard_text(&subscriber.guard));
+}
+
+fn put_spending(row: &mut Row<'_>, profile: ProfileId, spending: &Spending) {
+    row.put(profile.0);
+    for spent in [spending.hour, spending.day] {
+        row.put(spent.number).put(spent.spent.0).put(spent.forgiven.0).put(i64::from(spent.is_warned));
+    }
+}

@@ -1,0 +1,423 @@
+//! What a gateway's writer knows of the books, and keeps from one batch to the next: while nobody else writes, a batch
+//! need not read.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::super::rows::{HoldRow, ReservationRow, SettlementRow, SubscriberRow, narrow, word};
+use super::super::sqlite::data_version;
+use super::super::{Connection, chunks, failed, leases, statements, with_list, with_owners_list};
+use super::Author;
+use super::changes::{self, Premise};
+use crate::cdr::CallId;
+use crate::error::StoreError;
+use crate::ledger::{
+    Account, Balance, Books, LedgerEntry, LedgerOp, Outcome, Refusal, Reservation, ReservePolicy,
+};
+use crate::model::{CompanyId, NumberId, ProfileId};
+
+/// Accounts that belong to nobody; every batch may touch them.
+const COMMON: [Account; 4] = [Account::External, Account::Revenue, Account::Minutes, Account::MinutesUsed];
+/// Accounts that are kept in mind; with more, everything is read anew.
+const MOST_ACCOUNTS: usize = 500_000;
+
+/// How a call that is not live is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Care {
+    /// What is reserved or recorded is new: if it is not, writing it is a conflict.
+    Trusting,
+    /// It is looked up whether it is over.
+    Looking,
+}
+
+/// Where what is known lies between batches. A lock, because a database handle is shared; it is never held for longer
+/// than it takes to move a value.
+#[derive(Debug, Default)]
+pub(in crate::sql) struct Shelf {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: Option<Box<Known>>,
+    /// Counts the transactions that have begun: whoever puts something back must be the latest.
+    begun: u64,
+}
+
+impl Shelf {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody else is about to write by the same connection, or it is a new one: forgets.
+    pub(in crate::sql) fn clear(&self) {
+        let mut state = self.lock();
+        state.known = None;
+        state.begun += 1;
+    }
+
+    /// Takes what the owner knows, if anything, and a ticket to put it back. Called inside the transaction.
+    pub(super) fn take(&self, owner: &str) -> (Option<Box<Known>>, Ticket) {
+        let mut state = self.lock();
+        state.begun += 1;
+        (state.known.take().filter(|known| known.owner == owner), Ticket(state.begun))
+    }
+
+    /// Keeps what is known after the transaction is committed.
+    pub(super) fn put(&self, mut known: Box<Known>, ticket: Ticket) {
+        known.books.forget_finished();
+        let mut state = self.lock();
+        if state.begun == ticket.0 && known.books.accounts.len() <= MOST_ACCOUNTS {
+            state.known = Some(known);
+        }
+    }
+}
+
+/// The right to put back what was taken from the shelf.
+pub(super) struct Ticket(u64);
+
+/// A part of the books as the database has it, and which part that is.
+#[derive(Debug)]
+pub(super) struct Known {
+    books: Books,
+    owner: String,
+    /// The database's version that was read.
+    version: i64,
+    /// Whether the owner's live calls are known, all of them.
+    has_calls: bool,
+    // What was looked for, found or not.
+    accounts: BTreeSet<Account>,
+    profiles: BTreeSet<i64>,
+    leases: BTreeSet<i64>,
+    countries: BTreeSet<i64>,
+    numbers: BTreeSet<i64>,
+}
+
+impl Known {
+    /// Knows nothing yet.
+    pub(super) async fn new(connection: &mut Connection, owner: &str) -> Result<Box<Self>, StoreError> {
+        Ok(Box::new(Self {
+            books: Books::default(),
+            owner: owner.to_owned(),
+            version: data_version(connection).await?,
+            has_calls: false,
+            accounts: BTreeSet::new(),
+            profiles: BTreeSet::new(),
+            leases: BTreeSet::new(),
+            countries: BTreeSet::new(),
+            numbers: BTreeSet::new(),
+        }))
+    }
+
+    /// Does a batch inside a transaction that the caller commits.
+    pub(super) async fn apply(
+        &mut self,
+        connection: &mut Connection,
+        author: Author<'_>,
+        entries: &[LedgerEntry],
+        care: Care,
+    ) -> Result<Vec<Result<Outcome, Refusal>>, StoreError> {
+        self.read(connection, author.policy, entries, care).await?;
+        let outcomes: Vec<_> = entries.iter().map(|entry| self.books.apply(author.policy, entry)).collect();
+        let changes = self.books.take_changes();
+        let refused = entries.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_err());
+        let premise = Premise {
+            version: self.version,
+            unused: match care {
+                Care::Trusting => refused.filter_map(|(entry, _)| entry.op.reserved()).collect(),
+                Care::Looking => Vec::new(),
+            },
+        };
+        changes::write(connection, &self.owner, &premise, &self.books, &changes).await?;
+        Ok(outcomes)
+    }
+
+    /// What an operation would be answered, without writing what it changes.
+    pub(super) async fn rehearse(
+        &mut self,
+        connection: &mut Connection,
+        author: Author<'_>,
+        entry: &LedgerEntry,
+    ) -> Result<Result<Outcome, Refusal>, StoreError> {
+        self.read(connection, author.policy, std::slice::from_ref(entry), Care::Looking).await?;
+        Ok(self.books.apply(author.policy, entry))
+    }
+
+    /// Reads what a batch may touch and is not known.
+    async fn read(
+        &mut self,
+        connection: &mut Connection,
+        policy: ReservePolicy,
+        entries: &[LedgerEntry],
+        care: Care,
+    ) -> Result<(), StoreError> {
+        let mut touched = Touched::by(entries);
+        self.read_calls(connection, &touched, care).await?;
+        let mut accounts = BTreeSet::from(COMMON);
+        for call in touched.calls.iter().filter_map(|call| self.books.live_call(call)) {
+            touched.profiles.insert(call.profile.0);
+            accounts.insert(Account::Bundle { profile: call.profile, period: call.bundle_period });
+        }
+        self.read_profiles(connection, &touched.profiles).await?;
+        for &profile in &touched.profiles {
+            let profile = ProfileId(profile);
+            accounts.insert(Account::Profile(profile));
+            let subscriber = self.books.subscribers.get(&profile);
+            touched.companies.extend(subscriber.map(|it| it.company));
+            let bought = subscriber.and_then(|it| it.subscription);
+            accounts.extend(bought.map(|it| Account::Bundle { profile, period: it.period }));
+            let held = self.books.holds.get(&profile);
+            accounts.extend(held.map(|it| Account::Bundle { profile, period: it.bundle_period }));
+        }
+        self.read_numbers(connection, &touched.numbers).await?;
+        for number in &touched.numbers {
+            let lease = self.books.leases_of_numbers.get(&NumberId(*number));
+            touched.companies.extend(lease.map(|it| it.company));
+        }
+        accounts.extend(touched.companies.iter().map(|&company| Account::Company(company)));
+        self.read_accounts(connection, accounts).await?;
+        self.read_leases(connection, &touched.leases).await?;
+        self.read_countries(connection, policy, &touched.leases).await
+    }
+
+    async fn read_calls(
+        &mut self,
+        connection: &mut Connection,
+        touched: &Touched,
+        care: Care,
+    ) -> Result<(), StoreError> {
+        if touched.calls.is_empty() {
+            return Ok(());
+        }
+        if !self.has_calls {
+            let rows: Vec<ReservationRow> = sqlx::query_as(statements::LIVE_CALLS_OF_OWNER)
+                .bind(&self.owner)
+                .fetch_all(&mut *connection)
+                .await
+                .map_err(failed("reading live calls"))?;
+            self.add_calls(rows)?;
+            self.has_calls = true;
+        }
+        let is_presumed_new = |call: &&CallId| care == Care::Trusting && touched.written.contains(*call);
+        let unknown = |books: &Books| -> Vec<String> {
+            let unknown = touched.calls.iter().filter(|call| books.live_call(call).is_none());
+            unknown.filter(|call| !is_presumed_new(call)).map(|call| call.as_str().to_owned()).collect()
+        };
+        for chunk in chunks(&unknown(&self.books)) {
+            let mut statement = with_list(statements::LIVE_CALLS_IN, chunk, "");
+            let rows = statement.build_query_as().fetch_all(&mut *connection).await;
+            self.add_calls(rows.map_err(failed("reading live calls"))?)?;
+        }
+        for chunk in chunks(&unknown(&self.books)) {
+            let mut statement = with_list(statements::SETTLEMENTS_IN, chunk, "");
+            let rows: Vec<SettlementRow> = statement
+                .build_query_as()
+                .fetch_all(&mut *connection)
+                .await
+                .map_err(failed("reading call records"))?;
+            for row in rows {
+                let settlement = row.settlement()?;
+                self.books.load_finished(CallId::new(row.call_id), settlement);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_calls(&mut self, rows: Vec<ReservationRow>) -> Result<(), StoreError> {
+        for row in rows {
+            self.books.load_live(Reservation::try_from(row)?);
+        }
+        Ok(())
+    }
+
+    /// What the ledger knows of profiles, and what is on hand for them.
+    async fn read_profiles(
+        &mut self,
+        connection: &mut Connection,
+        profiles: &BTreeSet<i64>,
+    ) -> Result<(), StoreError> {
+        let unknown: Vec<i64> = profiles.difference(&self.profiles).copied().collect();
+        for chunk in chunks(&unknown) {
+            let mut statement = with_list(statements::SUBSCRIBERS_IN, chunk, "");
+            let rows: Vec<SubscriberRow> = statement
+                .build_query_as()
+                .fetch_all(&mut *connection)
+                .await
+                .map_err(failed("reading subscribers"))?;
+            for row in rows {
+                self.books.spending.insert(ProfileId(row.profile_id), row.spending());
+                self.books.subscribers.insert(ProfileId(row.profile_id), row.subscriber()?);
+            }
+            let mut statement = with_owners_list(statements::HOLDS_IN, &self.owner, chunk);
+            let rows: Vec<HoldRow> = statement
+                .build_query_as()
+                .fetch_all(&mut *connection)
+                .await
+                .map_err(failed("reading what is on hand"))?;
+            for row in rows {
+                let (profile, held) = row.held()?;
+                self.books.holds.insert(profile, held);
+            }
+        }
+        self.profiles.extend(unknown);
+        Ok(())
+    }
+
+    /// The terms on which companies have numbers.
+    async fn read_numbers(
+        &mut self,
+        connection: &mut Connection,
+        numbers: &BTreeSet<i64>,
+    ) -> Result<(), StoreError> {
+        let unknown: Vec<i64> = numbers.difference(&self.numbers).copied().collect();
+        leases::load(connection, &unknown, &mut self.books).await?;
+        self.numbers.extend(unknown);
+        Ok(())
+    }
+
+    async fn read_accounts(
+        &mut self,
+        connection: &mut Connection,
+        accounts: BTreeSet<Account>,
+    ) -> Result<(), StoreError> {
+        let unknown: Vec<Account> = accounts.difference(&self.accounts).copied().collect();
+        let names: Vec<String> = unknown.iter().map(Account::to_string).collect();
+        for chunk in chunks(&names) {
+            let mut statement = with_list(statements::ACCOUNTS_IN, chunk, "");
+            let rows: Vec<(String, i64, i64)> = statement
+                .build_query_as()
+                .fetch_all(&mut *connection)
+                .await
+                .map_err(failed("reading accounts"))?;
+            for (name, balance, reserved) in rows {
+                self.books.accounts.insert(word(&name, "an account")?, Balance { balance, reserved });
+            }
+        }
+        self.accounts.extend(unknown);
+        Ok(())
+    }
+
+    async fn read_leases(
+        &mut self,
+        connection: &mut Connection,
+        profiles: &BTreeSet<i64>,
+    ) -> Result<(), StoreError> {
+        let unknown: Vec<i64> = profiles.difference(&self.leases).copied().collect();
+        for chunk in chunks(&unknown) {
+            let mut statement = with_list(statements::LEASES_IN, chunk, " GROUP BY profile_id");
+            let rows: Vec<(i64, i64)> = statement
+                .build_query_as()
+                .fetch_all(&mut *connection)
+                .await
+                .map_err(failed("counting live calls"))?;
+            for (profile, count) in rows {
+                self.books.load_lease_count(ProfileId(profile), narrow(count, "a number of calls")?);
+            }
+        }
+        self.leases.extend(unknown);
+        Ok(())
+    }
+
+    /// Counts live calls by country where a spend guard limits them: the others are spared the work.
+    async fn read_countries(
+        &mut self,
+        connection: &mut Connection,
+        policy: ReservePolicy,
+        profiles: &BTreeSet<i64>,
+    ) -> Result<(), StoreError> {
+        let is_limited = |profile: &i64| {
+            let subscriber = self.books.subscribers.get(&ProfileId(*profile));
+            subscriber.is_some_and(|it| it.guard.over(&policy.guard).calls_to_one_country.is_some())
+        };
+        let unknown: Vec<i64> =
+            profiles.difference(&self.countries).copied().filter(|profile| is_limited(profile)).collect();
+        for chunk in chunks(&unknown) {
+            let mut statement = with_list(statements::DIALLED_IN, chunk, " GROUP BY profile_id, country");
+            let rows: Vec<(i64, String, i64)> = statement
+                .build_query_as()
+                .fetch_all(&mut *connection)
+                .await
+                .map_err(failed("counting live calls by country"))?;
+            for (profile, country, count) in rows {
+                self.books.load_calls_to(ProfileId(profile), country, narrow(count, "a number of calls")?);
+            }
+        }
+        self.countries.extend(unknown);
+        Ok(())
+    }
+}
+
+/// What a batch may touch.
+#[derive(Default)]
+struct Touched {
+    calls: BTreeSet<CallId>,
+    /// Those of them that are reserved or recorded.
+    written: BTreeSet<CallId>,
+    profiles: BTreeSet<i64>,
+    /// Profiles whose channels in use matter.
+    leases: BTreeSet<i64>,
+    companies: BTreeSet<CompanyId>,
+    numbers: BTreeSet<i64>,
+}
+
+impl Touched {
+    fn by(entries: &[LedgerEntry]) -> Self {
+        let mut touched = Self::default();
+        for entry in entries {
+            touched.add(&entry.op);
+        }
+        touched
+    }
+
+    fn add(&mut self, op: &LedgerOp) {
+        match op {
+            LedgerOp::OpenCompany { company } | LedgerOp::TopUp { company, .. } => {
+                self.companies.insert(*company);
+            }
+            LedgerOp::OpenProfile { profile, company } => {
+                self.companies.insert(*company);
+                self.profiles.insert(profile.0);
+            }
+            LedgerOp::Allocate { profile, .. }
+            | LedgerOp::TakeBack { profile, .. }
+            | LedgerOp::SetRecharge { profile, .. }
+            | LedgerOp::SetGuard { profile, .. }
+            | LedgerOp::ReleaseGuard { profile }
+            | LedgerOp::Subscribe { profile, .. }
+            | LedgerOp::CancelSubscription { profile }
+            | LedgerOp::ExtendSubscription { profile }
+            | LedgerOp::CompletePeriod { profile, .. }
+            | LedgerOp::CloseProfile { profile, .. }
+            | LedgerOp::Hold { profile, .. } => {
+                self.profiles.insert(profile.0);
+            }
+            LedgerOp::LeaseNumber { number, company, .. } => {
+                self.companies.insert(*company);
+                self.numbers.insert(number.0);
+            }
+            LedgerOp::CancelNumber { number }
+            | LedgerOp::KeepNumber { number }
+            | LedgerOp::CompleteTerm { number, .. }
+            | LedgerOp::ReleaseNumber { number, .. } => {
+                self.numbers.insert(number.0);
+            }
+            LedgerOp::Reserve { call, profile, .. } => {
+                self.calls.insert(call.clone());
+                self.written.insert(call.clone());
+                self.profiles.insert(profile.0);
+                self.leases.insert(profile.0);
+            }
+            LedgerOp::Adopt { granted } => {
+                self.calls.insert(granted.call.clone());
+                self.profiles.insert(granted.profile.0);
+            }
+            LedgerOp::Settle { call, .. } | LedgerOp::Void { call, .. } => {
+                self.calls.insert(call.clone());
+                self.written.insert(call.clone());
+            }
+            LedgerOp::Answer { call, .. } | LedgerOp::Extend { call, .. } | LedgerOp::Expire { call } => {
+                self.calls.insert(call.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The statements that write a batch, put together once into one script.
+//!
+//! Each takes its rows as its only parameter, a JSON list of lists, so that its text, and with it the prepared
+//! statement, is the same for every batch; a statement without rows costs next to nothing.
+
+use std::sync::LazyLock;
+
+use super::super::sqlite::{self, DATA_VERSION};
+
+/// The columns that a live call and its record share, in the order in which rows are put together.
+macro_rules! attempt_columns {
+    () => {
+        "direction TEXT, kind TEXT, from_number TEXT, to_number TEXT, destination TEXT, country TEXT, \
+         rate_per_minute_micros BIGINT, connection_fee_micros BIGINT, minimum_s BIGINT, increment_s BIGINT, \
+         is_bundle_covered BIGINT, started_at BIGINT"
+    };
+}
+
+const ACCOUNT: &str = "name TEXT, has_floor BIGINT, balance BIGINT, reserved BIGINT";
+const CHANGE: &str = "name TEXT, balance BIGINT, reserved BIGINT";
+const SUBSCRIBER: &str = "profile_id BIGINT, company_id BIGINT, channels BIGINT, bundles BIGINT, period BIGINT, \
+     bought_at BIGINT, paid_until BIGINT, channels_price_micros BIGINT, bundles_price_micros BIGINT, bundle_s BIGINT, \
+     renewal TEXT, changed_at BIGINT, closed_at BIGINT, recharge_threshold_micros BIGINT, recharge_amount_micros BIGINT, spend_guard TEXT";
+const SPENDING: &str = "profile_id BIGINT, hour BIGINT, hour_spent_micros BIGINT, hour_forgiven_micros BIGINT, \
+     is_hour_warned BIGINT, day BIGINT, day_spent_micros BIGINT, day_forgiven_micros BIGINT, is_day_warned BIGINT";
+const NEW_CALL: &str = concat!(
+    "call_id TEXT, owner TEXT, profile_id BIGINT, ",
+    attempt_columns!(),
+    ", bundle_period BIGINT, bundle_held_s BIGINT, credit_held_micros BIGINT, paid_s BIGINT, answered_at BIGINT, \
+     proved_s BIGINT"
+);
+const CALL: &str = "call_id TEXT, bundle_held_s BIGINT, credit_held_micros BIGINT, paid_s BIGINT, answered_at BIGINT, \
+     proved_s BIGINT";
+const HOLD: &str =
+    "owner TEXT, profile_id BIGINT, bundle_period BIGINT, bundle_held_s BIGINT, credit_held_micros BIGINT";
+const TRANSFER: &str = "at BIGINT, kind TEXT, from_account TEXT, to_account TEXT, amount BIGINT, call_id TEXT, profile_id BIGINT, note TEXT";
+const CDR: &str = concat!(
+    "call_id TEXT, profile_id BIGINT, ",
+    attempt_columns!(),
+    ", answered_at BIGINT, ended_at BIGINT, talk_ms BIGINT, reason_code TEXT, reason TEXT, sip_status BIGINT, \
+     caller_call_id TEXT, callee_call_id TEXT, carrier TEXT, user_agent TEXT, media TEXT, duration_s BIGINT, \
+     billed_s BIGINT, bundle_s BIGINT, amount_micros BIGINT"
+);
+
+// Statements of the script whose work is looked at, by their place in it.
+pub(super) const CHANGED_ACCOUNTS: usize = 3;
+pub(super) const NEW_CALLS: usize = 7;
+pub(super) const CHANGED_CALLS: usize = 8;
+
+/// All statements together.
+pub(super) static SCRIPT: LazyLock<String> = LazyLock::new(|| sqlite::script(&statements()));
+
+/// The statements, in the order in which they are run. All but the first take their rows as their only parameter.
+fn statements() -> [String; 14] {
+    [
+        DATA_VERSION.to_owned(),
+        "SELECT COUNT(*) FROM cdrs WHERE call_id IN (SELECT value->>0 FROM json_each($1))".to_owned(),
+        insert("accounts", ACCOUNT, ""),
+        update(
+            "accounts",
+            CHANGE,
+            "balance = accounts.balance + v.balance, reserved = accounts.reserved + v.reserved",
+        ) + " AND (accounts.has_floor = 0 OR (accounts.reserved + v.reserved >= 0 \
+               AND accounts.balance + v.balance >= accounts.reserved + v.reserved))",
+        upsert("subscribers", SUBSCRIBER, "profile_id"),
+        "UPDATE directory_revision SET value = value + 1 \
+         WHERE only_row = 1 AND EXISTS (SELECT 1 FROM json_each($1))"
+            .to_owned(),
+        upsert("spending", SPENDING, "profile_id"),
+        // The name of a call that is over is used up.
+        insert(
+            "reservations",
+            NEW_CALL,
+            " WHERE NOT EXISTS (SELECT 1 FROM cdrs WHERE cdrs.call_id = v.call_id)",
+        ),
+        update("reservations", CALL, &assignments(CALL, "call_id", "v")),
+        "DELETE FROM reservations WHERE call_id IN (SELECT value->>0 FROM json_each($1))".to_owned(),
+        upsert("holds", HOLD, "owner, profile_id"),
+        "DELETE FROM holds WHERE (owner, profile_id) IN \
+         (SELECT value->>0, CAST(value->>1 AS BIGINT) FROM json_each($1))"
+            .to_owned(),
+        insert("transfers", TRANSFER, ""),
+        insert("cdrs", CDR, ""),
+    ]
+}
+
+fn names(columns: &str) -> impl Iterator<Item = &str> {
+    columns.split(", ").filter_map(|column| column.split(' ').next())
+}
+
+/// The rows of the parameter, their columns under their names.
+fn rows_of(columns: &str) -> String {
+    let column = |(index, column): (usize, &str)| {
+        let (name, kind) = column.split_once(' ').expect("a column has a name and a type");
+        match kind {
+            "TEXT" => format!("value->>{index} AS {name}"),
+            kind => format!("CAST(value->>{index} AS {kind}) AS {name}"),
+        }
+    };
+    let columns: Vec<String> = columns.split(", ").enumerate().map(column).collect();
+    format!("(SELECT {} FROM json_each($1)) AS v", columns.join(", "))
+}
+
+fn insert(table: &str, columns: &str, condition: &str) -> String {
+    let names = names(columns).collect::<Vec<_>>().join(", ");
+    format!("INSERT INTO {table} ({names}) SELECT {names} FROM {}{condition}", rows_of(columns))
+}
+
+fn upsert(table: &str, columns: &str, key: &str) -> String {
+    // Without a condition SQLite would take ON for that of a join.
+    let insert = insert(table, columns, " WHERE true");
+    format!("{insert} ON CONFLICT ({key}) DO UPDATE SET {}", assignments(columns, key, "excluded"))
+}
+
+/// Changes the rows of a table whose first column, its key, is that of the parameter's.
+fn update(table: &str, columns: &str, assignments: &str) -> String {
+    let key = names(columns).next().expect("a table has a key");
+    format!("UPDATE {table} SET {assignments} FROM {} WHERE {table}.{key} = v.{key}", rows_of(columns))
+}
+
+/// Every column but the key's takes its value from `source`.
+fn assignments(columns: &str, key: &str, source: &str) -> String {
+    let is_key = |name: &&str| key.split(", ").any(|key| key == *name);
+    let columns: Vec<String> =
+        names(columns).filter(|name| !is_key(name)).map(|name| format!("{name} = {source}.{name}")).collect();
+    columns.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Database;
+    use super::*;
+    use crate::store::Durability;
+
+    #[tokio::test]
+    async fn rows_are_found_by_key_and_not_by_a_scan() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("sipgw.db"), Durability::default()).await.unwrap();
+        let mut writer = database.begin().await.unwrap();
+        for statement in statements().into_iter().skip(1) {
+            let explain = format!("EXPLAIN QUERY PLAN {statement}");
+            let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(explain))
+                .bind("[]")
+                .fetch_all(&mut *writer)
+                .await
+                .unwrap();
+            let scans: Vec<&String> =
+                plan.iter().map(|(.., step)| step).filter(|step| step.starts_with("SCAN")).collect();
+            assert!(scans.iter().all(|step| step.contains("json_each")), "{statement}: {plan:?}");
+        }
+    }
+
+    #[test]
+    fn each_part_of_a_change_is_written_as_it_reads() {
+        assert_eq!(
+            insert("t", "a TEXT, b BIGINT", ""),
+            "INSERT INTO t (a, b) SELECT a, b FROM \
+             (SELECT value->>0 AS a, CAST(value->>1 AS BIGINT) AS b FROM json_each($1)) AS v"
+        );
+        assert!(
+            upsert("t", "a TEXT, b BIGINT, c TEXT", "a")
+                .ends_with("(a) DO UPDATE SET b = excluded.b, c = excluded.c")
+        );
+    }
+}

@@ -50,7 +50,7 @@ mod tests {
         assert_eq!(channels(1, 1.36, 60.0), Some(5));
         assert_eq!(channels(1, 4.46, 60.0), Some(10));
         assert_eq!(channels(1, 12.03, 60.0), Some(20));
-        assert_eq!(channels(9, 2.0, 3.0), Some(4));
+        assert_eq!(channels(9, 2.0, 3.0), Some(5));
     }
 
     #[test]

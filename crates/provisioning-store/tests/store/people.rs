@@ -40,7 +40,8 @@ async fn the_account_of_an_administrator_is_known_before_it_is_attached() {
     };
     let claude = store.set_administrator(new.clone()).await.unwrap();
     assert_eq!(claude.email, "claude@example.com");
-    assert_eq!(store.administrators_of_account(account).await.unwrap(), [claude.clone()]);
+    let users = store.administrators_of_account(account).await.unwrap();
+    assert_eq!(users, std::slice::from_ref(&claude));
     let renamed = Administrator { name: "C. Morel".into(), account: None, ..claude };
     store.set_administrator(renamed.clone()).await.unwrap();
     assert_eq!(store.administrators(company).await.unwrap(), [renamed]);

@@ -127,11 +127,21 @@ pub struct HttpConfig {
     pub token: Option<Secret>,
     /// Asked of whoever reads `/metrics` from another machine; where absent, `token` is.
     pub metrics_token: Option<Secret>,
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once from one source.
+    pub connections_per_source: usize,
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8060)), token: None, metrics_token: None }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8060)),
+            token: None,
+            metrics_token: None,
+            connections: 256,
+            connections_per_source: 64,
+        }
     }
 }
 

@@ -178,7 +178,7 @@ impl Daemon {
         let scrape = Arc::new(Scrape::new(metrics.clone(), store.clone(), relay.clone()));
         let site = Site { engine: engine.clone(), scrape, readiness: readiness.clone(), access };
         let address = config.http.listen;
-        let (http, http_task) = http::serve(address, site, stop_http)
+        let (http, http_task) = http::serve(&config.http, metrics.clone(), site, stop_http)
             .await
             .map_err(|error| StartError::Http { address, error })?;
         // Only now: whoever cannot listen must not have touched the books.

@@ -2,6 +2,7 @@
 
 mod admin;
 mod auth;
+mod connections;
 mod scrape;
 pub mod view;
 
@@ -20,8 +21,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use self::auth::Access;
+use self::connections::{Bounded, Source};
 pub use self::scrape::Scrape;
+use crate::config::HttpConfig;
 use crate::engine::EngineHandle;
+use crate::metrics::Metrics;
 
 /// An engine that takes longer than this to answer is not healthy.
 const PULSE: Duration = Duration::from_secs(2);
@@ -90,14 +94,16 @@ pub struct Site {
 
 /// Listens, and serves until `stop` is cancelled. Gives the address it got.
 pub async fn serve(
-    address: SocketAddr,
+    config: &HttpConfig,
+    metrics: Metrics,
     site: Site,
     stop: CancellationToken,
 ) -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
-    let listener = TcpListener::bind(address).await?;
+    let listener = TcpListener::bind(config.listen).await?;
     let local = listener.local_addr()?;
-    let service = router(site).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
+    let service = router(site).into_make_service_with_connect_info::<Source>();
+    let server = axum::serve(Bounded::new(listener, config, metrics), service)
+        .with_graceful_shutdown(stop.cancelled_owned());
     let task = tokio::spawn(async move {
         if let Err(error) = server.await {
             tracing::error!(%error, "the HTTP server ended");

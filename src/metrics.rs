@@ -223,7 +223,7 @@ impl Metrics {
                 "sipgw_calls_shed_total",
                 "New calls refused with 503 because more came in than could be handled",
             ),
-            connections: make.gauges("sipgw_connections", "Open TCP and TLS connections", &["transport"]),
+            connections: make.gauges("sipgw_connections", "Open TCP, TLS and HTTP connections", &["transport"]),
             connections_closed: make.counters(
                 "sipgw_connections_closed_total",
                 "Connections refused or ended, by reason",

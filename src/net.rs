@@ -16,12 +16,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sip_core::settings::Listener;
-use sip_core::types::{ConnectionId, Flow, Transmit, Transport};
+use sip_core::types::{Flow, Transmit, Transport};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connections::Connections;
+pub(crate) use self::tally::Tally;
 pub use self::tls::{ServerNames, Tls, TlsError, TlsFiles};
 use self::udp::UdpPort;
 use crate::config::Config;
@@ -48,8 +49,8 @@ pub enum Inbound {
         /// When it was read.
         at: Instant,
     },
-    /// A connection ended.
-    Lost(ConnectionId),
+    /// The connection of this flow ended.
+    Lost(Flow),
     /// A message that was taken could not be sent.
     SendFailed(Flow),
 }

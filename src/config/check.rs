@@ -222,6 +222,7 @@ impl Findings {
             let cure = "Write carrier_patience_s no longer than no_answer_s.";
             self.add("calls.carrier_patience_s", problem, cure);
         }
+        self.between("calls.reconnect_s", calls.reconnect_s, 1..=600);
         self.between("calls.longest_s", calls.longest_s, 60..=604_800);
         self.between("calls.question_patience_s", calls.question_patience_s, 1..=30);
         self.between("calls.extend_ahead_s", calls.extend_ahead_s, 1..=30);
@@ -353,6 +354,8 @@ impl Findings {
             };
             self.add(format!("http.{name}"), reason, "Write one such as `openssl rand -hex 24` prints.");
         }
+        self.between("http.connections", http.connections as u64, 1..=65_536);
+        self.between("http.connections_per_source", http.connections_per_source as u64, 1..=65_536);
         let is_taken = |l: &ListenConfig| {
             l.transport != TransportName::Udp && l.address == http.listen && l.address.port() != 0
         };

@@ -30,9 +30,9 @@ impl Config {
         settings.realm = self.realm().to_owned();
         settings.hosts = if self.sip.any_host { HostPolicy::Any } else { HostPolicy::Own };
         settings.aliases = self.sip.aliases.iter().cloned().collect();
-        settings.bans = self.ban_settings();
-        let Tuning { registration, calls, makes } = self.tuning()?;
-        (settings.registration, settings.calls, settings.makes) = (registration, calls, makes);
+        let Tuning { registration, bans, calls, makes } = self.tuning()?;
+        (settings.registration, settings.bans) = (registration, bans);
+        (settings.calls, settings.makes) = (calls, makes);
         settings.timers = TimerSettings {
             t1: Duration::from_millis(self.sip.timers.t1_ms),
             t2: Duration::from_millis(self.sip.timers.t2_ms),
@@ -46,6 +46,7 @@ impl Config {
     pub fn tuning(&self) -> Result<Tuning, ConfigError> {
         Ok(Tuning {
             registration: self.registration_settings(),
+            bans: self.ban_settings(),
             calls: self.call_settings()?,
             makes: self.user_agents()?.makes(),
         })
@@ -79,6 +80,7 @@ impl Config {
             no_answer: Duration::from_secs(self.calls.no_answer_s),
             carrier_patience: Duration::from_secs(self.calls.carrier_patience_s),
             carrier_progress: Duration::from_secs(self.calls.carrier_progress_s),
+            reconnect: Duration::from_secs(self.calls.reconnect_s),
             longest: Duration::from_secs(self.calls.longest_s),
             question_patience: Duration::from_secs(self.calls.question_patience_s),
             extend_ahead: Duration::from_secs(self.calls.extend_ahead_s),
@@ -121,6 +123,7 @@ mod tests {
         let (calls, core) = (ours.call_settings().unwrap(), CallSettings::default());
         assert_eq!((calls.no_answer, calls.carrier_patience), (core.no_answer, core.carrier_patience));
         assert_eq!((calls.carrier_progress, calls.longest), (core.carrier_progress, core.longest));
+        assert_eq!(calls.reconnect, core.reconnect);
         assert_eq!(
             (calls.question_patience, calls.extend_ahead),
             (core.question_patience, core.extend_ahead)

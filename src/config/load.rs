@@ -3,7 +3,7 @@
 //! The `config` crate lays the layers over one another. Typing is done afterwards and strictly: that crate's own
 //! deserializer would take `true` for a number and a number for a name.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use ::config::{Environment, FileFormat, ValueKind};
@@ -56,7 +56,16 @@ pub(super) fn from_text(
     if let Err(error) = config.user_agents() {
         faults.extend(error.faults);
     }
-    if faults.is_empty() { Ok(config) } else { Err(ConfigError { faults }) }
+    if faults.is_empty() { Ok(config) } else { Err(ConfigError { faults: in_order(faults) }) }
+}
+
+/// In the order in which somebody mends them: file by file, line by line, then what has no line.
+fn in_order(mut faults: Vec<Fault>) -> Vec<Fault> {
+    let first = faults.first().map(|fault| fault.file.clone());
+    faults.sort_by_key(|fault| {
+        (Some(&fault.file) != first.as_ref(), fault.file.clone(), fault.line.unwrap_or(usize::MAX))
+    });
+    faults
 }
 
 fn one(file: &Path, problem: String, cure: &str) -> ConfigError {
@@ -150,15 +159,18 @@ fn json(kind: ValueKind) -> Value {
 
 /// Types the tree. A variable's text is taken as it is where the key wants text, and is read as YAML otherwise, so
 /// that `7`, `true` and `[a, b]` mean what they mean in the file and a password of digits stays a password.
+///
+/// What is wrong is taken out of the tree and the rest is read again, until everything that is wrong has been found.
 fn typed(tree: &mut Value, site: &Site<'_>) -> Result<Config, ConfigError> {
     drop_empty_sections(tree);
-    let mut as_yaml = Vec::new();
+    let (mut as_yaml, mut faults, mut taken) = (Vec::new(), Vec::new(), Taken::default());
     loop {
         let error = match serde_path_to_error::deserialize::<_, Config>(&*tree) {
-            Ok(config) => return Ok(config),
+            Ok(config) if faults.is_empty() => return Ok(config),
+            Ok(_) => return Err(ConfigError { faults: in_order(faults) }),
             Err(error) => error,
         };
-        let path = error.path().to_string();
+        let path = taken.original(&error.path().to_string());
         let message = error.inner().to_string();
         let over = site.override_of(&path).filter(|over| !as_yaml.contains(&over.path));
         let value = over.and_then(|over| Some((over, Lines::read(&over.text).ok()?.value()?)));
@@ -167,7 +179,14 @@ fn typed(tree: &mut Value, site: &Site<'_>) -> Result<Config, ConfigError> {
                 *place = value;
                 as_yaml.push(over.path.clone());
             }
-            None => return Err(ConfigError { faults: vec![untyped(site, &path, &message)] }),
+            None => {
+                let fault = untyped(site, &path, &message);
+                let is_out = taken.take_out(tree, &fault.path);
+                faults.push(fault);
+                if !is_out {
+                    return Err(ConfigError { faults: in_order(faults) });
+                }
+            }
         }
     }
 }
@@ -176,6 +195,40 @@ fn typed(tree: &mut Value, site: &Site<'_>) -> Result<Config, ConfigError> {
 fn drop_empty_sections(tree: &mut Value) {
     if let Value::Object(sections) = tree {
         sections.retain(|_, section| !section.is_null());
+    }
+}
+
+/// What was taken out of the tree: of each list by its path, which of the items that it had.
+#[derive(Default)]
+struct Taken(BTreeMap<String, BTreeSet<usize>>);
+
+impl Taken {
+    /// A path in the tree as it is, in that of the file: of `a[0]` it is `a[1]` if the first item was taken out.
+    fn original(&self, path: &str) -> String {
+        let Some((list, rest)) = path.split_once('[') else { return path.to_owned() };
+        let Some((index, rest)) = rest.split_once(']') else { return path.to_owned() };
+        let (Some(gone), Ok(index)) = (self.0.get(list), index.parse()) else { return path.to_owned() };
+        let index = gone.iter().fold(index, |index: usize, gone| index + usize::from(*gone <= index));
+        format!("{list}[{index}]{rest}")
+    }
+
+    /// Takes out what stands at a path of the file: a key, or the item of a list that it is in. `false` if there is
+    /// nothing, as there is not where a section is missing.
+    fn take_out(&mut self, tree: &mut Value, path: &str) -> bool {
+        if let Some((list, rest)) = path.split_once('[') {
+            let index = rest.split(']').next().and_then(|index| index.parse::<usize>().ok());
+            let items = place(tree, list).and_then(Value::as_array_mut);
+            let (Some(index), Some(items)) = (index, items) else { return false };
+            let gone = self.0.entry(list.to_owned()).or_default();
+            let now_at = index - gone.iter().filter(|gone| **gone < index).count();
+            return now_at < items.len() && gone.insert(index) && {
+                items.remove(now_at);
+                true
+            };
+        }
+        let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
+        let section = if section.is_empty() { Some(tree) } else { place(tree, section) };
+        section.and_then(Value::as_object_mut).is_some_and(|keys| keys.remove(key).is_some())
     }
 }
 

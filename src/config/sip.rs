@@ -293,6 +293,9 @@ pub struct CallConfig {
     pub carrier_patience_s: u64,
     /// How long a carrier that has said 100 may go without ringing before the next is tried, seconds.
     pub carrier_progress_s: u64,
+    /// How long a PBX or carrier may take to connect anew, before a running call whose connection was lost is ended,
+    /// seconds.
+    pub reconnect_s: u64,
     /// How long a call may last, seconds.
     pub longest_s: u64,
     /// How long the accounting or the media relay may take to answer, seconds.
@@ -327,6 +330,7 @@ impl Default for CallConfig {
             no_answer_s: 120,
             carrier_patience_s: 8,
             carrier_progress_s: 20,
+            reconnect_s: 32,
             longest_s: 86_400,
             question_patience_s: 5,
             extend_ahead_s: 10,

@@ -108,10 +108,15 @@ impl Reload {
         let changed = [
             ("node", new.node != old.node),
             ("sip.listen", new.sip.listen != old.sip.listen),
-            ("sip", SipConfig { listen: old.sip.listen.clone(), ..new.sip.clone() } != old.sip),
+            (
+                "sip",
+                SipConfig { listen: old.sip.listen.clone(), bans: old.sip.bans.clone(), ..new.sip.clone() }
+                    != old.sip,
+            ),
             ("media", new.media != old.media),
             ("store", new.store != old.store),
             ("http.listen", new.http.listen != old.http.listen),
+            ("http.connections", connections(new) != connections(old)),
             ("log.format", LogConfig { level: old.log.level.clone(), ..new.log.clone() } != old.log),
         ];
         changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| key).collect()
@@ -141,6 +146,10 @@ impl Reload {
             last = now;
         }
     }
+}
+
+fn connections(config: &Config) -> (usize, usize) {
+    (config.http.connections, config.http.connections_per_source)
 }
 
 fn look(config: &Config) -> Vec<Fingerprint> {

@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Site;
+use super::connections::Source;
 use crate::config::{HttpConfig, Secret};
 
 /// What is asked of whoever wants to see a page.
@@ -36,7 +37,7 @@ pub(super) async fn require_token(State(site): State<Site>, request: Request, ne
 /// Metrics tell every profile's credit: whoever asks from another machine has to show a token.
 pub(super) async fn require_metrics_token(
     State(site): State<Site>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(Source(peer)): ConnectInfo<Source>,
     request: Request,
     next: Next,
 ) -> Response {

@@ -62,6 +62,7 @@ impl Scrape {
             ("sources", counts.sources),
             ("timers", counts.timers),
             ("transactions", counts.transactions),
+            ("ways", counts.ways),
         ] {
             self.metrics.table_entries.with_label_values(&[table]).set(entries as i64);
         }

@@ -337,7 +337,7 @@ impl Connections {
         while let Some(unsent) = slot.waiting.recv().await {
             self.tell(Inbound::SendFailed(unsent.flow)).await;
         }
-        self.tell(Inbound::Lost(slot.id)).await;
+        self.tell(Inbound::Lost(slot.flow)).await;
     }
 
     async fn tell(&self, news: Inbound) {

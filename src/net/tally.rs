@@ -7,7 +7,7 @@ use sip_core::guard::network;
 
 /// Counts against two bounds. IPv6 sources count by their /64, since whoever has one address of it has them all.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     most: usize,
     most_of_source: usize,
     all: usize,
@@ -16,12 +16,12 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Room for `most` in all, `most_of_source` of one source.
-    pub(super) fn new(most: usize, most_of_source: usize) -> Self {
+    pub(crate) fn new(most: usize, most_of_source: usize) -> Self {
         Self { most, most_of_source, all: 0, by_source: HashMap::new() }
     }
 
     /// Counts one more; `false` if there is no room for it.
-    pub(super) fn enter(&mut self, source: IpAddr) -> bool {
+    pub(crate) fn enter(&mut self, source: IpAddr) -> bool {
         let source = network(source);
         let of_source = self.by_source.get(&source).copied().unwrap_or_default();
         let has_room = self.all < self.most && of_source < self.most_of_source;
@@ -33,7 +33,7 @@ impl Tally {
     }
 
     /// One that entered is gone.
-    pub(super) fn leave(&mut self, source: IpAddr) {
+    pub(crate) fn leave(&mut self, source: IpAddr) {
         let source = network(source);
         if let Some(count) = self.by_source.get_mut(&source) {
             self.all -= 1;

@@ -28,10 +28,14 @@ enum Way {
 impl World {
     /// An agent connects and uses this connection from now on; the one before stays as it is.
     pub(crate) fn connect(&mut self, agent: usize, transport: Transport) -> ConnectionId {
+        let port = 40_001 + self.connections as u16;
+        let peer = SocketAddr::new(self.agents[agent].address.ip(), port);
+        self.open_line(agent, transport, peer)
+    }
+
+    fn open_line(&mut self, agent: usize, transport: Transport, peer: SocketAddr) -> ConnectionId {
         self.connections += 1;
         let connection = ConnectionId(self.connections);
-        let port = 40_000 + self.connections as u16;
-        let peer = SocketAddr::new(self.agents[agent].address.ip(), port);
         let local = if transport == Transport::Tls { GATEWAY_TLS } else { GATEWAY };
         let flow = Flow { transport, local, peer, connection: Some(connection) };
         let last = [self.now(); 2];
@@ -47,7 +51,7 @@ impl World {
         let agent = &mut self.agents[line.agent];
         agent.line = agent.line.filter(|own| *own != connection);
         let now = self.present();
-        self.gateway.handle_connection_lost(now, connection);
+        self.gateway.handle_connection_lost(now, line.flow);
         self.flush();
     }
 
@@ -74,10 +78,20 @@ impl World {
         }
     }
 
-    /// What the gateway sends goes over the connection it names; without one it would have to connect to a PBX behind a
-    /// NAT, which nobody can.
+    /// The connection that the gateway names, or without a name one to the address, which it opens if somebody listens.
+    fn line_of(&mut self, flow: Flow) -> Option<ConnectionId> {
+        if flow.connection.is_some() {
+            return flow.connection.filter(|line| self.lines.contains_key(line));
+        }
+        let is_there = |line: &Line| (line.flow.transport, line.flow.peer) == (flow.transport, flow.peer);
+        let standing = self.lines.iter().find(|(_, line)| is_there(line)).map(|(id, _)| *id);
+        let listener = self.agents.iter().position(|agent| agent.listens && agent.address == flow.peer);
+        standing.or_else(|| Some(self.open_line(listener?, flow.transport, flow.peer)))
+    }
+
+    /// What the gateway sends goes over a connection, or fails: nobody can connect to a PBX behind a NAT.
     pub(crate) fn transmit_over_line(&mut self, transmit: Transmit) {
-        let line = transmit.flow.connection.filter(|line| self.lines.contains_key(line));
+        let line = self.line_of(transmit.flow);
         let agent = line.map(|line| self.lines[&line].agent);
         let name = agent.map_or("nobody", |agent| self.agents[agent].name);
         self.tell("gateway", name, &transmit.bytes, usize::from(line.is_some()));

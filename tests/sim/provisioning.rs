@@ -50,6 +50,7 @@ pub(crate) struct Provisions {
     /// How Sales wants numbers written.
     pub(crate) sales_format: NumberFormat,
     pub(crate) sales_password: &'static str,
+    pub(crate) carriers_transport: Transport,
     /// How the carriers' media is protected.
     pub(crate) carriers_srtp: SrtpPolicy,
 }
@@ -68,6 +69,7 @@ impl Default for Provisions {
             limits: Limits::default(),
             sales_format: NumberFormat::Digits,
             sales_password: SALES_PASSWORD,
+            carriers_transport: Transport::Udp,
             carriers_srtp: SrtpPolicy::Off,
         }
     }
@@ -144,7 +146,8 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
         directory.add_ip_rule(known(host([203, 0, 113, last])), Peer::Carrier(id));
     }
     for id in &provisions.carriers {
-        directory.add_carrier(Carrier { srtp: provisions.carriers_srtp, ..carrier(*id) });
+        let (srtp, transport) = (provisions.carriers_srtp, provisions.carriers_transport);
+        directory.add_carrier(Carrier { srtp, transport, ..carrier(*id) });
     }
     directory
 }

@@ -49,6 +49,13 @@ impl Studio {
         self.sessions.keys().copied()
     }
 
+    /// From now on there are so many pairs of ports; none may be in use.
+    pub(crate) fn have_ports(&mut self, pairs: u16) {
+        assert_eq!(self.ports_in_use(), 0);
+        let dice = &mut self.dice;
+        self.pool = PortPool::new(1, &(20_000..=20_000 + 2 * pairs - 1), REST, &mut || dice.next() as u32);
+    }
+
     pub(crate) fn ports_in_use(&self) -> usize {
         self.pool.in_use()
     }
@@ -142,7 +149,8 @@ impl Studio {
     }
 
     pub(crate) fn close(&mut self, now: Instant, call: CallUid) {
-        let session = self.sessions.remove(&call).expect("only open media is closed");
+        // Media that found no ports was never open.
+        let Some(session) = self.sessions.remove(&call) else { return };
         session.ports.into_iter().for_each(|pair| self.pool.release(now, pair));
     }
 

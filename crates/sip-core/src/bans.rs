@@ -145,6 +145,11 @@ impl Bans {
         }
     }
 
+    /// From now on guesses lead to this; bans in force last as long as they were to.
+    pub(crate) fn set(&mut self, settings: BanSettings) {
+        self.settings = settings;
+    }
+
     /// Whether nothing is heard from this source.
     pub(crate) fn is_banned(&self, now: Instant, source: IpAddr) -> bool {
         !self.sources.rows.is_empty() && self.sources.is_closed(now, &Suspect::Network(network(source)))
@@ -485,6 +490,23 @@ mod tests {
             assert_eq!(banned, None, "every {every_s} s");
             assert_eq!(heard as u64, 86_400 / every_s, "and each time is told that it is wrong");
         }
+    }
+
+    #[test]
+    fn changed_settings_hold_for_the_next_guess_and_leave_bans_as_they_are() {
+        let (mut bans, at_0) = (bans(), at(0));
+        let ban_s =
+            |bans: &Bans| bans.in_force(at_0).iter().map(|ban| ban.left.as_secs()).collect::<Vec<_>>();
+        for print in 1..4 {
+            guess(&mut bans, at_0, Place::Elsewhere(THIEF), "u", print);
+        }
+        assert!(ban_s(&bans).is_empty());
+        let brief = Duration::from_secs(60);
+        bans.set(BanSettings { ban_after: 4, ban: brief, ..BanSettings::default() });
+        guess(&mut bans, at_0, Place::Elsewhere(THIEF), "u", 4);
+        assert_eq!(ban_s(&bans), [60]);
+        bans.set(BanSettings::default());
+        assert_eq!(ban_s(&bans), [60]);
     }
 
     #[test]

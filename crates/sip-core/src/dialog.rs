@@ -1,6 +1,6 @@
 //! One dialog of ours with a peer (RFC 3261 section 12): what its requests carry and where they go.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
@@ -221,14 +221,37 @@ impl Dialog {
         Some(dialog)
     }
 
+    /// The URI whose host the next request goes to (section 12.2.1.1).
+    fn next_uri(&self) -> &str {
+        let first = self.route_set.first().map(|route| route.trim_start_matches('<'));
+        first.map_or(self.remote_target.as_str(), |r| r.split('>').next().unwrap_or_default())
+    }
+
+    /// Whether the peer's Contact names the host that its packets come from.
+    pub(crate) fn names_its_host(&self) -> bool {
+        Uri::parse(&self.remote_target).is_ok_and(|uri| uri.host().ip() == Some(self.flow.peer.ip()))
+    }
+
+    /// Where a new connection to the peer is to be opened. The port that it spoke from was chosen for its connection; a
+    /// name in the middle of a dialog is not worth a look-up.
+    pub(crate) fn listening_at(&self) -> SocketAddr {
+        let uri = Uri::parse(self.next_uri()).ok();
+        let is_usable =
+            |ip: &IpAddr| self.next_hop == NextHop::Target && ip.is_ipv4() == self.flow.peer.is_ipv4();
+        let host = uri.as_ref().and_then(|uri| uri.host().ip()).filter(is_usable);
+        let port = uri.as_ref().and_then(Uri::port);
+        SocketAddr::new(
+            host.unwrap_or_else(|| self.flow.peer.ip()),
+            port.unwrap_or_else(|| self.flow.transport.default_port()),
+        )
+    }
+
     /// Where the next request goes.
     pub(crate) fn flow_out(&self) -> Flow {
         if self.next_hop == NextHop::Flow || self.flow.transport.is_reliable() {
             return self.flow;
         }
-        let first = self.route_set.first().map(|route| route.trim_start_matches('<'));
-        let uri = first.map_or(self.remote_target.as_str(), |r| r.split('>').next().unwrap_or_default());
-        match address_of(uri) {
+        match address_of(self.next_uri()) {
             Some(peer) if peer.is_ipv4() == self.flow.peer.is_ipv4() => Flow { peer, ..self.flow },
             // A name in the middle of a dialog is not worth a look-up: the peer is where it was heard.
             _ => self.flow,

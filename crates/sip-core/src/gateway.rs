@@ -12,7 +12,7 @@ use slotmap::SecondaryMap;
 
 use crate::authenticator::Authenticator;
 use crate::bans::{self, Ban, Banned, Bans};
-use crate::call::{self, Call, CallTimer, ClientUser, Context, DialogIndex};
+use crate::call::{self, Call, CallTimer, ClientUser, Context, DialogIndex, Way, WayIndex};
 pub use crate::call::{LiveCall, Stage};
 use crate::directory::{Authentication, Directory, Peer, Profile};
 use crate::guard::{self, Guard, Rates, SourceRates};
@@ -28,8 +28,7 @@ use crate::settings::{RegistrationSettings, Settings, Tuning};
 use crate::timers::Timers;
 use crate::transaction::{Lapse, ServerKey, Transactions};
 use crate::types::{
-    Binding, CallUid, ConnectionId, Event, Flow, Now, ProfileId, Question, Reply, Transmit, Transport,
-    Unregistration,
+    Binding, CallUid, Event, Flow, Now, ProfileId, Question, Reply, Transmit, Transport, Unregistration,
 };
 use crate::unopened;
 
@@ -50,6 +49,7 @@ pub struct Gateway {
     /// The call that each unanswered INVITE opened, for CANCEL.
     pub(crate) invites: SecondaryMap<ServerKey, CallUid>,
     pub(crate) index: DialogIndex,
+    pub(crate) ways: WayIndex,
     pub(crate) timers: Timers<(CallUid, CallTimer)>,
     /// Profiles as they were before their password changed: a registration made with the old one lives until it has
     /// to be refreshed, and its calls with it, so that a new password cuts nobody off. At most one for each binding.
@@ -86,6 +86,8 @@ pub struct Counts {
     pub timers: usize,
     /// Sources whose rate is remembered.
     pub sources: usize,
+    /// Connections that calls go over.
+    pub ways: usize,
 }
 
 impl Counts {
@@ -119,6 +121,7 @@ impl Gateway {
             calls: HashMap::new(),
             invites: SecondaryMap::new(),
             index: DialogIndex::default(),
+            ways: WayIndex::default(),
             timers: Timers::default(),
             passwords_before: HashMap::new(),
             is_draining: false,
@@ -250,12 +253,19 @@ impl Gateway {
         work: impl FnOnce(&mut Call, &mut Context<'_>),
     ) {
         let Some(mut call) = self.calls.remove(&uid) else { return };
+        work(&mut call, &mut self.context(now));
+        self.keep(now, call);
+    }
+
+    /// Puts a call where it is found again, unless it is finished.
+    pub(crate) fn keep(&mut self, now: Now, mut call: Call) {
         let mut ctx = self.context(now);
-        work(&mut call, &mut ctx);
         if call.is_finished(&ctx) {
             call.dismantle(&mut ctx);
+            self.ways.forget(&mut call);
         } else {
-            self.calls.insert(uid, call);
+            self.ways.follow(&mut call);
+            self.calls.insert(call.uid, call);
         }
     }
 
@@ -280,17 +290,24 @@ impl Gateway {
         }
     }
 
-    /// A connection is gone: bindings made over it end, requests sent over it have failed.
-    pub fn handle_connection_lost(&mut self, now: Now, connection: ConnectionId) {
-        self.registrar.connection_lost(connection, &mut self.out);
-        let mut hit: Vec<_> =
-            self.calls.iter().filter(|(_, c)| c.uses(connection)).map(|(uid, _)| *uid).collect();
-        hit.sort_unstable();
-        for uid in hit {
-            self.with_call(now, uid, |call, ctx| call.on_connection_lost(ctx, connection));
+    /// The connection of this flow is gone: bindings made over it end, requests sent over it have failed, and running
+    /// calls seek their peer.
+    pub fn handle_connection_lost(&mut self, now: Now, lost: Flow) {
+        if let Some(connection) = lost.connection {
+            self.registrar.connection_lost(connection, &mut self.out);
         }
-        let failed = self.transactions.connection_lost(now.monotonic, connection, &mut self.out);
+        for uid in self.ways.calls(Way::lost_with(lost)) {
+            self.with_call(now, uid, |call, ctx| call.on_connection_lost(ctx, lost));
+        }
+        let failed = self.transactions.connection_lost(now.monotonic, lost, &mut self.out);
         self.fail(now, failed);
+    }
+
+    /// A PBX has registered: its calls that lost their connection go on over the new one.
+    pub(crate) fn reunite(&mut self, now: Now, profile: ProfileId) {
+        for uid in self.ways.calls(std::iter::once(Way::Binding(profile))) {
+            self.with_call(now, uid, |call, ctx| call.on_registered(ctx, profile));
+        }
     }
 
     /// A message could not be sent to `flow`.
@@ -371,11 +388,13 @@ impl Gateway {
         self.passwords_before.retain(|profile, _| registrar.binding(*profile).is_some());
     }
 
-    /// The configuration has changed. Calls in set-up or running keep the timers that they have started, and
-    /// registrations the interval that they were granted.
+    /// The configuration has changed. Calls in set-up or running keep the timers that they have started, registrations
+    /// the interval that they were granted, and bans the time that they were to last.
     pub fn set_tuning(&mut self, tuning: Tuning) {
-        let Tuning { registration, calls, makes } = tuning;
+        let Tuning { registration, bans, calls, makes } = tuning;
+        self.bans.set(bans.clone());
         let settings = &mut self.settings;
+        settings.bans = bans;
         (settings.registration, settings.calls, settings.makes) = (registration, calls, makes);
     }
 
@@ -469,6 +488,7 @@ impl Gateway {
             dialogs: self.index.len(),
             timers: self.timers.len(),
             sources: self.rates.tracked(),
+            ways: self.ways.len(),
         }
     }
 }

@@ -27,6 +27,7 @@ pub enum Refusal {
     Cancelled,
     CarrierAuthentication,
     CarriersFailed,
+    ConnectionLost,
     CountryBusy,
     CountryDenied,
     CreditExhausted,
@@ -101,7 +102,7 @@ const fn row(status: u16, cause: u8, code: &'static str, sentence: &'static str)
 
 impl Refusal {
     /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 71] = [
+    pub const ALL: [Self; 72] = [
         Self::AddressIncomplete,
         Self::BadContact,
         Self::BadCredentials,
@@ -120,6 +121,7 @@ impl Refusal {
         Self::Cancelled,
         Self::CarrierAuthentication,
         Self::CarriersFailed,
+        Self::ConnectionLost,
         Self::CountryBusy,
         Self::CountryDenied,
         Self::CreditExhausted,
@@ -225,6 +227,12 @@ impl Refusal {
                 "The carrier did not accept the gateway's credentials.",
             ),
             Self::CarriersFailed => row(503, 38, "carriers_failed", "No carrier could complete the call."),
+            Self::ConnectionLost => row(
+                408,
+                27,
+                "connection_lost",
+                "The connection to one side was lost and did not come back, so the call was ended.",
+            ),
             Self::CountryBusy => row(
                 403,
                 21,
@@ -416,6 +424,18 @@ impl Refusal {
                 row(505, 127, "version_unsupported", "The request's version of SIP is not 2.0.")
             }
         }
+    }
+
+    /// Whether the gateway itself is the obstacle, and soon may be none: the answer says when to try again.
+    pub const fn is_passing(self) -> bool {
+        matches!(
+            self,
+            Self::MediaUnavailable
+                | Self::NothingOnHand
+                | Self::Overloaded
+                | Self::ShuttingDown
+                | Self::StoreUnavailable
+        )
     }
 
     /// The row of a request that cannot be served as it is written.

@@ -213,6 +213,7 @@ impl Gateway {
                 // Whoever registers knows the password of today.
                 self.passwords_before.remove(&profile.id);
                 self.confirm_register(now, flow, request, bound);
+                self.reunite(now, profile.id);
             }
             Registration::TooBrief { min_s } => self.answer_with(now, flow, request, 423, |writer| {
                 writer.header(Name::MinExpires, min_s);
@@ -406,14 +407,9 @@ impl Gateway {
         };
         let max_forwards = hops_left(invite).saturating_sub(1).min(self.settings.calls.max_forwards);
         let arrival = Arrival { invite: invite.clone(), server, flow, peer, max_forwards };
-        let mut ctx = self.context(now);
-        let mut call = Call::open(&mut ctx, arrival);
-        if call.is_finished(&ctx) {
-            call.dismantle(&mut ctx);
-        } else {
-            self.invites.insert(server, call.uid);
-            self.calls.insert(call.uid, call);
-        }
+        let call = Call::open(&mut self.context(now), arrival);
+        self.invites.insert(server, call.uid);
+        self.keep(now, call);
     }
 }
 

@@ -93,11 +93,7 @@ pub(crate) fn explain_at(writer: &mut MessageWriter, domain: &str, why: Refusal)
     if why == Refusal::EncodingNotUnderstood {
         writer.header(Name::AcceptEncoding, "identity");
     }
-    let is_passing = matches!(
-        why,
-        Refusal::NothingOnHand | Refusal::Overloaded | Refusal::ShuttingDown | Refusal::StoreUnavailable
-    );
-    if is_passing {
+    if why.is_passing() {
         writer.header(Name::RetryAfter, RETRY_AFTER_S);
     }
 }

@@ -42,6 +42,8 @@ pub struct Settings {
 pub struct Tuning {
     /// Registration intervals.
     pub registration: RegistrationSettings,
+    /// What guessing passwords leads to.
+    pub bans: BanSettings,
     /// How calls behave.
     pub calls: CallSettings,
     /// What is known of PBXs by their make.
@@ -135,6 +137,8 @@ pub struct CallSettings {
     pub carrier_patience: Duration,
     /// How long a carrier that has said 100 may go without 18x and final answer before the next one is tried.
     pub carrier_progress: Duration,
+    /// How long the peer of a running call may take to connect anew after its connection was lost.
+    pub reconnect: Duration,
     /// How long a call may last, whoever pays for it.
     pub longest: Duration,
     /// How long a question may stay unanswered.
@@ -160,6 +164,8 @@ impl Default for CallSettings {
             carrier_patience: Duration::from_secs(8),
             // Calls abroad may take ten seconds and more until it rings.
             carrier_progress: Duration::from_secs(20),
+            // As long as any request would wait for its answer (64*T1).
+            reconnect: Duration::from_secs(32),
             // Nobody talks for a day; what lasts so long was forgotten.
             longest: Duration::from_secs(86_400),
             question_patience: Duration::from_secs(5),

@@ -52,6 +52,33 @@ fn a_wrong_word_is_refused_with_the_right_ones() {
 }
 
 #[test]
+fn wrong_types_words_and_keys_are_found_all_at_once_in_the_order_of_the_file() {
+    let text = "zebra: 1\nnode:\n  domain: 12\nsip:\n  listen:\n    - {transport: upd, address: \"192.0.2.10:5060\"}\n    \
+                - {transport: udp, address: \"192.0.2.10:5060\"}\n    - {address: \"192.0.2.10:5060\"}\n    \
+                - {transport: udp, address: nowhere}\n  quue: 7\nregistration: 5\ncalls:\n  no_answer_s: soon\n";
+    let variable = ("SIPGW__REGISTRATION__NAT_S", "soon");
+    let error = read(text, &[]).unwrap_err();
+    let paths: Vec<(&str, Option<usize>)> = error.faults.iter().map(|f| (f.path.as_str(), f.line)).collect();
+    assert_eq!(
+        paths,
+        [
+            ("zebra", Some(1)),
+            ("node.domain", Some(3)),
+            ("sip.listen[0].transport", Some(6)),
+            ("sip.listen[2].transport", Some(8)),
+            ("sip.listen[3].address", Some(9)),
+            ("sip.quue", Some(10)),
+            ("registration", Some(11)),
+            ("calls.no_answer_s", Some(13)),
+        ],
+        "{error}"
+    );
+    let error = read(&MINIMAL.replace("domain", "domian"), &[variable]).unwrap_err();
+    let paths: Vec<_> = error.faults.iter().map(|fault| fault.path.as_str()).collect();
+    assert_eq!(paths, ["node.domian", "registration.nat_s"], "{error}");
+}
+
+#[test]
 fn a_missing_key_is_named() {
     let message = refused(&MINIMAL.replace("transport: udp, ", ""), &[]);
     assert_eq!(
@@ -100,9 +127,9 @@ fn contradictions_are_found_all_at_once() {
         paths,
         [
             ("sip.listen[0].advertise", Some(5)),
+            ("registration.min_s", Some(7)),
             ("tls.certificate", None),
             ("tls.key", None),
-            ("registration.min_s", Some(7)),
             ("media.addresses", None),
         ]
     );

@@ -156,12 +156,15 @@ async fn what_cannot_change_while_it_runs_is_named() {
     assert!(house.daemon.reload.waiting(&other).is_empty());
     other.calls.max_forwards = 20;
     other.registration.nat_s = 60;
+    other.sip.bans.ban_after = 7;
     other.log.level = "debug".to_owned();
     assert!(house.daemon.reload.waiting(&other).is_empty());
     other.log.format = crate::config::LogFormat::Json;
     other.sip.queue = 100;
     other.http.listen = "127.0.0.1:1".parse().unwrap();
-    assert_eq!(house.daemon.reload.waiting(&other), ["sip", "http.listen", "log.format"]);
+    other.http.connections = 9;
+    let waiting = ["sip", "http.listen", "http.connections", "log.format"];
+    assert_eq!(house.daemon.reload.waiting(&other), waiting);
     house.daemon.stop().await;
 }
 

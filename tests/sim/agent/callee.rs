@@ -99,6 +99,7 @@ impl Agent {
             is_cancelled: false,
             inviting: None,
             changing: None,
+            updating: None,
             retries: 0,
         });
         self.calls[call].hear_media(invite);
@@ -269,7 +270,8 @@ impl Agent {
     }
 
     fn on_reinvited(&mut self, now: Instant, call: usize, invite: &Message) {
-        if self.calls[call].inviting.is_some() || self.has_open_invite(call) {
+        let has_offered = self.calls[call].inviting.is_some() || self.calls[call].updating.is_some();
+        if has_offered || self.has_open_invite(call) {
             return self.reply(now, invite, 491);
         }
         let key = self.start_server(invite, Some(call));

@@ -1,11 +1,11 @@
 //! Requests of the agent's own, and what their answers lead to.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sip_core::auth::digest;
 use sip_core::message::{Message, MessageWriter, Method, Name};
 
-use super::manner::{Act, Change, Dial, Duty, Offer};
+use super::manner::{Act, Change, Dial, Duty, Offer, s};
 use super::transactions::Sent;
 use super::wire::{FIRST_MEDIA_PORT, finish};
 use super::{Agent, Call, End, Outcome, State, Step};
@@ -46,6 +46,7 @@ impl Agent {
             is_cancelled: false,
             inviting: None,
             changing: None,
+            updating: None,
             retries: 0,
             dial: Some(dial.clone()),
         });
@@ -115,6 +116,42 @@ impl Agent {
         self.start_client(now, &branch, Method::Update, writer.finish(), Some(call));
     }
 
+    /// Makes an offer by UPDATE (RFC 3311 section 5.1), unless an INVITE is on its way in either direction.
+    pub(super) fn offer_by_update(&mut self, now: Instant, call: usize, change: Change) {
+        if self.calls[call].inviting.is_some() || self.has_open_invite(call) {
+            return;
+        }
+        let sdp = self.describe(call, Some(change));
+        let (branch, number) = (self.branch(), self.next_number(call));
+        let writer = self.request(call, &Method::Update, number, &branch);
+        self.calls[call].updating = Some((branch.clone(), change));
+        self.start_client(now, &branch, Method::Update, finish(writer, Some(&sdp)), Some(call));
+    }
+
+    fn on_update_answered(&mut self, now: Instant, call: usize, branch: &str, response: &Message) {
+        let is_current = |(current, _): &mut (String, Change)| current == branch;
+        let Some((_, change)) = self.calls[call].updating.take_if(is_current) else { return };
+        match (response.status(), response.retry_after()) {
+            (200, _) => {
+                if let Some(answer) = self.calls[call].hear_media(response) {
+                    self.calls[call].learn_keys(&answer);
+                }
+            }
+            (491, _) => {
+                let wait = self.glare_pause(call);
+                self.plan(now + wait, Step::Act(call, Act::Update(change)));
+            }
+            (500, Some(after_s)) => self.plan(now + s(after_s.into()), Step::Act(call, Act::Update(change))),
+            _ => {}
+        }
+    }
+
+    /// RFC 3261 section 14.1: who owns the Call-ID waits 2.1 to 4 s, the other 0 to 2 s.
+    fn glare_pause(&mut self, call: usize) -> Duration {
+        let (least, most) = if self.calls[call].end == End::Caller { (2_100, 4_000) } else { (0, 2_000) };
+        self.dice.between_ms(least, most)
+    }
+
     /// The ACK to the 2xx of the first INVITE, as if the 2xx had come again.
     pub(super) fn acknowledge_again(&mut self, call: usize) {
         let acks =
@@ -167,7 +204,10 @@ impl Agent {
         self.heard.push(response.clone());
         match call {
             None => self.on_registered(now, response),
-            Some(call) => self.calls[call].others.push((method, response.status())),
+            Some(call) => {
+                self.calls[call].others.push((method, response.status()));
+                self.on_update_answered(now, call, &branch, response);
+            }
         }
     }
 
@@ -316,10 +356,7 @@ impl Agent {
         match (status, change) {
             (491, Some(change)) if is_up && self.calls[call].retries < GLARE_RETRIES => {
                 self.calls[call].retries += 1;
-                // Section 14.1: who owns the Call-ID waits 2.1 to 4 s, the other 0 to 2 s.
-                let (least, most) =
-                    if self.calls[call].end == End::Caller { (2_100, 4_000) } else { (0, 2_000) };
-                let wait = self.dice.between_ms(least, most);
+                let wait = self.glare_pause(call);
                 self.plan(now + wait, Step::Act(call, Act::Reinvite(change)));
             }
             (408 | 481, _) if is_up => self.hang_up(now, call),

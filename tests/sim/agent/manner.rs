@@ -22,6 +22,10 @@ pub(crate) enum Act {
     Cancel,
     Reinvite(Change),
     Info,
+    /// An UPDATE with an offer.
+    Update(Change),
+    /// The same again, before the first is answered.
+    UpdateAgain(Change),
     /// An UPDATE that refreshes the session and says who shall refresh it next: `uac` or `uas`.
     Refresh(&'static str),
     /// The ACK to the 2xx once more.

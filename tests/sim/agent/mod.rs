@@ -93,6 +93,8 @@ pub(crate) struct Call {
     inviting: Option<String>,
     /// What our running re-INVITE changes.
     changing: Option<Change>,
+    /// Branch of our running UPDATE that makes an offer, and what it changes.
+    updating: Option<(String, Change)>,
     retries: u8,
 }
 
@@ -159,6 +161,8 @@ pub(crate) struct Agent {
     /// How it reaches the gateway; over TCP and TLS by this connection.
     pub(crate) transport: Carriage,
     pub(crate) line: Option<ConnectionId>,
+    /// Whether the gateway can connect to it.
+    pub(crate) listens: bool,
     /// How it wants its media protected.
     pub(crate) protection: Protection,
     password: Option<String>,
@@ -190,6 +194,7 @@ impl Agent {
             repetitions: 0,
             transport: Carriage::Udp,
             line: None,
+            listens: false,
             protection: Protection::None,
             password: None,
             gateway,
@@ -301,6 +306,10 @@ impl Agent {
             }
             (Act::Reinvite(change), State::Up, _) => self.reinvite(now, call, change),
             (Act::Info, State::Up, _) => self.info(now, call),
+            (Act::Update(change), State::Up, _) if self.calls[call].updating.is_none() => {
+                self.offer_by_update(now, call, change);
+            }
+            (Act::UpdateAgain(change), State::Up, _) => self.offer_by_update(now, call, change),
             (Act::Refresh(refresher), State::Up, _) => self.update(now, call, refresher),
             (Act::AcknowledgeAgain, State::Up, _) => self.acknowledge_again(call),
             _ => {}

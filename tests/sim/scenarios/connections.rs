@@ -1,5 +1,6 @@
 //! PBXs over TCP and TLS: the connection they opened is the only way to them.
 
+use provisioning_store::money::Micros;
 use sip_core::message::{Method, Name};
 use sip_core::refusal::Refusal;
 use sip_core::types::{Ending, Event, Leg, Transport, Unregistration};
@@ -8,8 +9,10 @@ use crate::agent::State;
 use crate::agent::manner::{Act, Change, Dial, Manner, ms, s};
 use crate::agent::secure::Protection;
 use crate::network::Weather;
-use crate::provisioning::{FAR_AWAY, SALES_NUMBER};
-use crate::world::{ALPHA, SALES, Setting, World};
+use crate::provisioning::{FAR_AWAY, Provisions, SALES_NUMBER};
+use crate::world::{ALPHA, BETA, ENGINEERING, SALES, Setting, World};
+
+const RICH: Micros = Micros::from_units(1_000);
 
 /// Sales registered over a connection.
 fn connected(transport: Transport) -> World {
@@ -95,18 +98,192 @@ fn a_running_call_goes_on_over_the_connection_that_the_pbx_opens_next() {
     assert_eq!(world.desk.books.records[0].ending, Ending::HungUp(Leg::Callee));
 }
 
-#[test]
-fn a_running_call_whose_pbx_never_comes_back_is_ended_by_the_session_timer() {
-    let mut world = World::unregistered(Setting { session_s: Some(90), ..Setting::clear(1) });
-    world.connect(SALES, Transport::Tcp);
-    world.register(SALES, 3_600);
-    world.dial(SALES, Dial::to(FAR_AWAY));
+/// A call from Sales to the network that has lasted five seconds when the connection of Sales breaks.
+fn cut_off(transport: Transport) -> (World, usize) {
+    let mut world = connected(transport);
+    let call = world.dial(SALES, Dial::to(FAR_AWAY));
     world.run(s(5));
-    world.agents[SALES].break_down();
     world.break_connections(SALES);
-    world.run(s(90));
-    assert_eq!(world.agents[ALPHA].requests(Method::Bye).count(), 1);
+    (world, call)
+}
+
+fn connect_again(world: &mut World, transport: Transport) {
+    world.connect(SALES, transport);
+    world.register(SALES, 3_600);
+}
+
+#[test]
+fn a_running_call_whose_pbx_never_comes_back_is_ended_with_its_reason() {
+    let (mut world, _) = cut_off(Transport::Tcp);
+    world.agents[SALES].break_down();
+    world.run(s(31));
+    assert_eq!(world.agents[ALPHA].requests(Method::Bye).count(), 0, "the PBX had no time to come back");
+    world.run(s(2));
+    let reason = world.agents[ALPHA].calls[0].bye_reason.clone().unwrap();
+    assert!(reason.contains(Refusal::ConnectionLost.sentence()), "{reason}");
+    assert_eq!(world.desk.books.records[0].ending, Ending::Refused(Refusal::ConnectionLost));
+    world.settle();
+}
+
+#[test]
+fn sound_goes_on_while_a_pbx_connects_anew_and_the_pbx_is_asked_for_its_call() {
+    let (mut world, call) = cut_off(Transport::Tls);
+    let (pbx, carrier) = (world.agents[SALES].media_address(call), world.agents[ALPHA].media_address(0));
+    for _ in 0..3 {
+        world.run(s(9));
+        assert_eq!(world.speak(SALES, call), Some(carrier));
+        assert_eq!(world.speak(ALPHA, 0), Some(pbx));
+    }
+    let asked = world.agents[SALES].requests(Method::Invite).count();
+    connect_again(&mut world, Transport::Tls);
+    world.run(s(60));
+    assert_eq!(world.agents[SALES].requests(Method::Invite).count(), asked + 1);
+    assert_eq!(world.agents[ALPHA].calls[0].state, State::Up, "the call did not outlast its connection");
+    world.act(ALPHA, 0, Act::HangUp);
+    world.settle();
+    assert_eq!(world.agents[SALES].calls[call].state, State::Over);
+    assert_eq!(world.desk.books.records[0].ending, Ending::HungUp(Leg::Callee));
+}
+
+#[test]
+fn a_pbx_that_was_started_anew_does_not_know_its_call_and_the_call_ends() {
+    let (mut world, _) = cut_off(Transport::Tls);
+    world.agents[SALES].break_down();
+    connect_again(&mut world, Transport::Tls);
+    world.run(s(8));
+    assert_eq!(world.agents[ALPHA].calls[0].state, State::Over);
     assert_eq!(world.desk.books.records[0].ending, Ending::Refused(Refusal::SessionExpired));
+    world.settle();
+}
+
+#[test]
+fn a_pbx_that_speaks_over_its_new_connection_is_found_before_it_registers() {
+    let (mut world, call) = cut_off(Transport::Tcp);
+    world.run(s(20));
+    world.connect(SALES, Transport::Tcp);
+    world.act(SALES, call, Act::Reinvite(Change::Hold));
+    world.run(s(60));
+    assert_eq!(world.agents[SALES].calls[call].reinvites, [200]);
+    world.act(SALES, call, Act::HangUp);
+    world.settle();
+    assert_eq!(world.desk.books.records[0].ending, Ending::HungUp(Leg::Caller));
+}
+
+#[test]
+fn a_reinvite_towards_a_lost_pbx_is_refused_and_the_call_goes_on() {
+    let (mut world, call) = cut_off(Transport::Tcp);
+    world.run(s(3));
+    world.act(ALPHA, 0, Act::Reinvite(Change::Hold));
+    world.run(s(3));
+    assert_eq!(world.agents[ALPHA].calls[0].reinvites, [480]);
+    connect_again(&mut world, Transport::Tcp);
+    world.run(s(10));
+    assert_eq!(world.agents[SALES].calls[call].state, State::Up);
+    world.act(SALES, call, Act::HangUp);
+    world.settle();
+}
+
+#[test]
+fn a_reinvite_that_its_connection_takes_along_does_not_end_the_call() {
+    let mut world = connected(Transport::Tls);
+    world.teach(SALES, Manner { reinvite_after: s(10), ..Manner::polite() });
+    let call = world.dial(ALPHA, Dial::to(SALES_NUMBER));
+    world.run(s(3));
+    world.act(ALPHA, call, Act::Reinvite(Change::Hold));
+    world.run(s(3));
+    world.break_connections(SALES);
+    connect_again(&mut world, Transport::Tls);
+    world.run(s(40));
+    assert_eq!(world.agents[ALPHA].calls[call].reinvites, [480]);
+    assert_eq!(world.agents[SALES].last_call().state, State::Up);
+    world.act(ALPHA, call, Act::HangUp);
+    world.settle();
+}
+
+/// A call from Engineering to a carrier over TCP, whose connection breaks after five seconds.
+fn carrier_cut_off() -> (World, usize) {
+    let provisions = Provisions { carriers_transport: Transport::Tcp, ..Provisions::default() };
+    let mut world = World::unregistered(Setting { provisions, ..Setting::clear(1) });
+    for carrier in [ALPHA, BETA] {
+        world.agents[carrier].listens = true;
+    }
+    let call = world.dial(ENGINEERING, Dial::to(FAR_AWAY));
+    world.run(s(5));
+    assert_eq!(world.agents[ENGINEERING].calls[call].statuses, [100, 180, 200]);
+    (world, call)
+}
+
+#[test]
+fn a_carrier_whose_connection_breaks_is_connected_to_anew() {
+    let (mut world, call) = carrier_cut_off();
+    world.break_connections(ALPHA);
+    world.run(s(60));
+    assert_eq!(world.connections, 2, "the carrier was not connected to");
+    assert_eq!(world.agents[ALPHA].requests(Method::Invite).count(), 2, "the carrier was not asked");
+    assert_eq!(world.agents[ENGINEERING].calls[call].state, State::Up);
+    world.act(ALPHA, 0, Act::HangUp);
+    world.settle();
+    assert_eq!(world.desk.books.records[0].ending, Ending::HungUp(Leg::Callee));
+}
+
+#[test]
+fn a_carrier_that_connected_to_us_is_connected_to_where_it_listens() {
+    let provisions = Provisions { carriers_transport: Transport::Tcp, ..Provisions::default() };
+    let mut world = World::of(Setting { provisions, ..Setting::clear(1) });
+    world.agents[ALPHA].listens = true;
+    world.connect(ALPHA, Transport::Tcp);
+    let call = world.dial(ALPHA, Dial::to(SALES_NUMBER));
+    world.run(s(5));
+    world.break_connections(ALPHA);
+    world.run(s(60));
+    assert_eq!(world.agents[ALPHA].calls[call].state, State::Up);
+    world.act(SALES, 0, Act::HangUp);
+    world.settle();
+    assert_eq!(world.desk.books.records[0].ending, Ending::HungUp(Leg::Callee));
+}
+
+#[test]
+fn a_carrier_that_cannot_be_connected_to_for_a_while_loses_no_call() {
+    let (mut world, call) = carrier_cut_off();
+    world.agents[ALPHA].listens = false;
+    world.break_connections(ALPHA);
+    world.run(s(20));
+    world.agents[ALPHA].listens = true;
+    world.run(s(40));
+    assert_eq!(world.agents[ENGINEERING].calls[call].state, State::Up);
+    world.act(ENGINEERING, call, Act::HangUp);
+    world.settle();
+}
+
+#[test]
+fn a_carrier_that_cannot_be_connected_to_any_more_ends_its_calls() {
+    let (mut world, _) = carrier_cut_off();
+    world.agents[ALPHA].listens = false;
+    world.agents[ALPHA].break_down();
+    world.break_connections(ALPHA);
+    world.run(s(34));
+    let reason = world.agents[ENGINEERING].calls[0].bye_reason.clone().unwrap();
+    assert!(reason.contains(Refusal::ConnectionLost.sentence()), "{reason}");
+    assert_eq!(world.desk.books.records[0].ending, Ending::Refused(Refusal::ConnectionLost));
+    world.settle();
+}
+
+#[test]
+fn many_calls_over_one_connection_ask_one_after_another_when_it_is_back() {
+    let mut world = World::unregistered(Setting { channels: 40, credit: RICH, ..Setting::clear(1) });
+    world.connect(SALES, Transport::Tls);
+    world.register(SALES, 3_600);
+    let calls: Vec<_> = (0..30).map(|_| world.dial(SALES, Dial::to(FAR_AWAY))).collect();
+    world.run(s(5));
+    world.break_connections(SALES);
+    world.run(s(2));
+    connect_again(&mut world, Transport::Tls);
+    let asked = |world: &World| world.agents[SALES].requests(Method::Invite).count();
+    let at_once = asked(&world);
+    assert!(at_once < 10, "{at_once} at once");
+    world.run(s(5));
+    assert_eq!(asked(&world), 30);
+    calls.into_iter().for_each(|call| world.act(SALES, call, Act::HangUp));
     world.settle();
 }
 

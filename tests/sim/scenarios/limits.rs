@@ -86,6 +86,21 @@ fn assert_overloaded(world: &World, agent: usize, call: usize) {
 }
 
 #[test]
+fn a_call_without_media_ports_is_told_when_to_come_again() {
+    let mut world = World::new();
+    world.desk.studio.have_ports(2);
+    let first = world.dial(SALES, Dial::to(FAR_AWAY).then(s(30), Act::HangUp));
+    world.run(s(5));
+    let second = world.dial(SALES, Dial::to(FAR_AWAY));
+    world.run(s(5));
+    assert_eq!(world.agents[SALES].calls[first].statuses, [100, 180, 200]);
+    assert_eq!(world.agents[SALES].calls[second].statuses, [100, 503]);
+    let refusal = world.agents[SALES].responses(Method::Invite).last().expect("a refusal came");
+    assert!(refusal.retry_after().is_some());
+    world.settle();
+}
+
+#[test]
 fn the_third_call_of_two_is_refused_and_there_is_room_again_afterwards() {
     let mut world = World::of(bounded(Limits { calls: 2, ..Limits::default() }));
     for _ in 0..2 {

@@ -243,3 +243,78 @@ fn both_sides_may_hold_at_once_and_resume_in_any_order() {
     assert_eq!(world.speak(ALPHA, 0), Some(world.agents[SALES].media_address(call)));
     end(world, call);
 }
+
+fn updates(world: &World, agent: usize) -> Vec<u16> {
+    world.agents[agent].calls[0]
+        .others
+        .iter()
+        .filter(|(it, _)| *it == Method::Update)
+        .map(|it| it.1)
+        .collect()
+}
+
+#[test]
+fn an_offer_by_update_is_passed_on_and_answered() {
+    let (mut world, call) = running(Manner::polite());
+    for (who, other) in [(SALES, ALPHA), (ALPHA, SALES)] {
+        for (change, heard) in [(Change::Hold, Direction::SendOnly), (Change::Resume, Direction::SendRecv)] {
+            world.act(who, 0, Act::Update(change));
+            world.run(s(1));
+            assert_eq!(heard_direction(&world, other), heard);
+        }
+        assert_eq!(updates(&world, who), [200, 200]);
+    }
+    end(world, call);
+}
+
+#[test]
+fn updates_that_meet_are_both_made_in_the_end() {
+    for apart_ms in [0, 1, 3, 6, 9] {
+        let (mut world, call) = running(Manner::polite());
+        world.act(SALES, call, Act::Update(Change::Move));
+        world.act_at(ms(apart_ms), ALPHA, 0, Act::Update(Change::Move));
+        world.run(s(12));
+        for agent in [SALES, ALPHA] {
+            let (name, answers) = (world.agents[agent].name, updates(&world, agent));
+            assert_eq!(answers.last(), Some(&200), "{name}, {apart_ms} ms apart: {answers:?}");
+            assert!(answers.len() <= 3, "{name}, {apart_ms} ms apart: {answers:?}");
+        }
+        for (who, other) in [(SALES, ALPHA), (ALPHA, SALES)] {
+            let moved = world.agents[other].media_address(0);
+            assert_eq!(world.speak(who, 0), Some(moved), "{apart_ms} ms apart");
+        }
+        end(world, call);
+    }
+}
+
+#[test]
+fn an_update_meets_a_reinvite_of_the_other_side() {
+    for (first, second) in [(SALES, ALPHA), (ALPHA, SALES)] {
+        let (mut world, call) = running(Manner::polite());
+        world.act(first, 0, Act::Update(Change::Move));
+        world.act(second, 0, Act::Reinvite(Change::Move));
+        world.run(s(12));
+        assert_eq!(updates(&world, first).last(), Some(&200));
+        assert_eq!(world.agents[second].calls[0].reinvites.last(), Some(&200));
+        for (who, other) in [(first, second), (second, first)] {
+            assert_eq!(world.speak(who, 0), Some(world.agents[other].media_address(0)));
+        }
+        end(world, call);
+    }
+}
+
+#[test]
+fn a_second_offer_before_the_first_is_answered_is_told_when_to_come_again() {
+    let (mut world, call) = running(Manner { reinvite_after: s(2), ..Manner::polite() });
+    world.act(SALES, call, Act::Update(Change::Hold));
+    world.run(ms(500));
+    world.act(SALES, call, Act::UpdateAgain(Change::Mute));
+    world.run(ms(500));
+    assert_eq!(updates(&world, SALES), [500], "RFC 3311 section 5.2");
+    let refused = world.agents[SALES].responses(Method::Update).next().unwrap();
+    assert!(refused.retry_after().is_some_and(|after_s| after_s <= 10), "{refused:?}");
+    world.run(s(20));
+    assert_eq!(updates(&world, SALES).last(), Some(&200));
+    assert_eq!(heard_direction(&world, ALPHA), Direction::Inactive);
+    end(world, call);
+}

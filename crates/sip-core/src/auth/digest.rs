@@ -86,6 +86,9 @@ pub enum DigestError {
     /// `nc` is not hexadecimal.
     #[error("the nonce count is not hexadecimal")]
     NonceCount,
+    /// Quotes do not match, or a value holds what could not be written again.
+    #[error("a value of the digest is not quoted as it must be")]
+    Quoting,
     /// Another protection than `auth`, which is all we offer and answer.
     #[error("the quality of protection is not auth")]
     Qop,
@@ -166,7 +169,7 @@ impl<'a> Fields<'a> {
         while !rest.is_empty() {
             let end = text::find_outside_quotes(rest, b',').unwrap_or(rest.len());
             if let Some((name, value)) = rest[..end].split_once('=') {
-                pairs.push((name.trim(), text::unquote(value.trim())));
+                pairs.push((name.trim(), inside(value.trim()).ok_or(DigestError::Quoting)?));
             }
             rest = rest.get(end + 1..).unwrap_or("");
         }
@@ -183,6 +186,20 @@ impl<'a> Fields<'a> {
             Some(name) => Algorithm::parse(name).ok_or(DigestError::Algorithm),
         }
     }
+}
+
+/// A quoted string's inside, escapes kept, or a value without quotes; `None` if its inside, written between quotes
+/// again, would be another value.
+fn inside(value: &str) -> Option<&str> {
+    // A tab is white space (RFC 3261 section 25.1); no other control character stands in a value.
+    if value.bytes().any(|octet| octet.is_ascii_control() && octet != b'\t') {
+        return None;
+    }
+    if value.starts_with('"') {
+        return (text::quoted_end(value.as_bytes(), 0) == Some(value.len())).then(|| text::unquote(value));
+    }
+    // Some user agents write without quotes what should have them, such as URIs.
+    (!value.contains(['"', '\\'])).then_some(value)
 }
 
 fn hex_number(text: &str) -> Option<u32> {
@@ -251,14 +268,24 @@ pub enum Staleness {
 pub fn challenge_value(realm: &str, nonce: &str, algorithm: Algorithm, staleness: Staleness) -> String {
     let stale = if staleness == Staleness::Stale { ", stale=true" } else { "" };
     format!(
-        "Digest realm=\"{}\", nonce=\"{nonce}\", algorithm={}, qop=\"auth\"{stale}",
+        "Digest realm=\"{}\", nonce=\"{}\", algorithm={}, qop=\"auth\"{stale}",
         escaped(realm),
+        escaped(nonce),
         algorithm.as_str()
     )
 }
 
+/// Text that was not read from a quoted string, as it stands within one (RFC 3261 section 25.1); a control character
+/// has no place there.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
+    let mut escaped = String::with_capacity(text.len());
+    for char in text.chars().filter(|char| !char.is_ascii_control()) {
+        if matches!(char, '\\' | '"') {
+            escaped.push('\\');
+        }
+        escaped.push(char);
+    }
+    escaped
 }
 
 /// A challenge that somebody else made for us.
@@ -317,12 +344,15 @@ impl<'a> Challenge<'a> {
             uri,
         );
         let mut value = format!(
-            "Digest username=\"{}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", response=\"{proof}\", algorithm={}",
+            // What the challenge said is given back as it was written there, escapes and all.
+            "Digest username=\"{}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{}\", response=\"{proof}\", algorithm={}",
             escaped(user),
+            escaped(uri),
             algorithm.as_str()
         );
         let mut add =
             |more: std::fmt::Arguments<'_>| value.write_fmt(more).expect("writing to memory cannot fail");
+        let cnonce = escaped(cnonce);
         if counted.is_some() {
             add(format_args!(", cnonce=\"{cnonce}\", qop=auth, nc={count}"));
         } else if algorithm.is_session() {
@@ -382,6 +412,31 @@ pub(crate) mod tests {
             (format!("Digest {plain}, qop=auth, nc=1"), DigestError::Missing("cnonce")),
         ] {
             assert_eq!(DigestResponse::parse(&value), Err(error), "{value}");
+        }
+    }
+
+    #[test]
+    fn quotes_match_or_the_value_is_refused() {
+        // Found by fuzzing.
+        let found = "Digest realm=\"excmple.com\", qop=\"auth,auth-int\", nonce=\"dcd-98b7102\0\0\0\0\0\0\0\x14que=\"5ccc\", \
+                     stale=TRUE, algoDigest rDigest realm=\"excmple.com\", qealm=\"r\", noncm=\"r\", nonce=\"n\", algorit";
+        assert_eq!(Challenge::parse(found), Err(DigestError::Quoting));
+        for nonce in
+            ["\"a\"b\"", "\"a", "a\"", "a\"b", "\"a\\\"", "a\\", "\"a\"b", "\"a\r\nb\"", "\"\u{7f}\""]
+        {
+            let value = format!("Digest realm=\"r\", nonce={nonce}");
+            assert_eq!(Challenge::parse(&value), Err(DigestError::Quoting), "{value}");
+        }
+        for (nonce, inside) in
+            [("\"a\\\"b\"", "a\\\"b"), ("a=b==", "a=b=="), ("\"a\\\\\"", "a\\\\"), ("\"\"", "")]
+        {
+            let value = format!("Digest realm=\"r\", nonce={nonce}, opaque=\"o\\\"p\"");
+            let challenge = Challenge::parse(&value).unwrap();
+            assert_eq!(challenge.nonce, inside);
+            let answer = challenge.answer("INVITE", "sip:a@b", "u\"\\\r\n", "p", "c\"", 1);
+            let response = DigestResponse::parse(&answer).unwrap();
+            assert_eq!((response.nonce, response.opaque), (inside, Some("o\\\"p")));
+            assert_eq!(response.username, "u\\\"\\\\");
         }
     }
 

@@ -29,9 +29,13 @@ impl Call {
         match user.purpose {
             Purpose::Invite if self.is_current_callee(user.leg) => self.on_invite_failed(ctx, 408, None),
             Purpose::Invite | Purpose::Bye => self.on_bye_answered(user.leg),
+            // 408 would tell the asker that the call is dead.
+            Purpose::Reinvite if self.is_sought(user.leg.role()) => {
+                self.on_reinvite_failed(ctx, user.leg, 480, None);
+            }
             Purpose::Reinvite => self.on_reinvite_failed(ctx, user.leg, 408, None),
             Purpose::Refresh => self.on_refreshed(ctx, user.leg, 408, None),
-            Purpose::Forward(serial) => self.on_forward_unanswered(ctx, serial),
+            Purpose::Forward(serial) => self.on_forward_unanswered(ctx, user.leg, serial),
             Purpose::Cancel => {}
         }
     }
@@ -173,6 +177,9 @@ impl Call {
         let Some(leg) = self.leg(id).filter(|leg| leg.is_from_peer(ctx, flow)) else { return };
         if is_abandoned {
             self.on_late_response(ctx, id, response);
+        } else if leg.phase == Phase::Confirmed {
+            // Also a re-INVITE's, given up when its connection was lost: without an ACK the peer would hang up.
+            self.acknowledge_stray(ctx, id, response);
         } else {
             leg.repeat_ack(ctx, response);
         }

@@ -46,6 +46,15 @@ pub(crate) struct Forward {
     request: Pending,
 }
 
+/// What an offer meets on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Glare {
+    /// An offer of ours to the same peer: 491.
+    WithUs,
+    /// An offer of the same peer that is not answered yet: 500 with a Retry-After of 0 to 10 s.
+    WithItself,
+}
+
 /// How many passed requests may wait at once; a half that sends more is told to slow down.
 const FORWARDS_MAX: usize = 8;
 
@@ -59,6 +68,7 @@ impl Call {
             && leg.is_from_peer(ctx, flow);
         if is_peer {
             leg.dialog.flow = flow;
+            leg.sought_until = None;
         }
         is_peer
     }
@@ -151,8 +161,8 @@ impl Call {
         if !is_ready {
             return self.answer_plain(ctx, asked, 481);
         }
-        if self.is_pending(ctx, from) {
-            return self.answer_plain(ctx, asked, 491);
+        if let Some(glare) = self.glare(ctx, from) {
+            return self.refuse_glare(ctx, asked, glare);
         }
         let Some(peer) = self.half(from).map(|leg| leg.peer) else { return };
         let offer = match read_offer(ctx, peer, request) {
@@ -175,8 +185,11 @@ impl Call {
         }
     }
 
-    /// RFC 3261 section 14.2: one offer at a time; whoever comes second tries again later.
-    fn is_pending(&mut self, ctx: &Context<'_>, from: Leg) -> bool {
+    /// RFC 3261 section 14.2 and RFC 3311 section 5.2: one offer at a time; whoever comes second tries again later.
+    fn glare(&mut self, ctx: &Context<'_>, from: Leg) -> Option<Glare> {
+        if self.exchange.as_ref().is_some_and(|exchange| exchange.from == from && !exchange.is_answered) {
+            return Some(Glare::WithItself);
+        }
         let awaits = |key: Option<ClientKey>| key.is_some_and(|key| ctx.transactions.awaits_final(key));
         // Our session refresh is such a request as well, and section 14.1 lets no INVITE of ours go out beside it.
         let is_busy = self
@@ -185,7 +198,21 @@ impl Call {
         // The answer to the other half's late offer is still with the relay.
         let is_other_busy =
             self.half(from.other()).is_some_and(|leg| leg.unacknowledged.is_some() || awaits(leg.reinvite));
-        self.exchange.is_some() || is_busy || is_other_busy
+        (self.exchange.is_some() || is_busy || is_other_busy).then_some(Glare::WithUs)
+    }
+
+    fn refuse_glare(&self, ctx: &mut Context<'_>, asked: Asked<'_>, glare: Glare) {
+        let settings = ctx.settings;
+        match glare {
+            Glare::WithUs => self.answer_plain(ctx, asked, 491),
+            Glare::WithItself => {
+                let after_s = ctx.rng.below(11);
+                self.answer_with(ctx, asked, 500, |writer| {
+                    writer.header(Name::RetryAfter, after_s);
+                    respond::explain(writer, settings, Refusal::RequestPending);
+                });
+            }
+        }
     }
 
     /// UPDATE (RFC 3311): with a description it is a re-INVITE in all but the ACK, and the other half gets one; without,
@@ -196,8 +223,9 @@ impl Call {
             return self.on_reinvite(ctx, from, asked);
         }
         if !request.body().is_empty() {
-            // Before the answer there is an offer under way already (RFC 3311 section 5.2).
-            return self.answer_plain(ctx, asked, 491);
+            // Before the answer there is an offer under way already.
+            let glare = self.glare(ctx, from).unwrap_or(Glare::WithUs);
+            return self.refuse_glare(ctx, asked, glare);
         }
         if let Err(why) = self.refresh_session(ctx, from, request) {
             return self.refuse(ctx, asked, why);
@@ -292,7 +320,7 @@ impl Call {
     }
 
     /// A 2xx to a re-INVITE that nobody waits for any more still needs its ACK, or it is repeated for 32 s.
-    fn acknowledge_stray(&mut self, ctx: &mut Context<'_>, id: LegId, response: &Message) {
+    pub(super) fn acknowledge_stray(&mut self, ctx: &mut Context<'_>, id: LegId, response: &Message) {
         let Some(leg) = self.leg(id) else { return };
         let number = response.cseq().map(|(number, _)| number);
         if leg.last_ack.as_ref().map(|sent| sent.cseq) == number {
@@ -315,10 +343,11 @@ impl Call {
             return;
         }
         ctx.out.ask(Question::RollbackMedia { call: self.uid });
-        let reason = response.and_then(|response| response.header(Name::Reason)).map(str::to_owned);
         self.refuse_exchange(ctx, status, |writer| {
-            if let Some(reason) = reason {
-                writer.header(Name::Reason, reason);
+            for name in [Name::Reason, Name::RetryAfter] {
+                if let Some(value) = response.and_then(|response| response.header(name)) {
+                    writer.header(name, value);
+                }
             }
         });
         // Only 408 and 481 say that the dialog itself is dead.
@@ -353,8 +382,10 @@ impl Call {
         self.finish_forward(ctx, serial, response.status());
     }
 
-    pub(super) fn on_forward_unanswered(&mut self, ctx: &mut Context<'_>, serial: u32) {
-        self.finish_forward(ctx, serial, 408);
+    /// 408 would tell the asker that the call is dead; one whose peer is sought is not.
+    pub(super) fn on_forward_unanswered(&mut self, ctx: &mut Context<'_>, id: LegId, serial: u32) {
+        let status = if self.is_sought(id.role()) { 480 } else { 408 };
+        self.finish_forward(ctx, serial, status);
     }
 
     fn finish_forward(&mut self, ctx: &mut Context<'_>, serial: u32, status: u16) {

@@ -1,6 +1,6 @@
 //! One leg: a dialog with a peer, its descriptions, and how far it has come.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -8,11 +8,11 @@ use super::session::SessionTimer;
 use super::{Context, LegId, Purpose};
 use crate::call::ClientUser;
 use crate::dialog::{Dialog, SentAck};
-use crate::directory::Peer;
+use crate::directory::{Authentication, Peer};
 use crate::message::{Message, MessageWriter, Method, Name};
 use crate::sdp::LegSdp;
 use crate::transaction::{ClientKey, Outgoing};
-use crate::types::{CallUid, Flow};
+use crate::types::{CallUid, Flow, Transport};
 
 /// How far a leg has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub(crate) struct CallLeg {
     pub(crate) unacknowledged: Option<Message>,
     /// The ACK we sent last, for 2xx that come again.
     pub(crate) last_ack: Option<SentAck>,
+    /// While its connection is lost and no new one has brought a word: until when that may last.
+    pub(crate) sought_until: Option<Instant>,
 }
 
 /// A 2xx of ours on its way to its ACK (RFC 3261 section 13.3.1.4).
@@ -81,6 +83,7 @@ impl CallLeg {
             bye_owed: None,
             unacknowledged: None,
             last_ack: None,
+            sought_until: None,
         }
     }
 
@@ -114,14 +117,58 @@ impl CallLeg {
         ctx.transactions.request(ctx.now.monotonic, request, ctx.out)
     }
 
-    /// A PBX whose connection was lost is found again where it has registered since.
+    /// Whether it goes over the connection of this flow.
+    pub(crate) fn goes_over(&self, flow: Flow) -> bool {
+        let own = self.dialog.flow;
+        match own.connection {
+            Some(_) => own.connection == flow.connection,
+            None => own.transport.is_reliable() && (own.transport, own.peer) == (flow.transport, flow.peer),
+        }
+    }
+
+    /// Its connection is gone: the next request needs another one, to where the peer listens if it does.
+    pub(crate) fn lose_connection(&mut self, ctx: &Context<'_>) {
+        // A connection that we opened led to where the peer listens.
+        if self.dialog.flow.connection.take().is_some() && self.listens(ctx) {
+            self.dialog.flow.peer = self.dialog.listening_at();
+        }
+    }
+
+    /// Whether a connection to the peer can be opened: to carriers and PBXs known by their address, and to a PBX that
+    /// registers if it names itself as its packets do, so that there is no NAT between us.
+    fn listens(&self, ctx: &Context<'_>) -> bool {
+        let profile = self.peer.profile().and_then(|id| ctx.directory.profile(id));
+        match profile.map(|profile| &profile.authentication) {
+            Some(Authentication::Registration { .. }) => self.dialog.names_its_host(),
+            Some(Authentication::Ip { .. }) | None => true,
+        }
+    }
+
+    /// Whether the next request has a way to the peer.
+    pub(crate) fn finds_way(&mut self, ctx: &Context<'_>) -> bool {
+        self.follow_binding(ctx);
+        let flow = self.dialog.flow;
+        let has_way = !flow.transport.is_reliable() || flow.connection.is_some();
+        if let Some(unacked) = self.unacked.as_mut().filter(|_| has_way) {
+            unacked.flow = flow;
+        }
+        has_way || self.listens(ctx)
+    }
+
+    /// Whether a refresh of the session by us is under way.
+    pub(crate) fn is_refreshing(&self, ctx: &Context<'_>) -> bool {
+        self.session_refresh.is_some_and(|key| ctx.transactions.awaits_final(key))
+    }
+
+    /// A PBX whose connection was lost is found again where it has registered since, but not in the clear if it was not
+    /// there before.
     fn follow_binding(&mut self, ctx: &Context<'_>) {
         let flow = self.dialog.flow;
         if let Peer::Profile(profile) = self.peer
             && flow.transport.is_reliable()
             && flow.connection.is_none()
             && let Some(binding) = ctx.registrar.binding(profile)
-            && binding.flow.transport == flow.transport
+            && (flow.transport != Transport::Tls || binding.flow.transport == Transport::Tls)
         {
             self.dialog.flow = binding.flow;
         }

@@ -1,7 +1,8 @@
 //! One call: a back-to-back user agent between a caller's leg and a callee's (one file for each verb).
 //!
 //! `setup` admits, `attempt` dials, `answer` passes responses back, `media` keeps descriptions in order, `forward`
-//! serves a running call, `charge` keeps it within what is paid, `teardown` ends it in one place.
+//! serves a running call, `reconnect` finds a lost peer again, `charge` keeps it within what is paid, `teardown` ends it
+//! in one place.
 
 mod answer;
 mod attempt;
@@ -13,10 +14,12 @@ mod leg;
 mod media;
 mod plan;
 mod proofs;
+mod reconnect;
 mod reliable;
 mod session;
 mod setup;
 mod teardown;
+mod ways;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -31,7 +34,7 @@ use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::timers::{TimerHandle, Timers};
 use crate::transaction::Transactions;
-use crate::types::{CallUid, CarrierId, ConnectionId, Leg, Now, ProfileId, Usage};
+use crate::types::{CallUid, CarrierId, Leg, Now, ProfileId, Usage};
 
 pub(crate) use answer::{hang_up_stray, is_answer};
 pub(crate) use attempt::Attempt;
@@ -42,6 +45,7 @@ pub(crate) use leg::CallLeg;
 use media::MediaJob;
 pub(crate) use plan::Plan;
 pub(crate) use setup::Arrival;
+pub(crate) use ways::{Way, WayIndex};
 
 /// One of a call's legs: every try to reach the callee has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,6 +110,8 @@ pub(crate) enum CallTimer {
     Reprovision,
     /// Refresh the session, or give it up.
     Session(Leg),
+    /// Ask a leg whose connection was lost and made anew whether it knows the call, or give it up.
+    Reconnect(Leg),
     /// A re-INVITE that was passed on has no final answer.
     Reinvite,
     /// No call lasts longer.
@@ -197,6 +203,8 @@ pub(crate) struct Call {
     media: VecDeque<MediaJob>,
     shares: SmallVec<[Share; 2]>,
     timers: SmallVec<[(CallTimer, TimerHandle); 4]>,
+    /// The ways that it is found by.
+    ways: Vec<Way>,
 }
 
 /// Who talks to whom, for the record.
@@ -248,27 +256,6 @@ impl Call {
         let callees = self.callee.iter().chain(&self.abandoned);
         self.stage == Stage::Over
             && std::iter::once(&self.caller).chain(callees).all(|leg| leg.is_closed(ctx))
-    }
-
-    /// Whether one of its legs runs over this connection.
-    pub(crate) fn uses(&self, connection: ConnectionId) -> bool {
-        let callees = self.callee.iter().chain(&self.abandoned);
-        std::iter::once(&self.caller).chain(callees).any(|leg| leg.dialog.flow.connection == Some(connection))
-    }
-
-    /// A connection is gone. Nobody can be told any more of a call that is not yet answered; a running one waits for
-    /// the peer to connect anew.
-    pub(crate) fn on_connection_lost(&mut self, ctx: &mut Context<'_>, connection: ConnectionId) {
-        let is_callers = self.caller.dialog.flow.connection == Some(connection);
-        let callees = self.callee.iter_mut().chain(&mut self.abandoned);
-        for leg in std::iter::once(&mut self.caller).chain(callees) {
-            if leg.dialog.flow.connection == Some(connection) {
-                leg.dialog.flow.connection = None;
-            }
-        }
-        if is_callers && self.stage == Stage::Setup {
-            self.end_refused(ctx, Refusal::CallerGone);
-        }
     }
 
     /// Whether one of its legs is the leg of this peer.
@@ -328,6 +315,7 @@ impl Call {
             CallTimer::CutOff(half) => self.on_paid_time_over(ctx, half),
             CallTimer::Reprovision => self.reprovision(ctx),
             CallTimer::Session(half) => self.on_session_due(ctx, half),
+            CallTimer::Reconnect(half) => self.on_reconnect_due(ctx, half),
             CallTimer::Reinvite => self.on_reinvite_overdue(ctx),
             CallTimer::Longest => self.end_refused(ctx, Refusal::TooLong),
         }

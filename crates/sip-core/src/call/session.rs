@@ -19,6 +19,9 @@ const TAG: &str = "timer";
 /// How long a refresh waits for an exchange that is under way; that one refreshes too.
 const POSTPONED: Duration = Duration::from_secs(5);
 
+/// The longest Retry-After of a 500 that means glare, seconds; a longer one is no reason to lose the session.
+const GLARE_MAX_S: u32 = 10;
+
 /// Who keeps a session alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refresher {
@@ -191,7 +194,7 @@ impl Call {
     }
 
     /// Refreshes a leg: by UPDATE, or by a re-INVITE that repeats our last description.
-    fn refresh(&mut self, ctx: &mut Context<'_>, half: Leg) {
+    pub(super) fn refresh(&mut self, ctx: &mut Context<'_>, half: Leg) {
         let (uid, stage) = (self.uid, self.stage);
         let Some(leg) = self.half(half) else { return };
         let method = if leg.session.allows_update { Method::Update } else { Method::Invite };
@@ -220,6 +223,9 @@ impl Call {
         let half = id.role();
         let is_owner = id != LegId::Caller;
         let Some(leg) = self.leg(id) else { return };
+        if status >= 200 && response.is_some() {
+            leg.sought_until = None;
+        }
         if let Some(response) = response.filter(|_| (200..300).contains(&status)) {
             acknowledge(ctx, leg, response);
             leg.session.on_answer(response);
@@ -227,11 +233,17 @@ impl Call {
         }
         match (status, response) {
             (100..=199, _) => {}
+            (408, None) if leg.sought_until.is_some() => self.seek_again(ctx, half),
             (408 | 481, _) => self.end(ctx, Ending::Refused(Refusal::SessionExpired), 200, None),
             (405 | 501, _) if std::mem::take(&mut leg.session.allows_update) => self.refresh(ctx, half),
             (422, Some(response)) if leg.session.on_too_small(response) => self.refresh(ctx, half),
             (491, _) => {
                 let after = glare_pause(ctx, is_owner);
+                self.start_timer(ctx, CallTimer::Session(half), after);
+            }
+            // RFC 3311 section 5.2 and RFC 3261 section 14.2: an offer of ours is under way already, as the peer sees it.
+            (500, Some(response)) if response.retry_after().is_some_and(|after_s| after_s <= GLARE_MAX_S) => {
+                let after = Duration::from_secs(response.retry_after().unwrap_or_default().max(1).into());
                 self.start_timer(ctx, CallTimer::Session(half), after);
             }
             // Whatever else it dislikes, the peer lives.

@@ -85,6 +85,7 @@ impl Call {
             media: VecDeque::new(),
             shares: SmallVec::new(),
             timers: SmallVec::new(),
+            ways: Vec::new(),
         };
         call.send_provisional(ctx, 100, None);
         match call.plan.refusal.or_else(|| session.err()).or_else(|| offer.err()) {

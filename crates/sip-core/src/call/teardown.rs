@@ -51,6 +51,7 @@ impl Call {
             self.stop_timer(ctx, CallTimer::Extend(half));
             self.stop_timer(ctx, CallTimer::CutOff(half));
             self.stop_timer(ctx, CallTimer::Session(half));
+            self.stop_timer(ctx, CallTimer::Reconnect(half));
         }
     }
 

@@ -17,7 +17,7 @@ use crate::message::{Message, MessageWriter, Method, Name, lex};
 use crate::outbox::Outbox;
 use crate::settings::TimerSettings;
 use crate::timers::{TimerHandle, Timers};
-use crate::types::{ConnectionId, Flow};
+use crate::types::Flow;
 
 slotmap::new_key_type! {
     /// A request that came in.
@@ -348,14 +348,17 @@ impl<U: Copy> Transactions<U> {
         self.give_up_where(now, is_hit, out)
     }
 
-    /// A connection is gone: whatever waits for an answer over it has failed.
-    pub(crate) fn connection_lost(
-        &mut self,
-        now: Instant,
-        connection: ConnectionId,
-        out: &mut Outbox,
-    ) -> Vec<U> {
-        self.give_up_where(now, |entry| entry.flow.connection == Some(connection), out)
+    /// A connection is gone: whatever waits for an answer over it has failed. Whoever listens may still answer an INVITE
+    /// over a connection of its own (RFC 3261 section 18.2.2); what should have been answered at once was lost.
+    pub(crate) fn connection_lost(&mut self, now: Instant, lost: Flow, out: &mut Outbox) -> Vec<U> {
+        let is_hit = |entry: &ClientEntry<U>| match (entry.flow.connection, &entry.machine) {
+            (None, ClientMachine::Other(_)) => {
+                (entry.flow.transport, entry.flow.peer) == (lost.transport, lost.peer)
+            }
+            (None, ClientMachine::Invite(_)) => false,
+            (connection, _) => connection == lost.connection,
+        };
+        self.give_up_where(now, is_hit, out)
     }
 
     fn give_up_where(

@@ -4,6 +4,7 @@
 //! at what goes on, and ending it, goes through the daemon's administration interface.
 
 mod account;
+mod audit;
 mod bans;
 mod books;
 mod calls;
@@ -12,16 +13,19 @@ mod cdr;
 mod check;
 mod client;
 mod company;
+mod deed;
 mod demo;
 mod failure;
 mod find;
 mod number;
+mod openapi;
 mod output;
 mod profile;
 mod rates;
 mod registrations;
 mod run;
 mod status;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -102,6 +106,14 @@ enum Command {
     Bans(bans::Command),
     /// PBXs that are registered.
     Registrations,
+    /// Who may use the HTTP API.
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Who changed what.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Print the description of the HTTP API (OpenAPI 3.1).
+    Openapi,
 }
 
 /// What commands need.
@@ -111,8 +123,9 @@ struct Context {
 }
 
 impl Context {
+    /// The store. What is changed through it is recorded as this command's doing.
     async fn store(&self) -> Result<Store, Failure> {
-        Ok(storage::open(&self.config).await?)
+        Ok(storage::open(&self.config).await?.on_behalf(deed::of_this_command()))
     }
 }
 
@@ -149,6 +162,9 @@ async fn obey(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Calls(command) => calls::run(&context()?, command),
         Command::Cdr(command) => cdr::run(&context()?, command).await,
         Command::Books(command) => books::run(&context()?, command).await,
+        Command::Token(command) => token::run(&context()?, command).await,
+        Command::Audit(command) => audit::run(&context()?, command).await,
+        Command::Openapi => openapi::run(),
         Command::Registrations => registrations::run(&context()?).await,
     }
 }

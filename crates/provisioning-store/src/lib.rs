@@ -14,6 +14,10 @@
 //! | [`standby`] | what calls are granted from while the database does not answer | yes |
 //! | [`memory`] | the whole ledger on maps: the tests' oracle, the simulation's store | yes |
 //! | [`registrations`], [`directory`] | rows that the daemon loads | yes |
+//! | [`pages`] | parts of long lists, and filters over them | yes |
+//! | [`tokens`] | who may use the HTTP API | yes |
+//! | [`audit`] | who changed what; written with every change | yes |
+//! | [`answers`] | requests that are done once, however often they are sent | yes |
 //! | [`store`] | everything the daemon and the command line ask for, in verbs, on SQLite | no |
 //! | [`journal`] | the file that keeps an outage's entries until the database has them | no |
 //! | [`writer`] | shares one commit among operations that arrive together | no |
@@ -48,6 +52,8 @@
 //! - It does not renew subscriptions by itself: they lapse at the end of their paid period.
 //! - It keeps no balance in memory but what is on hand: every decision is made against the database while it answers.
 
+pub mod answers;
+pub mod audit;
 pub mod cdr;
 pub mod directory;
 pub mod error;
@@ -57,10 +63,12 @@ pub mod lifecycle;
 pub mod memory;
 pub mod model;
 pub mod money;
+pub mod pages;
 pub mod rating;
 pub mod registrations;
 pub mod secrets;
 mod sql;
 pub mod standby;
 pub mod store;
+pub mod tokens;
 pub mod writer;

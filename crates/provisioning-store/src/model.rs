@@ -54,4 +54,6 @@ identity! {
     CarrierId,
     /// Identity of an [`IpRule`].
     IpRuleId,
+    /// Identity of a [`Token`](crate::tokens::Token).
+    TokenId,
 }

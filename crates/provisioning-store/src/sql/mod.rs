@@ -4,18 +4,22 @@
 //! `RETURNING`, integers and text. What differs - opening, pragmas, the kind of transaction - is in one file per
 //! database; a second database adds its file and compiles the others against its own [`Db`].
 
+mod answers;
+mod audit;
 mod carriers;
 mod cdrs;
 mod companies;
 mod directory;
 mod ledger;
 mod numbers;
+mod pages;
 mod profiles;
 mod rates;
 mod registrations;
 mod rows;
 mod sqlite;
 mod statements;
+mod tokens;
 
 pub(crate) use ledger::Author;
 pub(crate) use profiles::ProfileOrder;

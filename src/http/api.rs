@@ -50,7 +50,7 @@ mod subscriptions;
 mod tokens;
 mod word;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::Request;
@@ -104,11 +104,15 @@ fn parts() -> (Router, OpenApi) {
 }
 
 /// The API's description, OpenAPI 3.1, as `docs/openapi.json` holds it.
-pub fn description() -> String {
-    let (_, document) = parts();
-    let mut text = document.to_pretty_json().expect("a description has a JSON form");
-    text.push('\n');
-    text
+pub fn description() -> &'static str {
+    /// Put together once: whoever asks for it shows no token, and must not keep the gateway busy.
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let (_, document) = parts();
+        let mut text = document.to_pretty_json().expect("a description has a JSON form");
+        text.push('\n');
+        text
+    });
+    &TEXT
 }
 
 /// The API over a running gateway.

@@ -14,6 +14,11 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
+    /// Method and path.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
     /// The parameters of a place: `path`, `query` or `header`.
     pub(crate) fn parameters(&self, place: &str) -> Vec<&Value> {
         let all = self.said["parameters"].as_array();
@@ -28,7 +33,9 @@ impl Operation {
 
     /// Whether it asks for a token.
     pub(crate) fn is_public(&self) -> bool {
-        self.said["security"].as_array().is_some_and(|all| all.iter().any(|one| one == &serde_json::json!({})))
+        self.said["security"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|one| one == &serde_json::json!({})))
     }
 }
 
@@ -37,7 +44,11 @@ impl Description {
         let mut found = Vec::new();
         for (path, operations) in self.0["paths"].as_object().unwrap() {
             for (method, said) in operations.as_object().unwrap() {
-                found.push(Operation { method: method.to_uppercase(), path: path.clone(), said: said.clone() });
+                found.push(Operation {
+                    method: method.to_uppercase(),
+                    path: path.clone(),
+                    said: said.clone(),
+                });
             }
         }
         found
@@ -55,7 +66,11 @@ impl Description {
     }
 
     /// Why an answer is none of those that the operation documents; `None` if it is one.
-    pub(crate) fn undocumented(&self, operation: &Operation, (status, kind, body): (u16, &str, &str)) -> Option<String> {
+    pub(crate) fn undocumented(
+        &self,
+        operation: &Operation,
+        (status, kind, body): (u16, &str, &str),
+    ) -> Option<String> {
         let Some(answer) = operation.said["responses"].get(status.to_string()) else {
             return Some(format!("{status} is not documented"));
         };
@@ -83,7 +98,8 @@ impl Description {
         }
         if let Some(any) = choices("oneOf").or_else(|| choices("anyOf")) {
             let faults: Vec<_> = any.iter().filter_map(|one| self.fault(one, value, place)).collect();
-            return (faults.len() == any.len()).then(|| format!("{place} is none of the choices: {faults:?}"));
+            return (faults.len() == any.len())
+                .then(|| format!("{place} is none of the choices: {faults:?}"));
         }
         if let Some(words) = choices("enum")
             && !words.contains(value)
@@ -94,9 +110,10 @@ impl Description {
             return Some(format!("{place} is {value}, which is not of {:?}", types(schema)));
         }
         match value {
-            Value::Array(items) => {
-                items.iter().enumerate().find_map(|(i, item)| self.fault(&schema["items"], item, &format!("{place}[{i}]")))
-            }
+            Value::Array(items) => items
+                .iter()
+                .enumerate()
+                .find_map(|(i, item)| self.fault(&schema["items"], item, &format!("{place}[{i}]"))),
             Value::Object(fields) => self.object_fault(schema, fields, place),
             Value::String(text) if schema["format"] == "date-time" => {
                 text.parse::<jiff::Timestamp>().err().map(|error| format!("{place} is no time: {error}"))
@@ -105,7 +122,12 @@ impl Description {
         }
     }
 
-    fn object_fault(&self, schema: &Value, fields: &serde_json::Map<String, Value>, place: &str) -> Option<String> {
+    fn object_fault(
+        &self,
+        schema: &Value,
+        fields: &serde_json::Map<String, Value>,
+        place: &str,
+    ) -> Option<String> {
         let Some(properties) = schema["properties"].as_object() else { return None };
         let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
         for name in required {
@@ -114,7 +136,9 @@ impl Description {
             }
         }
         for (name, value) in fields {
-            let Some(property) = properties.get(name) else { return Some(format!("{place}.{name} is not documented")) };
+            let Some(property) = properties.get(name) else {
+                return Some(format!("{place}.{name} is not documented"));
+            };
             if let Some(fault) = self.fault(property, value, &format!("{place}.{name}")) {
                 return Some(fault);
             }
@@ -161,7 +185,13 @@ fn a_value_that_does_not_keep_to_its_schema_is_found_out() {
     for right in [json!({"id": 1}), json!({"id": 1, "word": null, "at": "2026-03-01T08:00:00Z"})] {
         assert_eq!(none.fault(&schema, &right, "body"), None);
     }
-    for wrong in [json!({}), json!({"id": "1"}), json!({"id": 1, "word": "b"}), json!({"id": 1, "x": 1}), json!({"id": 1, "at": "now"})] {
+    for wrong in [
+        json!({}),
+        json!({"id": "1"}),
+        json!({"id": 1, "word": "b"}),
+        json!({"id": 1, "x": 1}),
+        json!({"id": 1, "at": "now"}),
+    ] {
         assert!(none.fault(&schema, &wrong, "body").is_some(), "{wrong}");
     }
 }

@@ -12,18 +12,35 @@ use crate::house::Ask;
 pub(crate) struct Generator<'a> {
     pub(crate) description: &'a Description,
     pub(crate) rng: Rng,
+    /// How requests are made at this time.
+    pub(crate) manner: Manner,
     /// Identities that were seen, by the names that parameters have for them.
     pub(crate) seen: BTreeMap<String, Vec<String>>,
+}
+
+/// How requests are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// As a client would that has read the description.
+    Careful,
+    /// Now and then as no client should.
+    Careless,
 }
 
 /// Identities kept of each kind; the latest, because they are likely to be there still.
 const SEEN_MOST: usize = 12;
 /// Texts for names that say what has to stand there.
-const RATES: &str = "prefix,destination,country,rate_per_minute\n1,United States,US,0.008\n372,Estonia,EE,0.02\n";
+const RATES: &str =
+    "prefix,destination,country,rate_per_minute\n1,United States,US,0.008\n372,Estonia,EE,0.02\n";
 
 impl Generator<'_> {
     fn chance(&mut self, percent: u32) -> bool {
         self.rng.u32(0..100) < percent
+    }
+
+    /// Whether something is to be wrong this time.
+    fn slips(&mut self, percent: u32) -> bool {
+        self.manner == Manner::Careless && self.chance(percent)
     }
 
     fn pick<'t>(&mut self, words: &[&'t str]) -> &'t str {
@@ -62,12 +79,12 @@ impl Generator<'_> {
         let mut ask = Ask::new(&operation.method, &path);
         if !operation.parameters("header").is_empty() && self.chance(50) {
             let fresh = self.rng.u64(..).to_string();
-            let key = if self.chance(90) { fresh } else { self.pick(&["k", "", " ", "again"]).to_owned() };
+            let key = if !self.slips(10) { fresh } else { self.pick(&["k", "", " ", "again"]).to_owned() };
             ask = ask.header("Idempotency-Key", &key);
         }
         match operation.body() {
             Some((kind, _)) if kind == "text/csv" => {
-                ask.body = if self.chance(70) { RATES.into() } else { self.text().into_bytes() };
+                ask.body = if !self.slips(30) { RATES.into() } else { self.text().into_bytes() };
                 ask.header("content-type", "text/csv; charset=utf-8")
             }
             Some((_, schema)) => self.with_json(ask, schema),
@@ -77,25 +94,26 @@ impl Generator<'_> {
 
     fn with_json(&mut self, ask: Ask, schema: &Value) -> Ask {
         let mut body = self.value(schema, "");
-        while self.chance(25) {
+        while self.slips(25) {
             self.damage(&mut body);
         }
         let mut ask = ask.json(&body);
-        if self.chance(3) {
+        if self.slips(3) {
             ask.body = self.pick(&["", "{", "[]", "null", "\u{0}", "{\"a\":1}x", "\"\\ud800\""]).into();
         }
-        if self.chance(2) {
+        if self.slips(2) {
             ask.headers.retain(|(name, _)| name != "content-type");
         }
         ask
     }
 
     fn path_word(&mut self, operation: &Operation, name: &str) -> String {
-        if self.chance(8) {
+        if self.slips(8) {
             let odd = ["0", "-1", "99999999999999999999", "x", "%00", "..", "a/b", "ü", " ", "1 OR 1=1"];
             return self.pick(&odd).to_owned();
         }
-        let known = if operation.path.contains("landlines") && name == "number" { None } else { self.known(name) };
+        let known =
+            if operation.path.contains("landlines") && name == "number" { None } else { self.known(name) };
         match name {
             "country" => self.pick(&["default", "US", "ee", "GB"]).to_owned(),
             _ => known.unwrap_or_else(|| self.pick(&["1", "2", "+12025550100", "+3725550100"]).to_owned()),
@@ -106,15 +124,17 @@ impl Generator<'_> {
         let mut pairs = Vec::new();
         for parameter in operation.parameters("query") {
             let is_required = parameter["required"] == true;
-            if !self.chance(if is_required { 95 } else { 20 }) {
+            let is_left_out = if is_required { self.slips(5) } else { !self.chance(20) };
+            if is_left_out {
                 continue;
             }
             let name = parameter["name"].as_str().unwrap();
-            let value = if self.chance(85) { self.value(&parameter["schema"], name) } else { json!(self.text()) };
+            let value =
+                if self.chance(85) { self.value(&parameter["schema"], name) } else { json!(self.text()) };
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             pairs.push(format!("{name}={}", escaped(&text)));
         }
-        if self.chance(2) {
+        if self.slips(2) {
             pairs.push("unheard_of=1".to_owned());
         }
         pairs.join("&")
@@ -182,7 +202,9 @@ impl Generator<'_> {
 
     fn word(&mut self, schema: &Value, name: &str) -> String {
         if schema["format"] == "date-time" {
-            return self.pick(&["2026-03-01T08:00:00Z", "2099-01-01T00:00:00+02:00", "1970-01-01T00:00:00Z"]).to_owned();
+            return self
+                .pick(&["2026-03-01T08:00:00Z", "2099-01-01T00:00:00+02:00", "1970-01-01T00:00:00Z"])
+                .to_owned();
         }
         let of = |words: &[&str], rng: &mut Rng| words[rng.usize(0..words.len())].to_owned();
         let rng = &mut self.rng;

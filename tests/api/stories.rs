@@ -26,7 +26,9 @@ fn an_administrator_runs_one_company_and_finds_nothing_of_others() {
     let house = House::new("34000-34019");
     let (own, other) = (company(&house, "Architects"), company(&house, "Builders"));
     for id in [own, other] {
-        house.operate("POST", &format!("/companies/{id}/top-ups"), json!({"amount": dollars("100.00")})).expect(201);
+        house
+            .operate("POST", &format!("/companies/{id}/top-ups"), json!({"amount": dollars("100.00")}))
+            .expect(201);
     }
     let token = administrator(&house, own);
     let theirs = house.operate("POST", "/profiles", json!({"company": other, "name": "Site"})).expect(201);
@@ -59,12 +61,14 @@ fn an_administrator_runs_one_company_and_finds_nothing_of_others() {
         let there = house.ask(&token, method, &path, body.clone()).expect(404);
         let nowhere = path.replace(&other.to_string(), "987654").replace(&theirs.to_string(), "987654");
         let nothing = house.ask(&token, method, &nowhere, body).expect(404);
-        let masked = |problem: &Value| problem.to_string().replace(&other.to_string(), "X").replace("987654", "X");
+        let masked =
+            |problem: &Value| problem.to_string().replace(&other.to_string(), "X").replace("987654", "X");
         assert_eq!(masked(&there).len(), masked(&nothing).len(), "another's thing looks like no thing");
     }
     let profiles = house.ask(&token, "GET", "/profiles", Value::Null).expect(200);
     assert_eq!(profiles["items"].as_array().unwrap().len(), 1);
-    let problem = house.ask(&token, "POST", &format!("/companies/{own}/top-ups"), json!({"amount": dollars("1")}));
+    let problem =
+        house.ask(&token, "POST", &format!("/companies/{own}/top-ups"), json!({"amount": dollars("1")}));
     assert_eq!(problem.expect(403)["code"], "operator_only");
     let body = json!({"name": "me", "role": "operator"});
     house.ask(&token, "POST", "/tokens", body).expect(403);
@@ -86,7 +90,10 @@ fn nobody_comes_in_without_a_valid_token() {
     house.ask(&token, "GET", "/companies", Value::Null).expect(401);
     let description = house.send(&Ask::new("GET", "/openapi.json")).expect(200);
     assert_eq!(description["openapi"], "3.1.0");
-    assert_eq!(description.to_string(), serde_json::from_str::<Value>(&sipgw::http::api::description()).unwrap().to_string());
+    assert_eq!(
+        description.to_string(),
+        serde_json::from_str::<Value>(sipgw::http::api::description()).unwrap().to_string()
+    );
     house.stop();
 }
 
@@ -116,15 +123,57 @@ fn a_mistake_is_answered_with_the_field_and_the_cure() {
     let house = House::new("34060-34079");
     let id = company(&house, "Architects");
     for (method, path, body, status, field, words) in [
-        ("POST", "/companies".to_owned(), json!({"nme": "x", "country": "US", "currency": "USD"}), 422, "nme", "Did you mean `name`?"),
-        ("POST", "/companies".to_owned(), json!({"name": "x", "country": "USA", "currency": "USD"}), 422, "country", "code of 2 letters"),
+        (
+            "POST",
+            "/companies".to_owned(),
+            json!({"nme": "x", "country": "US", "currency": "USD"}),
+            422,
+            "nme",
+            "Did you mean `name`?",
+        ),
+        (
+            "POST",
+            "/companies".to_owned(),
+            json!({"name": "x", "country": "USA", "currency": "USD"}),
+            422,
+            "country",
+            "code of 2 letters",
+        ),
         ("GET", "/companies?limt=5".to_owned(), Value::Null, 400, "limt", "Did you mean `limit`?"),
         ("GET", "/companies?limit=0".to_owned(), Value::Null, 400, "limit", "write 1 to 200"),
         ("GET", "/companies?cursor=x".to_owned(), Value::Null, 400, "cursor", "take `next`"),
-        ("POST", format!("/companies/{id}/top-ups"), json!({"amount": {"amount": "1", "currency": "EUR"}}), 422, "amount.currency", "currency is USD"),
-        ("POST", format!("/companies/{id}/top-ups"), json!({"amount": {"amount": 1, "currency": "USD"}}), 422, "amount.amount", "text"),
-        ("POST", "/profiles".to_owned(), json!({"company": 99, "name": "x"}), 422, "company", "no company 99"),
-        ("POST", "/profiles".to_owned(), json!({"company": id, "name": "x", "settings": {"srtp": "requird"}}), 422, "settings.srtp", "Did you mean `required`?"),
+        (
+            "POST",
+            format!("/companies/{id}/top-ups"),
+            json!({"amount": {"amount": "1", "currency": "EUR"}}),
+            422,
+            "amount.currency",
+            "currency is USD",
+        ),
+        (
+            "POST",
+            format!("/companies/{id}/top-ups"),
+            json!({"amount": {"amount": 1, "currency": "USD"}}),
+            422,
+            "amount.amount",
+            "text",
+        ),
+        (
+            "POST",
+            "/profiles".to_owned(),
+            json!({"company": 99, "name": "x"}),
+            422,
+            "company",
+            "no company 99",
+        ),
+        (
+            "POST",
+            "/profiles".to_owned(),
+            json!({"company": id, "name": "x", "settings": {"srtp": "requird"}}),
+            422,
+            "settings.srtp",
+            "Did you mean `required`?",
+        ),
     ] {
         let said = house.operate(method, &path, body);
         assert_eq!(said.kind, "application/problem+json", "{said:?}");
@@ -140,7 +189,10 @@ fn a_mistake_is_answered_with_the_field_and_the_cure() {
     house.operate("GET", "/nothing", Value::Null).expect(404);
     let long = Ask::new("POST", "/companies").token(OPERATOR).json(&json!({"name": "x".repeat(70_000)}));
     assert_eq!(house.send(&long).expect(413)["code"], "body_too_long");
-    let plain = Ask { body: b"x".to_vec(), ..Ask::new("POST", "/companies").token(OPERATOR).header("content-type", "text/plain") };
+    let plain = Ask {
+        body: b"x".to_vec(),
+        ..Ask::new("POST", "/companies").token(OPERATOR).header("content-type", "text/plain")
+    };
     assert_eq!(house.send(&plain).expect(415)["field"], "Content-Type");
     house.stop();
 }
@@ -164,7 +216,9 @@ fn lists_come_in_pages_and_changes_are_on_the_trail() {
     house.operate("PUT", &format!("/companies/{}/verification", ids[1]), Value::Null).expect(200);
     house.operate("PUT", "/companies/99/verification", Value::Null).expect(404);
     let password = json!({"user": "us", "password": "hunter2"});
-    house.operate("POST", "/carriers", json!({"name": "up", "host": "127.0.0.1", "authentication": password})).expect(201);
+    house
+        .operate("POST", "/carriers", json!({"name": "up", "host": "127.0.0.1", "authentication": password}))
+        .expect(201);
     let trail = house.operate("GET", "/audit?limit=2", Value::Null).expect(200);
     let entry = |index: usize, key: &str| trail["items"][index][key].clone();
     assert_eq!(entry(1, "action"), json!(format!("PUT /api/v1/companies/{}/verification", ids[1])));

@@ -100,9 +100,12 @@ struct AccountRequest {
 /// Create a business account
 #[utoipa::path(
     post, path = "/business-accounts", tag = TAG,
-    responses((status = 201, body = AccountView), (status = 409, response = Conflict)),
+    request_body = AccountRequest, responses((status = 201, body = AccountView), (status = 409, response = Conflict)),
 )]
-async fn create_account(caller: Caller, Body(new): Body<AccountRequest>) -> Result<Created<AccountView>, Problem> {
+async fn create_account(
+    caller: Caller,
+    Body(new): Body<AccountRequest>,
+) -> Result<Created<AccountView>, Problem> {
     let company = caller.company(CompanyId(new.company)).await.map_err(|it| it.named_in("company"))?;
     let store = caller.acting_on(company.id);
     let account = store.create_business_account(company.id, &new.name, new.extension.as_deref()).await?;
@@ -125,7 +128,10 @@ async fn show_account(caller: Caller, Path(account): Path<BusinessAccountId>) ->
     delete, path = "/business-accounts/{account}", tag = TAG, params(("account" = i64, Path)),
     responses((status = 204)),
 )]
-async fn remove_account(caller: Caller, Path(account): Path<BusinessAccountId>) -> Result<StatusCode, Problem> {
+async fn remove_account(
+    caller: Caller,
+    Path(account): Path<BusinessAccountId>,
+) -> Result<StatusCode, Problem> {
     let account = caller.account(account).await?;
     caller.acting_on(account.company).remove_business_account(account.id).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -147,7 +153,7 @@ struct Attachment {
 /// An account that another profile has is refused.
 #[utoipa::path(
     put, path = "/business-accounts/{account}/attachment", tag = TAG, params(("account" = i64, Path)),
-    responses((status = 200, body = AccountView), (status = 409, response = Conflict)),
+    request_body = Attachment, responses((status = 200, body = AccountView), (status = 409, response = Conflict)),
 )]
 async fn attach_account(
     caller: Caller,

@@ -88,7 +88,7 @@ async fn list_addresses(caller: Caller, Path(profile): Path<ProfileId>) -> Answe
 /// It counts while the profile's authentication is `ip`.
 #[utoipa::path(
     post, path = "/profiles/{profile}/addresses", tag = TAG, params(("profile" = i64, Path)),
-    responses((status = 201, body = AddressView)),
+    request_body = AddressRequest, responses((status = 201, body = AddressView)),
 )]
 async fn add_address(
     caller: Caller,

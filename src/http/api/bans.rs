@@ -58,8 +58,7 @@ struct BanQuery {
     responses((status = 200, body = Page<BanView>)),
 )]
 async fn list_bans(caller: Caller, Query(query): Query<BanQuery>) -> Answer<Page<BanView>> {
-    let bans: Vec<view::BanView> =
-        caller.site.engine.bans().await.iter().map(view::BanView::of).collect();
+    let bans: Vec<view::BanView> = caller.site.engine.bans().await.iter().map(view::BanView::of).collect();
     let page = Page::of_whole(bans, (query.limit, query.cursor.as_ref()), |ban| ban.whom.clone())?;
     Ok(Json(page.map(BanView::from)))
 }

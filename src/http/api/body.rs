@@ -149,7 +149,9 @@ fn join(path: &str, field: &str) -> String {
 }
 
 /// For a field of a change that may be left out, null or a value: what is left out stays, null takes away.
-pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
@@ -160,9 +162,7 @@ const NOTE_LONGEST: usize = 200;
 pub(super) fn line<'a>(field: &str, text: &'a str) -> Result<&'a str, Problem> {
     match text.chars().count() <= NOTE_LONGEST && !text.chars().any(char::is_control) {
         true => Ok(text),
-        false => {
-            Err(Problem::invalid(field, format!("write at most {NOTE_LONGEST} characters on one line")))
-        }
+        false => Err(Problem::invalid(field, format!("write at most {NOTE_LONGEST} characters on one line"))),
     }
 }
 
@@ -197,11 +197,26 @@ mod tests {
     #[test]
     fn the_field_and_the_cure_are_named() {
         for (json, status, field, detail) in [
-            (r#"{"chanels": 4}"#, 422, "chanels", "There is no field `chanels` here. Did you mean `channels`?"),
+            (
+                r#"{"chanels": 4}"#,
+                422,
+                "chanels",
+                "There is no field `chanels` here. Did you mean `channels`?",
+            ),
             (r#"{"channels": "4"}"#, 422, "channels", "Invalid type: string \"4\"; write a whole number."),
             (r#"{"channels": 4}"#, 422, "kind", "The field `kind` is missing; add it."),
-            (r#"{"channels": 4, "kind": "yearli"}"#, 422, "kind", "`yearli` cannot stand here. Did you mean `yearly`?"),
-            (r#"{"channels": "#, 400, "", "The body is no JSON: EOF while parsing a value at line 1 column 13."),
+            (
+                r#"{"channels": 4, "kind": "yearli"}"#,
+                422,
+                "kind",
+                "`yearli` cannot stand here. Did you mean `yearly`?",
+            ),
+            (
+                r#"{"channels": "#,
+                400,
+                "",
+                "The body is no JSON: EOF while parsing a value at line 1 column 13.",
+            ),
         ] {
             assert_eq!(wrong(json), (status, field.to_owned(), detail.to_owned()), "{json}");
         }

@@ -10,7 +10,8 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use provisioning_store::audit::Deed;
 use provisioning_store::model::{
-    BusinessAccount, BusinessAccountId, Company, CompanyId, NumberId, OnlineNumber, Profile, ProfileId, TokenId,
+    BusinessAccount, BusinessAccountId, Company, CompanyId, NumberId, OnlineNumber, Profile, ProfileId,
+    TokenId,
 };
 use provisioning_store::pages::Purse;
 use provisioning_store::store::Store;
@@ -39,7 +40,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
 /// Nobody that is known here.
 pub(super) fn unknown() -> Problem {
-    let sentence = "this needs a valid token in the header Authorization: Bearer; sipgw token create makes one";
+    let sentence =
+        "this needs a valid token in the header Authorization: Bearer; sipgw token create makes one";
     Problem::new(StatusCode::UNAUTHORIZED, "no_token", sentence)
 }
 
@@ -73,7 +75,10 @@ impl Caller {
     }
 
     /// A profile that may be seen, and the company that pays for it.
-    pub(super) async fn profile_and_company(&self, profile: ProfileId) -> Result<(Profile, Company), Problem> {
+    pub(super) async fn profile_and_company(
+        &self,
+        profile: ProfileId,
+    ) -> Result<(Profile, Company), Problem> {
         let profile = self.profile(profile).await?;
         let company = self.store().company(profile.company).await?;
         Ok((profile, company))
@@ -88,7 +93,11 @@ impl Caller {
     /// A business account that may be seen.
     pub(super) async fn account(&self, account: BusinessAccountId) -> Result<BusinessAccount, Problem> {
         let found = self.store().business_account(account).await?;
-        if self.may_see(found.company) { Ok(found) } else { Err(Problem::absent("business account", account)) }
+        if self.may_see(found.company) {
+            Ok(found)
+        } else {
+            Err(Problem::absent("business account", account))
+        }
     }
 
     /// A token that may be seen. An operator's token is nothing to an administrator.

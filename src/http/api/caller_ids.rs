@@ -89,7 +89,7 @@ async fn list_caller_ids(caller: Caller, Path(profile): Path<ProfileId>) -> Answ
 #[utoipa::path(
     put, path = "/profiles/{profile}/caller-ids/{country}", tag = TAG,
     params(("profile" = i64, Path), ("country" = String, Path, description = "ISO 3166 alpha-2, or `default`")),
-    responses((status = 200, body = CallerIdView)),
+    request_body = CallerIdRequest, responses((status = 200, body = CallerIdView)),
 )]
 async fn set_caller_id(
     caller: Caller,

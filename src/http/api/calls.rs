@@ -65,7 +65,8 @@ async fn visible(caller: &Caller) -> Result<(Vec<LiveCall>, BTreeMap<ProfileId, 
     let mut calls = caller.site.engine.calls().await;
     let profiles = calls.iter().flat_map(|call| &call.shares).map(|(profile, _)| ProfileId(profile.0));
     let purses = caller.purses(profiles).await?;
-    let is_seen = |call: &LiveCall| call.shares.iter().any(|(profile, _)| purses.contains_key(&ProfileId(profile.0)));
+    let is_seen =
+        |call: &LiveCall| call.shares.iter().any(|(profile, _)| purses.contains_key(&ProfileId(profile.0)));
     calls.retain(|call| caller.role == Role::Operator || is_seen(call));
     Ok((calls, purses))
 }

@@ -26,9 +26,11 @@ use super::{Answer, Created};
 const SECRET_LONGEST: usize = 256;
 
 pub(super) fn routes() -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(list_carriers, create_carrier))
-        .routes(routes!(show_carrier, change_carrier, remove_carrier))
+    OpenApiRouter::new().routes(routes!(list_carriers, create_carrier)).routes(routes!(
+        show_carrier,
+        change_carrier,
+        remove_carrier
+    ))
 }
 
 /// A trunk to the telephone network.
@@ -131,7 +133,9 @@ struct Proof {
 
 impl Proof {
     fn authentication(self) -> Result<CarrierAuthentication, Problem> {
-        for (field, text) in [("authentication.user", &self.user), ("authentication.password", &self.password)] {
+        for (field, text) in
+            [("authentication.user", &self.user), ("authentication.password", &self.password)]
+        {
             if text.len() > SECRET_LONGEST || text.chars().any(char::is_control) {
                 let sentence = format!("write at most {SECRET_LONGEST} characters on one line");
                 return Err(Problem::invalid(field, sentence));
@@ -235,7 +239,7 @@ impl CarrierChange {
 /// Name and host are needed; what else is left out is as it usually is.
 #[utoipa::path(
     post, path = "/carriers", tag = TAG, security(("token" = ["operator"])),
-    responses((status = 201, body = CarrierView), (status = 409, response = Conflict)),
+    request_body = CarrierChange, responses((status = 201, body = CarrierView), (status = 409, response = Conflict)),
 )]
 async fn create_carrier(
     caller: Caller,
@@ -264,7 +268,7 @@ async fn show_carrier(caller: Caller, Path(carrier): Path<CarrierId>) -> Answer<
 #[utoipa::path(
     patch, path = "/carriers/{carrier}", tag = TAG, security(("token" = ["operator"])),
     params(("carrier" = i64, Path)),
-    responses((status = 200, body = CarrierView), (status = 409, response = Conflict)),
+    request_body = CarrierChange, responses((status = 200, body = CarrierView), (status = 409, response = Conflict)),
 )]
 async fn change_carrier(
     caller: Caller,

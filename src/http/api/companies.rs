@@ -106,7 +106,7 @@ struct CompanyRequest {
 /// Open a company's account
 #[utoipa::path(
     post, path = "/companies", tag = TAG, security(("token" = ["operator"])),
-    responses((status = 201, body = CompanyView)),
+    request_body = CompanyRequest, responses((status = 201, body = CompanyView)),
 )]
 async fn create_company(
     caller: Caller,
@@ -142,7 +142,7 @@ struct TopUp {
 #[utoipa::path(
     post, path = "/companies/{company}/top-ups", tag = TAG, security(("token" = ["operator"])),
     params(("company" = i64, Path), IdempotencyKey),
-    responses((status = 201, body = CompanyView)),
+    request_body = TopUp, responses((status = 201, body = CompanyView)),
 )]
 async fn top_up(
     caller: Caller,

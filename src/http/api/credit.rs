@@ -36,7 +36,7 @@ struct Allocation {
 /// Move credit from the company to a profile
 #[utoipa::path(
     post, path = "/profiles/{profile}/allocations", tag = TAG,
-    params(("profile" = i64, Path), IdempotencyKey), responses((status = 201, body = ProfileView)),
+    params(("profile" = i64, Path), IdempotencyKey), request_body = Allocation, responses((status = 201, body = ProfileView)),
 )]
 async fn allocate_credit(
     caller: Caller,
@@ -60,7 +60,7 @@ struct Return {
 /// Move credit from a profile back to the company
 #[utoipa::path(
     post, path = "/profiles/{profile}/returns", tag = TAG,
-    params(("profile" = i64, Path), IdempotencyKey), responses((status = 201, body = ProfileView)),
+    params(("profile" = i64, Path), IdempotencyKey), request_body = Return, responses((status = 201, body = ProfileView)),
 )]
 async fn take_credit_back(
     caller: Caller,
@@ -104,7 +104,7 @@ struct RechargeRequest {
 /// want of credit.
 #[utoipa::path(
     put, path = "/profiles/{profile}/recharge", tag = TAG, params(("profile" = i64, Path)),
-    responses((status = 200, body = ProfileView), (status = 409, response = Conflict)),
+    request_body = RechargeRequest, responses((status = 200, body = ProfileView), (status = 409, response = Conflict)),
 )]
 async fn set_recharge(
     caller: Caller,

@@ -98,7 +98,8 @@ async fn known(site: &Site, headers: &HeaderMap) -> Result<(Role, String), Probl
 async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     let most = if is_csv(headers) { CSV_MOST } else { JSON_MOST };
     to_bytes(body, most).await.map_err(|error| {
-        let is_long = std::error::Error::source(&error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
+        let is_long = std::error::Error::source(&error)
+            .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
         if is_long {
             let sentence = format!("the body is longer than {most} octets; send less at a time");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_long", sentence)
@@ -154,7 +155,8 @@ mod tests {
 
     #[test]
     fn secrets_stay_out_of_the_audit_trail() {
-        let body = br#"{"name": "up", "authentication": {"kind": "digest", "user": "us", "password": "hunter2"}}"#;
+        let body =
+            br#"{"name": "up", "authentication": {"kind": "digest", "user": "us", "password": "hunter2"}}"#;
         let shown = detail(&HeaderMap::new(), body);
         assert!(shown.contains("(not shown)") && !shown.contains("hunter2"), "{shown}");
         assert_eq!(detail(&HeaderMap::new(), b""), "");

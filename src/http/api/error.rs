@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn a_refusal_is_a_sentence_with_a_word_and_a_status() {
-        let refusal = Refusal::InsufficientCompanyCredit { needed: Micros(27_800_000), available: Micros(5_000_000) };
+        let refusal =
+            Refusal::InsufficientCompanyCredit { needed: Micros(27_800_000), available: Micros(5_000_000) };
         let problem = Problem::from(StoreError::from(refusal));
         assert_eq!((problem.status, problem.code), (409, "insufficient_company_credit"));
         assert_eq!(problem.detail, "The company's credit of 5.00 does not pay 27.80; top it up.");
@@ -182,7 +183,10 @@ mod tests {
     fn what_a_body_names_is_the_bodys_fault() {
         let problem = Problem::absent("profile", 7).named_in("target.profile");
         assert_eq!((problem.status, problem.title), (422, "Unprocessable Content"));
-        assert_eq!((problem.detail.as_str(), problem.field.as_deref()), ("There is no profile 7.", Some("target.profile")));
+        assert_eq!(
+            (problem.detail.as_str(), problem.field.as_deref()),
+            ("There is no profile 7.", Some("target.profile"))
+        );
         let other = Problem::new(StatusCode::CONFLICT, "taken", "it is taken");
         assert_eq!(other.clone().named_in("x"), other);
     }

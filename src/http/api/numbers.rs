@@ -129,7 +129,7 @@ struct NumberRequest {
 /// Host a number for a company
 #[utoipa::path(
     post, path = "/numbers", tag = TAG, security(("token" = ["operator"])),
-    responses((status = 201, body = NumberView), (status = 409, response = Conflict)),
+    request_body = NumberRequest, responses((status = 201, body = NumberView), (status = 409, response = Conflict)),
 )]
 async fn add_number(caller: Caller, Body(new): Body<NumberRequest>) -> Result<Created<NumberView>, Problem> {
     let company = caller.company(CompanyId(new.company)).await.map_err(|it| it.named_in("company"))?;

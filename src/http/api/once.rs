@@ -42,7 +42,8 @@ pub(super) fn key<'a>(headers: &'a HeaderMap, rules: Rules) -> Result<Option<&'a
     let Some(key) = headers.get(KEY).filter(|_| rules.is_once) else { return Ok(None) };
     let is_key = |key: &&str| (1..=KEY_LONGEST).contains(&key.len());
     let key = key.to_str().ok().filter(is_key).ok_or_else(|| {
-        let sentence = format!("a key is 1 to {KEY_LONGEST} visible ASCII characters; draw a UUID for each request");
+        let sentence =
+            format!("a key is 1 to {KEY_LONGEST} visible ASCII characters; draw a UUID for each request");
         Problem::new(StatusCode::BAD_REQUEST, "bad_key", sentence).at(KEY)
     })?;
     Ok(Some(key))
@@ -91,7 +92,8 @@ fn again(once: &Once, kept: Kept) -> Result<Response, Problem> {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "key_reused", sentence).at(KEY));
     }
     let Some((status, body)) = kept.answer else {
-        let sentence = "this request is being done, or was done without its answer being kept; look at the thing itself";
+        let sentence =
+            "this request is being done, or was done without its answer being kept; look at the thing itself";
         return Err(Problem::new(StatusCode::CONFLICT, "asked_twice", sentence).at(KEY));
     };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);

@@ -68,13 +68,19 @@ struct Common {
     description: &'static str,
 }
 
-const BAD_REQUEST: Common =
-    Common { status: "400", name: "BadRequest", description: "The request cannot be read: its JSON, a parameter, a header." };
+const BAD_REQUEST: Common = Common {
+    status: "400",
+    name: "BadRequest",
+    description: "The request cannot be read: its JSON, a parameter, a header.",
+};
 const NO_TOKEN: Common = Common { status: "401", name: "NoToken", description: "No valid token is shown." };
 const OPERATOR_ONLY: Common =
     Common { status: "403", name: "OperatorOnly", description: "This is for operators." };
-const NOT_FOUND: Common =
-    Common { status: "404", name: "NotFound", description: "There is no such thing, or it belongs to others." };
+const NOT_FOUND: Common = Common {
+    status: "404",
+    name: "NotFound",
+    description: "There is no such thing, or it belongs to others.",
+};
 const CONFLICT: Common = Common {
     status: "409",
     name: "Conflict",
@@ -155,7 +161,8 @@ pub(super) fn finished(mut document: OpenApi) -> OpenApi {
 
 fn add_common_answers(operation: &mut Operation) {
     let said = serde_json::to_value(&*operation).expect("an operation has a JSON form");
-    let is_public = said["security"].as_array().is_some_and(|all| all.iter().any(|one| members(one).next().is_none()));
+    let is_public =
+        said["security"].as_array().is_some_and(|all| all.iter().any(|one| members(one).next().is_none()));
     if is_public {
         return;
     }
@@ -172,7 +179,9 @@ fn add_common_answers(operation: &mut Operation) {
             ParameterIn::Cookie => {}
         }
         // A list that is limited to something which there is not.
-        if parameter.parameter_in == ParameterIn::Query && ["company", "profile"].contains(&parameter.name.as_str()) {
+        if parameter.parameter_in == ParameterIn::Query
+            && ["company", "profile"].contains(&parameter.name.as_str())
+        {
             answers.push(NOT_FOUND);
         }
     }

@@ -170,7 +170,7 @@ struct ProfileRequest {
 /// Its user name and password are then under `credentials`.
 #[utoipa::path(
     post, path = "/profiles", tag = TAG, params(IdempotencyKey),
-    responses((status = 201, body = ProfileView)),
+    request_body = ProfileRequest, responses((status = 201, body = ProfileView)),
 )]
 async fn create_profile(
     caller: Caller,
@@ -211,7 +211,7 @@ struct ProfileChange {
 /// Change a profile's name or settings
 #[utoipa::path(
     patch, path = "/profiles/{profile}", tag = TAG, params(("profile" = i64, Path)),
-    responses((status = 200, body = ProfileView)),
+    request_body = ProfileChange, responses((status = 200, body = ProfileView)),
 )]
 async fn change_profile(
     caller: Caller,

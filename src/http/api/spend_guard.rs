@@ -4,7 +4,9 @@ use std::fmt::Display;
 
 use axum::Json;
 use axum::http::StatusCode;
-use provisioning_store::model::{Countries, Country, GuardOverrides, Override, Profile, ProfileId, SpendGuard};
+use provisioning_store::model::{
+    Countries, Country, GuardOverrides, Override, Profile, ProfileId, SpendGuard,
+};
 use provisioning_store::money::Micros;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -193,7 +195,7 @@ async fn show_spend_guard(caller: Caller, Path(profile): Path<ProfileId>) -> Ans
 /// Change a profile's spend guard
 #[utoipa::path(
     patch, path = "/profiles/{profile}/spend-guard", tag = TAG, params(("profile" = i64, Path)),
-    responses((status = 200, body = GuardView)),
+    request_body = GuardChange, responses((status = 200, body = GuardView)),
 )]
 async fn change_spend_guard(
     caller: Caller,
@@ -227,14 +229,21 @@ mod tests {
 
     #[test]
     fn a_limit_is_left_inherited_lifted_or_set() {
-        let before = GuardOverrides { day_cap: Override::Set(Micros(7)), warn_percent: Override::Set(50), ..Default::default() };
+        let before = GuardOverrides {
+            day_cap: Override::Set(Micros(7)),
+            warn_percent: Override::Set(50),
+            ..Default::default()
+        };
         let body = json!({"hour_cap": "20.00", "warn_percent": null, "longest_call_s": "none", "denied_countries": ["cu"]});
         let after = serde_json::from_value::<GuardChange>(body).unwrap().over(before);
         assert_eq!(after.hour_cap, Override::Set(Micros(20_000_000)));
         assert_eq!((after.day_cap, after.warn_percent), (before.day_cap, Override::Inherited));
         assert_eq!(after.longest_call_s, Override::Lifted);
         assert_eq!(after.denied.to_string(), "CU");
-        let wrong = serde_json::from_value::<GuardChange>(json!({"longest_call_s": "long"})).err().unwrap().to_string();
+        let wrong = serde_json::from_value::<GuardChange>(json!({"longest_call_s": "long"}))
+            .err()
+            .unwrap()
+            .to_string();
         assert!(wrong.contains("\"none\" lifts the limit"), "{wrong}");
     }
 }

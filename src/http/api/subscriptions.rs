@@ -87,7 +87,7 @@ struct Purchase {
 /// From the company's credit. What runs is ended and its unused part refunded.
 #[utoipa::path(
     post, path = "/profiles/{profile}/subscription", tag = TAG,
-    params(("profile" = i64, Path), IdempotencyKey), responses((status = 201, body = Purchase)),
+    params(("profile" = i64, Path), IdempotencyKey), request_body = OrderRequest, responses((status = 201, body = Purchase)),
 )]
 async fn buy_subscription(
     caller: Caller,

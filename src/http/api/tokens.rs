@@ -22,9 +22,7 @@ use crate::storage;
 pub(super) const TAG: &str = "Access";
 
 pub(super) fn routes() -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(list_tokens, create_token))
-        .routes(routes!(show_token, revoke_token))
+    OpenApiRouter::new().routes(routes!(list_tokens, create_token)).routes(routes!(show_token, revoke_token))
 }
 
 /// What a token allows.
@@ -132,7 +130,8 @@ impl TokenRequest {
                 Err(Problem::invalid("company", "the field `company` is missing; an administrator needs one"))
             }
             (RoleName::Administrator, Some(company)) => {
-                let company = caller.company(CompanyId(company)).await.map_err(|it| it.named_in("company"))?;
+                let company =
+                    caller.company(CompanyId(company)).await.map_err(|it| it.named_in("company"))?;
                 Ok(Role::Administrator(company.id))
             }
         }
@@ -144,9 +143,12 @@ impl TokenRequest {
 /// An administrator makes tokens for administrators of the own company.
 #[utoipa::path(
     post, path = "/tokens", tag = TAG,
-    responses((status = 201, body = NewTokenView), (status = 403, response = OperatorOnly)),
+    request_body = TokenRequest, responses((status = 201, body = NewTokenView), (status = 403, response = OperatorOnly)),
 )]
-async fn create_token(caller: Caller, Body(new): Body<TokenRequest>) -> Result<Created<NewTokenView>, Problem> {
+async fn create_token(
+    caller: Caller,
+    Body(new): Body<TokenRequest>,
+) -> Result<Created<NewTokenView>, Problem> {
     let role = new.role(&caller).await?;
     if role == Role::Operator && caller.role != Role::Operator {
         let sentence = "an operator's token is made by operators; ask one of them";

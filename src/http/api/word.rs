@@ -3,7 +3,8 @@
 use provisioning_store::cdr::{CallKind, Direction};
 use provisioning_store::ledger::{CapState, Window};
 use provisioning_store::model::{
-    Authentication, CallerIdByCall, DigestAlgorithms, NumberFormat, NumberPresentation, Srtp, Switch, Transport,
+    Authentication, CallerIdByCall, DigestAlgorithms, NumberFormat, NumberPresentation, Srtp, Switch,
+    Transport,
 };
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Object, RefOr};

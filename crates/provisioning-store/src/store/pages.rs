@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Store, found};
+use crate::cdr::{Cdr, CdrFilter, CdrPlace};
 use crate::error::StoreError;
 use crate::model::{
     BusinessAccount, BusinessAccountId, CallerIdRule, Carrier, CarrierId, Company, CompanyId, IpRule,
@@ -86,6 +87,16 @@ impl Store {
         most: u32,
     ) -> Result<Vec<Rate>, StoreError> {
         self.database.rates_in(filter, after, most).await
+    }
+
+    /// The records that come after a place, at most `most`, newest first.
+    pub async fn cdrs_after(
+        &self,
+        filter: &CdrFilter,
+        after: Option<&CdrPlace>,
+        most: u32,
+    ) -> Result<Vec<Cdr>, StoreError> {
+        self.database.cdrs_after(filter, after, most).await
     }
 
     /// One carrier, its password in clear.

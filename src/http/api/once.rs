@@ -38,7 +38,7 @@ pub(super) struct IdempotencyKey {
 }
 
 /// The key that a request has given itself. On operations that cost nothing it means nothing.
-pub(super) fn key<'a>(headers: &'a HeaderMap, rules: Rules) -> Result<Option<&'a str>, Problem> {
+pub(super) fn key(headers: &HeaderMap, rules: Rules) -> Result<Option<&str>, Problem> {
     let Some(key) = headers.get(KEY).filter(|_| rules.is_once) else { return Ok(None) };
     let is_key = |key: &&str| (1..=KEY_LONGEST).contains(&key.len());
     let key = key.to_str().ok().filter(is_key).ok_or_else(|| {

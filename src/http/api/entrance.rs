@@ -1,7 +1,6 @@
 //! What every request passes before it reaches its handler: who asks, whether they may, what it will be recorded as, and
 //! whether it was done before.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
@@ -21,6 +20,7 @@ use super::contract::Contract;
 use super::error::Problem;
 use super::once;
 use crate::http::Site;
+use crate::http::connections::Source;
 use crate::storage;
 
 /// Most octets of a JSON body.
@@ -42,7 +42,7 @@ pub(super) struct Entrance {
 /// Lets a request in, or says why not.
 pub(super) async fn admit(
     State(entrance): State<Entrance>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(Source(peer)): ConnectInfo<Source>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {

@@ -4,6 +4,7 @@
 //! at what goes on, and ending it, goes through the daemon's administration interface.
 
 mod account;
+mod audit;
 mod bans;
 mod books;
 mod calls;
@@ -12,10 +13,12 @@ mod cdr;
 mod check;
 mod client;
 mod company;
+mod deed;
 mod demo;
 mod failure;
 mod find;
 mod number;
+mod openapi;
 mod output;
 mod profile;
 mod rates;
@@ -23,6 +26,7 @@ mod registrations;
 mod report;
 mod run;
 mod status;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -106,6 +110,14 @@ enum Command {
     Bans(bans::Command),
     /// PBXs that are registered.
     Registrations,
+    /// Who may use the HTTP API.
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Who changed what.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Print the description of the HTTP API (OpenAPI 3.1).
+    Openapi,
 }
 
 /// What commands need.
@@ -115,8 +127,9 @@ struct Context {
 }
 
 impl Context {
+    /// The store. What is changed through it is recorded as this command's doing.
     async fn store(&self) -> Result<Store, Failure> {
-        Ok(storage::open(&self.config).await?)
+        Ok(storage::open(&self.config).await?.on_behalf(deed::of_this_command()))
     }
 }
 
@@ -154,6 +167,9 @@ async fn obey(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Cdr(command) => cdr::run(&context()?, command).await,
         Command::Report(command) => report::run(&context()?, command).await,
         Command::Books(command) => books::run(&context()?, command).await,
+        Command::Token(command) => token::run(&context()?, command).await,
+        Command::Audit(command) => audit::run(&context()?, command).await,
+        Command::Openapi => openapi::run(),
         Command::Registrations => registrations::run(&context()?).await,
     }
 }

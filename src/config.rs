@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use self::emergency::EmergencyNumbers;
+pub(crate) use self::load::nearest;
 pub use self::makes::UserAgents;
 pub use self::media::{MediaAddress, MediaConfig, PortRange};
 pub use self::on_hand::OnHandConfig;

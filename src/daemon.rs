@@ -158,7 +158,7 @@ impl Daemon {
         let readiness = Readiness::default();
         let (engine, commands) = engine::handle();
         let reload = Arc::new(Reload::new(config.clone(), engine.clone(), metrics.clone())?);
-        let Parts { tls, rules, access } = reload.parts();
+        let Parts { tls, rules, access, config: in_force } = reload.parts();
         let ownership = storage::own(&config)?;
         let store = storage::open(&config).await?;
         let (watch, directory) =
@@ -176,7 +176,16 @@ impl Daemon {
 
         // HTTP comes before the engine's task: what can still fail must leave nothing running.
         let scrape = Arc::new(Scrape::new(metrics.clone(), store.clone(), relay.clone()));
-        let site = Site { engine: engine.clone(), scrape, readiness: readiness.clone(), access };
+        let site = Site {
+            engine: engine.clone(),
+            store: store.clone(),
+            config: in_force,
+            tariffs: watch.tariffs(),
+            changed: watch.changed(),
+            scrape,
+            readiness: readiness.clone(),
+            access,
+        };
         let address = config.http.listen;
         let (http, http_task) = http::serve(&config.http, metrics.clone(), site, stop_http)
             .await

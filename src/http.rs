@@ -1,6 +1,7 @@
 //! HTTP: metrics, health, and the interface through which the command line speaks to a running daemon.
 
 mod admin;
+pub mod api;
 mod auth;
 mod connections;
 mod scrape;
@@ -17,13 +18,16 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
+use provisioning_store::store::Store;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use self::auth::Access;
 use self::connections::{Bounded, Source};
 pub use self::scrape::Scrape;
-use crate::config::HttpConfig;
+use crate::config::{Config, HttpConfig};
+use crate::directory::Tariffs;
 use crate::engine::EngineHandle;
 use crate::metrics::Metrics;
 
@@ -84,6 +88,14 @@ impl Readiness {
 pub struct Site {
     /// The engine.
     pub engine: EngineHandle,
+    /// What is provisioned.
+    pub store: Store,
+    /// The configuration in force.
+    pub config: Arc<ArcSwap<Config>>,
+    /// What calls are rated by.
+    pub tariffs: Arc<ArcSwap<Tariffs>>,
+    /// Told when provisioning was changed here.
+    pub changed: Arc<Notify>,
     /// Makes the page of metrics.
     pub scrape: Arc<Scrape>,
     /// What the daemon says about itself.
@@ -125,6 +137,7 @@ fn router(site: Site) -> Router {
         get(metrics).layer(axum::middleware::from_fn_with_state(site.clone(), auth::require_metrics_token));
     Router::new()
         .nest("/admin", admin)
+        .nest(api::BASE, api::router(&site))
         .route("/metrics", metrics)
         .route("/healthz", get(health))
         .route("/readyz", get(ready))

@@ -11,6 +11,7 @@ use provisioning_store::model::SpendGuard;
 use provisioning_store::rating::UsBundle;
 use provisioning_store::store::{STANDARD_PRICE_LIST, Store};
 use sip_core::directory::Directory;
+use tokio::sync::Notify;
 
 use crate::directory::{self, Shape, Tariffs};
 use crate::engine::EngineHandle;
@@ -49,6 +50,8 @@ pub struct Watch {
     metrics: Metrics,
     readiness: Readiness,
     revision: i64,
+    /// Told when something was changed in this process.
+    changed: Arc<Notify>,
     /// Leases without a live call at the last audit: only what stays so is wrong.
     suspects: HashSet<String>,
 }
@@ -69,8 +72,9 @@ impl Watch {
             subscribers: Default::default(),
         };
         let tariffs = Arc::new(ArcSwap::from_pointee(tariffs));
-        let suspects = HashSet::new();
-        let mut watch = Self { store, rules, built_by, tariffs, metrics, readiness, revision: 0, suspects };
+        let (changed, suspects) = (Arc::default(), HashSet::new());
+        let mut watch =
+            Self { store, rules, built_by, tariffs, metrics, readiness, revision: 0, changed, suspects };
         let directory = watch.reload().await?;
         watch.readiness.set_store(true);
         Ok((watch, directory))
@@ -79,6 +83,11 @@ impl Watch {
     /// What calls are rated by, always the latest.
     pub fn tariffs(&self) -> Arc<ArcSwap<Tariffs>> {
         Arc::clone(&self.tariffs)
+    }
+
+    /// Whoever changes provisioning in this process tells it here, and calls feel it at once.
+    pub fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
     }
 
     async fn reload(&mut self) -> Result<Arc<Directory>, StoreError> {
@@ -109,9 +118,17 @@ impl Watch {
     pub async fn run(mut self, engine: EngineHandle) {
         let mut ticks = tokio::time::interval(PERIOD);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        for tick in 0_u32.. {
-            ticks.tick().await;
-            let outcome = self.look(&engine, tick).await;
+        let changed = Arc::clone(&self.changed);
+        let mut tick = 0_u32;
+        loop {
+            let outcome = tokio::select! {
+                _ = ticks.tick() => {
+                    let outcome = self.look(&engine, tick).await;
+                    tick = tick.wrapping_add(1);
+                    outcome
+                }
+                () = changed.notified() => self.look_at_provisioning(&engine).await,
+            };
             self.readiness.set_store(outcome.is_ok());
             if let Err(error) = outcome {
                 self.metrics.store_failures.with_label_values(&["watch"]).inc();
@@ -120,12 +137,17 @@ impl Watch {
         }
     }
 
-    async fn look(&mut self, engine: &EngineHandle, tick: u32) -> Result<(), StoreError> {
+    async fn look_at_provisioning(&mut self, engine: &EngineHandle) -> Result<(), StoreError> {
         let has_new_rules = !Arc::ptr_eq(&self.rules.load(), &self.built_by);
         if has_new_rules || self.store.revision().await? != self.revision {
             let directory = self.reload().await?;
             engine.set_directory(directory).await;
         }
+        Ok(())
+    }
+
+    async fn look(&mut self, engine: &EngineHandle, tick: u32) -> Result<(), StoreError> {
+        self.look_at_provisioning(engine).await?;
         // In an outage the ledger knows nothing of the calls that began and ended meanwhile.
         if tick.is_multiple_of(AUDIT_EVERY) && !self.readiness.is_degraded() {
             self.audit(engine).await?;

@@ -55,7 +55,7 @@ pub(crate) struct List {
 }
 
 /// A day or a moment of it, UTC.
-fn moment(text: &str) -> Result<Timestamp, String> {
+pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
     let at = text.parse::<jiff::civil::DateTime>();
     let at = at.or_else(|_| text.parse::<jiff::civil::Date>().map(|day| day.at(0, 0, 0, 0)));
     let at = at.and_then(|at| at.to_zoned(jiff::tz::TimeZone::UTC));

@@ -281,7 +281,7 @@ fn join(path: &str, key: &str) -> String {
 }
 
 /// Suggests the known word that is most like the wrong one, or else all of them.
-fn nearest(wrong: &str, known: &[&str]) -> String {
+pub(crate) fn nearest(wrong: &str, known: &[&str]) -> String {
     // A third of the letters may be wrong, and two neighbours may have changed places even in a short word.
     let is_near = |(slips, word): &(usize, &&str)| *slips <= 1.max(word.len() / 3);
     let slips = known.iter().map(|word| (strsim::damerau_levenshtein(wrong, word), word));

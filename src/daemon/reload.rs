@@ -27,7 +27,7 @@ pub(super) struct Reload {
     started: Config,
     /// The files as they were then.
     files: Vec<Fingerprint>,
-    in_force: ArcSwap<Config>,
+    in_force: Arc<ArcSwap<Config>>,
     tls: Arc<Tls>,
     rules: Arc<ArcSwap<Rules>>,
     access: Arc<ArcSwap<Access>>,
@@ -40,6 +40,7 @@ pub(super) struct Parts {
     pub(super) tls: Arc<Tls>,
     pub(super) rules: Arc<ArcSwap<Rules>>,
     pub(super) access: Arc<ArcSwap<Access>>,
+    pub(super) config: Arc<ArcSwap<Config>>,
 }
 
 impl Reload {
@@ -50,7 +51,7 @@ impl Reload {
         let tls = Arc::new(Tls::load(&config)?);
         let rules = Arc::new(ArcSwap::from_pointee(rules(&config)?));
         let access = Arc::new(ArcSwap::from_pointee(Access::of(&config.http)));
-        let in_force = ArcSwap::from_pointee(config.clone());
+        let in_force = Arc::new(ArcSwap::from_pointee(config.clone()));
         let reload = Self { started: config, files, in_force, tls, rules, access, engine, metrics };
         reload.note_success();
         Ok(reload)
@@ -58,7 +59,7 @@ impl Reload {
 
     pub(super) fn parts(&self) -> Parts {
         let (tls, rules, access) = (Arc::clone(&self.tls), Arc::clone(&self.rules), Arc::clone(&self.access));
-        Parts { tls, rules, access }
+        Parts { tls, rules, access, config: Arc::clone(&self.in_force) }
     }
 
     /// The configuration in force.

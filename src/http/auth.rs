@@ -26,6 +26,13 @@ impl Access {
     }
 }
 
+impl Access {
+    /// Whether these headers show the configuration's token.
+    pub(super) fn is_admin(&self, headers: &HeaderMap) -> bool {
+        self.admin.as_ref().is_some_and(|token| shown(headers).is_some() && shows(headers, token))
+    }
+}
+
 /// Lets a request to the administration interface pass that shows the token, if there is one to show.
 pub(super) async fn require_token(State(site): State<Site>, request: Request, next: Next) -> Response {
     match &site.access.load().admin {
@@ -52,8 +59,12 @@ fn is_local(peer: SocketAddr) -> bool {
 }
 
 fn shows(headers: &HeaderMap, token: &Secret) -> bool {
-    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    is_same(shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default(), token.reveal())
+    is_same(shown(headers).unwrap_or_default(), token.reveal())
+}
+
+/// The token that these headers show.
+pub(super) fn shown(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }
 
 fn refused(key: &str) -> Response {

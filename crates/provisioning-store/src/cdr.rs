@@ -179,6 +179,15 @@ pub struct CdrFilter {
     pub answer: Option<Answer>,
 }
 
+/// A record's place among others, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CdrPlace {
+    /// When the call began.
+    pub started_at: Timestamp,
+    /// Its name.
+    pub call: CallId,
+}
+
 /// Whether a call was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -65,6 +65,9 @@ pub enum StoreError {
         /// Name of the profile that has it.
         profile: String,
     },
+    /// A request with the same name is being done at this moment.
+    #[error("a request with the same key is being done; ask again for its answer")]
+    AskedTwice,
     /// What was given cannot be stored.
     #[error("{field}: {problem}")]
     Invalid {

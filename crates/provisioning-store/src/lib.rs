@@ -16,6 +16,10 @@
 //! | [`reports`] | a month of a profile or a company, as JSON and CSV | yes |
 //! | [`sizing`] | how many channels an office needs | yes |
 //! | [`registrations`], [`directory`] | rows that the daemon loads | yes |
+//! | [`pages`] | parts of long lists, and filters over them | yes |
+//! | [`tokens`] | who may use the HTTP API | yes |
+//! | [`audit`] | who changed what; written with every change | yes |
+//! | [`answers`] | requests that are done once, however often they are sent | yes |
 //! | [`store`] | everything the daemon and the command line ask for, in verbs, on SQLite | no |
 //! | [`journal`] | the file that keeps an outage's entries until the database has them | no |
 //! | [`writer`] | shares one commit among operations that arrive together | no |
@@ -50,6 +54,8 @@
 //! - It does nothing by itself when something falls due: [`Store::do_due`](store::Store::do_due) is called for that.
 //! - It keeps no balance in memory but what is on hand: every decision is made against the database while it answers.
 
+pub mod answers;
+pub mod audit;
 pub mod cdr;
 pub mod directory;
 pub mod error;
@@ -59,6 +65,7 @@ pub mod lifecycle;
 pub mod memory;
 pub mod model;
 pub mod money;
+pub mod pages;
 pub mod rating;
 pub mod registrations;
 pub mod reports;
@@ -67,4 +74,5 @@ pub mod sizing;
 mod sql;
 pub mod standby;
 pub mod store;
+pub mod tokens;
 pub mod writer;

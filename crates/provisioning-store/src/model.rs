@@ -60,4 +60,6 @@ identity! {
     IpRuleId,
     /// Identity of a [`Payment`].
     PaymentId,
+    /// Identity of a [`Token`](crate::tokens::Token).
+    TokenId,
 }

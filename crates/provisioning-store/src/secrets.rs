@@ -20,6 +20,11 @@ const SIP_USER_PREFIX: &str = "990500";
 /// Digits drawn after [`SIP_USER_PREFIX`], 14 in all.
 const SIP_USER_RANDOM_DIGITS: usize = 8;
 
+/// What every token begins with.
+const TOKEN_PREFIX: &str = "sipgw_";
+/// Characters drawn after [`TOKEN_PREFIX`].
+const TOKEN_LENGTH: usize = 44;
+
 /// A password in clear. Its `Debug` shows nothing and it has no serde form, so it cannot slip into a log or a page.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
@@ -170,6 +175,12 @@ pub fn generate_sip_user(entropy: &mut impl Entropy) -> Result<String, SecretErr
     Ok(SIP_USER_PREFIX.to_owned() + &draw(entropy, b"0123456789", SIP_USER_RANDOM_DIGITS)?)
 }
 
+/// The secret of a new token for the HTTP API: `sipgw_` and 44 letters and digits, about 255 bits. The beginning tells
+/// whoever finds it in a log or a repository what it opens.
+pub fn generate_token(entropy: &mut impl Entropy) -> Result<Password, SecretError> {
+    Ok(Password(TOKEN_PREFIX.to_owned() + &draw(entropy, PASSWORD_ALPHABET, TOKEN_LENGTH)?))
+}
+
 /// Draws characters evenly: octets at or above the largest multiple of the alphabet's length are thrown away.
 fn draw(entropy: &mut impl Entropy, alphabet: &[u8], length: usize) -> Result<String, SecretError> {
     let even = 256 - 256 % alphabet.len();
@@ -185,7 +196,7 @@ fn draw(entropy: &mut impl Entropy, alphabet: &[u8], length: usize) -> Result<St
     Ok(drawn)
 }
 
-fn hex(octets: &[u8]) -> String {
+pub(crate) fn hex(octets: &[u8]) -> String {
     octets
         .iter()
         .flat_map(|octet| [octet >> 4, octet & 15])

@@ -2,10 +2,13 @@
 //!
 //! Every verb that changes something is one transaction: done whole, or not at all. Times are given by the caller.
 
+mod access;
 mod administrators;
 mod lifecycle;
 mod numbers;
 mod on_hand;
+mod on_hand;
+mod pages;
 mod payments;
 mod reports;
 

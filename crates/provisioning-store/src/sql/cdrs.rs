@@ -4,7 +4,7 @@ use sqlx::QueryBuilder;
 
 use super::rows::CdrRow;
 use super::{Database, Db, failed, statements};
-use crate::cdr::{Answer, CallId, Cdr, CdrFilter, CdrPage, PAGE_ROWS};
+use crate::cdr::{Answer, CallId, Cdr, CdrFilter, CdrPage, CdrPlace, PAGE_ROWS};
 use crate::error::StoreError;
 
 impl Database {
@@ -34,6 +34,29 @@ impl Database {
         let mut statement = QueryBuilder::new(statements::CDRS);
         push_filter(&mut statement, filter);
         push_newest(&mut statement, most, 0);
+        let rows: Vec<CdrRow> = statement
+            .build_query_as()
+            .fetch_all(self.reader())
+            .await
+            .map_err(failed("reading call records"))?;
+        rows.into_iter().map(Cdr::try_from).collect()
+    }
+
+    pub(crate) async fn cdrs_after(
+        &self,
+        filter: &CdrFilter,
+        after: Option<&CdrPlace>,
+        most: u32,
+    ) -> Result<Vec<Cdr>, StoreError> {
+        let mut statement = QueryBuilder::new(statements::CDRS);
+        push_filter(&mut statement, filter);
+        if let Some(CdrPlace { started_at, call }) = after {
+            // The first condition is the index's; the second tells calls apart that began in the same moment.
+            statement.push(" AND started_at <= ").push_bind(started_at.0);
+            statement.push(" AND (started_at < ").push_bind(started_at.0);
+            statement.push(" OR call_id < ").push_bind(call.as_str().to_owned()).push(")");
+        }
+        statement.push(" ORDER BY started_at DESC, call_id DESC LIMIT ").push_bind(i64::from(most));
         let rows: Vec<CdrRow> = statement
             .build_query_as()
             .fetch_all(self.reader())

@@ -10,7 +10,7 @@ use crate::model::{Company, CompanyId, Landline, NewCompany, Timestamp, Verifica
 use crate::money::Micros;
 
 #[derive(FromRow)]
-struct CompanyRow {
+pub(super) struct CompanyRow {
     id: i64,
     name: String,
     country: String,
@@ -126,6 +126,15 @@ impl Database {
     pub(crate) async fn landlines(&self) -> Result<Vec<Landline>, StoreError> {
         let mut reader = self.reader().acquire().await.map_err(failed("reading landline numbers"))?;
         landlines(&mut reader).await
+    }
+
+    pub(crate) async fn landlines_of(&self, company: CompanyId) -> Result<Vec<Landline>, StoreError> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(statements::LANDLINES_OF_COMPANY)
+            .bind(company.0)
+            .fetch_all(self.reader())
+            .await
+            .map_err(failed("reading landline numbers"))?;
+        Ok(rows.into_iter().map(|(_, number)| Landline { company, number }).collect())
     }
 
     /// Runs one change of one row; none is an error that names what was looked for.

@@ -37,13 +37,20 @@ impl Database {
         author: Author<'_>,
         entries: &[LedgerEntry],
     ) -> Result<Vec<Result<Outcome, Refusal>>, StoreError> {
-        match self.apply_as_known(author, entries).await {
-            Err(StoreError::Conflict) => {}
-            done => return done,
+        // What is done in somebody's name is rare, and has to tell of it first.
+        if self.deed.is_none() {
+            match self.apply_as_known(author, entries).await {
+                Err(StoreError::Conflict) => {}
+                done => return done,
+            }
         }
         // Another process has written since the rows were read, or a call that is over is asked about again.
         let mut transaction = self.begin().await?;
         let outcomes = apply_in(&mut transaction, author, entries).await?;
+        // Where nothing was done, no deed is told of: the transaction is undone when it is dropped.
+        if self.deed.is_some() && outcomes.iter().all(Result::is_err) {
+            return Ok(outcomes);
+        }
         transaction.commit().await.map_err(failed("committing to the ledger"))?;
         Ok(outcomes)
     }

@@ -6,6 +6,8 @@
 
 mod administrators;
 mod agenda;
+mod answers;
+mod audit;
 mod carriers;
 mod cdrs;
 mod companies;
@@ -13,6 +15,7 @@ mod directory;
 mod leases;
 mod ledger;
 mod numbers;
+mod pages;
 mod payments;
 mod profiles;
 mod rates;
@@ -22,6 +25,7 @@ mod rows;
 mod sqlite;
 mod statements;
 mod stock;
+mod tokens;
 
 pub(crate) use ledger::Author;
 pub(crate) use profiles::ProfileOrder;

@@ -14,7 +14,7 @@ use crate::model::{
 use crate::money::Micros;
 
 #[derive(FromRow)]
-struct NumberRow {
+pub(super) struct NumberRow {
     id: i64,
     company_id: i64,
     number: String,
@@ -65,7 +65,7 @@ impl TryFrom<NumberRow> for OnlineNumber {
 }
 
 #[derive(FromRow)]
-struct AccountRow {
+pub(super) struct AccountRow {
     id: i64,
     company_id: i64,
     name: String,
@@ -273,6 +273,17 @@ impl Database {
     }
 }
 
+impl Database {
+    pub(crate) async fn caller_ids_of(&self, profile: ProfileId) -> Result<Vec<CallerIdRule>, StoreError> {
+        let rows: Vec<(i64, String, String, String)> = sqlx::query_as(statements::CALLER_IDS_OF_PROFILE)
+            .bind(profile.0)
+            .fetch_all(self.reader())
+            .await
+            .map_err(failed("reading caller IDs"))?;
+        Ok(rows.into_iter().map(caller_id).collect())
+    }
+}
+
 async fn company_of_profile(connection: &mut Connection, profile: ProfileId) -> Result<i64, StoreError> {
     let company: Option<i64> = sqlx::query_scalar(statements::COMPANY_OF_PROFILE)
         .bind(profile.0)
@@ -367,11 +378,14 @@ pub(super) async fn caller_ids(connection: &mut Connection) -> Result<Vec<Caller
         .fetch_all(connection)
         .await
         .map_err(failed("reading caller IDs"))?;
-    let rule = |(profile, country, choice, number): (i64, String, String, String)| CallerIdRule {
+    Ok(rows.into_iter().map(caller_id).collect())
+}
+
+fn caller_id((profile, country, choice, number): (i64, String, String, String)) -> CallerIdRule {
+    CallerIdRule {
         profile: ProfileId(profile),
         country: Some(country).filter(|country| !country.is_empty()),
         // The table admits these two words only.
         shown: if choice == "landline" { CallerId::Landline(number) } else { CallerId::OnlineNumber(number) },
-    };
-    Ok(rows.into_iter().map(rule).collect())
+    }
 }

@@ -19,7 +19,7 @@ use crate::secrets::{OsEntropy, Password, Vault, generate_password, generate_sip
 const SIP_USER_DRAWS: usize = 20;
 
 #[derive(FromRow)]
-struct ProfileRow {
+pub(super) struct ProfileRow {
     id: i64,
     name: String,
     sip_user: String,
@@ -68,6 +68,9 @@ impl TryFrom<ProfileRow> for Profile {
         })
     }
 }
+
+/// Identity, profile, network, port, transport.
+type IpRuleRow = (i64, i64, String, Option<i64>, String);
 
 /// What a new profile is made of.
 pub(crate) struct ProfileOrder<'a> {
@@ -200,6 +203,15 @@ impl Database {
         ip_rules(&mut reader).await
     }
 
+    pub(crate) async fn ip_rules_of(&self, profile: ProfileId) -> Result<Vec<IpRule>, StoreError> {
+        let rows: Vec<IpRuleRow> = sqlx::query_as(statements::IP_RULES_OF_PROFILE)
+            .bind(profile.0)
+            .fetch_all(self.reader())
+            .await
+            .map_err(failed("reading addresses"))?;
+        rows.into_iter().map(ip_rule).collect()
+    }
+
     pub(crate) async fn remove_ip_rule(&self, rule: IpRuleId) -> Result<(), StoreError> {
         let statement = sqlx::query(statements::DELETE_IP_RULE).bind(rule.0);
         self.change("removing an address", ("address rule", rule.to_string()), statement).await
@@ -317,20 +329,21 @@ pub(super) async fn all_credentials(
 }
 
 pub(super) async fn ip_rules(connection: &mut Connection) -> Result<Vec<IpRule>, StoreError> {
-    let rows: Vec<(i64, i64, String, Option<i64>, String)> = sqlx::query_as(statements::IP_RULES)
+    let rows: Vec<IpRuleRow> = sqlx::query_as(statements::IP_RULES)
         .fetch_all(connection)
         .await
         .map_err(failed("reading addresses"))?;
-    let rule = |(id, profile, network, port, transport): (i64, i64, String, Option<i64>, String)| {
-        Ok(IpRule {
-            id: IpRuleId(id),
-            profile: ProfileId(profile),
-            rule: NewIpRule {
-                network: word(&network, "a network")?,
-                port: port.map(|port| narrow(port, "a port")).transpose()?,
-                transport: word(&transport, "a transport")?,
-            },
-        })
-    };
-    rows.into_iter().map(rule).collect()
+    rows.into_iter().map(ip_rule).collect()
+}
+
+fn ip_rule((id, profile, network, port, transport): IpRuleRow) -> Result<IpRule, StoreError> {
+    Ok(IpRule {
+        id: IpRuleId(id),
+        profile: ProfileId(profile),
+        rule: NewIpRule {
+            network: word(&network, "a network")?,
+            port: port.map(|port| narrow(port, "a port")).transpose()?,
+            transport: word(&transport, "a transport")?,
+        },
+    })
 }

@@ -11,7 +11,7 @@ use crate::money::Micros;
 use crate::rating::{Rate, RateTable};
 
 #[derive(FromRow)]
-struct RateRow {
+pub(super) struct RateRow {
     prefix: String,
     destination: String,
     country: String,

@@ -10,6 +10,7 @@ use sqlx::{Either, Executor, Row, Sqlite, SqlitePool, Transaction};
 
 use super::failed;
 use super::ledger::Shelf;
+use crate::audit::Deed;
 use crate::error::StoreError;
 use crate::store::Durability;
 
@@ -44,6 +45,8 @@ pub(crate) struct Database {
     writer: SqlitePool,
     reader: SqlitePool,
     shelf: Arc<Shelf>,
+    /// On whose behalf its transactions are.
+    pub(super) deed: Option<Arc<Deed>>,
 }
 
 impl Database {
@@ -59,8 +62,8 @@ impl Database {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(synchronous)
             .busy_timeout(BUSY_TIMEOUT)
-            .statement_cache_capacity(STATEMENTS_KEPT)
-            .optimize_on_close(true, None);
+            // Not analysed when it is closed: statistics of a young database mislead the planner of a grown one.
+            .statement_cache_capacity(STATEMENTS_KEPT);
         let shelf = Arc::new(Shelf::default());
         let on_the_shelf = Arc::clone(&shelf);
         let writer = SqlitePoolOptions::new()
@@ -86,11 +89,12 @@ impl Database {
             .connect_with(options.create_if_missing(false).read_only(true))
             .await
             .map_err(failed("opening the database file for reading"))?;
-        Ok(Self { writer, reader, shelf })
+        Ok(Self { writer, reader, shelf, deed: None })
     }
 
-    /// Begins a transaction that may write anything; what is known of the books is read again after it.
-    pub(super) async fn begin(&self) -> Result<Transaction<'static, Db>, StoreError> {
+    /// Begins a transaction that may write anything, for [`Self::begin`] alone; what is known of the books is read again
+    /// after it.
+    pub(super) async fn begin_writing(&self) -> Result<Transaction<'static, Db>, StoreError> {
         let transaction = self.begin_as_known().await?;
         self.shelf.clear();
         Ok(transaction)
@@ -101,8 +105,9 @@ impl Database {
         &self.shelf
     }
 
-    /// Begins a transaction that writes to the books only what is known to their writer, or nothing. It takes the write lock at once: one that reads first and then asks for
-    /// the lock fails without waiting when another process has written meanwhile.
+    /// Begins a transaction that writes to the books only what is known to their writer, or nothing, and in nobody's
+    /// name. It takes the write lock at once: one that reads first and then asks for the lock fails without waiting when
+    /// another process has written meanwhile.
     pub(super) async fn begin_as_known(&self) -> Result<Transaction<'static, Db>, StoreError> {
         let error = match self.writer.begin_with(BEGIN).await {
             Ok(transaction) => return Ok(transaction),
@@ -188,12 +193,15 @@ mod tests {
         for statement in [
             "INSERT INTO transfers VALUES (1, 0, 'top_up', 'external', 'company:1', 5, NULL, '', NULL)",
             "INSERT INTO accounts VALUES ('company:1', 1, 5, 5)",
+            "INSERT INTO audit VALUES (1, 0, 'token 1', '192.0.2.1', 1, 'POST /', '')",
         ] {
             sqlx::query(statement).execute(&mut *writer).await.unwrap();
         }
         for (statement, refusal) in [
             ("UPDATE transfers SET amount = 6", "never changed"),
             ("DELETE FROM transfers", "never deleted"),
+            ("UPDATE audit SET actor = 'nobody'", "never changed"),
+            ("DELETE FROM audit", "never deleted"),
             (
                 "INSERT INTO transfers VALUES (2, 0, 'top_up', 'external', 'company:1', 0, NULL, '', NULL)",
                 "CHECK",

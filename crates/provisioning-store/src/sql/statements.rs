@@ -30,9 +30,9 @@ macro_rules! subscriber_columns {
     };
 }
 
-/// A profile with what the ledger knows of it.
-macro_rules! profile {
-    ($($rest:literal)?) => {
+/// A profile with what the ledger knows of it; conditions and order follow.
+macro_rules! profile_columns {
+    () => {
         concat!(
             "SELECT p.id, p.name, p.sip_user, p.authentication, p.digest, p.presentation, p.srtp, p.caller_id_by_call, ",
             subscriber_columns!(),
@@ -45,8 +45,6 @@ macro_rules! profile {
              LEFT JOIN spending w ON w.profile_id = p.id \
              JOIN accounts a ON a.name = 'profile:' || p.id \
              LEFT JOIN accounts b ON b.name = 'bundle:' || p.id || ':' || s.period "
-            $(, $rest)?,
-            " ORDER BY p.id"
         )
     };
 }
@@ -58,16 +56,12 @@ macro_rules! lease_columns {
     };
 }
 
-/// An Online Number with its terms.
+/// An Online Number with its terms; conditions and order follow.
 macro_rules! number {
-    ($($rest:literal)?) => {
-        concat!(
-            "SELECT n.id, n.company_id, n.number, n.country, n.profile_id, n.business_account_id, \
-             l.fee_micros, l.term_days, l.term, l.paid_until, l.renewal \
-             FROM online_numbers n LEFT JOIN number_leases l ON l.number_id = n.id "
-            $(, $rest)?,
-            " ORDER BY n.number"
-        )
+    () => {
+        "SELECT n.id, n.company_id, n.number, n.country, n.profile_id, n.business_account_id, \
+         l.fee_micros, l.term_days, l.term, l.paid_until, l.renewal \
+         FROM online_numbers n LEFT JOIN number_leases l ON l.number_id = n.id "
     };
 }
 
@@ -98,16 +92,33 @@ macro_rules! due_term {
     };
 }
 
-/// A company with its credit.
+/// Profiles in order.
+macro_rules! profile {
+    ($($rest:literal)?) => {
+        concat!(profile_columns!() $(, $rest)?, " ORDER BY p.id")
+    };
+}
+
+/// A company with its credit; conditions and order follow.
+macro_rules! company_columns {
+    () => {
+        "SELECT c.id, c.name, c.country, c.currency, c.is_verified, c.verified_by, c.verified_at, \
+         a.balance AS credit_micros \
+         FROM companies c JOIN accounts a ON a.name = 'company:' || c.id "
+    };
+}
+
+/// Companies in order.
 macro_rules! company {
     ($($rest:literal)?) => {
-        concat!(
-            "SELECT c.id, c.name, c.country, c.currency, c.is_verified, c.verified_by, c.verified_at, \
-             a.balance AS credit_micros \
-             FROM companies c JOIN accounts a ON a.name = 'company:' || c.id "
-            $(, $rest)?,
-            " ORDER BY c.id"
-        )
+        concat!(company_columns!() $(, $rest)?, " ORDER BY c.id")
+    };
+}
+
+/// A business account; conditions and order follow.
+macro_rules! business_account {
+    () => {
+        "SELECT id, company_id, name, profile_id, extension FROM business_accounts "
     };
 }
 
@@ -177,11 +188,14 @@ pub(super) const RAISE_REVISION: &str = "UPDATE directory_revision SET value = v
 pub(super) const INSERT_COMPANY: &str =
     "INSERT INTO companies (name, country, currency) VALUES ($1, $2, $3) RETURNING id";
 pub(super) const COMPANIES: &str = company!();
+pub(super) const COMPANIES_THAT: &str = concat!(company_columns!(), "WHERE 1 = 1");
 pub(super) const COMPANY: &str = company!("WHERE c.id = $1");
 pub(super) const VERIFY_COMPANY: &str =
     "UPDATE companies SET is_verified = $2, verified_by = $3, verified_at = $4 WHERE id = $1";
 pub(super) const INSERT_LANDLINE: &str =
     "INSERT INTO landlines (company_id, number) VALUES ($1, $2) ON CONFLICT (company_id, number) DO NOTHING";
+pub(super) const LANDLINES_OF_COMPANY: &str =
+    "SELECT company_id, number FROM landlines WHERE company_id = $1 ORDER BY number";
 pub(super) const LANDLINES: &str = "SELECT company_id, number FROM landlines ORDER BY company_id, number";
 pub(super) const DELETE_LANDLINE: &str = "DELETE FROM landlines WHERE company_id = $1 AND number = $2";
 /// No profile shows what its company has no longer stored.
@@ -272,7 +286,10 @@ pub(super) const INSERT_PROFILE: &str = "INSERT INTO profiles (id, company_id, n
 pub(super) const DELETE_PROFILES_IN: &str = "DELETE FROM profiles WHERE id IN";
 pub(super) const DELETE_CDRS_OF_PROFILES_IN: &str = "DELETE FROM cdrs WHERE profile_id IN";
 pub(super) const PROFILES: &str = profile!();
+pub(super) const PROFILES_THAT: &str = concat!(profile_columns!(), "WHERE 1 = 1");
 pub(super) const PROFILE: &str = profile!("WHERE p.id = $1");
+pub(super) const PURSES_IN: &str = "SELECT p.id, c.id, c.currency FROM profiles p \
+     JOIN companies c ON c.id = p.company_id WHERE p.id IN";
 pub(super) const PROFILES_OF_COMPANY: &str = profile!("WHERE p.company_id = $1");
 pub(super) const RENAME_PROFILE: &str = "UPDATE profiles SET name = $2 WHERE id = $1";
 pub(super) const CHANGE_PROFILE: &str = "UPDATE profiles SET authentication = $2, digest = $3, presentation = $4, \
@@ -285,13 +302,16 @@ pub(super) const SEAL_PASSWORD: &str = "UPDATE profiles SET sealed_password = $2
 pub(super) const INSERT_IP_RULE: &str =
     "INSERT INTO ip_rules (profile_id, network, port, transport) VALUES ($1, $2, $3, $4) RETURNING id";
 pub(super) const DELETE_IP_RULE: &str = "DELETE FROM ip_rules WHERE id = $1";
+pub(super) const IP_RULES_OF_PROFILE: &str =
+    "SELECT id, profile_id, network, port, transport FROM ip_rules WHERE profile_id = $1 ORDER BY id";
 pub(super) const IP_RULES: &str = "SELECT id, profile_id, network, port, transport FROM ip_rules ORDER BY id";
 
 // Numbers, business accounts, Caller ID.
 pub(super) const INSERT_NUMBER: &str =
     "INSERT INTO online_numbers (company_id, number, country) VALUES ($1, $2, $3) RETURNING id";
-pub(super) const NUMBERS: &str = number!();
-pub(super) const NUMBER: &str = number!("WHERE n.id = $1");
+pub(super) const NUMBERS: &str = concat!(number!(), "ORDER BY n.number");
+pub(super) const NUMBER: &str = concat!(number!(), "WHERE n.id = $1");
+pub(super) const NUMBERS_THAT: &str = concat!(number!(), "WHERE 1 = 1");
 pub(super) const ASSIGN_NUMBER: &str =
     "UPDATE online_numbers SET profile_id = $2, business_account_id = $3 WHERE id = $1 RETURNING company_id";
 pub(super) const DELETE_NUMBER: &str = "DELETE FROM online_numbers WHERE id = $1";
@@ -303,8 +323,8 @@ pub(super) const NUMBER_OF_PROFILE: &str =
     "SELECT COUNT(*) FROM online_numbers WHERE number = $2 AND profile_id = $1";
 pub(super) const INSERT_ACCOUNT: &str =
     "INSERT INTO business_accounts (company_id, name, extension) VALUES ($1, $2, $3) RETURNING id";
-pub(super) const BUSINESS_ACCOUNTS: &str =
-    "SELECT id, company_id, name, profile_id, extension FROM business_accounts ORDER BY name";
+pub(super) const BUSINESS_ACCOUNTS: &str = concat!(business_account!(), "ORDER BY name");
+pub(super) const BUSINESS_ACCOUNTS_THAT: &str = concat!(business_account!(), "WHERE 1 = 1");
 /// The condition is the check that an account belongs to at most one profile.
 pub(super) const ATTACH_ACCOUNT: &str = "UPDATE business_accounts SET profile_id = $2, extension = $3 \
      WHERE id = $1 AND (profile_id IS NULL OR profile_id = $2) RETURNING company_id";
@@ -317,6 +337,8 @@ pub(super) const SET_CALLER_ID: &str = "INSERT INTO caller_ids (profile_id, coun
      VALUES ($1, $2, $3, $4) ON CONFLICT (profile_id, country) \
      DO UPDATE SET choice = excluded.choice, number = excluded.number";
 pub(super) const CLEAR_CALLER_ID: &str = "DELETE FROM caller_ids WHERE profile_id = $1 AND country = $2";
+pub(super) const CALLER_IDS_OF_PROFILE: &str =
+    "SELECT profile_id, country, choice, number FROM caller_ids WHERE profile_id = $1 ORDER BY country";
 pub(super) const CALLER_IDS: &str =
     "SELECT profile_id, country, choice, number FROM caller_ids ORDER BY profile_id, country";
 
@@ -348,6 +370,8 @@ pub(super) const CARRIERS: &str = "SELECT id, name, host, port, transport, prior
 pub(super) const DELETE_RATES: &str = "DELETE FROM rates WHERE price_list = $1";
 pub(super) const INSERT_RATES: &str = "INSERT INTO rates (price_list, prefix, destination, country, \
      rate_per_minute_micros, connection_fee_micros, minimum_s, increment_s) ";
+pub(super) const RATES_THAT: &str = "SELECT prefix, destination, country, rate_per_minute_micros, \
+     connection_fee_micros, minimum_s, increment_s FROM rates WHERE 1 = 1";
 pub(super) const RATES: &str = "SELECT prefix, destination, country, rate_per_minute_micros, connection_fee_micros, \
      minimum_s, increment_s FROM rates WHERE price_list = $1";
 
@@ -362,3 +386,22 @@ pub(super) const REGISTRATIONS: &str = "SELECT profile_id, contact, source, loca
      registered_at, expires_at FROM registrations WHERE expires_at > $1 ORDER BY profile_id";
 pub(super) const DELETE_REGISTRATIONS_IN: &str = "DELETE FROM registrations WHERE profile_id IN";
 pub(super) const DELETE_EXPIRED_REGISTRATIONS: &str = "DELETE FROM registrations WHERE expires_at <= $1";
+
+// The HTTP API: tokens, the audit trail, answers that are kept.
+pub(super) const INSERT_TOKEN: &str = "INSERT INTO tokens (name, company_id, hash, created_at, expires_at) \
+     VALUES ($1, $2, $3, $4, $5) RETURNING id";
+pub(super) const TOKENS_THAT: &str =
+    "SELECT id, name, company_id, created_at, expires_at, revoked_at FROM tokens WHERE 1 = 1";
+pub(super) const REVOKE_TOKEN: &str =
+    "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
+pub(super) const INSERT_AUDIT: &str =
+    "INSERT INTO audit (at, actor, origin, company_id, action, detail) VALUES ($1, $2, $3, $4, $5, $6)";
+pub(super) const AUDIT_THAT: &str =
+    "SELECT id, at, actor, origin, company_id, action, detail FROM audit WHERE 1 = 1";
+pub(super) const FORGET_ANSWERS: &str = "DELETE FROM answers WHERE asked_at < $1";
+pub(super) const BEGIN_ANSWER: &str =
+    "INSERT INTO answers (owner, key, fingerprint, asked_at) VALUES ($1, $2, $3, $4)";
+pub(super) const KEEP_ANSWER: &str =
+    "UPDATE answers SET status = $3, body = $4 WHERE owner = $1 AND key = $2";
+pub(super) const KEPT_ANSWER: &str =
+    "SELECT fingerprint, status, body FROM answers WHERE owner = $1 AND key = $2 AND asked_at >= $3";

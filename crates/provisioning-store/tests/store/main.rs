@@ -3,6 +3,7 @@
 // A test that cannot go on should stop where it stands; the lint knows `#[test]` functions only, not their helpers.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod both;
 mod example;
 mod guard;

@@ -1,0 +1,292 @@
+//! Carriers: trunks to the telephone network. Their passwords go in and never come out.
+
+use axum::Json;
+use axum::http::StatusCode;
+use ipnet::IpNet;
+use provisioning_store::model::{
+    Carrier, CarrierAuthentication, CarrierId, Country, NewCarrier, NumberFormat, Srtp, Switch, Transport,
+};
+use provisioning_store::secrets::Password;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::addresses::network;
+use super::body::{Body, Path, Query, given};
+use super::caller::Caller;
+use super::error::Problem;
+use super::openapi::Conflict;
+use super::page::{Cursor, Limit, Page};
+use super::status::TAG;
+use super::word::word;
+use super::{Answer, Created};
+
+/// Longest user name or password that a carrier gives.
+const SECRET_LONGEST: usize = 256;
+
+pub(super) fn routes() -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(list_carriers, create_carrier)).routes(routes!(
+        show_carrier,
+        change_carrier,
+        remove_carrier
+    ))
+}
+
+/// A trunk to the telephone network.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Carrier)]
+struct CarrierView {
+    /// Identity.
+    id: i64,
+    /// Unique.
+    name: String,
+    /// Host name or address; a name is resolved after RFC 3263.
+    host: String,
+    /// Null leaves it to RFC 3263.
+    port: Option<u16>,
+    #[schema(schema_with = word::<Transport>)]
+    transport: Transport,
+    /// Lower is tried first.
+    priority: u16,
+    /// Share among carriers of one priority.
+    weight: u16,
+    /// The user name that we prove ourselves with; null where it knows our address.
+    user: Option<String>,
+    /// Where its calls come from.
+    sources: Vec<String>,
+    #[schema(schema_with = word::<NumberFormat>)]
+    number_format: NumberFormat,
+    /// The country whose national form its numbers may have.
+    country: Option<String>,
+    /// Leading characters taken off the formatted called number.
+    strip: u8,
+    /// Put before what is left of it.
+    prefix: String,
+    #[schema(schema_with = word::<Srtp>)]
+    srtp: Srtp,
+    /// Whether calls are sent to it.
+    is_active: bool,
+}
+
+impl From<Carrier> for CarrierView {
+    fn from(Carrier { id, settings }: Carrier) -> Self {
+        let user = match settings.authentication {
+            CarrierAuthentication::Ip => None,
+            CarrierAuthentication::Digest { user, .. } => Some(user),
+        };
+        Self {
+            id: id.0,
+            name: settings.name,
+            host: settings.host,
+            port: settings.port,
+            transport: settings.transport,
+            priority: settings.priority,
+            weight: settings.weight,
+            user,
+            sources: settings.sources.iter().map(IpNet::to_string).collect(),
+            number_format: settings.number_format,
+            country: settings.country,
+            strip: settings.strip,
+            prefix: settings.prefix,
+            srtp: settings.srtp,
+            is_active: settings.active == Switch::On,
+        }
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct CarrierQuery {
+    /// `next` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    /// Things on a page.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
+    limit: Limit,
+}
+
+/// List carriers
+#[utoipa::path(
+    get, path = "/carriers", tag = TAG, security(("token" = ["operator"])), params(CarrierQuery),
+    responses((status = 200, body = Page<CarrierView>)),
+)]
+async fn list_carriers(caller: Caller, Query(query): Query<CarrierQuery>) -> Answer<Page<CarrierView>> {
+    let all = caller.store().carriers().await?;
+    let page = Page::of_whole(all, (query.limit, query.cursor.as_ref()), |carrier| carrier.id.0)?;
+    Ok(Json(page.map(CarrierView::from)))
+}
+
+/// How we prove ourselves to a carrier.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Proof {
+    /// The user name that the carrier gave.
+    #[schema(min_length = 1, max_length = 256)]
+    user: String,
+    /// Its password.
+    #[schema(max_length = 256, format = Password)]
+    password: String,
+}
+
+impl Proof {
+    fn authentication(self) -> Result<CarrierAuthentication, Problem> {
+        for (field, text) in
+            [("authentication.user", &self.user), ("authentication.password", &self.password)]
+        {
+            if text.len() > SECRET_LONGEST || text.chars().any(char::is_control) {
+                let sentence = format!("write at most {SECRET_LONGEST} characters on one line");
+                return Err(Problem::invalid(field, sentence));
+            }
+        }
+        Ok(CarrierAuthentication::Digest { user: self.user, password: Password::new(self.password) })
+    }
+}
+
+/// A carrier's settings; of one that is there, what is left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CarrierChange {
+    /// Unique.
+    #[schema(min_length = 1, max_length = 100)]
+    name: Option<String>,
+    /// Host name or address.
+    #[schema(min_length = 1, max_length = 253)]
+    host: Option<String>,
+    /// Null leaves it to RFC 3263.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u16>, minimum = 1)]
+    port: Option<Option<u16>>,
+    /// A new carrier's is udp.
+    #[schema(schema_with = word::<Transport>, required = false)]
+    transport: Option<Transport>,
+    /// Lower is tried first; a new carrier's is 10.
+    priority: Option<u16>,
+    /// Share among carriers of one priority; a new carrier's is 10.
+    weight: Option<u16>,
+    /// Null: it knows our address.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Proof>)]
+    authentication: Option<Option<Proof>>,
+    /// Addresses and ranges that its calls come from.
+    sources: Option<Vec<String>>,
+    /// `e164` is +12025550100; a new carrier's.
+    #[schema(schema_with = word::<NumberFormat>, required = false)]
+    number_format: Option<NumberFormat>,
+    /// ISO 3166 alpha-2: the country whose national form its numbers may have. Null: it writes all in full.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z]{2}$")]
+    country: Option<Option<Country>>,
+    /// Leading characters to take off the formatted called number.
+    strip: Option<u8>,
+    /// Digits, +, * or # to put before what is left of it.
+    #[schema(max_length = 32)]
+    prefix: Option<String>,
+    /// A new carrier's is off.
+    #[schema(schema_with = word::<Srtp>, required = false)]
+    srtp: Option<Srtp>,
+    /// Whether calls are sent to it; a new carrier is active.
+    is_active: Option<bool>,
+}
+
+/// Longest prefix and host.
+const TEXT_LONGEST: [(&str, usize); 2] = [("prefix", 32), ("host", 253)];
+
+impl CarrierChange {
+    fn over(self, before: NewCarrier) -> Result<NewCarrier, Problem> {
+        let texts = [self.prefix.as_deref(), self.host.as_deref()];
+        for ((field, longest), text) in TEXT_LONGEST.into_iter().zip(texts) {
+            if text.is_some_and(|text| text.chars().count() > longest) {
+                return Err(Problem::invalid(field, format!("write at most {longest} characters")));
+            }
+        }
+        let authentication = match self.authentication {
+            None => before.authentication,
+            Some(None) => CarrierAuthentication::Ip,
+            Some(Some(proof)) => proof.authentication()?,
+        };
+        let sources = match self.sources {
+            None => before.sources,
+            Some(texts) => texts.iter().map(|text| network("sources", text)).collect::<Result<_, _>>()?,
+        };
+        Ok(NewCarrier {
+            name: self.name.unwrap_or(before.name),
+            host: self.host.unwrap_or(before.host),
+            port: self.port.unwrap_or(before.port),
+            transport: self.transport.unwrap_or(before.transport),
+            priority: self.priority.unwrap_or(before.priority),
+            weight: self.weight.unwrap_or(before.weight),
+            authentication,
+            sources,
+            number_format: self.number_format.unwrap_or(before.number_format),
+            country: self.country.map_or(before.country, |it| it.map(|country| country.to_string())),
+            strip: self.strip.unwrap_or(before.strip),
+            prefix: self.prefix.unwrap_or(before.prefix),
+            srtp: self.srtp.unwrap_or(before.srtp),
+            active: match self.is_active {
+                None => before.active,
+                Some(true) => Switch::On,
+                Some(false) => Switch::Off,
+            },
+        })
+    }
+}
+
+/// Add a carrier
+///
+/// Name and host are needed; what else is left out is as it usually is.
+#[utoipa::path(
+    post, path = "/carriers", tag = TAG, security(("token" = ["operator"])),
+    request_body = CarrierChange, responses((status = 201, body = CarrierView), (status = 409, response = Conflict)),
+)]
+async fn create_carrier(
+    caller: Caller,
+    Body(new): Body<CarrierChange>,
+) -> Result<Created<CarrierView>, Problem> {
+    let missing = |field: &str| Problem::invalid(field, format!("the field `{field}` is missing; add it"));
+    let name = new.name.clone().ok_or_else(|| missing("name"))?;
+    let host = new.host.clone().ok_or_else(|| missing("host"))?;
+    let settings = new.over(NewCarrier::new(name, host))?;
+    let carrier = caller.acting_on(None).create_carrier(settings).await?;
+    Ok(Created::at(format!("/carriers/{}", carrier.id), carrier.into()))
+}
+
+/// Show a carrier
+#[utoipa::path(
+    get, path = "/carriers/{carrier}", tag = TAG, security(("token" = ["operator"])),
+    params(("carrier" = i64, Path)), responses((status = 200, body = CarrierView)),
+)]
+async fn show_carrier(caller: Caller, Path(carrier): Path<CarrierId>) -> Answer<CarrierView> {
+    Ok(Json(caller.store().carrier(carrier).await?.into()))
+}
+
+/// Change a carrier
+///
+/// Calls that run go on as they began.
+#[utoipa::path(
+    patch, path = "/carriers/{carrier}", tag = TAG, security(("token" = ["operator"])),
+    params(("carrier" = i64, Path)),
+    request_body = CarrierChange, responses((status = 200, body = CarrierView), (status = 409, response = Conflict)),
+)]
+async fn change_carrier(
+    caller: Caller,
+    Path(carrier): Path<CarrierId>,
+    Body(change): Body<CarrierChange>,
+) -> Answer<CarrierView> {
+    let carrier = caller.store().carrier(carrier).await?;
+    let settings = change.over(carrier.settings)?;
+    caller.acting_on(None).change_carrier(carrier.id, settings).await?;
+    Ok(Json(caller.store().carrier(carrier.id).await?.into()))
+}
+
+/// Remove a carrier
+#[utoipa::path(
+    delete, path = "/carriers/{carrier}", tag = TAG, security(("token" = ["operator"])),
+    params(("carrier" = i64, Path)), responses((status = 204)),
+)]
+async fn remove_carrier(caller: Caller, Path(carrier): Path<CarrierId>) -> Result<StatusCode, Problem> {
+    caller.acting_on(None).remove_carrier(carrier).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,180 @@
+//! Records of calls that are over.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use provisioning_store::cdr::{Answer as Answered, CallId, CallKind, Cdr, CdrFilter, CdrPlace, Direction};
+use provisioning_store::model::{ProfileId, Timestamp};
+use provisioning_store::pages::Purse;
+use provisioning_store::tokens::Role;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Answer;
+use super::body::{Path, Query};
+use super::caller::Caller;
+use super::calls::TAG;
+use super::error::Problem;
+use super::money::{Moment, Money};
+use super::page::{Cursor, Limit, Page};
+use super::word::word;
+
+pub(super) fn routes() -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(list_cdrs)).routes(routes!(show_cdr))
+}
+
+/// The record of one attempt, answered or not. It never changes.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Cdr)]
+struct CdrView {
+    /// The call's name in the books.
+    call: String,
+    /// Null for attempts that reached no profile; operators see them.
+    profile: Option<i64>,
+    #[schema(schema_with = word::<Direction>)]
+    direction: Direction,
+    #[schema(schema_with = word::<CallKind>)]
+    kind: CallKind,
+    /// Who called.
+    from: String,
+    /// Who was called.
+    to: String,
+    /// The rate's name for the called number, or empty.
+    destination: String,
+    /// ISO 3166 alpha-2 of the called number, or empty.
+    country: String,
+    /// Price of a minute; null where the profile is gone.
+    rate_per_minute: Option<Money>,
+    started_at: Moment,
+    answered_at: Option<Moment>,
+    ended_at: Moment,
+    /// Seconds from answer to end, a begun second counting whole.
+    duration_s: u32,
+    billed_s: u32,
+    /// Of these, what bundle minutes paid.
+    bundle_s: u32,
+    /// The charge; null where the profile is gone.
+    amount: Option<Money>,
+    /// Why it ended, in one word.
+    reason_code: String,
+    /// Why it ended, in one sentence.
+    reason: String,
+    /// The last SIP status sent to the caller.
+    sip_status: Option<u16>,
+    /// The carrier's name; operators see it.
+    carrier: Option<String>,
+    /// The PBX's product name.
+    user_agent: String,
+    /// Codec, encryption and losses, in words.
+    media: String,
+}
+
+fn show(caller: &Caller, cdr: Cdr, purses: &BTreeMap<ProfileId, Purse>) -> CdrView {
+    let rate = cdr.rate_per_minute();
+    let Cdr { call, record, settlement } = cdr;
+    let purse = record.profile.and_then(|profile| purses.get(&profile));
+    let (attempt, ending) = (record.attempt, record.ending);
+    let carrier = Some(ending.carrier).filter(|name| caller.role == Role::Operator && !name.is_empty());
+    CdrView {
+        call: call.as_str().to_owned(),
+        profile: record.profile.map(|profile| profile.0),
+        direction: attempt.direction,
+        kind: attempt.kind,
+        from: attempt.from,
+        to: attempt.to,
+        destination: attempt.destination,
+        country: attempt.country,
+        rate_per_minute: purse.map(|purse| Money::of(rate, &purse.currency)),
+        started_at: Moment(attempt.started_at),
+        answered_at: ending.answered_at.map(Moment),
+        ended_at: Moment(ending.ended_at),
+        duration_s: settlement.duration_s,
+        billed_s: settlement.billed_s,
+        bundle_s: settlement.bundle_s,
+        amount: purse.map(|purse| Money::of(settlement.amount, &purse.currency)),
+        reason_code: ending.reason_code,
+        reason: ending.reason,
+        sip_status: ending.sip_status,
+        carrier,
+        user_agent: ending.user_agent,
+        media: ending.media,
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct CdrQuery {
+    /// Only those of this company's profiles.
+    company: Option<i64>,
+    /// Only this profile's.
+    profile: Option<i64>,
+    /// Seen from the PBX.
+    #[param(schema_with = word::<Direction>, required = false)]
+    direction: Option<Direction>,
+    /// Begun at or after this.
+    #[param(value_type = Option<String>, format = DateTime)]
+    since: Option<Moment>,
+    /// Begun before this.
+    #[param(value_type = Option<String>, format = DateTime)]
+    before: Option<Moment>,
+    /// Caller or called number contains this.
+    number: Option<String>,
+    /// Only those that ended for this reason.
+    reason_code: Option<String>,
+    /// Only answered ones, or only those that were not.
+    is_answered: Option<bool>,
+    /// `next` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    /// Things on a page.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
+    limit: Limit,
+}
+
+/// A cursor of this list: when the last record's call began, and its name.
+fn place(cursor: &Cursor) -> Result<CdrPlace, Problem> {
+    let (at, call) = cursor.parts()?;
+    let at: i64 = at.parse().or_else(|_| cursor.parse())?;
+    Ok(CdrPlace { started_at: Timestamp(at), call: CallId::new(call) })
+}
+
+/// List call records
+///
+/// Newest first.
+#[utoipa::path(get, path = "/cdrs", tag = TAG, params(CdrQuery), responses((status = 200, body = Page<CdrView>)))]
+async fn list_cdrs(caller: Caller, Query(query): Query<CdrQuery>) -> Answer<Page<CdrView>> {
+    let (limit, place) = (query.limit, query.cursor.as_ref().map(place).transpose()?);
+    let filter = CdrFilter {
+        profile: query.profile.map(ProfileId),
+        company: caller.scope(query.company)?,
+        direction: query.direction,
+        since: query.since.map(|moment| moment.0),
+        before: query.before.map(|moment| moment.0),
+        number: query.number,
+        reason_code: query.reason_code,
+        answer: query.is_answered.map(|it| if it { Answered::Answered } else { Answered::Unanswered }),
+    };
+    let found = caller.store().cdrs_after(&filter, place.as_ref(), limit.and_one()).await?;
+    let page = Page::of(found, limit, |cdr| format!("{}.{}", cdr.record.attempt.started_at.0, cdr.call));
+    let purses = caller.purses(page.items().iter().filter_map(|cdr| cdr.record.profile)).await?;
+    Ok(Json(page.map(|cdr| show(&caller, cdr, &purses))))
+}
+
+/// Show a call record
+#[utoipa::path(
+    get, path = "/cdrs/{call}", tag = TAG, params(("call" = String, Path)),
+    responses((status = 200, body = CdrView)),
+)]
+async fn show_cdr(caller: Caller, Path(call): Path<String>) -> Answer<CdrView> {
+    let absent = || Problem::absent("record of the call", &call);
+    let cdr = caller.store().cdr(&CallId::new(&call)).await?.ok_or_else(absent)?;
+    let purses = caller.purses(cdr.record.profile).await?;
+    if caller.role != Role::Operator && purses.is_empty() {
+        return Err(absent());
+    }
+    Ok(Json(show(&caller, cdr, &purses)))
+}

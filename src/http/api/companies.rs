@@ -1,0 +1,180 @@
+//! Companies, and the money that is paid in for them.
+
+use axum::Json;
+use axum::http::StatusCode;
+use provisioning_store::model::{Company, CompanyId, NewCompany};
+use provisioning_store::pages::CompanyFilter;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::body::{Body, Path, Query};
+use super::caller::Caller;
+use super::error::Problem;
+use super::money::Money;
+use super::once::IdempotencyKey;
+use super::page::{Cursor, Limit, Page};
+use super::{Answer, Created};
+use crate::storage;
+
+/// Their part of the description.
+pub(super) const TAG: &str = "Companies";
+
+pub(super) fn routes() -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(list_companies, create_company))
+        .routes(routes!(show_company))
+        .routes(routes!(top_up))
+        .routes(routes!(verify_company, unverify_company))
+}
+
+/// A company: holder of the credit that pays subscriptions, and of everything below.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Company)]
+struct CompanyView {
+    /// Identity.
+    id: i64,
+    /// A label.
+    name: String,
+    /// ISO 3166 alpha-2: how national numbers are read.
+    country: String,
+    /// ISO 4217.
+    currency: String,
+    /// Whether it may show its landline numbers as Caller ID.
+    is_verified: bool,
+    /// What can be spent now.
+    credit: Money,
+}
+
+impl From<Company> for CompanyView {
+    fn from(company: Company) -> Self {
+        Self {
+            id: company.id.0,
+            credit: Money::of(company.credit, &company.currency),
+            name: company.name,
+            country: company.country,
+            currency: company.currency,
+            is_verified: company.is_verified,
+        }
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct CompanyQuery {
+    /// The name contains this.
+    name: Option<String>,
+    /// ISO 3166 alpha-2, in capitals.
+    country: Option<String>,
+    /// `next` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    /// Things on a page.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
+    limit: Limit,
+}
+
+/// List companies
+///
+/// An administrator sees the own one.
+#[utoipa::path(get, path = "/companies", tag = TAG, params(CompanyQuery), responses((status = 200, body = Page<CompanyView>)))]
+async fn list_companies(caller: Caller, Query(query): Query<CompanyQuery>) -> Answer<Page<CompanyView>> {
+    let CompanyQuery { name, country, cursor, limit } = query;
+    let filter = CompanyFilter { company: caller.scope(None)?, name, country };
+    let found = caller.store().companies_in(&filter, limit.slice(cursor.as_ref())?).await?;
+    Ok(Json(Page::of(found, limit, |company| company.id.to_string()).map(CompanyView::from)))
+}
+
+/// A company to open an account for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CompanyRequest {
+    /// A label.
+    #[schema(min_length = 1, max_length = 100)]
+    name: String,
+    /// ISO 3166 alpha-2.
+    #[schema(pattern = "^[A-Za-z]{2}$")]
+    country: String,
+    /// ISO 4217.
+    #[schema(pattern = "^[A-Za-z]{3}$")]
+    currency: String,
+}
+
+/// Open a company's account
+#[utoipa::path(
+    post, path = "/companies", tag = TAG, security(("token" = ["operator"])),
+    request_body = CompanyRequest, responses((status = 201, body = CompanyView)),
+)]
+async fn create_company(
+    caller: Caller,
+    Body(new): Body<CompanyRequest>,
+) -> Result<Created<CompanyView>, Problem> {
+    let new = NewCompany { name: new.name, country: new.country, currency: new.currency };
+    let company = caller.acting_on(None).create_company(storage::now(), &new).await?;
+    Ok(Created::at(format!("/companies/{}", company.id), company.into()))
+}
+
+/// Show a company
+#[utoipa::path(
+    get, path = "/companies/{company}", tag = TAG, params(("company" = i64, Path)),
+    responses((status = 200, body = CompanyView)),
+)]
+async fn show_company(caller: Caller, Path(company): Path<CompanyId>) -> Answer<CompanyView> {
+    Ok(Json(caller.company(company).await?.into()))
+}
+
+/// Money paid in.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct TopUp {
+    /// How much; above zero.
+    amount: Money,
+    /// A word on it, for the books.
+    #[serde(default)]
+    #[schema(max_length = 200)]
+    note: String,
+}
+
+/// Book money paid in
+#[utoipa::path(
+    post, path = "/companies/{company}/top-ups", tag = TAG, security(("token" = ["operator"])),
+    params(("company" = i64, Path), IdempotencyKey),
+    request_body = TopUp, responses((status = 201, body = CompanyView)),
+)]
+async fn top_up(
+    caller: Caller,
+    Path(company): Path<CompanyId>,
+    Body(request): Body<TopUp>,
+) -> Result<(StatusCode, Json<CompanyView>), Problem> {
+    let company = caller.company(company).await?;
+    let amount = request.amount.paid_by(&company, "amount")?;
+    let note = super::body::line("note", &request.note)?;
+    let store = caller.acting_on(company.id);
+    let company = store.top_up(storage::now(), company.id, amount, note).await?;
+    Ok((StatusCode::CREATED, Json(company.into())))
+}
+
+/// Verify a company
+///
+/// It is who it claims to be; it may now show its landline numbers.
+#[utoipa::path(
+    put, path = "/companies/{company}/verification", tag = TAG, security(("token" = ["operator"])),
+    params(("company" = i64, Path)), responses((status = 200, body = CompanyView)),
+)]
+async fn verify_company(caller: Caller, Path(company): Path<CompanyId>) -> Answer<CompanyView> {
+    caller.acting_on(company).verify_company(company).await?;
+    Ok(Json(caller.company(company).await?.into()))
+}
+
+/// Take a verification back
+#[utoipa::path(
+    delete, path = "/companies/{company}/verification", tag = TAG, security(("token" = ["operator"])),
+    params(("company" = i64, Path)), responses((status = 200, body = CompanyView)),
+)]
+async fn unverify_company(caller: Caller, Path(company): Path<CompanyId>) -> Answer<CompanyView> {
+    caller.acting_on(company).unverify_company(company).await?;
+    Ok(Json(caller.company(company).await?.into()))
+}

@@ -1,0 +1,64 @@
+//! What the API's description says of an operation, as far as it has to be enforced: the document is the rule, so the two
+//! cannot differ.
+
+use std::collections::HashMap;
+
+use axum::http::Method;
+use serde_json::Value;
+use utoipa::openapi::OpenApi;
+
+use super::{BASE, once};
+
+/// What holds for one operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rules {
+    /// Whether whoever asks has to show a token.
+    pub(super) needs_token: bool,
+    /// Whether it has to be an operator's.
+    pub(super) is_for_operator: bool,
+    /// Whether it takes an Idempotency-Key.
+    pub(super) is_once: bool,
+}
+
+/// The rules of all operations, by method and path.
+pub(super) struct Contract(HashMap<(Method, String), Rules>);
+
+impl Contract {
+    /// Reads them from the description.
+    pub(super) fn of(document: &OpenApi) -> Self {
+        let document = serde_json::to_value(document).expect("a description has a JSON form");
+        let mut rules = HashMap::new();
+        for (path, operations) in members(&document["paths"]) {
+            for (method, operation) in members(operations) {
+                let Ok(method) = method.to_uppercase().parse::<Method>() else { continue };
+                rules.insert((method, format!("{BASE}{path}")), Rules::of(operation));
+            }
+        }
+        Self(rules)
+    }
+
+    /// What holds for a request; `None` where there is no such operation.
+    pub(super) fn rules(&self, method: &Method, path: &str) -> Option<Rules> {
+        // What may be read may be asked about.
+        let method = if *method == Method::HEAD { Method::GET } else { method.clone() };
+        self.0.get(&(method, path.to_owned())).copied()
+    }
+}
+
+impl Rules {
+    fn of(operation: &Value) -> Self {
+        let requirements = operation["security"].as_array();
+        let roles = requirements.into_iter().flatten().flat_map(|one| one["token"].as_array()).flatten();
+        let parameters = operation["parameters"].as_array();
+        Self {
+            needs_token: requirements.is_none_or(|all| !all.contains(&Value::Object(Default::default()))),
+            is_for_operator: roles.into_iter().any(|role| role == "operator"),
+            is_once: parameters.into_iter().flatten().any(|one| one["name"] == once::KEY),
+        }
+    }
+}
+
+/// The members of an object; none if it is something else.
+pub(super) fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flatten()
+}

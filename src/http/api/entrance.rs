@@ -1,0 +1,165 @@
+//! What every request passes before it reaches its handler: who asks, whether they may, what it will be recorded as, and
+//! whether it was done before.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use provisioning_store::audit::Deed;
+use provisioning_store::tokens::Role;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::BASE;
+use super::caller::{self, Caller};
+use super::contract::Contract;
+use super::error::Problem;
+use super::once;
+use crate::http::Site;
+use crate::http::connections::Source;
+use crate::storage;
+
+/// Most octets of a JSON body.
+const JSON_MOST: usize = 64 * 1024;
+/// Most octets of a rate table: some hundred thousand rates.
+const CSV_MOST: usize = 16 * 1024 * 1024;
+/// Fields whose values stay out of the audit trail.
+const SECRETS: [&str; 2] = ["password", "secret"];
+/// How the configuration's own token is called.
+const CONFIGURED: &str = "http.token";
+
+/// What the entrance knows.
+#[derive(Clone)]
+pub(super) struct Entrance {
+    pub(super) site: Site,
+    pub(super) contract: Arc<Contract>,
+}
+
+/// Lets a request in, or says why not.
+pub(super) async fn admit(
+    State(entrance): State<Entrance>,
+    ConnectInfo(Source(peer)): ConnectInfo<Source>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let path = parts.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let rules = path.and_then(|path| entrance.contract.rules(&parts.method, &path));
+    let Some(rules) = rules.filter(|rules| rules.needs_token) else {
+        return Ok(next.run(Request::from_parts(parts, body)).await);
+    };
+    let (role, name) = known(&entrance.site, &parts.headers).await?;
+    if rules.is_for_operator && role != Role::Operator {
+        let sentence = "this is for operators; ask one of them to do it";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "operator_only", sentence));
+    }
+    let is_reading = matches!(parts.method, Method::GET | Method::HEAD);
+    let octets = read(&parts.headers, body).await?;
+    let key = once::key(&parts.headers, rules)?;
+    let once = key.map(|key| once::name(&name, key, &parts, &octets));
+    let deed = Deed {
+        at: storage::now(),
+        actor: name,
+        origin: peer.ip().to_canonical().to_string(),
+        company: None,
+        // The router has taken the beginning of the path off.
+        action: format!("{} {BASE}{}", parts.method, parts.uri.path()),
+        detail: detail(&parts.headers, &octets),
+        once: once.clone(),
+    };
+    parts.extensions.insert(Caller { site: entrance.site.clone(), role, deed: Arc::new(deed) });
+    let request = Request::from_parts(parts, Body::from(octets));
+    let answer = match once {
+        Some(once) => once::answer(&entrance.site.store, once, request, next).await?,
+        None => next.run(request).await,
+    };
+    if !is_reading && answer.status().is_success() {
+        // Calls feel the change at once and not only when the watch looks by itself.
+        entrance.site.changed.notify_one();
+    }
+    Ok(answer)
+}
+
+/// The role and the name of whoever shows a token.
+async fn known(site: &Site, headers: &HeaderMap) -> Result<(Role, String), Problem> {
+    if site.access.load().is_admin(headers) {
+        return Ok((Role::Operator, CONFIGURED.to_owned()));
+    }
+    let secret = crate::http::auth::shown(headers).ok_or_else(caller::unknown)?;
+    let token = site.store.token_of(storage::now(), secret).await?.ok_or_else(caller::unknown)?;
+    Ok((token.role, format!("token {} ({})", token.id, token.name)))
+}
+
+/// Reads a body of a bounded length. Whoever sends it has shown a token.
+async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let most = if is_csv(headers) { CSV_MOST } else { JSON_MOST };
+    to_bytes(body, most).await.map_err(|error| {
+        let is_long = std::error::Error::source(&error)
+            .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
+        if is_long {
+            let sentence = format!("the body is longer than {most} octets; send less at a time");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_long", sentence)
+        } else {
+            Problem::new(StatusCode::BAD_REQUEST, "bad_body", "the body ended before its time; send it again")
+        }
+    })
+}
+
+fn is_csv(headers: &HeaderMap) -> bool {
+    let named = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    named.is_some_and(|named| named.trim().to_ascii_lowercase().starts_with("text/csv"))
+}
+
+/// What the audit trail shows of a body: all of a JSON object but its secrets; of anything else what identifies it.
+fn detail(headers: &HeaderMap, octets: &[u8]) -> String {
+    if octets.is_empty() {
+        return String::new();
+    }
+    match serde_json::from_slice(octets) {
+        Ok(mut value) if !is_csv(headers) => {
+            conceal(&mut value);
+            value.to_string()
+        }
+        _ => json!({ "octets": octets.len(), "sha256": hex(&Sha256::digest(octets)) }).to_string(),
+    }
+}
+
+fn conceal(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                if SECRETS.contains(&field.as_str()) {
+                    *value = Value::from("(not shown)");
+                } else {
+                    conceal(value);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(conceal),
+        _ => {}
+    }
+}
+
+/// Hexadecimal digits.
+pub(super) fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_stay_out_of_the_audit_trail() {
+        let body =
+            br#"{"name": "up", "authentication": {"kind": "digest", "user": "us", "password": "hunter2"}}"#;
+        let shown = detail(&HeaderMap::new(), body);
+        assert!(shown.contains("(not shown)") && !shown.contains("hunter2"), "{shown}");
+        assert_eq!(detail(&HeaderMap::new(), b""), "");
+        assert!(detail(&HeaderMap::new(), b"prefix,price").contains("\"octets\":12"));
+    }
+}

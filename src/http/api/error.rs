@@ -1,0 +1,193 @@
+//! What is answered when a request is not done: problem details (RFC 9457), one plain sentence and the field at fault.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use provisioning_store::error::StoreError;
+use provisioning_store::ledger::Refusal;
+use provisioning_store::rating::RatesRefused;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The media type of problem details.
+pub(super) const PROBLEM_TYPE: &str = "application/problem+json";
+/// Seconds after which a database that did not answer may be asked again.
+const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("1");
+
+/// Why a request was not done (RFC 9457).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct Problem {
+    /// Always `about:blank`: the title is the status, and `code` says more.
+    #[serde(rename = "type")]
+    #[schema(example = "about:blank")]
+    kind: &'static str,
+    /// The status in words.
+    #[schema(example = "Conflict")]
+    title: &'static str,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599, example = 409)]
+    status: u16,
+    /// The reason in one word, for programs; it stays the same when the sentence is put better.
+    #[schema(example = "insufficient_company_credit")]
+    code: &'static str,
+    /// The reason and its cure in one plain sentence, for people.
+    #[schema(example = "The company's credit of 5.00 does not pay 27.80; top it up.")]
+    detail: String,
+    /// The field, parameter or header to blame, where it is one: `subscription.channels`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+}
+
+impl Problem {
+    /// A problem with its word and its sentence; the sentence gets its capital and its full stop here.
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl AsRef<str>) -> Self {
+        Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            code,
+            detail: sentence(detail.as_ref()),
+            field: None,
+        }
+    }
+
+    /// The same problem, with a field to blame.
+    pub(super) fn at(self, field: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..self }
+    }
+
+    /// There is no such thing, or it is nothing to whoever asks: the two look alike.
+    pub(super) fn absent(what: &str, name: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {what} {name}"))
+    }
+
+    /// A field of the body holds what cannot be.
+    pub(super) fn invalid(field: impl Into<String>, detail: impl AsRef<str>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).at(field)
+    }
+
+    /// What a body names is not there: the body is to blame, not the path.
+    pub(super) fn named_in(self, field: &str) -> Self {
+        if self.status != StatusCode::NOT_FOUND.as_u16() {
+            return self;
+        }
+        Self { detail: self.detail, ..Self::invalid(field, "") }
+    }
+
+    /// The status of the answer.
+    pub(super) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let body = serde_json::to_vec(&self).expect("plain data has a JSON form");
+        let mut response = (status, [(header::CONTENT_TYPE, PROBLEM_TYPE)], body).into_response();
+        let headers = response.headers_mut();
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, RETRY_AFTER_S);
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let text = error.to_string();
+        match error {
+            StoreError::Database { .. } | StoreError::Conflict | StoreError::Closed => {
+                tracing::warn!(%text, "A request of the API was not done.");
+                let sentence = "the database does not answer; ask again in a moment";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", sentence)
+            }
+            StoreError::Damaged { .. } | StoreError::Secret(_) => {
+                tracing::error!(%text, "A request of the API met damaged data.");
+                let sentence = "the database holds what it should not; the log of the gateway says more";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store_damaged", sentence)
+            }
+            StoreError::Refused(refusal) => refusal.into(),
+            StoreError::Rates(refused) => refused.into(),
+            StoreError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "not_found", text),
+            StoreError::Taken { .. } => Self::new(StatusCode::CONFLICT, "taken", text),
+            StoreError::AccountInUse { .. } => Self::new(StatusCode::CONFLICT, "account_in_use", text),
+            StoreError::AskedTwice => Self::new(StatusCode::CONFLICT, "asked_twice", text),
+            StoreError::Invalid { field, problem } => {
+                // What stands before the colon is for the command line; here it is a member of its own.
+                let sentence = format!("the {field} is wrong: {problem}");
+                Self::invalid(field.replace(' ', "_").to_lowercase(), sentence)
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (status, field) = match &refusal {
+            Refusal::UnknownCompany(_) | Refusal::UnknownProfile(_) | Refusal::UnknownCall(_) => {
+                (StatusCode::NOT_FOUND, None)
+            }
+            Refusal::BadAmount(_) => (StatusCode::UNPROCESSABLE_ENTITY, Some("amount")),
+            Refusal::Guard(fault) => (StatusCode::UNPROCESSABLE_ENTITY, Some(fault.key())),
+            Refusal::Order(_) => (StatusCode::UNPROCESSABLE_ENTITY, Some("channels")),
+            _ => (StatusCode::CONFLICT, None),
+        };
+        let problem = Self::new(status, refusal.code(), refusal.to_string());
+        match field {
+            Some(field) => problem.at(field),
+            None => problem,
+        }
+    }
+}
+
+impl From<RatesRefused> for Problem {
+    fn from(refused: RatesRefused) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_rates", refused.to_string()).at("body")
+    }
+}
+
+/// A text as a sentence: with a capital, one line, and a full stop.
+fn sentence(text: &str) -> String {
+    let text = text.trim().replace('\n', " ");
+    let mut letters = text.chars();
+    let capital = letters.next().map(char::to_uppercase);
+    let mut sentence: String = capital.into_iter().flatten().chain(letters).collect();
+    if !sentence.ends_with(['.', '!', '?']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use provisioning_store::money::Micros;
+
+    #[test]
+    fn a_refusal_is_a_sentence_with_a_word_and_a_status() {
+        let refusal =
+            Refusal::InsufficientCompanyCredit { needed: Micros(27_800_000), available: Micros(5_000_000) };
+        let problem = Problem::from(StoreError::from(refusal));
+        assert_eq!((problem.status, problem.code), (409, "insufficient_company_credit"));
+        assert_eq!(problem.detail, "The company's credit of 5.00 does not pay 27.80; top it up.");
+        assert_eq!(problem.field, None);
+    }
+
+    #[test]
+    fn what_a_body_names_is_the_bodys_fault() {
+        let problem = Problem::absent("profile", 7).named_in("target.profile");
+        assert_eq!((problem.status, problem.title), (422, "Unprocessable Content"));
+        assert_eq!(
+            (problem.detail.as_str(), problem.field.as_deref()),
+            ("There is no profile 7.", Some("target.profile"))
+        );
+        let other = Problem::new(StatusCode::CONFLICT, "taken", "it is taken");
+        assert_eq!(other.clone().named_in("x"), other);
+    }
+}

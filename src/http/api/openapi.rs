@@ -1,0 +1,198 @@
+//! The API's description: what stands around the operations, and the answers that all operations of a kind can give.
+
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
+use utoipa::{OpenApi as _, ToResponse};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::contract::members;
+use super::error::{PROBLEM_TYPE, Problem};
+
+/// What stands before the operations.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "sipgw",
+        version = "1",
+        description = "Everything that a sipgw gateway is set up with, and what goes on in it.\n\n\
+            Whoever asks shows a token as `Authorization: Bearer`. An operator's token does everything; an \
+            administrator's sees one company, and what belongs to others is answered 404. `sipgw token create` makes the \
+            first one.\n\n\
+            Amounts are decimal text with their currency, times RFC 3339 in UTC. Lists come in pages: `next` of a page is \
+            the `cursor` of the one behind it. What is refused is answered with problem details (RFC 9457). A change is in \
+            force for calls at once, and in the audit trail.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    servers((url = "/api/v1")),
+    security(("token" = [])),
+    components(schemas(Problem)),
+    tags(
+        (name = "Companies", description = "Companies, their credit and landline numbers."),
+        (name = "Profiles", description = "SIP profiles: one trunk to one PBX each."),
+        (name = "Numbers", description = "Online Numbers and business accounts."),
+        (name = "Calls", description = "Calls, their records, and the PBXs that are registered."),
+        (name = "Installation", description = "Carriers, rates, bans, and how the gateway does."),
+        (name = "Access", description = "Tokens, and who changed what."),
+    ),
+)]
+struct Beginning;
+
+/// The description before any operation is in it.
+pub(super) fn beginning() -> OpenApi {
+    Beginning::openapi()
+}
+
+pub(super) fn routes() -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(show_description))
+}
+
+/// Show this description
+///
+/// Needs no token.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "Installation", security(()),
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value, content_type = "application/json")),
+)]
+async fn show_description() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], super::description()).into_response()
+}
+
+/// An answer that many operations can give.
+struct Common {
+    status: &'static str,
+    name: &'static str,
+    description: &'static str,
+}
+
+const BAD_REQUEST: Common = Common {
+    status: "400",
+    name: "BadRequest",
+    description: "The request cannot be read: its JSON, a parameter, a header.",
+};
+const NO_TOKEN: Common = Common { status: "401", name: "NoToken", description: "No valid token is shown." };
+const OPERATOR_ONLY: Common =
+    Common { status: "403", name: "OperatorOnly", description: "This is for operators." };
+const NOT_FOUND: Common = Common {
+    status: "404",
+    name: "NotFound",
+    description: "There is no such thing, or it belongs to others.",
+};
+const CONFLICT: Common = Common {
+    status: "409",
+    name: "Conflict",
+    description: "It cannot be done as things are: a name is taken, the credit does not suffice.",
+};
+const TOO_LONG: Common = Common { status: "413", name: "TooLong", description: "The body is too long." };
+const BAD_TYPE: Common =
+    Common { status: "415", name: "BadType", description: "The body's Content-Type is another one." };
+const UNPROCESSABLE: Common = Common {
+    status: "422",
+    name: "Unprocessable",
+    description: "A field is unknown, missing or wrong; `field` names it. Or the Idempotency-Key was used for another request.",
+};
+const UNAVAILABLE: Common = Common {
+    status: "503",
+    name: "Unavailable",
+    description: "The database or the engine does not answer; ask again in a moment.",
+};
+const ALL: [Common; 9] = [
+    BAD_REQUEST,
+    NO_TOKEN,
+    OPERATOR_ONLY,
+    NOT_FOUND,
+    CONFLICT,
+    TOO_LONG,
+    BAD_TYPE,
+    UNPROCESSABLE,
+    UNAVAILABLE,
+];
+
+impl Common {
+    fn response(&self) -> utoipa::openapi::Response {
+        let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        ResponseBuilder::new().description(self.description).content(PROBLEM_TYPE, content).build()
+    }
+}
+
+/// Answers that an operation names itself: `(status = 409, response = Conflict)`.
+macro_rules! answers {
+    ($($(#[$doc:meta])* $name:ident = $common:ident;)+) => {$(
+        $(#[$doc])*
+        pub(super) struct $name;
+
+        impl<'r> ToResponse<'r> for $name {
+            fn response() -> (&'r str, RefOr<utoipa::openapi::Response>) {
+                ($common.name, RefOr::T($common.response()))
+            }
+        }
+    )+};
+}
+
+answers! {
+    /// It cannot be done as things are.
+    Conflict = CONFLICT;
+    /// What a parameter names is not there.
+    NotFound = NOT_FOUND;
+    /// It is for operators, as it was asked for.
+    OperatorOnly = OPERATOR_ONLY;
+    /// A word of the path is wrong, though it has no body.
+    Unprocessable = UNPROCESSABLE;
+}
+
+/// The description with what holds for all: the token, and the answers that follow from what an operation takes.
+pub(super) fn finished(mut document: OpenApi) -> OpenApi {
+    let components = document.components.get_or_insert_default();
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("sipgw_...");
+    components.security_schemes.insert("token".to_owned(), SecurityScheme::Http(bearer.build()).into());
+    for common in &ALL {
+        components.responses.insert(common.name.to_owned(), RefOr::T(common.response()));
+    }
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        operations.into_iter().flatten().for_each(add_common_answers);
+    }
+    document
+}
+
+fn add_common_answers(operation: &mut Operation) {
+    let said = serde_json::to_value(&*operation).expect("an operation has a JSON form");
+    let is_public =
+        said["security"].as_array().is_some_and(|all| all.iter().any(|one| members(one).next().is_none()));
+    if is_public {
+        return;
+    }
+    let parameters = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+        RefOr::T(parameter) => Some(parameter),
+        RefOr::Ref(_) => None,
+    });
+    let mut answers = vec![NO_TOKEN, UNAVAILABLE];
+    for parameter in parameters {
+        match parameter.parameter_in {
+            ParameterIn::Path => answers.push(NOT_FOUND),
+            ParameterIn::Query | ParameterIn::QueryString => answers.push(BAD_REQUEST),
+            ParameterIn::Header => answers.extend([BAD_REQUEST, CONFLICT, UNPROCESSABLE]),
+            ParameterIn::Cookie => {}
+        }
+        // A list that is limited to something which there is not.
+        if parameter.parameter_in == ParameterIn::Query
+            && ["company", "profile"].contains(&parameter.name.as_str())
+        {
+            answers.push(NOT_FOUND);
+        }
+    }
+    if operation.request_body.is_some() {
+        answers.extend([BAD_REQUEST, TOO_LONG, BAD_TYPE, UNPROCESSABLE]);
+    }
+    if said["security"].to_string().contains("operator") {
+        answers.push(OPERATOR_ONLY);
+    }
+    for answer in answers {
+        let reference = || RefOr::Ref(Ref::from_response_name(answer.name));
+        operation.responses.responses.entry(answer.status.to_owned()).or_insert_with(reference);
+    }
+}

@@ -1,0 +1,94 @@
+//! PBXs that are registered.
+
+use axum::Json;
+use provisioning_store::model::ProfileId;
+use provisioning_store::tokens::Role;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Answer;
+use super::body::Query;
+use super::caller::Caller;
+use super::calls::TAG;
+use super::money::{Moment, moment_of_unix_s};
+use super::page::{Cursor, Limit, Page};
+use crate::http::view;
+
+pub(super) fn routes() -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(list_registrations))
+}
+
+/// A registered PBX.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Registration)]
+struct RegistrationView {
+    profile: i64,
+    /// The Contact URI as registered.
+    contact: String,
+    /// Where its packets come from.
+    source: String,
+    /// `udp`, `tcp` or `tls`.
+    transport: String,
+    /// Its product name.
+    user_agent: Option<String>,
+    /// Whether a NAT or firewall stands between.
+    is_behind_nat: bool,
+    expires_at: Moment,
+}
+
+impl From<view::RegistrationView> for RegistrationView {
+    fn from(seen: view::RegistrationView) -> Self {
+        Self {
+            profile: seen.profile,
+            contact: seen.contact,
+            source: seen.source,
+            transport: seen.transport,
+            user_agent: seen.user_agent,
+            is_behind_nat: seen.behind_nat,
+            expires_at: moment_of_unix_s(seen.expires_unix_s),
+        }
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct RegistrationQuery {
+    /// Only this company's.
+    company: Option<i64>,
+    /// Only this profile's.
+    profile: Option<i64>,
+    /// `next` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    /// Things on a page.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
+    limit: Limit,
+}
+
+/// List registered PBXs
+#[utoipa::path(
+    get, path = "/registrations", tag = TAG, params(RegistrationQuery),
+    responses((status = 200, body = Page<RegistrationView>)),
+)]
+async fn list_registrations(
+    caller: Caller,
+    Query(query): Query<RegistrationQuery>,
+) -> Answer<Page<RegistrationView>> {
+    let RegistrationQuery { company, profile, cursor, limit } = query;
+    let company = caller.scope(company)?;
+    let mut bindings = caller.site.engine.bindings().await;
+    bindings.retain(|binding| profile.is_none_or(|asked| asked == binding.profile.0));
+    if company.is_some() || caller.role != Role::Operator {
+        let purses = caller.purses(bindings.iter().map(|binding| ProfileId(binding.profile.0))).await?;
+        bindings.retain(|binding| {
+            let purse = purses.get(&ProfileId(binding.profile.0));
+            purse.is_some_and(|purse| company.is_none_or(|asked| asked == purse.company))
+        });
+    }
+    let page = Page::of_whole(bindings, (limit, cursor.as_ref()), |binding| binding.profile.0)?;
+    Ok(Json(page.map(|binding| view::RegistrationView::of(&binding).into())))
+}

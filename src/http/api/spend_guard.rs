@@ -1,0 +1,249 @@
+//! What a profile's calls may cost, whom they may reach and how long they may last.
+
+use std::fmt::Display;
+
+use axum::Json;
+use axum::http::StatusCode;
+use provisioning_store::model::{
+    Countries, Country, GuardOverrides, Override, Profile, ProfileId, SpendGuard,
+};
+use provisioning_store::money::Micros;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Answer;
+use super::body::{Body, Path, given};
+use super::caller::Caller;
+use super::error::Problem;
+use super::money::Amount;
+use super::profiles::TAG;
+use crate::storage;
+
+pub(super) fn routes() -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(show_spend_guard, change_spend_guard))
+        .routes(routes!(release_spend_guard))
+}
+
+/// The limits in force; null is no limit. Amounts are in the company's currency.
+#[derive(Serialize, ToSchema)]
+struct Limits {
+    /// Most that calls may cost in an hour (UTC).
+    hour_cap: Option<Amount>,
+    /// Most that calls may cost in a day (UTC).
+    day_cap: Option<Amount>,
+    /// Highest price of a minute.
+    highest_rate: Option<Amount>,
+    /// The only countries that may be called.
+    allowed_countries: Option<Vec<String>>,
+    /// Countries that may not be called.
+    denied_countries: Vec<String>,
+    /// Most calls at once to one country.
+    calls_to_one_country: Option<u32>,
+    /// Longest call in seconds.
+    longest_call_s: Option<u32>,
+    /// Share of a cap, percent, at which the operator is warned.
+    warn_percent: Option<u8>,
+}
+
+fn letters(countries: &Countries) -> Vec<String> {
+    countries.iter().map(|country| country.to_string()).collect()
+}
+
+impl From<SpendGuard> for Limits {
+    fn from(guard: SpendGuard) -> Self {
+        Self {
+            hour_cap: guard.hour_cap.map(Amount),
+            day_cap: guard.day_cap.map(Amount),
+            highest_rate: guard.highest_rate.map(Amount),
+            allowed_countries: guard.allowed.as_ref().map(letters),
+            denied_countries: letters(&guard.denied),
+            calls_to_one_country: guard.calls_to_one_country,
+            longest_call_s: guard.longest_call_s,
+            warn_percent: guard.warn_percent,
+        }
+    }
+}
+
+/// A profile's spend guard.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SpendGuard)]
+struct GuardView {
+    /// What holds, whoever has set it.
+    in_force: Limits,
+    /// The names of the limits that the profile sets or lifts itself; the others are the installation's.
+    own: Vec<&'static str>,
+    /// The currency of the amounts, the company's.
+    currency: String,
+}
+
+impl GuardView {
+    fn of(caller: &Caller, profile: &Profile, currency: String) -> Self {
+        let own = &profile.guard;
+        let is_own = [
+            ("hour_cap", own.hour_cap.is_own()),
+            ("day_cap", own.day_cap.is_own()),
+            ("highest_rate", own.highest_rate.is_own()),
+            ("allowed_countries", own.allowed.is_own()),
+            ("denied_countries", own.denied.is_own()),
+            ("calls_to_one_country", own.calls_to_one_country.is_own()),
+            ("longest_call_s", own.longest_call_s.is_own()),
+            ("warn_percent", own.warn_percent.is_own()),
+        ];
+        let own = is_own.into_iter().filter(|(_, is_own)| *is_own).map(|(name, _)| name).collect();
+        Self { in_force: caller.store().spend_guard(profile).into(), own, currency }
+    }
+}
+
+/// One limit of a change: null returns to the installation's, `"none"` lifts it, anything else sets it.
+struct Setting<T>(Override<T>);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Setting<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Null => Ok(Self(Override::Inherited)),
+            Value::String(word) if word == "none" => Ok(Self(Override::Lifted)),
+            value => T::deserialize(value).map(|own| Self(Override::Set(own))).map_err(with_the_words),
+        }
+    }
+}
+
+fn with_the_words<E: de::Error>(error: impl Display) -> E {
+    E::custom(format!("{error}; \"none\" lifts the limit, null returns to the installation's"))
+}
+
+/// Limits to change; what is left out stays. Null returns to the installation's limit, `"none"` lifts it. Amounts are in
+/// the company's currency.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SpendGuardChange)]
+struct GuardChange {
+    /// Most that calls may cost in an hour (UTC).
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Amount>)]
+    hour_cap: Option<Setting<Amount>>,
+    /// Most that calls may cost in a day (UTC).
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Amount>)]
+    day_cap: Option<Setting<Amount>>,
+    /// Highest price of a minute.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Amount>)]
+    highest_rate: Option<Setting<Amount>>,
+    /// The only countries that may be called, by their two letters.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Vec<String>>)]
+    allowed_countries: Option<Setting<Vec<Country>>>,
+    /// Countries that may not be called.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Vec<String>>)]
+    denied_countries: Option<Setting<Vec<Country>>>,
+    /// Most calls at once to one country.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    calls_to_one_country: Option<Setting<u32>>,
+    /// Longest call in seconds.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    longest_call_s: Option<Setting<u32>>,
+    /// Share of a cap, percent, at which the operator is warned.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u8>)]
+    warn_percent: Option<Setting<u8>>,
+}
+
+fn set<T, U>(change: Option<Setting<T>>, before: Override<U>, read: impl Fn(T) -> U) -> Override<U> {
+    match change.map(|setting| setting.0) {
+        None => before,
+        Some(Override::Inherited) => Override::Inherited,
+        Some(Override::Lifted) => Override::Lifted,
+        Some(Override::Set(own)) => Override::Set(read(own)),
+    }
+}
+
+impl GuardChange {
+    fn over(self, before: GuardOverrides) -> GuardOverrides {
+        let amount = |amount: Amount| -> Micros { amount.0 };
+        let countries = |all: Vec<Country>| all.into_iter().collect::<Countries>();
+        GuardOverrides {
+            hour_cap: set(self.hour_cap, before.hour_cap, amount),
+            day_cap: set(self.day_cap, before.day_cap, amount),
+            highest_rate: set(self.highest_rate, before.highest_rate, amount),
+            allowed: set(self.allowed_countries, before.allowed, countries),
+            denied: set(self.denied_countries, before.denied, countries),
+            calls_to_one_country: set(self.calls_to_one_country, before.calls_to_one_country, |n| n),
+            longest_call_s: set(self.longest_call_s, before.longest_call_s, |s| s),
+            warn_percent: set(self.warn_percent, before.warn_percent, |percent| percent),
+        }
+    }
+}
+
+/// Show a profile's spend guard
+#[utoipa::path(
+    get, path = "/profiles/{profile}/spend-guard", tag = TAG, params(("profile" = i64, Path)),
+    responses((status = 200, body = GuardView)),
+)]
+async fn show_spend_guard(caller: Caller, Path(profile): Path<ProfileId>) -> Answer<GuardView> {
+    let (profile, company) = caller.profile_and_company(profile).await?;
+    Ok(Json(GuardView::of(&caller, &profile, company.currency)))
+}
+
+/// Change a profile's spend guard
+#[utoipa::path(
+    patch, path = "/profiles/{profile}/spend-guard", tag = TAG, params(("profile" = i64, Path)),
+    request_body = GuardChange, responses((status = 200, body = GuardView)),
+)]
+async fn change_spend_guard(
+    caller: Caller,
+    Path(profile): Path<ProfileId>,
+    Body(change): Body<GuardChange>,
+) -> Answer<GuardView> {
+    let profile = caller.profile(profile).await?;
+    let guard = change.over(profile.guard);
+    caller.acting_on(profile.company).set_spend_guard(storage::now(), profile.id, guard).await?;
+    let (profile, company) = caller.profile_and_company(profile.id).await?;
+    Ok(Json(GuardView::of(&caller, &profile, company.currency)))
+}
+
+/// Let a profile spend on
+///
+/// The caps of this hour and day begin anew now.
+#[utoipa::path(
+    post, path = "/profiles/{profile}/spend-guard/release", tag = TAG, params(("profile" = i64, Path)),
+    responses((status = 204)),
+)]
+async fn release_spend_guard(caller: Caller, Path(profile): Path<ProfileId>) -> Result<StatusCode, Problem> {
+    let profile = caller.profile(profile).await?;
+    caller.acting_on(profile.company).release_spend_guard(storage::now(), profile.id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_limit_is_left_inherited_lifted_or_set() {
+        let before = GuardOverrides {
+            day_cap: Override::Set(Micros(7)),
+            warn_percent: Override::Set(50),
+            ..Default::default()
+        };
+        let body = json!({"hour_cap": "20.00", "warn_percent": null, "longest_call_s": "none", "denied_countries": ["cu"]});
+        let after = serde_json::from_value::<GuardChange>(body).unwrap().over(before);
+        assert_eq!(after.hour_cap, Override::Set(Micros(20_000_000)));
+        assert_eq!((after.day_cap, after.warn_percent), (before.day_cap, Override::Inherited));
+        assert_eq!(after.longest_call_s, Override::Lifted);
+        assert_eq!(after.denied.to_string(), "CU");
+        let wrong = serde_json::from_value::<GuardChange>(json!({"longest_call_s": "long"}))
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(wrong.contains("\"none\" lifts the limit"), "{wrong}");
+    }
+}

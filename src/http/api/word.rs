@@ -1,0 +1,50 @@
+//! Schemas of settings that are one of a few words, of numbers of identity, and of what is set over a default.
+
+use provisioning_store::cdr::{CallKind, Direction};
+use provisioning_store::ledger::{CapState, Window};
+use provisioning_store::model::{
+    Authentication, CallerIdByCall, DigestAlgorithms, NumberFormat, NumberPresentation, Srtp, Switch,
+    Transport,
+};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::{Object, RefOr};
+
+/// A setting whose words are known.
+pub(super) trait Choice: 'static {
+    /// All of them.
+    fn words() -> Vec<&'static str>;
+}
+
+macro_rules! choices {
+    ($($setting:ty),+ $(,)?) => {$(
+        impl Choice for $setting {
+            fn words() -> Vec<&'static str> {
+                Self::ALL.iter().map(|choice| choice.word()).collect()
+            }
+        }
+    )+};
+}
+
+choices!(
+    Authentication,
+    CallKind,
+    CallerIdByCall,
+    CapState,
+    DigestAlgorithms,
+    Direction,
+    NumberFormat,
+    NumberPresentation,
+    Srtp,
+    Switch,
+    Transport,
+    Window,
+);
+
+/// The schema of one of a setting's words.
+pub(super) fn word<T: Choice>() -> RefOr<Schema> {
+    RefOr::T(Schema::Object(text(T::words())))
+}
+
+fn text(words: Vec<&'static str>) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build()
+}

@@ -1,0 +1,250 @@
+//! The fuzzer: whatever is sent to whatever operation by whomever, the answer is one that the description documents, no
+//! change is without its line in the audit trail, nobody sees what is another's, and the books are sound.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use provisioning_store::audit::AuditFilter;
+use provisioning_store::cdr::{Attempt, CallId, CallKind, CallRecord, Direction, Ending};
+use provisioning_store::ledger::LedgerOp;
+use provisioning_store::model::{ProfileId, Timestamp};
+use serde_json::{Value, json};
+
+use crate::description::{Description, Operation};
+use crate::generator::{Generator, Manner};
+use crate::house::{Ask, House, OPERATOR, Said};
+
+/// Requests of a run, unless `API_REQUESTS` says otherwise.
+const REQUESTS: usize = 3_000;
+/// A run ends after this time, however many requests there were.
+const LONGEST: Duration = Duration::from_secs(6);
+/// Careful tries until an operation is done; some need things that others make first.
+const TRIES: usize = 200;
+/// What goes on in calls and bans is not there without calls.
+const NEVER_DONE: [&str; 3] = ["GET /calls/{call}", "DELETE /calls/{call}", "DELETE /bans/{whom}"];
+
+/// Somebody who asks.
+struct Asker {
+    token: Option<String>,
+    /// A word that only the things of other companies have.
+    taboo: Option<&'static str>,
+}
+
+struct Fuzzer<'a> {
+    house: &'a House,
+    generator: Generator<'a>,
+    askers: Vec<Asker>,
+    /// Tokens that the askers use: to end them would end the run.
+    kept_tokens: BTreeSet<String>,
+    /// How often each operation was answered with each status.
+    answers: BTreeMap<String, BTreeMap<u16, usize>>,
+    sent: usize,
+}
+
+/// How many requests did what they asked.
+fn done(answers: &BTreeMap<u16, usize>) -> usize {
+    answers.range(200..300).map(|(_, count)| count).sum()
+}
+
+/// Two companies, each with an administrator and a name that stands in all that is theirs.
+fn furnish(house: &House, name: &'static str) -> (i64, String, i64) {
+    let body = json!({"name": name, "country": "US", "currency": "USD"});
+    let company = house.operate("POST", "/companies", body).expect(201)["id"].as_i64().unwrap();
+    let much = json!({"amount": {"amount": "100000.00", "currency": "USD"}});
+    house.operate("POST", &format!("/companies/{company}/top-ups"), much).expect(201);
+    let body = json!({"name": name, "role": "administrator", "company": company});
+    let made = house.operate("POST", "/tokens", body).expect(201);
+    let profile = json!({"company": company, "name": name, "subscription": {"channels": 2}});
+    let profile = house.operate("POST", "/profiles", profile).expect(201);
+    record(house, profile["id"].as_i64().unwrap(), name);
+    let account = json!({"company": company, "name": name.to_lowercase()});
+    house.operate("POST", "/business-accounts", account).expect(201);
+    (company, made["secret"].as_str().unwrap().to_owned(), made["token"]["id"].as_i64().unwrap())
+}
+
+/// Leaves the record of a call that was not answered.
+fn record(house: &House, profile: i64, name: &str) {
+    let attempt = Attempt {
+        direction: Direction::Incoming,
+        kind: CallKind::OnNet,
+        from: name.to_lowercase(),
+        to: "+12026843376".into(),
+        destination: String::new(),
+        country: "US".into(),
+        tariff: None,
+        started_at: Timestamp::from_unix_s(1_700_000_000 + profile),
+    };
+    let ending = Ending { ended_at: Timestamp::from_unix_s(1_700_000_009 + profile), ..Ending::default() };
+    let (call, profile) = (CallId::new(format!("{profile:032x}-caller")), ProfileId(profile));
+    let record = Box::new(CallRecord { profile: Some(profile), attempt, ending });
+    let op = LedgerOp::Void { call, record };
+    house
+        .runtime
+        .block_on(house.daemon.store().apply_one(Timestamp::from_unix_s(1_700_000_010), op))
+        .unwrap();
+}
+
+impl Fuzzer<'_> {
+    fn newest_entry(&self) -> i64 {
+        let filter = AuditFilter::default();
+        let entries = self.house.runtime.block_on(self.house.daemon.store().audit(&filter, None, 1)).unwrap();
+        entries.first().map_or(0, |entry| entry.id)
+    }
+
+    /// Asks carefully for every operation until it is done; gives those that never were.
+    fn do_each_once(&mut self, operations: &[Operation]) -> Vec<String> {
+        let mut missing: Vec<&Operation> =
+            operations.iter().filter(|it| !NEVER_DONE.contains(&&*it.name())).collect();
+        for _ in 0..TRIES {
+            for operation in &missing {
+                self.step(operation);
+            }
+            missing.retain(|operation| !self.answers.get(&operation.name()).is_some_and(|it| done(it) > 0));
+        }
+        missing.into_iter().map(Operation::name).collect()
+    }
+
+    /// Sends one request and looks at what comes back.
+    fn step(&mut self, operation: &Operation) {
+        let mut ask = self.generator.ask(operation);
+        if operation.method == "DELETE"
+            && self.kept_tokens.iter().any(|id| ask.path == format!("/tokens/{id}"))
+        {
+            return;
+        }
+        let asker = match self.generator.rng.u32(0..20) {
+            _ if self.generator.manner == Manner::Careful => 0,
+            0 => self.askers.len() - 1,
+            1..6 => 1,
+            6..10 => 2,
+            _ => 0,
+        };
+        if let Some(token) = &self.askers[asker].token {
+            ask = ask.token(token);
+        }
+        let before = self.newest_entry();
+        let said = self.house.send(&ask);
+        self.sent += 1;
+        *self.answers.entry(operation.name()).or_default().entry(said.status).or_default() += 1;
+        self.judge(operation, &ask, &said, asker);
+        self.judge_trail(&ask, &said, before);
+        if said.status < 300 && !said.text.is_empty() {
+            self.learn(operation, &said.json());
+        }
+    }
+
+    fn judge(&self, operation: &Operation, ask: &Ask, said: &Said, asker: usize) {
+        let shown =
+            || format!("{} {}\n{}\n{said:?}", ask.method, ask.path, String::from_utf8_lossy(&ask.body));
+        assert!(said.status < 500, "{}", shown());
+        let answer = (said.status, said.kind.as_str(), said.text.as_str());
+        if let Some(fault) = self.generator.description.undocumented(operation, answer) {
+            panic!("{fault}\n{}", shown());
+        }
+        let is_known = operation.is_public() || asker + 1 < self.askers.len();
+        assert_eq!(said.status == 401, !is_known, "{}", shown());
+        if said.status >= 400 {
+            let problem = said.json();
+            assert_eq!(problem["status"], said.status, "{}", shown());
+            assert!(
+                problem["detail"].as_str().is_some_and(|it| it.ends_with(['.', '?', '!'])),
+                "{}",
+                shown()
+            );
+        }
+        if let Some(taboo) = self.askers[asker].taboo {
+            let is_seen = said.text.contains(taboo) || said.text.contains(&taboo.to_lowercase());
+            assert!(!is_seen || operation.is_public(), "another's things are seen: {}", shown());
+        }
+    }
+
+    /// A change has its line, and what is no change has none.
+    fn judge_trail(&self, ask: &Ask, said: &Said, before: i64) {
+        let has_line = self.newest_entry() > before;
+        let is_repeatable = ask.headers.iter().any(|(name, _)| name == "Idempotency-Key");
+        let changes: Value = serde_json::from_slice(&ask.body).unwrap_or_default();
+        let is_idle = ask.method == "PATCH"
+            && changes.as_object().is_some_and(|changes| changes.values().all(Value::is_null));
+        let is_change = said.status < 300 && ask.method != "GET";
+        assert!(!has_line || is_change, "a line without a change: {ask:?} {said:?}");
+        assert!(
+            has_line || !is_change || is_repeatable || is_idle,
+            "a change without a line: {ask:?} {said:?}"
+        );
+    }
+
+    /// Takes the identities out of an answer, by the names that parameters have for them.
+    fn learn(&mut self, operation: &Operation, answer: &Value) {
+        let kind = match operation.path.split('/').nth(1).unwrap_or_default() {
+            "companies" if !operation.path.contains("landlines") => "company",
+            "profiles" if operation.path.contains("addresses") => "address",
+            "profiles" if operation.path.matches('/').count() <= 2 => "profile",
+            "numbers" => "number",
+            "business-accounts" => "account",
+            "carriers" => "carrier",
+            "tokens" => "token",
+            "cdrs" => "call",
+            _ => return,
+        };
+        let items = answer["items"].as_array().cloned().unwrap_or_else(|| vec![answer.clone()]);
+        for item in &items {
+            let id = [&item["id"], &item["token"]["id"], &item["call"]].into_iter().find(|id| !id.is_null());
+            if let Some(id) = id {
+                self.generator.see(kind, id);
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_is_asked_is_answered_as_the_description_says() {
+    let seed =
+        std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    let requests = std::env::var("API_REQUESTS").ok().and_then(|most| most.parse().ok());
+    let (requests, longest) = requests.map_or((REQUESTS, LONGEST), |requests| (requests, Duration::MAX));
+    println!("SEED={seed}");
+    let house = House::new("34120-34139");
+    let description = Description(house.send(&Ask::new("GET", "/openapi.json")).expect(200));
+    let (own, one, one_id) = furnish(&house, "Zanzibar");
+    let (_, other, other_id) = furnish(&house, "Quetzal");
+    let asker = |token: Option<&str>, taboo| Asker { token: token.map(str::to_owned), taboo };
+    let mut fuzzer = Fuzzer {
+        house: &house,
+        generator: Generator {
+            description: &description,
+            rng: Rng::with_seed(seed),
+            manner: Manner::Careful,
+            seen: BTreeMap::new(),
+        },
+        askers: vec![
+            asker(Some(OPERATOR), None),
+            asker(Some(&one), Some("Quetzal")),
+            asker(Some(&other), Some("Zanzibar")),
+            asker(None, Some("Zanzibar")),
+        ],
+        kept_tokens: [one_id, other_id].iter().map(i64::to_string).collect(),
+        answers: BTreeMap::new(),
+        sent: 0,
+    };
+    fuzzer.generator.see("company", &json!(own));
+    let operations = description.operations();
+    let begun = Instant::now();
+    let missed = fuzzer.do_each_once(&operations);
+    assert!(missed.is_empty(), "never done: {missed:?}\n{:#?}", fuzzer.answers);
+    fuzzer.generator.manner = Manner::Careless;
+    while fuzzer.sent < requests && begun.elapsed() < longest {
+        let index = fuzzer.generator.rng.usize(0..operations.len());
+        fuzzer.step(&operations[index]);
+    }
+    let (sent, done) = (fuzzer.sent, fuzzer.answers.values().map(done).sum::<usize>());
+    println!(
+        "{} operations, {sent} requests in {:.1} s: {done} done, {} refused, none undocumented",
+        operations.len(),
+        begun.elapsed().as_secs_f64(),
+        sent - done
+    );
+    let wrong = house.runtime.block_on(house.daemon.store().verify()).unwrap();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    house.stop();
+}

@@ -1,0 +1,139 @@
+//! A gateway in this process, and a client that speaks to it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use sipgw::{Config, Daemon};
+use tokio::runtime::Runtime;
+use ureq::Agent;
+
+/// The configuration's token: an operator's.
+pub(crate) const OPERATOR: &str = "the-operators-token";
+
+/// A running gateway without any call.
+pub(crate) struct House {
+    pub(crate) runtime: Runtime,
+    pub(crate) daemon: Daemon,
+    agent: Agent,
+    _folder: tempfile::TempDir,
+}
+
+/// What the gateway said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) status: u16,
+    pub(crate) kind: String,
+    pub(crate) text: String,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+impl Said {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The answer, if it has this status.
+    pub(crate) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        if self.text.is_empty() { Value::Null } else { self.json() }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A request in the making.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Ask {
+    pub(crate) fn new(method: &str, path: &str) -> Self {
+        Self { method: method.into(), path: path.into(), headers: Vec::new(), body: Vec::new() }
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn token(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub(crate) fn json(mut self, body: &Value) -> Self {
+        self.body = body.to_string().into_bytes();
+        self.header("content-type", "application/json")
+    }
+}
+
+impl House {
+    pub(crate) fn new(rtp_ports: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "node: {{domain: sip.test}}\n\
+             sip: {{listen: [{{transport: udp, address: \"127.0.0.1:0\"}}]}}\n\
+             media: {{addresses: [{{bind: \"127.0.0.1\"}}], ports: {rtp_ports}, workers: 1}}\n\
+             store: {{path: sipgw.db, key_file: sipgw.key, synchronous: normal}}\n\
+             http: {{listen: \"127.0.0.1:0\", token: {OPERATOR}}}\n\
+             calls: {{drain_s: 0}}\n"
+        );
+        let file = folder.path().join("sipgw.yaml");
+        std::fs::write(&file, text).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let daemon = runtime.block_on(Daemon::start(Config::load(&file).unwrap())).unwrap();
+        let settings = Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(10)))
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .build();
+        Self { runtime, daemon, agent: settings.into(), _folder: folder }
+    }
+
+    /// Sends a request below `/api/v1`.
+    pub(crate) fn send(&self, ask: &Ask) -> Said {
+        let uri = format!("http://{}/api/v1{}", self.daemon.http(), ask.path);
+        let mut request = ureq::http::Request::builder().method(ask.method.as_str()).uri(&uri);
+        for (name, value) in &ask.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(ask.body.as_slice()).unwrap_or_else(|error| panic!("{uri}: {error}"));
+        let response = match ask.body.is_empty() {
+            true => self.agent.run(request.map(|_| ())),
+            false => self.agent.run(request),
+        };
+        let mut response = response.unwrap_or_else(|error| panic!("{ask:?}: {error}"));
+        let headers: Vec<(String, String)> = response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
+            .collect();
+        let kind = headers.iter().find(|(name, _)| name == "content-type").map(|(_, kind)| kind.clone());
+        Said {
+            status: response.status().as_u16(),
+            kind: kind.unwrap_or_default(),
+            text: response.body_mut().read_to_string().unwrap(),
+            headers,
+        }
+    }
+
+    /// What an operator does.
+    pub(crate) fn operate(&self, method: &str, path: &str, body: Value) -> Said {
+        self.ask(OPERATOR, method, path, body)
+    }
+
+    /// What whoever has this token does; without a body if it is null.
+    pub(crate) fn ask(&self, token: &str, method: &str, path: &str, body: Value) -> Said {
+        let ask = Ask::new(method, path).token(token);
+        self.send(&if body.is_null() { ask } else { ask.json(&body) })
+    }
+
+    pub(crate) fn stop(self) {
+        self.runtime.block_on(self.daemon.stop());
+    }
+}

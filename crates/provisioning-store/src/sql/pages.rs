@@ -58,14 +58,7 @@ impl Database {
         push_equal(&mut statement, "n.business_account_id", filter.business_account.map(|account| account.0));
         push_slice(&mut statement, "n.id", slice);
         let rows: Vec<NumberRow> = self.rows(statement, "reading numbers").await?;
-        Ok(rows.into_iter().map(OnlineNumber::from).collect())
-    }
-
-    pub(crate) async fn number(&self, number: NumberId) -> Result<Option<OnlineNumber>, StoreError> {
-        let mut statement = QueryBuilder::new(statements::NUMBERS_THAT);
-        push_equal(&mut statement, "n.id", Some(number.0));
-        let rows: Vec<NumberRow> = self.rows(statement, "reading a number").await?;
-        Ok(rows.into_iter().next().map(OnlineNumber::from))
+        rows.into_iter().map(OnlineNumber::try_from).collect()
     }
 
     pub(crate) async fn accounts_in(

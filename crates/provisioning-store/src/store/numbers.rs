@@ -86,9 +86,9 @@ impl Store {
         self.database.remove_number(number).await
     }
 
-    /// One number.
+    /// One Online Number.
     pub async fn number(&self, number: NumberId) -> Result<OnlineNumber, StoreError> {
-        found("number", number, self.database.number(number).await?)
+        found("Online Number", number, self.database.number(number).await?)
     }
 
     /// All numbers.

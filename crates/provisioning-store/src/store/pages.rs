@@ -40,11 +40,6 @@ impl Store {
         self.database.numbers_in(filter, slice).await
     }
 
-    /// One Online Number.
-    pub async fn number(&self, number: NumberId) -> Result<OnlineNumber, StoreError> {
-        found("Online Number", number, self.database.number(number).await?)
-    }
-
     /// Business accounts that meet the conditions, by identity.
     pub async fn business_accounts_in(
         &self,

@@ -59,8 +59,8 @@ impl Database {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(synchronous)
             .busy_timeout(BUSY_TIMEOUT)
-            .statement_cache_capacity(STATEMENTS_KEPT)
-            .optimize_on_close(true, None);
+            // Not analysed when it is closed: statistics of a young database mislead the planner of a grown one.
+            .statement_cache_capacity(STATEMENTS_KEPT);
         let shelf = Arc::new(Shelf::default());
         let on_the_shelf = Arc::clone(&shelf);
         let writer = SqlitePoolOptions::new()

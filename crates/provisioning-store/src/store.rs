@@ -7,10 +7,10 @@ mod administrators;
 mod lifecycle;
 mod numbers;
 mod on_hand;
-mod on_hand;
 mod pages;
 mod payments;
 mod reports;
+mod spend_guard;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,8 +35,6 @@ use crate::rating::RateTable;
 use crate::registrations::Registration;
 use crate::secrets::{SecretKey, Vault};
 use crate::sql::{Author, Database, ProfileOrder};
-
-mod spend_guard;
 
 /// The price list that is used where none is named.
 pub const STANDARD_PRICE_LIST: &str = "standard";

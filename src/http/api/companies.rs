@@ -165,7 +165,7 @@ async fn top_up(
     params(("company" = i64, Path)), responses((status = 200, body = CompanyView)),
 )]
 async fn verify_company(caller: Caller, Path(company): Path<CompanyId>) -> Answer<CompanyView> {
-    caller.acting_on(company).verify_company(company).await?;
+    caller.acting_on(company).verify_company(storage::now(), company, &caller.deed.actor).await?;
     Ok(Json(caller.company(company).await?.into()))
 }
 

@@ -11,7 +11,7 @@ use super::rates::RateRow;
 use super::{Database, Db, chunks, failed, statements, with_list};
 use crate::error::StoreError;
 use crate::model::{
-    BusinessAccount, BusinessAccountId, Company, CompanyId, NumberId, OnlineNumber, Profile, ProfileId,
+    BusinessAccount, BusinessAccountId, Company, CompanyId, OnlineNumber, Profile, ProfileId,
 };
 use crate::pages::{AccountFilter, CompanyFilter, NumberFilter, ProfileFilter, Purse, RateFilter, Slice};
 use crate::rating::Rate;

@@ -7,7 +7,7 @@ use crate::cdr::{Cdr, CdrFilter, CdrPlace};
 use crate::error::StoreError;
 use crate::model::{
     BusinessAccount, BusinessAccountId, CallerIdRule, Carrier, CarrierId, Company, CompanyId, IpRule,
-    Landline, NumberId, OnlineNumber, Profile, ProfileId,
+    Landline, OnlineNumber, Profile, ProfileId,
 };
 use crate::pages::{AccountFilter, CompanyFilter, NumberFilter, ProfileFilter, Purse, RateFilter, Slice};
 use crate::rating::Rate;

@@ -18,7 +18,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ipnet::IpNet;
 
-use crate::cdr::{CallId, Cdr, CdrFilter, CdrPage};
+use crate::cdr::{Cdr, CdrFilter, CdrPage};
 use crate::directory::DirectoryRows;
 use crate::error::StoreError;
 use crate::ledger::{
@@ -186,11 +186,6 @@ impl Store {
     /// The latest records, at most `most`, newest first.
     pub async fn latest_cdrs(&self, filter: &CdrFilter, most: u32) -> Result<Vec<Cdr>, StoreError> {
         self.database.latest_cdrs(filter, most).await
-    }
-
-    /// The record of one call.
-    pub async fn cdr(&self, call: &CallId) -> Result<Option<Cdr>, StoreError> {
-        self.database.cdr(call).await
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Store, found};
-use crate::cdr::{Cdr, CdrFilter, CdrPlace};
+use crate::cdr::{CallId, Cdr, CdrFilter, CdrPlace};
 use crate::error::StoreError;
 use crate::model::{
     BusinessAccount, BusinessAccountId, CallerIdRule, Carrier, CarrierId, Company, CompanyId, IpRule,
@@ -92,6 +92,11 @@ impl Store {
         most: u32,
     ) -> Result<Vec<Cdr>, StoreError> {
         self.database.cdrs_after(filter, after, most).await
+    }
+
+    /// The record of one call.
+    pub async fn cdr(&self, call: &CallId) -> Result<Option<Cdr>, StoreError> {
+        self.database.cdr(call).await
     }
 
     /// One carrier, its password in clear.

@@ -128,7 +128,7 @@ impl Description {
         fields: &serde_json::Map<String, Value>,
         place: &str,
     ) -> Option<String> {
-        let Some(properties) = schema["properties"].as_object() else { return None };
+        let properties = schema["properties"].as_object()?;
         let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
         for name in required {
             if !fields.contains_key(name) {

@@ -191,7 +191,8 @@ impl Generator<'_> {
         }
         if name == "id" {
             let of = self.pick(&["profile", "account"]);
-            return self.known(of).and_then(|id| id.parse::<i64>().ok()).map_or(json!(1), |id| json!(id));
+            let known = self.known(of).and_then(|id| id.parse::<i64>().ok());
+            return json!(known.unwrap_or(1));
         }
         let least = schema["minimum"].as_i64().unwrap_or(0);
         let most = schema["maximum"].as_i64().unwrap_or(least + 100);

@@ -72,6 +72,10 @@ impl Books {
         self.hold(bundle, i64::from(kept_s) - i64::from(held.bundle_s));
         held.bundle_s = kept_s;
         self.set_on_hand(profile, held);
+        if self.has_ended(profile, period) {
+            // Freed after its period was over: nobody will use it any more.
+            self.end_bundle(now, bundle);
+        }
         Ok(Outcome::OnHand(held))
     }
 

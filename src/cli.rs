@@ -13,6 +13,7 @@ mod cdr;
 mod check;
 mod client;
 mod company;
+mod db;
 mod deed;
 mod demo;
 mod failure;
@@ -105,6 +106,9 @@ enum Command {
     /// The accounts behind it all.
     #[command(subcommand)]
     Books(books::Command),
+    /// The database that it is all in.
+    #[command(subcommand)]
+    Db(db::Command),
     /// Who is not heard for having guessed too many passwords.
     #[command(subcommand)]
     Bans(bans::Command),
@@ -167,6 +171,7 @@ async fn obey(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Cdr(command) => cdr::run(&context()?, command).await,
         Command::Report(command) => report::run(&context()?, command).await,
         Command::Books(command) => books::run(&context()?, command).await,
+        Command::Db(command) => db::run(&context()?, command).await,
         Command::Token(command) => token::run(&context()?, command).await,
         Command::Audit(command) => audit::run(&context()?, command).await,
         Command::Openapi => openapi::run(),

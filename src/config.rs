@@ -82,8 +82,11 @@ pub struct NodeConfig {
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
-    /// The SQLite file; made if it is not there.
+    /// The SQLite file; made if it is not there. With `url` no database, but the lock and the journal are beside it all
+    /// the same.
     pub path: PathBuf,
+    /// A database on PostgreSQL in the place of the file, `postgres://user:password@host:port/name`.
+    pub url: Option<Secret>,
     /// The key that credentials are encrypted with: 64 hex digits. Made together with the database.
     pub key_file: PathBuf,
     /// Where it is kept what was decided while the database did not answer; beside the database where absent. On
@@ -99,6 +102,7 @@ impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             path: "/var/lib/sipgw/sipgw.db".into(),
+            url: None,
             key_file: "/var/lib/sipgw/sipgw.key".into(),
             outage_file: None,
             patience_ms: 2_000,
@@ -126,6 +130,8 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// Asked of whoever uses `/admin`; `/healthz` and `/readyz` need none.
     pub token: Option<Secret>,
+    /// What the adapter of a payment provider signs its messages with; without it there are none.
+    pub payment_secret: Option<Secret>,
     /// Asked of whoever reads `/metrics` from another machine; where absent, `token` is.
     pub metrics_token: Option<Secret>,
     /// Connections at once.
@@ -139,6 +145,7 @@ impl Default for HttpConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8060)),
             token: None,
+            payment_secret: None,
             metrics_token: None,
             connections: 256,
             connections_per_source: 64,

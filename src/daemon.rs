@@ -159,8 +159,7 @@ impl Daemon {
         let (engine, commands) = engine::handle();
         let reload = Arc::new(Reload::new(config.clone(), engine.clone(), metrics.clone())?);
         let Parts { tls, rules, access, config: in_force } = reload.parts();
-        let ownership = storage::own(&config)?;
-        let store = storage::open(&config).await?;
+        let (store, ownership) = storage::open_owned(&config).await?;
         let (watch, directory) =
             Watch::load(store.clone(), Arc::clone(&rules), metrics.clone(), readiness.clone()).await?;
         let (relay, media_events) = media_relay::engine::Engine::start(media::relay_config(&config.media))?;
@@ -181,6 +180,7 @@ impl Daemon {
             store: store.clone(),
             config: in_force,
             tariffs: watch.tariffs(),
+            directory: watch.directory(),
             changed: watch.changed(),
             scrape,
             readiness: readiness.clone(),

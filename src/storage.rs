@@ -10,7 +10,7 @@ use provisioning_store::journal::Journal;
 use provisioning_store::ledger::ReservePolicy;
 use provisioning_store::model::Timestamp;
 use provisioning_store::secrets::{OsEntropy, SecretError, SecretKey};
-use provisioning_store::store::{Durability, Store, StoreOptions};
+use provisioning_store::store::{Claim, Durability, Location, PostgresUrl, Store, StoreOptions};
 
 use crate::config::{Config, Synchronous};
 
@@ -35,13 +35,18 @@ pub enum OpenError {
     },
     /// There is a database and not the key it was made with. A new key would open nothing, and whoever kept a copy of it
     /// would keep the wrong one.
-    #[error("{}: the key file is missing, and {} cannot be read without it; restore it from its copy", key_file.display(), database.display())]
+    #[error("{}: the key file is missing, and {} cannot be read without it; restore it from its copy", key_file.display(), database)]
     KeyMissing {
         /// Where the key should be.
         key_file: PathBuf,
         /// The database that needs it.
-        database: PathBuf,
+        database: String,
     },
+    /// The configuration's address of a database is none.
+    #[error(
+        "store.url: this is no address of a PostgreSQL database; write one like postgres://sipgw:password@localhost/sipgw"
+    )]
+    Address,
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -102,23 +107,55 @@ pub fn journal(config: &Config) -> Result<Journal, OpenError> {
     Journal::open(&path).map_err(|error| OpenError::File { path, error })
 }
 
+/// Where the database is.
+pub fn location(config: &Config) -> Result<Location, OpenError> {
+    match &config.store.url {
+        None => Ok(Location::File(config.resolve_path(&config.store.path))),
+        Some(url) => PostgresUrl::new(url.reveal()).map(Location::Postgres).ok_or(OpenError::Address),
+    }
+}
+
 /// Opens the store. A new database gets a key, unless one is there; a database without its key is refused.
 pub async fn open(config: &Config) -> Result<Store, OpenError> {
+    open_as(config, Claim::Beside).await
+}
+
+/// The same for the gateway itself, which takes the database for its own.
+pub async fn open_owned(config: &Config) -> Result<(Store, Ownership), OpenError> {
+    let ownership = own(config)?;
+    Ok((open_as(config, Claim::Owner).await?, ownership))
+}
+
+async fn open_as(config: &Config, claim: Claim) -> Result<Store, OpenError> {
     let path = config.resolve_path(&config.store.path);
     let key_file = config.resolve_path(&config.store.key_file);
     make_directory_of(&path)?;
     make_directory_of(&key_file)?;
-    let key = match read_key(&key_file)? {
-        Some(key) => key,
-        None if is_there(&path)? => return Err(OpenError::KeyMissing { key_file, database: path }),
-        None => make_key(&key_file)?,
+    let location = location(config)?;
+    let missing =
+        |database: &str| OpenError::KeyMissing { key_file: key_file.clone(), database: database.to_owned() };
+    let (key, is_new) = match read_key(&key_file)? {
+        Some(key) => (key, false),
+        None if matches!(location, Location::File(_)) && is_there(&path)? => {
+            return Err(missing(&path.display().to_string()));
+        }
+        None => (make_key(&key_file)?, true),
     };
     let durability = match config.store.synchronous {
         Synchronous::Full => Durability::PowerFailure,
         Synchronous::Normal => Durability::Crash,
     };
     let policy = ReservePolicy { guard: config.calls.spend_guard.guard(), ..ReservePolicy::default() };
-    Ok(Store::open(StoreOptions { durability, policy, ..StoreOptions::new(path, key) }).await?)
+    let options = StoreOptions { location, durability, policy, claim, ..StoreOptions::new(path, key) };
+    match Store::open(options).await {
+        // Whether a server has the database already shows only when it is asked; the key that was made for it is none.
+        Err(StoreError::Secret(SecretError::WrongKey)) if is_new => {
+            std::fs::remove_file(&key_file)
+                .map_err(|error| OpenError::File { path: key_file.clone(), error })?;
+            Err(missing("the database at store.url"))
+        }
+        opened => Ok(opened?),
+    }
 }
 
 /// The key, or `None` if there is no such file.

@@ -6,6 +6,9 @@ needed_packages() {
     command -v baresip >/dev/null || echo baresip-core
     # Only a machine that runs Debian's systemd can have it.
     command -v systemd-analyze >/dev/null || [ ! -e /etc/debian_version ] || echo systemd
+    # Debian keeps the server out of the PATH.
+    { command -v psql && { command -v postgres || ls /usr/lib/postgresql/*/bin/postgres; }; } >/dev/null 2>&1 ||
+        echo postgresql
     command -v openssl >/dev/null || echo openssl
     command -v cc >/dev/null || echo build-essential
     command -v python3 >/dev/null || echo python3

@@ -1,5 +1,7 @@
 //! What no single key shows to be wrong: ranges and contradictions.
 
+use provisioning_store::store::PostgresUrl;
+
 use super::{Config, ListenConfig, TransportName};
 
 /// A fault whose place is still to be found.
@@ -335,6 +337,12 @@ impl Findings {
             let problem = "a call that waits for the database would be refused before it is decided on hand";
             self.add("store.patience_ms", problem, cure);
         }
+        let is_address = |url: &super::Secret| PostgresUrl::new(url.reveal()).is_some();
+        if config.store.url.as_ref().is_some_and(|url| !is_address(url)) {
+            let cure =
+                "Write one like postgres://sipgw:password@localhost/sipgw, or leave it out for SQLite.";
+            self.add("store.url", "this is no address of a PostgreSQL database", cure);
+        }
         if config.store.path == config.store.key_file {
             let cure = "Name two files, better in two places.";
             self.add("store.key_file", "the key cannot be kept in the database that it seals", cure);
@@ -343,7 +351,12 @@ impl Findings {
 
     fn http(&mut self, config: &Config) {
         let http = &config.http;
-        for (name, token) in [("token", &http.token), ("metrics_token", &http.metrics_token)] {
+        let tokens = [
+            ("token", &http.token),
+            ("metrics_token", &http.metrics_token),
+            ("payment_secret", &http.payment_secret),
+        ];
+        for (name, token) in tokens {
             let reason = match token.as_ref().map(super::Secret::reveal) {
                 Some("") => "an empty token guards nothing",
                 // A header cannot carry them, so nobody could show it.

@@ -19,7 +19,7 @@ use super::{Config, EmergencyNumbers, UserAgents, check};
 const PREFIX: &str = "SIPGW";
 const SEPARATOR: &str = "__";
 /// Paths whose value is not repeated in a message.
-const SECRETS: [&str; 2] = ["http.token", "http.metrics_token"];
+const SECRETS: [&str; 4] = ["http.token", "http.metrics_token", "http.payment_secret", "store.url"];
 
 pub(super) fn from_file(file: &Path, variables: HashMap<String, String>) -> Result<Config, ConfigError> {
     let text = std::fs::read_to_string(file).map_err(|error| {

@@ -24,6 +24,14 @@ pub enum StoreError {
     /// Another writer changed the accounts meanwhile; nothing was written, ask again.
     #[error("another writer changed these accounts at the same moment; nothing was written")]
     Conflict,
+    /// Another gateway has the right to the live calls in the database.
+    #[error(
+        "another gateway called \"{owner}\" runs on this database; stop it first, or give this one a database of its own"
+    )]
+    Owned {
+        /// The name of both.
+        owner: String,
+    },
     /// A row holds what this program would never have written.
     #[error("the database holds \"{found}\" where {expected} belongs; it was changed by hand or is damaged")]
     Damaged {

@@ -65,6 +65,7 @@ pub mod lifecycle;
 pub mod memory;
 pub mod model;
 pub mod money;
+pub mod moving;
 pub mod pages;
 pub mod rating;
 pub mod registrations;

@@ -44,16 +44,63 @@ const LONGEST_NAME: usize = 100;
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// The database file; created when it is not there.
-    pub path: PathBuf,
+    /// Where the database is.
+    pub location: Location,
     /// The key that seals passwords, kept outside the database.
     pub key: SecretKey,
     /// Name of this gateway: after a restart under the same name, its live calls are its orphans.
     pub owner: String,
+    /// Whether it is the gateway itself that opens it.
+    pub claim: Claim,
     /// How far ahead calls reserve.
     pub policy: ReservePolicy,
     /// What a commit survives.
     pub durability: Durability,
+}
+
+/// By what right a store is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Claim {
+    /// Beside a gateway that may be running: its calls are left alone.
+    #[default]
+    Beside,
+    /// As the one gateway of its name. PostgreSQL is asked to let no second one in, from whichever machine; whoever opens
+    /// a file keeps others out by a lock beside it.
+    Owner,
+}
+
+/// Where a database is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// In a file of SQLite; created when it is not there.
+    File(PathBuf),
+    /// On a server of PostgreSQL; it must be there, its tables are made.
+    Postgres(PostgresUrl),
+}
+
+/// The address of a database on PostgreSQL, `postgres://user:password@host:port/name`. It may hold a password, so it is
+/// never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresUrl(String);
+
+impl PostgresUrl {
+    /// An address that begins with `postgres://` or `postgresql://`; nothing else is one.
+    pub fn new(url: impl Into<String>) -> Option<Self> {
+        let url = url.into();
+        let is_one = url.starts_with("postgres://") || url.starts_with("postgresql://");
+        is_one.then_some(Self(url))
+    }
+
+    /// The address in clear.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for PostgresUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PostgresUrl(..)")
+    }
 }
 
 /// What a commit survives.
@@ -67,12 +114,13 @@ pub enum Durability {
 }
 
 impl StoreOptions {
-    /// Options for a gateway called `gateway` with the standard policy.
+    /// Options for a gateway called `gateway` with the standard policy on a database file.
     pub fn new(path: impl AsRef<Path>, key: SecretKey) -> Self {
         Self {
-            path: path.as_ref().to_owned(),
+            location: Location::File(path.as_ref().to_owned()),
             key,
             owner: "gateway".into(),
+            claim: Claim::Beside,
             policy: ReservePolicy::default(),
             durability: Durability::default(),
         }
@@ -105,7 +153,8 @@ pub struct Store {
 impl Store {
     /// Opens or creates the database, brings its tables up to date and checks the key.
     pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
-        let database = Database::open(&options.path, options.durability).await?;
+        let owner = (options.claim == Claim::Owner).then_some(options.owner.as_str());
+        let database = Database::open(&options.location, options.durability, owner).await?;
         let vault = Vault::new(&options.key);
         database.check_key(&vault).await?;
         let policy = Arc::new(RwLock::new(options.policy));

@@ -42,7 +42,7 @@ impl Problem {
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl AsRef<str>) -> Self {
         Self {
             kind: "about:blank",
-            title: status.canonical_reason().unwrap_or("Error"),
+            title: title(status),
             status: status.as_u16(),
             code,
             detail: sentence(detail.as_ref()),
@@ -102,7 +102,10 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let text = error.to_string();
         match error {
-            StoreError::Database { .. } | StoreError::Conflict | StoreError::Closed => {
+            StoreError::Database { .. }
+            | StoreError::Conflict
+            | StoreError::Closed
+            | StoreError::Owned { .. } => {
                 tracing::warn!(%text, "A request of the API was not done.");
                 let sentence = "the database does not answer; ask again in a moment";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", sentence)
@@ -149,6 +152,15 @@ impl From<Refusal> for Problem {
 impl From<RatesRefused> for Problem {
     fn from(refused: RatesRefused) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_rates", refused.to_string()).at("body")
+    }
+}
+
+/// What a status is called: two of them have other names since RFC 9110 than the library has for them.
+fn title(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large",
+        StatusCode::UNPROCESSABLE_ENTITY => "Unprocessable Content",
+        status => status.canonical_reason().unwrap_or("Error"),
     }
 }
 

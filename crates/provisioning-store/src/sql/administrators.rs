@@ -1,5 +1,6 @@
 //! Administrators of companies, and the passwords of business accounts that sign in by themselves.
 
+use super::query::{query, query_as, query_scalar};
 use super::{Connection, Database, failed, statements};
 use crate::error::StoreError;
 use crate::model::{Administrator, BusinessAccountId, CompanyId};
@@ -15,7 +16,7 @@ fn identity(account: BusinessAccountId) -> String {
 impl Database {
     pub(crate) async fn set_administrator(&self, administrator: &Administrator) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        sqlx::query(statements::SET_ADMINISTRATOR)
+        query(statements::SET_ADMINISTRATOR)
             .bind(administrator.company.0)
             .bind(&administrator.email)
             .bind(&administrator.name)
@@ -31,7 +32,7 @@ impl Database {
         company: CompanyId,
         email: &str,
     ) -> Result<(), StoreError> {
-        let statement = sqlx::query(statements::DELETE_ADMINISTRATOR).bind(company.0).bind(email.to_owned());
+        let statement = query(statements::DELETE_ADMINISTRATOR).bind(company.0).bind(email.to_owned());
         self.change("removing an administrator", ("administrator", email.to_owned()), statement).await
     }
 
@@ -57,7 +58,7 @@ impl Database {
         let password = generate_password(&mut OsEntropy)?;
         let sealed = vault.seal(&identity(account), &password, &mut OsEntropy)?;
         let mut transaction = self.begin().await?;
-        let name: Option<String> = sqlx::query_scalar(statements::SEAL_ACCOUNT)
+        let name: Option<String> = query_scalar(statements::SEAL_ACCOUNT)
             .bind(account.0)
             .bind(sealed)
             .fetch_optional(&mut *transaction)
@@ -78,12 +79,11 @@ impl Database {
         vault: &Vault,
         account: BusinessAccountId,
     ) -> Result<(String, Password), StoreError> {
-        let row: Option<(String, Option<String>, Option<String>)> =
-            sqlx::query_as(statements::SEALED_ACCOUNT)
-                .bind(account.0)
-                .fetch_optional(self.reader())
-                .await
-                .map_err(failed("reading credentials"))?;
+        let row: Option<(String, Option<String>, Option<String>)> = query_as(statements::SEALED_ACCOUNT)
+            .bind(account.0)
+            .fetch_optional(self.reader())
+            .await
+            .map_err(failed("reading credentials"))?;
         let not_there = || StoreError::NotFound { what: "business account", name: account.to_string() };
         match row.ok_or_else(not_there)? {
             (account, _, Some(profile)) => Err(StoreError::AccountInUse { account, profile }),
@@ -100,7 +100,7 @@ async fn administrators(
     statement: &'static str,
     key: i64,
 ) -> Result<Vec<Administrator>, StoreError> {
-    let rows: Vec<AdministratorRow> = sqlx::query_as(statement)
+    let rows: Vec<AdministratorRow> = query_as(statement)
         .bind(key)
         .fetch_all(connection)
         .await

@@ -5,8 +5,9 @@ use sqlx::FromRow;
 use super::leases::LeaseRow;
 use super::ledger::{Author, apply_in};
 use super::profiles::delete_history;
+use super::query::{Stored, query_as};
 use super::rows::word;
-use super::{Connection, Database, Db, failed, statements};
+use super::{Connection, Database, failed, statements};
 use crate::error::StoreError;
 use crate::ledger::{LedgerEntry, LedgerOp, Outcome, Refusal};
 use crate::lifecycle::agenda::{Due, due_now};
@@ -99,9 +100,9 @@ async fn fetch<R>(
     ended: Timestamp,
 ) -> Result<Vec<R>, StoreError>
 where
-    R: for<'r> FromRow<'r, <Db as sqlx::Database>::Row> + Send + Unpin,
+    R: Stored,
 {
-    sqlx::query_as(statement)
+    query_as(statement)
         .bind(ended.0)
         .bind(MOST_AT_ONCE)
         .fetch_all(connection)

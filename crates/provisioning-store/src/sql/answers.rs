@@ -1,5 +1,6 @@
 //! Answers that are kept, so that a request sent twice is done once.
 
+use super::query::{query, query_as};
 use super::rows::narrow;
 use super::{Connection, Database, failed, statements};
 use crate::answers::{KEPT_DAYS, Kept, Once};
@@ -8,12 +9,12 @@ use crate::model::Timestamp;
 
 /// Takes a request's name, in the transaction that does what it asks; only one transaction can.
 pub(super) async fn begin(connection: &mut Connection, once: &Once, at: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(statements::FORGET_ANSWERS)
+    query(statements::FORGET_ANSWERS)
         .bind(at.plus_days(-KEPT_DAYS).0)
         .execute(&mut *connection)
         .await
         .map_err(failed("forgetting old answers"))?;
-    let taken = sqlx::query(statements::BEGIN_ANSWER)
+    let taken = query(statements::BEGIN_ANSWER)
         .bind(&once.owner)
         .bind(&once.key)
         .bind(&once.fingerprint)
@@ -36,7 +37,7 @@ impl Database {
         key: &str,
         now: Timestamp,
     ) -> Result<Option<Kept>, StoreError> {
-        let row: Option<(String, Option<i64>, Option<String>)> = sqlx::query_as(statements::KEPT_ANSWER)
+        let row: Option<(String, Option<i64>, Option<String>)> = query_as(statements::KEPT_ANSWER)
             .bind(owner)
             .bind(key)
             .bind(now.plus_days(-KEPT_DAYS).0)
@@ -50,7 +51,7 @@ impl Database {
 
     pub(crate) async fn keep_answer(&self, once: &Once, status: u16, body: &str) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        sqlx::query(statements::KEEP_ANSWER)
+        query(statements::KEEP_ANSWER)
             .bind(&once.owner)
             .bind(&once.key)
             .bind(i64::from(status))

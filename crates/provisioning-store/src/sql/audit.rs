@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use sqlx::{FromRow, QueryBuilder, Transaction};
+use sqlx::FromRow;
 
-use super::{Connection, Database, Db, answers, failed, statements};
+use super::connection::Transaction;
+use super::query::{QueryBuilder, query};
+use super::{Connection, Database, answers, failed, statements};
 use crate::audit::{AuditEntry, AuditFilter, Deed};
 use crate::error::StoreError;
 use crate::model::{CompanyId, Timestamp};
@@ -44,7 +46,7 @@ impl Database {
 
     /// Begins a transaction that may write. Its first statement tells on whose behalf it is, if it is on anybody's: the
     /// entry is committed with the change, or undone with it.
-    pub(super) async fn begin(&self) -> Result<Transaction<'static, Db>, StoreError> {
+    pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
         let mut transaction = self.begin_writing().await?;
         if let Some(deed) = &self.deed {
             record(&mut transaction, deed).await?;
@@ -64,7 +66,7 @@ impl Database {
         before: Option<i64>,
         most: u32,
     ) -> Result<Vec<AuditEntry>, StoreError> {
-        let mut statement = QueryBuilder::<Db>::new(statements::AUDIT_THAT);
+        let mut statement = QueryBuilder::new(statements::AUDIT_THAT);
         if let Some(company) = filter.company {
             statement.push(" AND company_id = ").push_bind(company.0);
         }
@@ -94,7 +96,7 @@ async fn record(connection: &mut Connection, deed: &Deed) -> Result<(), StoreErr
     if let Some(once) = &deed.once {
         answers::begin(connection, once, deed.at).await?;
     }
-    sqlx::query(statements::INSERT_AUDIT)
+    query(statements::INSERT_AUDIT)
         .bind(deed.at.0)
         .bind(&deed.actor)
         .bind(&deed.origin)

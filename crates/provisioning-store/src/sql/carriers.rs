@@ -4,8 +4,9 @@ use ipnet::IpNet;
 use sqlx::FromRow;
 
 use super::companies::raise_revision;
+use super::query::{QueryScalar, query, query_as, query_scalar};
 use super::rows::{narrow, word};
-use super::{Connection, Database, Db, failed, failed_unless_taken, statements};
+use super::{Connection, Database, failed, failed_unless_taken, statements};
 use crate::error::StoreError;
 use crate::model::{Carrier, CarrierAuthentication, CarrierId, NewCarrier};
 use crate::secrets::{OsEntropy, Vault};
@@ -103,7 +104,7 @@ impl Database {
     }
 
     pub(crate) async fn remove_carrier(&self, carrier: CarrierId) -> Result<(), StoreError> {
-        let statement = sqlx::query(statements::DELETE_CARRIER).bind(carrier.0);
+        let statement = query(statements::DELETE_CARRIER).bind(carrier.0);
         self.change("removing a carrier", ("carrier", carrier.to_string()), statement).await
     }
 
@@ -113,16 +114,13 @@ impl Database {
     }
 }
 
-fn bind_carrier<'q>(
-    statement: &'static str,
-    new: &'q NewCarrier,
-) -> sqlx::query::QueryScalar<'q, Db, i64, <Db as sqlx::Database>::Arguments> {
+fn bind_carrier(statement: &'static str, new: &NewCarrier) -> QueryScalar<i64> {
     let user = match &new.authentication {
         CarrierAuthentication::Ip => None,
         CarrierAuthentication::Digest { user, .. } => Some(user.as_str()),
     };
     let sources: Vec<_> = new.sources.iter().map(IpNet::to_string).collect();
-    sqlx::query_scalar(statement)
+    query_scalar(statement)
         .bind(&new.name)
         .bind(&new.host)
         .bind(new.port.map(i64::from))
@@ -147,7 +145,7 @@ async fn seal(
 ) -> Result<(), StoreError> {
     let CarrierAuthentication::Digest { password, .. } = &new.authentication else { return Ok(()) };
     let sealed = vault.seal(&identity(carrier), password, &mut OsEntropy)?;
-    sqlx::query(statements::SEAL_CARRIER)
+    query(statements::SEAL_CARRIER)
         .bind(carrier.0)
         .bind(sealed)
         .execute(connection)
@@ -157,9 +155,7 @@ async fn seal(
 }
 
 pub(super) async fn carriers(connection: &mut Connection, vault: &Vault) -> Result<Vec<Carrier>, StoreError> {
-    let rows: Vec<CarrierRow> = sqlx::query_as(statements::CARRIERS)
-        .fetch_all(connection)
-        .await
-        .map_err(failed("reading carriers"))?;
+    let rows: Vec<CarrierRow> =
+        query_as(statements::CARRIERS).fetch_all(connection).await.map_err(failed("reading carriers"))?;
     rows.into_iter().map(|row| row.open(vault)).collect()
 }

@@ -1,9 +1,8 @@
 //! Call records: pages, filters, the latest.
 
-use sqlx::QueryBuilder;
-
+use super::query::QueryBuilder;
 use super::rows::CdrRow;
-use super::{Database, Db, failed, statements};
+use super::{Database, failed, statements};
 use crate::cdr::{Answer, CallId, Cdr, CdrFilter, CdrPage, CdrPlace, PAGE_ROWS};
 use crate::error::StoreError;
 
@@ -77,12 +76,12 @@ impl Database {
     }
 }
 
-fn push_newest(statement: &mut QueryBuilder<Db>, most: u32, skip: i64) {
+fn push_newest(statement: &mut QueryBuilder, most: u32, skip: i64) {
     statement.push(" ORDER BY started_at DESC, id DESC LIMIT ").push_bind(i64::from(most));
     statement.push(" OFFSET ").push_bind(skip);
 }
 
-fn push_filter(statement: &mut QueryBuilder<Db>, filter: &CdrFilter) {
+fn push_filter(statement: &mut QueryBuilder, filter: &CdrFilter) {
     statement.push(" WHERE 1 = 1");
     if let Some(profile) = filter.profile {
         statement.push(" AND profile_id = ").push_bind(profile.0);

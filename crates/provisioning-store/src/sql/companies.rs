@@ -3,6 +3,7 @@
 use sqlx::FromRow;
 
 use super::ledger::{Author, apply_in};
+use super::query::{Query, query, query_as, query_scalar};
 use super::{Connection, Database, failed, statements};
 use crate::error::StoreError;
 use crate::ledger::{LedgerEntry, LedgerOp};
@@ -46,7 +47,7 @@ impl Database {
         new: &NewCompany,
     ) -> Result<CompanyId, StoreError> {
         let mut transaction = self.begin().await?;
-        let id: i64 = sqlx::query_scalar(statements::INSERT_COMPANY)
+        let id: i64 = query_scalar(statements::INSERT_COMPANY)
             .bind(&new.name)
             .bind(&new.country)
             .bind(&new.currency)
@@ -64,7 +65,7 @@ impl Database {
     }
 
     pub(crate) async fn company(&self, company: CompanyId) -> Result<Option<Company>, StoreError> {
-        let row: Option<CompanyRow> = sqlx::query_as(statements::COMPANY)
+        let row: Option<CompanyRow> = query_as(statements::COMPANY)
             .bind(company.0)
             .fetch_optional(self.reader())
             .await
@@ -82,7 +83,7 @@ impl Database {
         company: CompanyId,
         verification: Option<&Verification>,
     ) -> Result<(), StoreError> {
-        let statement = sqlx::query(statements::VERIFY_COMPANY)
+        let statement = query(statements::VERIFY_COMPANY)
             .bind(company.0)
             .bind(i64::from(verification.is_some()))
             .bind(verification.map(|it| it.by.clone()))
@@ -92,7 +93,7 @@ impl Database {
 
     pub(crate) async fn add_landline(&self, landline: &Landline) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        sqlx::query(statements::INSERT_LANDLINE)
+        query(statements::INSERT_LANDLINE)
             .bind(landline.company.0)
             .bind(&landline.number)
             .execute(&mut *transaction)
@@ -105,7 +106,7 @@ impl Database {
     /// Forgets a landline number, also as Caller ID of the company's profiles.
     pub(crate) async fn remove_landline(&self, landline: &Landline) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let done = sqlx::query(statements::DELETE_LANDLINE)
+        let done = query(statements::DELETE_LANDLINE)
             .bind(landline.company.0)
             .bind(&landline.number)
             .execute(&mut *transaction)
@@ -115,7 +116,7 @@ impl Database {
             let name = landline.number.clone();
             return Err(StoreError::NotFound { what: "landline number of the company", name });
         }
-        sqlx::query(statements::FORGET_LOST_LANDLINES)
+        query(statements::FORGET_LOST_LANDLINES)
             .execute(&mut *transaction)
             .await
             .map_err(failed("removing a landline number"))?;
@@ -129,7 +130,7 @@ impl Database {
     }
 
     pub(crate) async fn landlines_of(&self, company: CompanyId) -> Result<Vec<Landline>, StoreError> {
-        let rows: Vec<(i64, String)> = sqlx::query_as(statements::LANDLINES_OF_COMPANY)
+        let rows: Vec<(i64, String)> = query_as(statements::LANDLINES_OF_COMPANY)
             .bind(company.0)
             .fetch_all(self.reader())
             .await
@@ -142,7 +143,7 @@ impl Database {
         &self,
         doing: &'static str,
         (what, name): (&'static str, String),
-        statement: sqlx::query::Query<'_, super::Db, <super::Db as sqlx::Database>::Arguments>,
+        statement: Query,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         let done = statement.execute(&mut *transaction).await.map_err(failed(doing))?;
@@ -156,7 +157,7 @@ impl Database {
 
 /// Tells the daemon that the directory has changed; part of every transaction that changes it.
 pub(super) async fn raise_revision(connection: &mut Connection) -> Result<(), StoreError> {
-    sqlx::query(statements::RAISE_REVISION)
+    query(statements::RAISE_REVISION)
         .execute(connection)
         .await
         .map_err(failed("raising the directory's revision"))?;
@@ -164,15 +165,13 @@ pub(super) async fn raise_revision(connection: &mut Connection) -> Result<(), St
 }
 
 pub(super) async fn companies(connection: &mut Connection) -> Result<Vec<Company>, StoreError> {
-    let rows: Vec<CompanyRow> = sqlx::query_as(statements::COMPANIES)
-        .fetch_all(connection)
-        .await
-        .map_err(failed("reading companies"))?;
+    let rows: Vec<CompanyRow> =
+        query_as(statements::COMPANIES).fetch_all(connection).await.map_err(failed("reading companies"))?;
     Ok(rows.into_iter().map(Company::from).collect())
 }
 
 pub(super) async fn landlines(connection: &mut Connection) -> Result<Vec<Landline>, StoreError> {
-    let rows: Vec<(i64, String)> = sqlx::query_as(statements::LANDLINES)
+    let rows: Vec<(i64, String)> = query_as(statements::LANDLINES)
         .fetch_all(connection)
         .await
         .map_err(failed("reading landline numbers"))?;

@@ -1,5 +1,6 @@
 //! The directory of one moment, its revision, and the key's check value.
 
+use super::query::{query, query_scalar};
 use super::{Connection, Database, carriers, companies, failed, numbers, profiles, statements};
 use crate::directory::DirectoryRows;
 use crate::error::StoreError;
@@ -35,13 +36,13 @@ impl Database {
     pub(crate) async fn check_key(&self, vault: &Vault) -> Result<(), StoreError> {
         let sealed = vault.seal(KEY_CHECK, &Password::new(KEY_CHECK), &mut OsEntropy)?;
         let mut transaction = self.begin().await?;
-        sqlx::query(statements::INSERT_META)
+        query(statements::INSERT_META)
             .bind(KEY_CHECK)
             .bind(sealed)
             .execute(&mut *transaction)
             .await
             .map_err(failed("checking the secret key"))?;
-        let stored: String = sqlx::query_scalar(statements::META)
+        let stored: String = query_scalar(statements::META)
             .bind(KEY_CHECK)
             .fetch_one(&mut *transaction)
             .await
@@ -52,7 +53,7 @@ impl Database {
 }
 
 async fn revision(connection: &mut Connection) -> Result<i64, StoreError> {
-    sqlx::query_scalar(statements::REVISION)
+    query_scalar(statements::REVISION)
         .fetch_one(connection)
         .await
         .map_err(failed("reading the directory's revision"))

@@ -2,10 +2,10 @@
 //! rest.
 
 use sqlx::FromRow;
-use sqlx::query_builder::Separated;
 
+use super::query::{List, query};
 use super::rows::{narrow, word};
-use super::{Connection, Db, chunks, failed, statements, with_list, with_values};
+use super::{Connection, chunks, failed, statements, with_list, with_values};
 use crate::error::StoreError;
 use crate::ledger::{Books, Changes};
 use crate::lifecycle::{NumberLease, NumberOffer};
@@ -49,7 +49,7 @@ pub(super) async fn load(
     books: &mut Books,
 ) -> Result<(), StoreError> {
     for chunk in chunks(numbers) {
-        let mut statement = with_list(statements::LEASES_OF_NUMBERS_IN, chunk, "");
+        let statement = with_list(statements::LEASES_OF_NUMBERS_IN, chunk, "");
         let rows: Vec<LeaseRow> = statement
             .build_query_as()
             .fetch_all(&mut *connection)
@@ -75,7 +75,7 @@ pub(super) async fn write(
     let lease = |number: &NumberId| Some((*number, books.number_lease(*number).ok()?.clone()));
     let kept: Vec<(NumberId, NumberLease)> = changes.numbers.iter().filter_map(lease).collect();
     for chunk in chunks(&kept) {
-        let mut statement = with_values(
+        let statement = with_values(
             statements::INSERT_NUMBER_LEASES,
             chunk,
             push_lease,
@@ -91,20 +91,17 @@ pub(super) async fn write(
         .collect();
     for chunk in chunks(&gone) {
         for statement in [statements::DELETE_NUMBER_LEASES_IN, statements::DELETE_NUMBERS_IN] {
-            let mut statement = with_list(statement, chunk, "");
+            let statement = with_list(statement, chunk, "");
             statement.build().execute(&mut *connection).await.map_err(failed("releasing numbers"))?;
         }
     }
     for statement in [statements::FORGET_LOST_CALLER_IDS, statements::RAISE_REVISION] {
-        sqlx::query(statement)
-            .execute(&mut *connection)
-            .await
-            .map_err(failed("writing the terms of numbers"))?;
+        query(statement).execute(&mut *connection).await.map_err(failed("writing the terms of numbers"))?;
     }
     Ok(())
 }
 
-fn push_lease(mut row: Separated<'_, Db, &'static str>, (number, lease): &(NumberId, NumberLease)) {
+fn push_lease(mut row: List<'_>, (number, lease): &(NumberId, NumberLease)) {
     row.push_bind(number.0)
         .push_bind(lease.company.0)
         .push_bind(lease.offer.number.clone())

@@ -13,8 +13,9 @@ mod script;
 use std::collections::BTreeMap;
 
 use self::known::{Care, Known};
+use super::query::{Stored, query_as};
 use super::rows::{HoldRow, ReservationRow, word};
-use super::{Connection, Database, Db, failed, statements};
+use super::{Connection, Database, failed, statements};
 use crate::error::StoreError;
 use crate::ledger::{
     Account, Balance, Held, Imbalance, LedgerEntry, Outcome, Refusal, Reservation, ReservePolicy,
@@ -22,6 +23,7 @@ use crate::ledger::{
 use crate::model::ProfileId;
 
 pub(super) use self::known::Shelf;
+pub(super) use self::script::Done;
 
 /// Who writes, and how far ahead its calls reserve.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +71,7 @@ impl Database {
             None => Known::new(&mut transaction, author.owner).await?,
         };
         let outcomes = known.apply(&mut transaction, author, entries, Care::Trusting).await?;
+        known.will_be_committed(&transaction);
         transaction.commit().await.map_err(failed("committing to the ledger"))?;
         self.shelf().put(known, ticket);
         Ok(outcomes)
@@ -87,7 +90,7 @@ impl Database {
 
     /// Live calls of one owner.
     pub(crate) async fn live_calls(&self, owner: &str) -> Result<Vec<Reservation>, StoreError> {
-        let rows: Vec<ReservationRow> = sqlx::query_as(statements::LIVE_CALLS_OF_OWNER)
+        let rows: Vec<ReservationRow> = query_as(statements::LIVE_CALLS_OF_OWNER)
             .bind(owner)
             .fetch_all(self.reader())
             .await
@@ -97,7 +100,7 @@ impl Database {
 
     /// What one owner keeps on hand.
     pub(crate) async fn on_hand(&self, owner: &str) -> Result<BTreeMap<ProfileId, Held>, StoreError> {
-        let rows: Vec<HoldRow> = sqlx::query_as(statements::HOLDS_OF_OWNER)
+        let rows: Vec<HoldRow> = query_as(statements::HOLDS_OF_OWNER)
             .bind(owner)
             .fetch_all(self.reader())
             .await
@@ -132,7 +135,8 @@ impl Database {
     }
 }
 
-async fn balances(connection: &mut Connection) -> Result<BTreeMap<Account, Balance>, StoreError> {
+/// Every account.
+pub(super) async fn balances(connection: &mut Connection) -> Result<BTreeMap<Account, Balance>, StoreError> {
     let rows: Vec<(String, i64, i64)> = fetch(connection, statements::ALL_ACCOUNTS).await?;
     let account = |(name, balance, reserved): (String, i64, i64)| {
         Ok((word(&name, "an account")?, Balance { balance, reserved }))
@@ -142,9 +146,9 @@ async fn balances(connection: &mut Connection) -> Result<BTreeMap<Account, Balan
 
 async fn fetch<R>(connection: &mut Connection, statement: &'static str) -> Result<Vec<R>, StoreError>
 where
-    R: for<'r> sqlx::FromRow<'r, <Db as sqlx::Database>::Row> + Send + Unpin,
+    R: Stored,
 {
-    sqlx::query_as(statement).fetch_all(connection).await.map_err(failed("reading the ledger"))
+    query_as(statement).fetch_all(connection).await.map_err(failed("reading the ledger"))
 }
 
 /// Does a batch inside a transaction that the caller commits.

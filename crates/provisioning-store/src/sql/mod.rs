@@ -1,8 +1,8 @@
 //! The only module that names the database library.
 //!
 //! Statements are written in the dialect that SQLite and PostgreSQL share: numbered parameters, `ON CONFLICT`,
-//! `RETURNING`, integers and text. What differs - opening, pragmas, the kind of transaction - is in one file per
-//! database; a second database adds its file and compiles the others against its own [`Db`].
+//! `RETURNING`, integers and text. What differs - opening, who may write, how a batch is handed over - is in one file per
+//! database, [`sqlite`] and [`postgres`]; [`query`] and [`connection`] hide from the others which of them it is.
 
 mod administrators;
 mod agenda;
@@ -11,13 +11,18 @@ mod audit;
 mod carriers;
 mod cdrs;
 mod companies;
+mod connection;
+mod copy;
+mod database;
 mod directory;
 mod leases;
 mod ledger;
 mod numbers;
 mod pages;
 mod payments;
+mod postgres;
 mod profiles;
+mod query;
 mod rates;
 mod registrations;
 mod reports;
@@ -27,15 +32,14 @@ mod statements;
 mod stock;
 mod tokens;
 
+use connection::Connection;
+pub(crate) use copy::copy;
+pub(crate) use database::Database;
 pub(crate) use ledger::Author;
 pub(crate) use profiles::ProfileOrder;
-pub(crate) use sqlite::Database;
-use sqlite::{Connection, Db};
+use query::{List, QueryBuilder, Value};
 
 use std::sync::Arc;
-
-use sqlx::QueryBuilder;
-use sqlx::query_builder::Separated;
 
 use crate::error::StoreError;
 
@@ -55,12 +59,7 @@ fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
 }
 
 /// A statement that ends in `VALUES (..), (..)`.
-fn with_values<T>(
-    start: &str,
-    rows: &[T],
-    push: impl FnMut(Separated<'_, Db, &'static str>, &T),
-    end: &str,
-) -> QueryBuilder<Db> {
+fn with_values<T>(start: &str, rows: &[T], push: impl Fn(List<'_>, &T), end: &str) -> QueryBuilder {
     let mut statement = QueryBuilder::new(start);
     statement.push_values(rows, push);
     statement.push(end);
@@ -68,32 +67,28 @@ fn with_values<T>(
 }
 
 /// A statement that ends in `IN (..)`.
-fn with_list<T>(start: &str, keys: &[T], end: &str) -> QueryBuilder<Db>
-where
-    T: Clone + for<'q> sqlx::Encode<'q, Db> + sqlx::Type<Db>,
-{
+fn with_list<T: Clone + Into<Value>>(start: &str, keys: &[T], end: &str) -> QueryBuilder {
     let mut statement = QueryBuilder::new(start);
-    statement.push(" (");
-    let mut list = statement.separated(", ");
-    for key in keys {
-        list.push_bind(key.clone());
-    }
-    list.push_unseparated(")");
+    push_list(&mut statement, keys);
     statement.push(end);
     statement
 }
 
 /// A statement that goes on after its `start` with an owner and a list of profiles.
-fn with_owners_list(start: &str, owner: &str, profiles: &[i64]) -> QueryBuilder<Db> {
+fn with_owners_list(start: &str, owner: &str, profiles: &[i64]) -> QueryBuilder {
     let mut statement = QueryBuilder::new(start);
-    statement.push_bind(owner.to_owned());
-    statement.push(" AND profile_id IN (");
-    let mut list = statement.separated(", ");
-    for profile in profiles {
-        list.push_bind(*profile);
-    }
-    list.push_unseparated(")");
+    statement.push_bind(owner).push(" AND profile_id IN");
+    push_list(&mut statement, profiles);
     statement
+}
+
+fn push_list<T: Clone + Into<Value>>(statement: &mut QueryBuilder, keys: &[T]) {
+    statement.push(" (");
+    let mut list = statement.list();
+    for key in keys {
+        list.push_bind(key.clone());
+    }
+    statement.push(")");
 }
 
 /// Turns the library's errors into ours, saying what was being done.

@@ -3,6 +3,7 @@
 use sqlx::FromRow;
 
 use super::companies::raise_revision;
+use super::query::{query, query_as, query_scalar};
 use super::rows::{narrow, word};
 use super::{Connection, Database, failed, failed_unless_taken, statements};
 use crate::error::StoreError;
@@ -93,7 +94,7 @@ impl Database {
         country: &str,
     ) -> Result<NumberId, StoreError> {
         let mut transaction = self.begin().await?;
-        let id: i64 = sqlx::query_scalar(statements::INSERT_NUMBER)
+        let id: i64 = query_scalar(statements::INSERT_NUMBER)
             .bind(company.0)
             .bind(number)
             .bind(country)
@@ -124,7 +125,7 @@ impl Database {
                 Some(company_of_account(&mut transaction, account).await?)
             }
         };
-        let company: Option<i64> = sqlx::query_scalar(statements::ASSIGN_NUMBER)
+        let company: Option<i64> = query_scalar(statements::ASSIGN_NUMBER)
             .bind(number.0)
             .bind(profile)
             .bind(account)
@@ -134,7 +135,7 @@ impl Database {
         let company =
             company.ok_or_else(|| StoreError::NotFound { what: "number", name: number.to_string() })?;
         same_company(owner.unwrap_or(company), company, "target")?;
-        sqlx::query(statements::FORGET_LOST_CALLER_IDS)
+        query(statements::FORGET_LOST_CALLER_IDS)
             .execute(&mut *transaction)
             .await
             .map_err(failed("assigning a number"))?;
@@ -145,7 +146,7 @@ impl Database {
     /// Hosts a number no longer; a profile that showed it shows it no longer.
     pub(crate) async fn remove_number(&self, number: NumberId) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let done = sqlx::query(statements::DELETE_NUMBER)
+        let done = query(statements::DELETE_NUMBER)
             .bind(number.0)
             .execute(&mut *transaction)
             .await
@@ -153,12 +154,12 @@ impl Database {
         if done.rows_affected() == 0 {
             return Err(StoreError::NotFound { what: "number", name: number.to_string() });
         }
-        sqlx::query(statements::DELETE_NUMBER_LEASE)
+        query(statements::DELETE_NUMBER_LEASE)
             .bind(number.0)
             .execute(&mut *transaction)
             .await
             .map_err(failed("removing a number"))?;
-        sqlx::query(statements::FORGET_LOST_CALLER_IDS)
+        query(statements::FORGET_LOST_CALLER_IDS)
             .execute(&mut *transaction)
             .await
             .map_err(failed("removing a number"))?;
@@ -172,7 +173,7 @@ impl Database {
     }
 
     pub(crate) async fn number(&self, number: NumberId) -> Result<Option<OnlineNumber>, StoreError> {
-        let row: Option<NumberRow> = sqlx::query_as(statements::NUMBER)
+        let row: Option<NumberRow> = query_as(statements::NUMBER)
             .bind(number.0)
             .fetch_optional(self.reader())
             .await
@@ -187,7 +188,7 @@ impl Database {
         extension: Option<&str>,
     ) -> Result<BusinessAccountId, StoreError> {
         let mut transaction = self.begin().await?;
-        let id: i64 = sqlx::query_scalar(statements::INSERT_ACCOUNT)
+        let id: i64 = query_scalar(statements::INSERT_ACCOUNT)
             .bind(company.0)
             .bind(name)
             .bind(extension)
@@ -207,7 +208,7 @@ impl Database {
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         let owner = company_of_profile(&mut transaction, profile).await?;
-        let company: Option<i64> = sqlx::query_scalar(statements::ATTACH_ACCOUNT)
+        let company: Option<i64> = query_scalar(statements::ATTACH_ACCOUNT)
             .bind(account.0)
             .bind(profile.0)
             .bind(extension)
@@ -223,13 +224,13 @@ impl Database {
     }
 
     pub(crate) async fn detach_account(&self, account: BusinessAccountId) -> Result<(), StoreError> {
-        let statement = sqlx::query(statements::DETACH_ACCOUNT).bind(account.0);
+        let statement = query(statements::DETACH_ACCOUNT).bind(account.0);
         self.change("detaching a business account", ("business account", account.to_string()), statement)
             .await
     }
 
     pub(crate) async fn remove_account(&self, account: BusinessAccountId) -> Result<(), StoreError> {
-        let statement = sqlx::query(statements::DELETE_ACCOUNT).bind(account.0);
+        let statement = query(statements::DELETE_ACCOUNT).bind(account.0);
         self.change("removing a business account", ("business account", account.to_string()), statement).await
     }
 
@@ -253,14 +254,14 @@ impl Database {
         let mut transaction = self.begin().await?;
         company_of_profile(&mut transaction, profile).await?;
         let statement = match shown {
-            None => sqlx::query(statements::CLEAR_CALLER_ID).bind(profile.0).bind(country),
+            None => query(statements::CLEAR_CALLER_ID).bind(profile.0).bind(country),
             Some(shown) => {
                 may_show(&mut transaction, profile, shown).await?;
                 let choice = match shown {
                     CallerId::OnlineNumber(_) => "online_number",
                     CallerId::Landline(_) => "landline",
                 };
-                sqlx::query(statements::SET_CALLER_ID)
+                query(statements::SET_CALLER_ID)
                     .bind(profile.0)
                     .bind(country)
                     .bind(choice)
@@ -275,7 +276,7 @@ impl Database {
 
 impl Database {
     pub(crate) async fn caller_ids_of(&self, profile: ProfileId) -> Result<Vec<CallerIdRule>, StoreError> {
-        let rows: Vec<(i64, String, String, String)> = sqlx::query_as(statements::CALLER_IDS_OF_PROFILE)
+        let rows: Vec<(i64, String, String, String)> = query_as(statements::CALLER_IDS_OF_PROFILE)
             .bind(profile.0)
             .fetch_all(self.reader())
             .await
@@ -285,7 +286,7 @@ impl Database {
 }
 
 async fn company_of_profile(connection: &mut Connection, profile: ProfileId) -> Result<i64, StoreError> {
-    let company: Option<i64> = sqlx::query_scalar(statements::COMPANY_OF_PROFILE)
+    let company: Option<i64> = query_scalar(statements::COMPANY_OF_PROFILE)
         .bind(profile.0)
         .fetch_optional(connection)
         .await
@@ -297,7 +298,7 @@ async fn company_of_account(
     connection: &mut Connection,
     account: BusinessAccountId,
 ) -> Result<i64, StoreError> {
-    let company: Option<i64> = sqlx::query_scalar(statements::COMPANY_OF_ACCOUNT)
+    let company: Option<i64> = query_scalar(statements::COMPANY_OF_ACCOUNT)
         .bind(account.0)
         .fetch_optional(connection)
         .await
@@ -317,7 +318,7 @@ fn same_company(one: i64, other: i64, field: &'static str) -> Result<(), StoreEr
 
 /// Why an account could not be attached: it is not there, or somebody has it.
 async fn holder(connection: &mut Connection, account: BusinessAccountId) -> Result<StoreError, StoreError> {
-    let row: Option<(String, String)> = sqlx::query_as(statements::HOLDER_OF_ACCOUNT)
+    let row: Option<(String, String)> = query_as(statements::HOLDER_OF_ACCOUNT)
         .bind(account.0)
         .fetch_optional(connection)
         .await
@@ -338,7 +339,7 @@ async fn may_show(
         CallerId::OnlineNumber(_) => statements::NUMBER_OF_PROFILE,
         CallerId::Landline(_) => statements::LANDLINE_OF_VERIFIED,
     };
-    let found: Option<i64> = sqlx::query_scalar(statement)
+    let found: Option<i64> = query_scalar(statement)
         .bind(profile.0)
         .bind(shown.number())
         .fetch_optional(connection)
@@ -361,12 +362,12 @@ async fn may_show(
 
 pub(super) async fn numbers(connection: &mut Connection) -> Result<Vec<OnlineNumber>, StoreError> {
     let rows: Vec<NumberRow> =
-        sqlx::query_as(statements::NUMBERS).fetch_all(connection).await.map_err(failed("reading numbers"))?;
+        query_as(statements::NUMBERS).fetch_all(connection).await.map_err(failed("reading numbers"))?;
     rows.into_iter().map(OnlineNumber::try_from).collect()
 }
 
 pub(super) async fn accounts(connection: &mut Connection) -> Result<Vec<BusinessAccount>, StoreError> {
-    let rows: Vec<AccountRow> = sqlx::query_as(statements::BUSINESS_ACCOUNTS)
+    let rows: Vec<AccountRow> = query_as(statements::BUSINESS_ACCOUNTS)
         .fetch_all(connection)
         .await
         .map_err(failed("reading business accounts"))?;
@@ -374,10 +375,8 @@ pub(super) async fn accounts(connection: &mut Connection) -> Result<Vec<Business
 }
 
 pub(super) async fn caller_ids(connection: &mut Connection) -> Result<Vec<CallerIdRule>, StoreError> {
-    let rows: Vec<(i64, String, String, String)> = sqlx::query_as(statements::CALLER_IDS)
-        .fetch_all(connection)
-        .await
-        .map_err(failed("reading caller IDs"))?;
+    let rows: Vec<(i64, String, String, String)> =
+        query_as(statements::CALLER_IDS).fetch_all(connection).await.map_err(failed("reading caller IDs"))?;
     Ok(rows.into_iter().map(caller_id).collect())
 }
 

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::QueryBuilder;
-
 use super::companies::CompanyRow;
 use super::numbers::{AccountRow, NumberRow};
 use super::profiles::ProfileRow;
+use super::query::{QueryBuilder, Stored, Value};
 use super::rates::RateRow;
-use super::{Database, Db, chunks, failed, statements, with_list};
+use super::{Database, chunks, failed, statements, with_list};
 use crate::error::StoreError;
 use crate::model::{
     BusinessAccount, BusinessAccountId, Company, CompanyId, OnlineNumber, Profile, ProfileId,
@@ -122,37 +121,30 @@ impl Database {
         rows.into_iter().map(Rate::try_from).collect()
     }
 
-    async fn rows<R>(
-        &self,
-        mut statement: QueryBuilder<Db>,
-        doing: &'static str,
-    ) -> Result<Vec<R>, StoreError>
+    async fn rows<R>(&self, statement: QueryBuilder, doing: &'static str) -> Result<Vec<R>, StoreError>
     where
-        R: for<'r> sqlx::FromRow<'r, <Db as sqlx::Database>::Row> + Send + Unpin,
+        R: Stored,
     {
         statement.build_query_as().fetch_all(self.reader()).await.map_err(failed(doing))
     }
 }
 
 /// What comes after the last one seen, in the order of `key`.
-pub(super) fn push_slice(statement: &mut QueryBuilder<Db>, key: &'static str, slice: Slice) {
+pub(super) fn push_slice(statement: &mut QueryBuilder, key: &'static str, slice: Slice) {
     if let Some(after) = slice.after {
         statement.push(" AND ").push(key).push(" > ").push_bind(after);
     }
     statement.push(" ORDER BY ").push(key).push(" LIMIT ").push_bind(i64::from(slice.most));
 }
 
-fn push_equal<T>(statement: &mut QueryBuilder<Db>, column: &'static str, value: Option<T>)
-where
-    T: for<'q> sqlx::Encode<'q, Db> + sqlx::Type<Db> + Send + 'static,
-{
+fn push_equal(statement: &mut QueryBuilder, column: &'static str, value: Option<impl Into<Value>>) {
     if let Some(value) = value {
         statement.push(" AND ").push(column).push(" = ").push_bind(value);
     }
 }
 
 /// The database folds ASCII letters only, or all of them; either way it folds both sides.
-fn push_contains(statement: &mut QueryBuilder<Db>, column: &'static str, part: Option<&str>) {
+fn push_contains(statement: &mut QueryBuilder, column: &'static str, part: Option<&str>) {
     if let Some(part) = part {
         statement.push(" AND LOWER(").push(column).push(") LIKE LOWER(").push_bind(pattern(part));
         statement.push(") ESCAPE '!'");

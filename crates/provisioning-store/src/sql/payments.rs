@@ -3,6 +3,7 @@
 use sqlx::FromRow;
 
 use super::ledger::{Author, apply_in};
+use super::query::{query, query_as};
 use super::rows::word;
 use super::{Connection, Database, failed, statements};
 use crate::error::StoreError;
@@ -50,7 +51,7 @@ struct LowRow {
 
 impl Database {
     pub(crate) async fn company_recharge(&self, company: CompanyId) -> Result<Option<Recharge>, StoreError> {
-        let row: Option<(i64, i64)> = sqlx::query_as(statements::COMPANY_RECHARGE)
+        let row: Option<(i64, i64)> = query_as(statements::COMPANY_RECHARGE)
             .bind(company.0)
             .fetch_optional(self.reader())
             .await
@@ -66,9 +67,9 @@ impl Database {
         recharge: Option<Recharge>,
     ) -> Result<(), StoreError> {
         let statement = match recharge {
-            None => sqlx::query(statements::CLEAR_COMPANY_RECHARGE).bind(company.0),
+            None => query(statements::CLEAR_COMPANY_RECHARGE).bind(company.0),
             Some(Recharge { threshold, amount }) => {
-                sqlx::query(statements::SET_COMPANY_RECHARGE).bind(company.0).bind(threshold.0).bind(amount.0)
+                query(statements::SET_COMPANY_RECHARGE).bind(company.0).bind(threshold.0).bind(amount.0)
             }
         };
         let mut transaction = self.begin().await?;
@@ -90,7 +91,7 @@ impl Database {
 
     /// Asks for what companies with a recharge need, one payment at a time each.
     pub(crate) async fn request_recharges(&self, now: Timestamp) -> Result<Vec<Payment>, StoreError> {
-        let low: Vec<LowRow> = sqlx::query_as(statements::COMPANIES_LOW)
+        let low: Vec<LowRow> = query_as(statements::COMPANIES_LOW)
             .fetch_all(self.reader())
             .await
             .map_err(failed("reading companies whose credit is low"))?;
@@ -120,7 +121,7 @@ impl Database {
         (state, said): (PaymentState, &str),
     ) -> Result<Option<Payment>, StoreError> {
         let mut transaction = self.begin().await?;
-        let settled: Option<PaymentRow> = sqlx::query_as(statements::SETTLE_PAYMENT)
+        let settled: Option<PaymentRow> = query_as(statements::SETTLE_PAYMENT)
             .bind(payment.0)
             .bind(state.word())
             .bind(now.0)
@@ -142,7 +143,7 @@ impl Database {
     }
 
     pub(crate) async fn payment(&self, payment: PaymentId) -> Result<Option<Payment>, StoreError> {
-        let row: Option<PaymentRow> = sqlx::query_as(statements::PAYMENT)
+        let row: Option<PaymentRow> = query_as(statements::PAYMENT)
             .bind(payment.0)
             .fetch_optional(self.reader())
             .await
@@ -156,7 +157,7 @@ impl Database {
         company: Option<CompanyId>,
         (most, skip): (u32, u32),
     ) -> Result<Vec<Payment>, StoreError> {
-        let rows: Vec<PaymentRow> = sqlx::query_as(statements::PAYMENTS)
+        let rows: Vec<PaymentRow> = query_as(statements::PAYMENTS)
             .bind(company.map(|company| company.0))
             .bind(i64::from(most))
             .bind(i64::from(skip))
@@ -168,7 +169,7 @@ impl Database {
 }
 
 async fn latest(connection: &mut Connection, company: CompanyId) -> Result<Option<Payment>, StoreError> {
-    let row: Option<PaymentRow> = sqlx::query_as(statements::LATEST_RECHARGE)
+    let row: Option<PaymentRow> = query_as(statements::LATEST_RECHARGE)
         .bind(company.0)
         .fetch_optional(connection)
         .await
@@ -182,7 +183,7 @@ async fn insert(
     (company, amount): (CompanyId, Micros),
     cause: PaymentCause,
 ) -> Result<Payment, StoreError> {
-    let row: PaymentRow = sqlx::query_as(statements::INSERT_PAYMENT)
+    let row: PaymentRow = query_as(statements::INSERT_PAYMENT)
         .bind(company.0)
         .bind(amount.0)
         .bind(cause.word())

@@ -4,6 +4,7 @@ use sqlx::FromRow;
 
 use super::companies::raise_revision;
 use super::ledger::{Author, apply_in};
+use super::query::{query, query_as, query_scalar};
 use super::rows::{SubscriberRow, narrow, word};
 use super::{Connection, Database, chunks, failed, statements, with_list};
 use crate::error::StoreError;
@@ -111,7 +112,7 @@ impl Database {
     }
 
     pub(crate) async fn profile(&self, profile: ProfileId) -> Result<Option<Profile>, StoreError> {
-        let row: Option<ProfileRow> = sqlx::query_as(statements::PROFILE)
+        let row: Option<ProfileRow> = query_as(statements::PROFILE)
             .bind(profile.0)
             .fetch_optional(self.reader())
             .await
@@ -125,7 +126,7 @@ impl Database {
     }
 
     pub(crate) async fn rename_profile(&self, profile: ProfileId, name: &str) -> Result<(), StoreError> {
-        let statement = sqlx::query(statements::RENAME_PROFILE).bind(profile.0).bind(name.to_owned());
+        let statement = query(statements::RENAME_PROFILE).bind(profile.0).bind(name.to_owned());
         self.change("renaming a profile", ("profile", profile.to_string()), statement).await
     }
 
@@ -134,7 +135,7 @@ impl Database {
         profile: ProfileId,
         settings: ProfileSettings,
     ) -> Result<(), StoreError> {
-        let statement = sqlx::query(statements::CHANGE_PROFILE)
+        let statement = query(statements::CHANGE_PROFILE)
             .bind(profile.0)
             .bind(settings.authentication.word())
             .bind(settings.digest.word())
@@ -149,7 +150,7 @@ impl Database {
         vault: &Vault,
         profile: ProfileId,
     ) -> Result<Credentials, StoreError> {
-        let row: Option<(i64, String, String)> = sqlx::query_as(statements::SEALED_PASSWORD)
+        let row: Option<(i64, String, String)> = query_as(statements::SEALED_PASSWORD)
             .bind(profile.0)
             .fetch_optional(self.reader())
             .await
@@ -166,7 +167,7 @@ impl Database {
         let password = generate_password(&mut OsEntropy)?;
         let sealed = vault.seal(&identity(profile), &password, &mut OsEntropy)?;
         let mut transaction = self.begin().await?;
-        let sip_user: Option<String> = sqlx::query_scalar(statements::CHANGE_PASSWORD)
+        let sip_user: Option<String> = query_scalar(statements::CHANGE_PASSWORD)
             .bind(profile.0)
             .bind(sealed)
             .fetch_optional(&mut *transaction)
@@ -185,7 +186,7 @@ impl Database {
         rule: &NewIpRule,
     ) -> Result<IpRuleId, StoreError> {
         let mut transaction = self.begin().await?;
-        let id: i64 = sqlx::query_scalar(statements::INSERT_IP_RULE)
+        let id: i64 = query_scalar(statements::INSERT_IP_RULE)
             .bind(profile.0)
             .bind(rule.network.to_string())
             .bind(rule.port.map(i64::from))
@@ -204,7 +205,7 @@ impl Database {
     }
 
     pub(crate) async fn ip_rules_of(&self, profile: ProfileId) -> Result<Vec<IpRule>, StoreError> {
-        let rows: Vec<IpRuleRow> = sqlx::query_as(statements::IP_RULES_OF_PROFILE)
+        let rows: Vec<IpRuleRow> = query_as(statements::IP_RULES_OF_PROFILE)
             .bind(profile.0)
             .fetch_all(self.reader())
             .await
@@ -213,7 +214,7 @@ impl Database {
     }
 
     pub(crate) async fn remove_ip_rule(&self, rule: IpRuleId) -> Result<(), StoreError> {
-        let statement = sqlx::query(statements::DELETE_IP_RULE).bind(rule.0);
+        let statement = query(statements::DELETE_IP_RULE).bind(rule.0);
         self.change("removing an address", ("address rule", rule.to_string()), statement).await
     }
 }
@@ -228,12 +229,12 @@ pub(super) async fn delete_closed(
     let closed: Vec<i64> = changes.profiles.iter().filter(is_closed).map(|profile| profile.0).collect();
     for chunk in chunks(&closed) {
         for statement in [statements::DELETE_REGISTRATIONS_IN, statements::DELETE_PROFILES_IN] {
-            let mut statement = with_list(statement, chunk, "");
+            let statement = with_list(statement, chunk, "");
             statement.build().execute(&mut *connection).await.map_err(failed("deleting a profile"))?;
         }
     }
     if !closed.is_empty() {
-        sqlx::query(statements::FORGET_LOST_CALLER_IDS)
+        query(statements::FORGET_LOST_CALLER_IDS)
             .execute(&mut *connection)
             .await
             .map_err(failed("deleting a profile"))?;
@@ -248,7 +249,7 @@ pub(super) async fn delete_history(
 ) -> Result<(), StoreError> {
     let profiles: Vec<i64> = profiles.iter().map(|profile| profile.0).collect();
     for chunk in chunks(&profiles) {
-        let mut statement = with_list(statements::DELETE_CDRS_OF_PROFILES_IN, chunk, "");
+        let statement = with_list(statements::DELETE_CDRS_OF_PROFILES_IN, chunk, "");
         statement.build().execute(&mut *connection).await.map_err(failed("deleting call records"))?;
     }
     Ok(())
@@ -261,7 +262,7 @@ async fn insert_profile(
     for _ in 0..SIP_USER_DRAWS {
         let sip_user = generate_sip_user(&mut OsEntropy)?;
         // The password is sealed for the profile's identity, which is known only once the row is there.
-        let id: Option<i64> = sqlx::query_scalar(statements::INSERT_PROFILE)
+        let id: Option<i64> = query_scalar(statements::INSERT_PROFILE)
             .bind(new.company.0)
             .bind(new.name)
             .bind(&sip_user)
@@ -288,7 +289,7 @@ async fn seal_new_password(
 ) -> Result<Password, StoreError> {
     let password = generate_password(&mut OsEntropy)?;
     let sealed = vault.seal(&identity(profile), &password, &mut OsEntropy)?;
-    sqlx::query(statements::SEAL_PASSWORD)
+    query(statements::SEAL_PASSWORD)
         .bind(profile.0)
         .bind(sealed)
         .execute(connection)
@@ -310,8 +311,8 @@ pub(super) async fn profiles(
     company: Option<CompanyId>,
 ) -> Result<Vec<Profile>, StoreError> {
     let query = match company {
-        Some(company) => sqlx::query_as(statements::PROFILES_OF_COMPANY).bind(company.0),
-        None => sqlx::query_as(statements::PROFILES),
+        Some(company) => query_as(statements::PROFILES_OF_COMPANY).bind(company.0),
+        None => query_as(statements::PROFILES),
     };
     let rows: Vec<ProfileRow> = query.fetch_all(connection).await.map_err(failed("reading profiles"))?;
     rows.into_iter().map(Profile::try_from).collect()
@@ -321,7 +322,7 @@ pub(super) async fn all_credentials(
     connection: &mut Connection,
     vault: &Vault,
 ) -> Result<Vec<Credentials>, StoreError> {
-    let rows: Vec<(i64, String, String)> = sqlx::query_as(statements::SEALED_PASSWORDS)
+    let rows: Vec<(i64, String, String)> = query_as(statements::SEALED_PASSWORDS)
         .fetch_all(connection)
         .await
         .map_err(failed("reading credentials"))?;
@@ -329,10 +330,8 @@ pub(super) async fn all_credentials(
 }
 
 pub(super) async fn ip_rules(connection: &mut Connection) -> Result<Vec<IpRule>, StoreError> {
-    let rows: Vec<IpRuleRow> = sqlx::query_as(statements::IP_RULES)
-        .fetch_all(connection)
-        .await
-        .map_err(failed("reading addresses"))?;
+    let rows: Vec<IpRuleRow> =
+        query_as(statements::IP_RULES).fetch_all(connection).await.map_err(failed("reading addresses"))?;
     rows.into_iter().map(ip_rule).collect()
 }
 

@@ -1,11 +1,11 @@
 //! Rate tables in the database.
 
 use sqlx::FromRow;
-use sqlx::query_builder::Separated;
 
 use super::companies::raise_revision;
+use super::query::{List, query, query_as};
 use super::rows::narrow;
-use super::{Database, Db, chunks, failed, statements, with_values};
+use super::{Database, chunks, failed, statements, with_values};
 use crate::error::StoreError;
 use crate::money::Micros;
 use crate::rating::{Rate, RateTable};
@@ -41,13 +41,13 @@ impl Database {
     /// Puts a whole table in the place of the old one of that name.
     pub(crate) async fn replace_rates(&self, price_list: &str, table: &RateTable) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        sqlx::query(statements::DELETE_RATES)
+        query(statements::DELETE_RATES)
             .bind(price_list)
             .execute(&mut *transaction)
             .await
             .map_err(failed("replacing rates"))?;
         for chunk in chunks(&table.rates()) {
-            let push = |mut row: Separated<'_, Db, &'static str>, rate: &&Rate| {
+            let push = |mut row: List<'_>, rate: &&Rate| {
                 row.push_bind(price_list.to_owned())
                     .push_bind(rate.prefix.clone())
                     .push_bind(rate.destination.clone())
@@ -57,7 +57,7 @@ impl Database {
                     .push_bind(i64::from(rate.minimum_s))
                     .push_bind(i64::from(rate.increment_s));
             };
-            let mut statement = with_values(statements::INSERT_RATES, chunk, push, "");
+            let statement = with_values(statements::INSERT_RATES, chunk, push, "");
             statement.build().execute(&mut *transaction).await.map_err(failed("replacing rates"))?;
         }
         raise_revision(&mut transaction).await?;
@@ -65,7 +65,7 @@ impl Database {
     }
 
     pub(crate) async fn rates(&self, price_list: &str) -> Result<RateTable, StoreError> {
-        let rows: Vec<RateRow> = sqlx::query_as(statements::RATES)
+        let rows: Vec<RateRow> = query_as(statements::RATES)
             .bind(price_list)
             .fetch_all(self.reader())
             .await

@@ -1,10 +1,10 @@
 //! Registrations in the database.
 
 use sqlx::FromRow;
-use sqlx::query_builder::Separated;
 
+use super::query::{List, query, query_as};
 use super::rows::{narrow, word};
-use super::{Database, Db, chunks, failed, statements, with_list, with_values};
+use super::{Database, chunks, failed, statements, with_list, with_values};
 use crate::error::StoreError;
 use crate::model::{ProfileId, Timestamp};
 use crate::registrations::Registration;
@@ -44,9 +44,9 @@ impl TryFrom<RegistrationRow> for Registration {
 
 impl Database {
     pub(crate) async fn save_registrations(&self, registrations: &[Registration]) -> Result<(), StoreError> {
-        let mut transaction = self.begin_as_known().await?;
+        let mut transaction = self.begin_beside().await?;
         for chunk in chunks(registrations) {
-            let mut statement =
+            let statement =
                 with_values(statements::INSERT_REGISTRATIONS, chunk, push, statements::UPDATE_REGISTRATIONS);
             statement.build().execute(&mut *transaction).await.map_err(failed("saving registrations"))?;
         }
@@ -55,17 +55,17 @@ impl Database {
 
     pub(crate) async fn delete_registrations(&self, profiles: &[ProfileId]) -> Result<(), StoreError> {
         let profiles: Vec<i64> = profiles.iter().map(|profile| profile.0).collect();
-        let mut transaction = self.begin_as_known().await?;
+        let mut transaction = self.begin_beside().await?;
         for chunk in chunks(&profiles) {
-            let mut statement = with_list(statements::DELETE_REGISTRATIONS_IN, chunk, "");
+            let statement = with_list(statements::DELETE_REGISTRATIONS_IN, chunk, "");
             statement.build().execute(&mut *transaction).await.map_err(failed("deleting registrations"))?;
         }
         transaction.commit().await.map_err(failed("deleting registrations"))
     }
 
     pub(crate) async fn delete_expired_registrations(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let mut transaction = self.begin_as_known().await?;
-        let done = sqlx::query(statements::DELETE_EXPIRED_REGISTRATIONS)
+        let mut transaction = self.begin_beside().await?;
+        let done = query(statements::DELETE_EXPIRED_REGISTRATIONS)
             .bind(now.0)
             .execute(&mut *transaction)
             .await
@@ -75,7 +75,7 @@ impl Database {
     }
 
     pub(crate) async fn registrations(&self, now: Timestamp) -> Result<Vec<Registration>, StoreError> {
-        let rows: Vec<RegistrationRow> = sqlx::query_as(statements::REGISTRATIONS)
+        let rows: Vec<RegistrationRow> = query_as(statements::REGISTRATIONS)
             .bind(now.0)
             .fetch_all(self.reader())
             .await
@@ -84,7 +84,7 @@ impl Database {
     }
 }
 
-fn push(mut row: Separated<'_, Db, &'static str>, it: &Registration) {
+fn push(mut row: List<'_>, it: &Registration) {
     row.push_bind(it.profile.0)
         .push_bind(it.contact.clone())
         .push_bind(it.source.clone())

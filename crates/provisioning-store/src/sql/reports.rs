@@ -2,6 +2,7 @@
 
 use sqlx::FromRow;
 
+use super::query::{query_as, query_scalar};
 use super::rows::word;
 use super::{Database, failed, statements};
 use crate::error::StoreError;
@@ -32,7 +33,7 @@ struct MovementRow {
 impl Database {
     /// Answered calls by destination.
     pub(crate) async fn usage(&self, profile: ProfileId, month: Month) -> Result<Vec<UsageRow>, StoreError> {
-        let rows: Vec<UsageSums> = sqlx::query_as(statements::USAGE)
+        let rows: Vec<UsageSums> = query_as(statements::USAGE)
             .bind(profile.0)
             .bind(month.start().0)
             .bind(month.end().0)
@@ -56,7 +57,7 @@ impl Database {
         profile: ProfileId,
         month: Month,
     ) -> Result<LedgerUsage, StoreError> {
-        let (amount, bundle_s): (i64, i64) = sqlx::query_as(statements::LEDGER_USAGE)
+        let (amount, bundle_s): (i64, i64) = query_as(statements::LEDGER_USAGE)
             .bind(profile.0)
             .bind(month.start().0)
             .bind(month.end().0)
@@ -71,7 +72,7 @@ impl Database {
         profile: ProfileId,
         month: Month,
     ) -> Result<Vec<AllocationRow>, StoreError> {
-        let rows: Vec<MovementRow> = sqlx::query_as(statements::ALLOCATIONS)
+        let rows: Vec<MovementRow> = query_as(statements::ALLOCATIONS)
             .bind(profile.0)
             .bind(month.start().0)
             .bind(month.end().0)
@@ -93,13 +94,13 @@ impl Database {
     ) -> Result<(Micros, Vec<StatementRow>), StoreError> {
         let account = Account::Company(company).to_string();
         let mut reader = self.reader().begin().await.map_err(failed("reading a statement"))?;
-        let opening: i64 = sqlx::query_scalar(statements::BALANCE_BEFORE)
+        let opening: i64 = query_scalar(statements::BALANCE_BEFORE)
             .bind(&account)
             .bind(month.start().0)
             .fetch_one(&mut *reader)
             .await
             .map_err(failed("reading a statement"))?;
-        let rows: Vec<MovementRow> = sqlx::query_as(statements::MOVEMENTS)
+        let rows: Vec<MovementRow> = query_as(statements::MOVEMENTS)
             .bind(&account)
             .bind(month.start().0)
             .bind(month.end().0)

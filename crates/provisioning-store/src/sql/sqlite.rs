@@ -6,18 +6,13 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Either, Executor, Row, Sqlite, SqlitePool, Transaction};
+use sqlx::{Either, Executor, Row, SqliteConnection, SqlitePool};
 
+use super::connection::Transaction;
 use super::failed;
-use super::ledger::Shelf;
-use crate::audit::Deed;
+use super::ledger::{Done, Shelf};
 use crate::error::StoreError;
 use crate::store::Durability;
-
-/// The database that the other files of this module are compiled against.
-pub(super) type Db = Sqlite;
-/// A connection to it.
-pub(super) type Connection = sqlx::SqliteConnection;
 
 /// How long a writer waits for another process (the command line beside the daemon).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,6 +23,8 @@ const STATEMENTS_KEPT: usize = 512;
 
 /// Takes the write lock at once.
 const BEGIN: &str = "BEGIN IMMEDIATE";
+/// A parameter's JSON list, row by row.
+pub(super) const ROWS: &str = "json_each($1)";
 /// Changes when another connection has written.
 pub(super) const DATA_VERSION: &str = "SELECT data_version FROM pragma_data_version";
 /// SQLite's code for a lock that another connection has, in its lowest octet.
@@ -39,78 +36,61 @@ fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code & 0xff == BUSY)
 }
 
-/// An open database.
+/// The connection that writes.
 #[derive(Clone, Debug)]
-pub(crate) struct Database {
-    writer: SqlitePool,
-    reader: SqlitePool,
-    shelf: Arc<Shelf>,
-    /// On whose behalf its transactions are.
-    pub(super) deed: Option<Arc<Deed>>,
+pub(super) struct Writer(SqlitePool);
+
+/// Opens or creates the file and brings its tables up to date. A new connection clears the shelf.
+pub(super) async fn open(
+    path: &Path,
+    durability: Durability,
+    shelf: &Arc<Shelf>,
+) -> Result<(Writer, SqlitePool), StoreError> {
+    let synchronous = match durability {
+        Durability::PowerFailure => SqliteSynchronous::Full,
+        Durability::Crash => SqliteSynchronous::Normal,
+    };
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(synchronous)
+        .busy_timeout(BUSY_TIMEOUT)
+        // Not analysed when it is closed: statistics of a young database mislead the planner of a grown one.
+        .statement_cache_capacity(STATEMENTS_KEPT);
+    let on_the_shelf = Arc::clone(shelf);
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        // It is a file and a thread of ours; to ask whether it is still there costs a hand-over each time.
+        .test_before_acquire(false)
+        .after_connect(move |_, _| {
+            // A version of one connection means nothing to another.
+            on_the_shelf.clear();
+            Box::pin(async { Ok(()) })
+        })
+        .connect_with(options.clone())
+        .await
+        .map_err(failed("opening the database file"))?;
+    let migrated = sqlx::migrate!("migrations/sqlite").run(&writer).await;
+    migrated.map_err(|error| failed("bringing its tables up to date")(error.into()))?;
+    // Should the file go, a new connection must not make an empty one in its place.
+    writer.set_connect_options(options.clone().create_if_missing(false));
+    let reader = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .connect_with(options.create_if_missing(false).read_only(true))
+        .await
+        .map_err(failed("opening the database file for reading"))?;
+    Ok((Writer(writer), reader))
 }
 
-impl Database {
-    /// Opens or creates the file and brings its tables up to date.
-    pub(crate) async fn open(path: &Path, durability: Durability) -> Result<Self, StoreError> {
-        let synchronous = match durability {
-            Durability::PowerFailure => SqliteSynchronous::Full,
-            Durability::Crash => SqliteSynchronous::Normal,
-        };
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(synchronous)
-            .busy_timeout(BUSY_TIMEOUT)
-            // Not analysed when it is closed: statistics of a young database mislead the planner of a grown one.
-            .statement_cache_capacity(STATEMENTS_KEPT);
-        let shelf = Arc::new(Shelf::default());
-        let on_the_shelf = Arc::clone(&shelf);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            // It is a file and a thread of ours; to ask whether it is still there costs a hand-over each time.
-            .test_before_acquire(false)
-            .after_connect(move |_, _| {
-                // A version of one connection means nothing to another.
-                on_the_shelf.clear();
-                Box::pin(async { Ok(()) })
-            })
-            .connect_with(options.clone())
-            .await
-            .map_err(failed("opening the database file"))?;
-        let migrated = sqlx::migrate!("migrations/sqlite").run(&writer).await;
-        migrated.map_err(|error| failed("bringing its tables up to date")(error.into()))?;
-        // Should the file go, a new connection must not make an empty one in its place.
-        writer.set_connect_options(options.clone().create_if_missing(false));
-        let reader = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .connect_with(options.create_if_missing(false).read_only(true))
-            .await
-            .map_err(failed("opening the database file for reading"))?;
-        Ok(Self { writer, reader, shelf, deed: None })
-    }
-
-    /// Begins a transaction that may write anything, for [`Self::begin`] alone; what is known of the books is read again
-    /// after it.
-    pub(super) async fn begin_writing(&self) -> Result<Transaction<'static, Db>, StoreError> {
-        let transaction = self.begin_as_known().await?;
-        self.shelf.clear();
-        Ok(transaction)
-    }
-
-    /// What is known of the books.
-    pub(super) fn shelf(&self) -> &Shelf {
-        &self.shelf
-    }
-
-    /// Begins a transaction that writes to the books only what is known to their writer, or nothing, and in nobody's
-    /// name. It takes the write lock at once: one that reads first and then asks for the lock fails without waiting when
-    /// another process has written meanwhile.
-    pub(super) async fn begin_as_known(&self) -> Result<Transaction<'static, Db>, StoreError> {
-        let error = match self.writer.begin_with(BEGIN).await {
-            Ok(transaction) => return Ok(transaction),
+impl Writer {
+    /// Begins a transaction. It takes the write lock at once: one that reads first and then asks for the lock fails
+    /// without waiting when another process has written meanwhile.
+    pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
+        let error = match self.0.begin_with(BEGIN).await {
+            Ok(transaction) => return Ok(Transaction::on_sqlite(transaction)),
             Err(error) => error,
         };
         if is_busy(&error) {
@@ -118,49 +98,34 @@ impl Database {
         }
         // A connection whose last commit failed, because the disk was full, counts a transaction that is none any more;
         // one whose file has gone has only its ghost. A new one knows neither.
-        let broken = self.writer.acquire().await.map_err(failed("opening the database file anew"))?;
+        let broken = self.0.acquire().await.map_err(failed("opening the database file anew"))?;
         if let Err(error) = broken.close().await {
             return Err(failed("closing the database file")(error));
         }
-        self.writer.begin_with(BEGIN).await.map_err(failed("beginning a transaction"))
+        let begun = self.0.begin_with(BEGIN).await.map_err(failed("beginning a transaction"));
+        begun.map(Transaction::on_sqlite)
     }
 
-    /// Connections for reading what is committed.
-    pub(super) fn reader(&self) -> &SqlitePool {
-        &self.reader
-    }
-
-    /// Closes every connection, waiting for those in use.
-    pub(crate) async fn close(&self) {
-        self.reader.close().await;
-        self.writer.close().await;
+    pub(super) async fn close(&self) {
+        self.0.close().await;
     }
 }
 
 /// The version of what a connection has before it.
-pub(super) async fn data_version(connection: &mut Connection) -> Result<i64, StoreError> {
+pub(super) async fn data_version(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
     let version = sqlx::query_scalar(DATA_VERSION).fetch_one(connection).await;
     version.map_err(failed("reading the database's version"))
 }
 
 /// Statements that are handed over together. Each has at most one parameter, written `$1`; numbers count through a
 /// whole script, so they must go.
-pub(super) fn script(statements: &[String]) -> String {
+pub(super) fn together(statements: &[String]) -> String {
     statements.join(";\n").replace("$1", "?")
-}
-
-/// What a script did.
-#[derive(Debug, Default)]
-pub(super) struct Done {
-    /// Whole numbers that it has read.
-    pub(super) read: Vec<i64>,
-    /// Rows that each statement has written; of one that only reads it means nothing.
-    pub(super) written: Vec<u64>,
 }
 
 /// Runs a script with its parameters in order.
 pub(super) async fn run<const N: usize>(
-    connection: &mut Connection,
+    connection: &mut SqliteConnection,
     script: &'static str,
     parameters: [String; N],
 ) -> Result<Done, sqlx::Error> {
@@ -178,11 +143,14 @@ pub(super) async fn run<const N: usize>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::statements;
+    use super::super::query::{query, query_scalar};
+    use super::super::{Database, statements};
     use super::*;
+    use crate::store::Location;
 
     async fn open(folder: &tempfile::TempDir) -> Database {
-        Database::open(&folder.path().join("sipgw.db"), Durability::default()).await.unwrap()
+        let file = Location::File(folder.path().join("sipgw.db"));
+        Database::open(&file, Durability::default(), None).await.unwrap()
     }
 
     #[tokio::test]
@@ -195,7 +163,7 @@ mod tests {
             "INSERT INTO accounts VALUES ('company:1', 1, 5, 5)",
             "INSERT INTO audit VALUES (1, 0, 'token 1', '192.0.2.1', 1, 'POST /', '')",
         ] {
-            sqlx::query(statement).execute(&mut *writer).await.unwrap();
+            query(statement).execute(&mut *writer).await.unwrap();
         }
         for (statement, refusal) in [
             ("UPDATE transfers SET amount = 6", "never changed"),
@@ -210,7 +178,7 @@ mod tests {
             ("UPDATE accounts SET balance = 4 WHERE name = 'company:1'", "CHECK"),
             ("UPDATE accounts SET balance = 'much' WHERE name = 'company:1'", "TEXT value"),
         ] {
-            let error = sqlx::query(statement).execute(&mut *writer).await.unwrap_err().to_string();
+            let error = query(statement).execute(&mut *writer).await.unwrap_err().to_string();
             assert!(error.contains(refusal), "{statement}: {error}");
         }
     }
@@ -220,12 +188,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = open(&folder).await;
         let mut writer = database.begin().await.unwrap();
-        let journal: String =
-            sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *writer).await.unwrap();
-        let synchronous: i64 =
-            sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *writer).await.unwrap();
+        let journal: String = query_scalar("PRAGMA journal_mode").fetch_one(&mut *writer).await.unwrap();
+        let synchronous: i64 = query_scalar("PRAGMA synchronous").fetch_one(&mut *writer).await.unwrap();
         assert_eq!((journal.as_str(), synchronous), ("wal", 2), "2 is FULL");
-        let written = sqlx::query(statements::RAISE_REVISION).execute(database.reader()).await;
+        let written = query(statements::RAISE_REVISION).execute(database.reader()).await;
         assert!(written.unwrap_err().to_string().contains("readonly"));
     }
 
@@ -235,11 +201,11 @@ mod tests {
         let database = open(&folder).await;
         let mut transaction = database.begin().await.unwrap();
         // As SQLite does it by itself when the disk is full.
-        sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
+        query("ROLLBACK").execute(&mut *transaction).await.unwrap();
         transaction.commit().await.unwrap_err();
         for _ in 0..2 {
             let mut transaction = database.begin().await.expect("a transaction after the failure");
-            sqlx::query(statements::RAISE_REVISION).execute(&mut *transaction).await.unwrap();
+            query(statements::RAISE_REVISION).execute(&mut *transaction).await.unwrap();
             transaction.commit().await.unwrap();
         }
     }
@@ -247,22 +213,26 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_has_gone_is_not_made_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let database = open(&folder).await;
+        let shelf = Arc::new(Shelf::default());
+        let (writer, _) =
+            super::open(&folder.path().join("sipgw.db"), Durability::default(), &shelf).await.unwrap();
         let (here, away) = (folder.path().join("sipgw.db"), folder.path().join("away.db"));
         std::fs::rename(&here, &away).unwrap();
-        database.writer.acquire().await.unwrap().close().await.unwrap();
-        database.begin().await.unwrap_err();
+        writer.0.acquire().await.unwrap().close().await.unwrap();
+        writer.begin().await.unwrap_err();
         assert!(!here.exists());
         std::fs::rename(&away, &here).unwrap();
-        database.begin().await.expect("the file is back");
+        writer.begin().await.expect("the file is back");
     }
 
     #[tokio::test]
     async fn numbers_are_written_as_before_under_their_new_words() {
         const WORDS: &str = include_str!("../../migrations/sqlite/0004_words.sql");
         let folder = tempfile::tempdir().unwrap();
-        let database = open(&folder).await;
-        let mut writer = database.begin().await.unwrap();
+        let shelf = Arc::new(Shelf::default());
+        let (writer, _) =
+            super::open(&folder.path().join("sipgw.db"), Durability::default(), &shelf).await.unwrap();
+        let mut writer = writer.0.acquire().await.unwrap();
         let before = "ALTER TABLE carriers DROP COLUMN country; \
             INSERT INTO carriers (name, host, transport, priority, weight, sources, number_format, strip, prefix, srtp, \
             active) VALUES ('a', 'h', 'udp', 1, 1, '', 'e164', 0, '', 'off', 'on'), \

@@ -4,6 +4,7 @@ use sqlx::FromRow;
 
 use super::companies::raise_revision;
 use super::ledger::{Author, apply_in};
+use super::query::{query, query_as, query_scalar};
 use super::rows::narrow;
 use super::{Database, failed, failed_unless_taken, statements};
 use crate::error::StoreError;
@@ -35,7 +36,7 @@ impl Database {
     pub(crate) async fn stock(&self, numbers: &[StockNumber]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         for StockNumber { country, offer } in numbers {
-            sqlx::query(statements::SET_STOCK)
+            query(statements::SET_STOCK)
                 .bind(&offer.number)
                 .bind(country)
                 .bind(offer.fee.0)
@@ -48,7 +49,7 @@ impl Database {
     }
 
     pub(crate) async fn withdraw(&self, number: &str) -> Result<(), StoreError> {
-        let statement = sqlx::query(statements::DELETE_STOCK).bind(number.to_owned());
+        let statement = query(statements::DELETE_STOCK).bind(number.to_owned());
         self.change("withdrawing a number", ("number on offer", number.to_owned()), statement).await
     }
 
@@ -58,7 +59,7 @@ impl Database {
         country: &str,
         (most, skip): (u32, u32),
     ) -> Result<Vec<StockNumber>, StoreError> {
-        let rows: Vec<StockRow> = sqlx::query_as(statements::NUMBERS_ON_OFFER)
+        let rows: Vec<StockRow> = query_as(statements::NUMBERS_ON_OFFER)
             .bind(country)
             .bind(i64::from(most))
             .bind(i64::from(skip))
@@ -77,14 +78,14 @@ impl Database {
         number: &str,
     ) -> Result<NumberId, StoreError> {
         let mut transaction = self.begin().await?;
-        let row: Option<StockRow> = sqlx::query_as(statements::STOCK_NUMBER)
+        let row: Option<StockRow> = query_as(statements::STOCK_NUMBER)
             .bind(number)
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed("buying a number"))?;
         let not_there = || StoreError::NotFound { what: "number on offer", name: number.to_owned() };
         let StockNumber { country, offer } = row.ok_or_else(not_there)?.try_into()?;
-        let id: i64 = sqlx::query_scalar(statements::INSERT_NUMBER)
+        let id: i64 = query_scalar(statements::INSERT_NUMBER)
             .bind(company.0)
             .bind(number)
             .bind(country)

@@ -1,8 +1,9 @@
 //! Tokens of the HTTP API in the database.
 
-use sqlx::{FromRow, QueryBuilder};
+use sqlx::FromRow;
 
-use super::{Database, Db, failed, statements};
+use super::query::{QueryBuilder, query, query_scalar};
+use super::{Database, failed, statements};
 use crate::error::StoreError;
 use crate::model::{CompanyId, Timestamp, TokenId};
 use crate::pages::Slice;
@@ -39,7 +40,7 @@ impl Database {
         hash: &str,
     ) -> Result<TokenId, StoreError> {
         let mut transaction = self.begin().await?;
-        let id: i64 = sqlx::query_scalar(statements::INSERT_TOKEN)
+        let id: i64 = query_scalar(statements::INSERT_TOKEN)
             .bind(&new.name)
             .bind(new.role.company().map(|company| company.0))
             .bind(hash)
@@ -53,18 +54,18 @@ impl Database {
     }
 
     pub(crate) async fn token_with_hash(&self, hash: &str) -> Result<Option<Token>, StoreError> {
-        let mut statement = QueryBuilder::<Db>::new(statements::TOKENS_THAT);
+        let mut statement = QueryBuilder::new(statements::TOKENS_THAT);
         statement.push(" AND hash = ").push_bind(hash.to_owned());
         self.one_token(statement).await
     }
 
     pub(crate) async fn token(&self, token: TokenId) -> Result<Option<Token>, StoreError> {
-        let mut statement = QueryBuilder::<Db>::new(statements::TOKENS_THAT);
+        let mut statement = QueryBuilder::new(statements::TOKENS_THAT);
         statement.push(" AND id = ").push_bind(token.0);
         self.one_token(statement).await
     }
 
-    async fn one_token(&self, mut statement: QueryBuilder<Db>) -> Result<Option<Token>, StoreError> {
+    async fn one_token(&self, statement: QueryBuilder) -> Result<Option<Token>, StoreError> {
         let row: Option<TokenRow> = statement
             .build_query_as()
             .fetch_optional(self.reader())
@@ -78,7 +79,7 @@ impl Database {
         company: Option<CompanyId>,
         slice: Slice,
     ) -> Result<Vec<Token>, StoreError> {
-        let mut statement = QueryBuilder::<Db>::new(statements::TOKENS_THAT);
+        let mut statement = QueryBuilder::new(statements::TOKENS_THAT);
         if let Some(company) = company {
             statement.push(" AND company_id = ").push_bind(company.0);
         }
@@ -90,7 +91,7 @@ impl Database {
 
     pub(crate) async fn revoke_token(&self, now: Timestamp, token: TokenId) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let done = sqlx::query(statements::REVOKE_TOKEN)
+        let done = query(statements::REVOKE_TOKEN)
             .bind(token.0)
             .bind(now.0)
             .execute(&mut *transaction)

@@ -53,7 +53,7 @@ async fn a_token_opens_until_it_is_revoked_and_its_secret_is_not_kept() {
     assert!(matches!(store.revoke_token(T0, operator.id).await, Err(StoreError::NotFound { .. })));
     assert_eq!(store.tokens(None, ALL).await.unwrap().len(), 2, "it stays in the list");
     store.close().await;
-    let on_disk = std::fs::read(home.file("sipgw.db")).unwrap();
+    let on_disk = home.everything();
     for secret in [secret.reveal(), other.reveal()] {
         assert!(!on_disk.windows(secret.len()).any(|octets| octets == secret.as_bytes()));
     }

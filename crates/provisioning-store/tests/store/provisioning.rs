@@ -50,7 +50,7 @@ async fn passwords_are_sealed_shown_again_and_made_anew() {
     assert!(old.password != new.password && old.sip_user == new.sip_user);
     assert_eq!(store.credentials(sales).await.unwrap(), new);
     store.close().await;
-    let file = std::fs::read(home.options().path).unwrap();
+    let file = home.everything();
     let contains = |text: &str| file.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(contains(&new.sip_user) && !contains(new.password.reveal()) && !contains(old.password.reveal()));
 }

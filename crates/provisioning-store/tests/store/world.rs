@@ -8,7 +8,9 @@ use provisioning_store::model::{CompanyId, ProfileId, Timestamp};
 use provisioning_store::money::Micros;
 use provisioning_store::rating::{BundleCover, Tariff};
 use provisioning_store::secrets::SecretKey;
-use provisioning_store::store::{Store, StoreOptions};
+use provisioning_store::store::{Location, PostgresUrl, Store, StoreOptions};
+
+use crate::server::Fresh;
 
 pub(crate) const COMPANY: CompanyId = CompanyId(1);
 pub(crate) const PROFILE: ProfileId = ProfileId(1);
@@ -117,18 +119,37 @@ pub(crate) fn settled(outcome: Result<Outcome, Refusal>) -> Settlement {
     }
 }
 
-/// A database file that goes away with the test.
+/// Where a database on the server is.
+pub(crate) fn on_server(database: &Fresh) -> Location {
+    Location::Postgres(PostgresUrl::new(database.url()).unwrap())
+}
+
+/// The suite is built twice, under two names: once for each database.
+const IS_ON_POSTGRES: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"postgres");
+
+/// A database that goes away with the test, and a folder.
 pub(crate) struct Home {
     folder: tempfile::TempDir,
+    database: Option<Fresh>,
 }
 
 impl Home {
+    /// On the database that the suite is built for.
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { database: IS_ON_POSTGRES.then(Fresh::new), ..Self::on_file() }
+    }
+
+    /// On a file.
+    pub(crate) fn on_file() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), database: None }
     }
 
     pub(crate) fn options(&self) -> StoreOptions {
-        StoreOptions::new(self.folder.path().join("sipgw.db"), SecretKey::new([7; 32]))
+        let options = StoreOptions::new(self.file("sipgw.db"), SecretKey::new([7; 32]));
+        match &self.database {
+            Some(database) => StoreOptions { location: on_server(database), ..options },
+            None => options,
+        }
     }
 
     pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
@@ -137,6 +158,14 @@ impl Home {
 
     pub(crate) async fn open(&self) -> Store {
         Store::open(self.options()).await.unwrap()
+    }
+
+    /// All octets that the database has.
+    pub(crate) fn everything(&self) -> Vec<u8> {
+        match &self.database {
+            Some(database) => database.dump(),
+            None => std::fs::read(self.file("sipgw.db")).unwrap(),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
-//! Writes what a batch changed: its rows go as JSON into the [`SCRIPT`].
+//! Writes what a batch changed: its rows go as JSON into the [`script`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::super::rows::guard_text;
-use super::super::{Connection, failed, leases, profiles, sqlite};
-use super::script::{CHANGED_ACCOUNTS, CHANGED_CALLS, NEW_CALLS, SCRIPT};
+use super::super::{Connection, failed, leases, profiles};
+use super::script::{self, CHANGED_ACCOUNTS, CHANGED_CALLS, NEW_CALLS};
 use crate::cdr::{Attempt, CallId, Cdr};
 use crate::error::StoreError;
 use crate::ledger::{Books, Changes, Difference, Reservation, Spending, Subscriber, Transfer};
@@ -77,7 +77,7 @@ pub(super) async fn write(
         transfers.into_text(),
         cdrs.into_text(),
     ];
-    let done = sqlite::run(connection, SCRIPT.as_str(), parameters).await.map_err(conflict_or_failed)?;
+    let done = script::run(connection, parameters).await.map_err(conflict_or_failed)?;
     let is_as_read = done.read == [premise.version, 0];
     let is_whole = wanted.into_iter().all(|(statement, rows)| done.written.get(statement) == Some(&rows));
     if !(is_as_read && is_whole) {

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::super::query::query_as;
 use super::super::rows::{HoldRow, ReservationRow, SettlementRow, SubscriberRow, narrow, word};
-use super::super::sqlite::data_version;
 use super::super::{Connection, chunks, failed, leases, statements, with_list, with_owners_list};
 use super::Author;
 use super::changes::{self, Premise};
@@ -99,7 +99,7 @@ impl Known {
         Ok(Box::new(Self {
             books: Books::default(),
             owner: owner.to_owned(),
-            version: data_version(connection).await?,
+            version: connection.version().await?,
             has_calls: false,
             accounts: BTreeSet::new(),
             profiles: BTreeSet::new(),
@@ -130,6 +130,11 @@ impl Known {
         };
         changes::write(connection, &self.owner, &premise, &self.books, &changes).await?;
         Ok(outcomes)
+    }
+
+    /// What is known is what the database will have when this transaction is committed.
+    pub(super) fn will_be_committed(&mut self, connection: &Connection) {
+        self.version = connection.version_after(self.version);
     }
 
     /// What an operation would be answered, without writing what it changes.
@@ -190,7 +195,7 @@ impl Known {
             return Ok(());
         }
         if !self.has_calls {
-            let rows: Vec<ReservationRow> = sqlx::query_as(statements::LIVE_CALLS_OF_OWNER)
+            let rows: Vec<ReservationRow> = query_as(statements::LIVE_CALLS_OF_OWNER)
                 .bind(&self.owner)
                 .fetch_all(&mut *connection)
                 .await
@@ -204,12 +209,12 @@ impl Known {
             unknown.filter(|call| !is_presumed_new(call)).map(|call| call.as_str().to_owned()).collect()
         };
         for chunk in chunks(&unknown(&self.books)) {
-            let mut statement = with_list(statements::LIVE_CALLS_IN, chunk, "");
+            let statement = with_list(statements::LIVE_CALLS_IN, chunk, "");
             let rows = statement.build_query_as().fetch_all(&mut *connection).await;
             self.add_calls(rows.map_err(failed("reading live calls"))?)?;
         }
         for chunk in chunks(&unknown(&self.books)) {
-            let mut statement = with_list(statements::SETTLEMENTS_IN, chunk, "");
+            let statement = with_list(statements::SETTLEMENTS_IN, chunk, "");
             let rows: Vec<SettlementRow> = statement
                 .build_query_as()
                 .fetch_all(&mut *connection)
@@ -238,7 +243,7 @@ impl Known {
     ) -> Result<(), StoreError> {
         let unknown: Vec<i64> = profiles.difference(&self.profiles).copied().collect();
         for chunk in chunks(&unknown) {
-            let mut statement = with_list(statements::SUBSCRIBERS_IN, chunk, "");
+            let statement = with_list(statements::SUBSCRIBERS_IN, chunk, "");
             let rows: Vec<SubscriberRow> = statement
                 .build_query_as()
                 .fetch_all(&mut *connection)
@@ -248,7 +253,7 @@ impl Known {
                 self.books.spending.insert(ProfileId(row.profile_id), row.spending());
                 self.books.subscribers.insert(ProfileId(row.profile_id), row.subscriber()?);
             }
-            let mut statement = with_owners_list(statements::HOLDS_IN, &self.owner, chunk);
+            let statement = with_owners_list(statements::HOLDS_IN, &self.owner, chunk);
             let rows: Vec<HoldRow> = statement
                 .build_query_as()
                 .fetch_all(&mut *connection)
@@ -283,7 +288,7 @@ impl Known {
         let unknown: Vec<Account> = accounts.difference(&self.accounts).copied().collect();
         let names: Vec<String> = unknown.iter().map(Account::to_string).collect();
         for chunk in chunks(&names) {
-            let mut statement = with_list(statements::ACCOUNTS_IN, chunk, "");
+            let statement = with_list(statements::ACCOUNTS_IN, chunk, "");
             let rows: Vec<(String, i64, i64)> = statement
                 .build_query_as()
                 .fetch_all(&mut *connection)
@@ -304,7 +309,7 @@ impl Known {
     ) -> Result<(), StoreError> {
         let unknown: Vec<i64> = profiles.difference(&self.leases).copied().collect();
         for chunk in chunks(&unknown) {
-            let mut statement = with_list(statements::LEASES_IN, chunk, " GROUP BY profile_id");
+            let statement = with_list(statements::LEASES_IN, chunk, " GROUP BY profile_id");
             let rows: Vec<(i64, i64)> = statement
                 .build_query_as()
                 .fetch_all(&mut *connection)
@@ -332,7 +337,7 @@ impl Known {
         let unknown: Vec<i64> =
             profiles.difference(&self.countries).copied().filter(|profile| is_limited(profile)).collect();
         for chunk in chunks(&unknown) {
-            let mut statement = with_list(statements::DIALLED_IN, chunk, " GROUP BY profile_id, country");
+            let statement = with_list(statements::DIALLED_IN, chunk, " GROUP BY profile_id, country");
             let rows: Vec<(i64, String, i64)> = statement
                 .build_query_as()
                 .fetch_all(&mut *connection)

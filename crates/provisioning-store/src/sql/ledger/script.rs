@@ -5,7 +5,9 @@
 
 use std::sync::LazyLock;
 
-use super::super::sqlite::{self, DATA_VERSION};
+use super::super::connection::{Connection, Place};
+use super::super::sqlite::DATA_VERSION;
+use super::super::{postgres, sqlite};
 
 /// The columns that a live call and its record share, in the order in which rows are put together.
 macro_rules! attempt_columns {
@@ -47,40 +49,65 @@ pub(super) const CHANGED_ACCOUNTS: usize = 3;
 pub(super) const NEW_CALLS: usize = 7;
 pub(super) const CHANGED_CALLS: usize = 8;
 
-/// All statements together.
-pub(super) static SCRIPT: LazyLock<String> = LazyLock::new(|| sqlite::script(&statements()));
+/// All statements together, for SQLite.
+static TOGETHER: LazyLock<String> = LazyLock::new(|| sqlite::together(&statements(sqlite::ROWS)));
+/// Each by itself, for PostgreSQL.
+static APART: LazyLock<[String; 14]> = LazyLock::new(|| statements(postgres::ROWS));
 
-/// The statements, in the order in which they are run. All but the first take their rows as their only parameter.
-fn statements() -> [String; 14] {
+/// What a script did.
+#[derive(Debug, Default)]
+pub(in crate::sql) struct Done {
+    /// Whole numbers that it has read.
+    pub(in crate::sql) read: Vec<i64>,
+    /// Rows that each statement has written; of one that only reads it means nothing.
+    pub(in crate::sql) written: Vec<u64>,
+}
+
+/// Runs the script with the rows of its statements, in order.
+pub(super) async fn run(connection: &mut Connection, rows: [String; 13]) -> Result<Done, sqlx::Error> {
+    let before = connection.turn_before();
+    match connection.place() {
+        Place::Sqlite(connection) => sqlite::run(connection, TOGETHER.as_str(), rows).await,
+        Place::Postgres(connection) => postgres::run(connection, before, APART.as_slice(), rows).await,
+        Place::Reader(_) => unreachable!("a connection is no reader"),
+    }
+}
+
+/// The statements, in the order in which they are run. All but the first take their rows as their only parameter; `list` is
+/// how the database reads them.
+fn statements(list: &str) -> [String; 14] {
     [
         DATA_VERSION.to_owned(),
-        "SELECT COUNT(*) FROM cdrs WHERE call_id IN (SELECT value->>0 FROM json_each($1))".to_owned(),
-        insert("accounts", ACCOUNT, ""),
+        format!("SELECT COUNT(*) FROM cdrs WHERE call_id IN (SELECT value->>0 FROM {list})"),
+        insert(list, "accounts", ACCOUNT, ""),
         // Without a floor, because what is proposed is a difference; the account's own decides.
-        change("accounts", CHANGE, "a.name, 0, v.balance, v.reserved", ACCOUNT)
+        change(list, "accounts", CHANGE, "a.name, 0, v.balance, v.reserved", ACCOUNT)
             + "balance = accounts.balance + excluded.balance, reserved = accounts.reserved + excluded.reserved \
                WHERE accounts.has_floor = 0 OR (accounts.reserved + excluded.reserved >= 0 \
                AND accounts.balance + excluded.balance >= accounts.reserved + excluded.reserved)",
-        upsert("subscribers", SUBSCRIBER, "profile_id"),
-        "UPDATE directory_revision SET value = value + 1 \
-         WHERE only_row = 1 AND EXISTS (SELECT 1 FROM json_each($1))"
-            .to_owned(),
-        upsert("spending", SPENDING, "profile_id"),
+        upsert(list, "subscribers", SUBSCRIBER, "profile_id"),
+        format!(
+            "UPDATE directory_revision SET value = value + 1 \
+             WHERE only_row = 1 AND EXISTS (SELECT 1 FROM {list})"
+        ),
+        upsert(list, "spending", SPENDING, "profile_id"),
         // The name of a call that is over is used up.
         insert(
+            list,
             "reservations",
             NEW_CALL,
             " WHERE NOT EXISTS (SELECT 1 FROM cdrs WHERE cdrs.call_id = v.call_id)",
         ),
-        change("reservations", CALL, &merged(NEW_CALL, CALL), NEW_CALL)
+        change(list, "reservations", CALL, &merged(NEW_CALL, CALL), NEW_CALL)
             + &assignments(CALL, "call_id", "excluded"),
-        "DELETE FROM reservations WHERE call_id IN (SELECT value->>0 FROM json_each($1))".to_owned(),
-        upsert("holds", HOLD, "owner, profile_id"),
-        "DELETE FROM holds WHERE (owner, profile_id) IN \
-         (SELECT value->>0, CAST(value->>1 AS BIGINT) FROM json_each($1))"
-            .to_owned(),
-        insert("transfers", TRANSFER, ""),
-        insert("cdrs", CDR, ""),
+        format!("DELETE FROM reservations WHERE call_id IN (SELECT value->>0 FROM {list})"),
+        upsert(list, "holds", HOLD, "owner, profile_id"),
+        format!(
+            "DELETE FROM holds WHERE (owner, profile_id) IN \
+             (SELECT value->>0, CAST(value->>1 AS BIGINT) FROM {list})"
+        ),
+        insert(list, "transfers", TRANSFER, ""),
+        insert(list, "cdrs", CDR, ""),
     ]
 }
 
@@ -89,7 +116,7 @@ fn names(columns: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The rows of the parameter, their columns under their names.
-fn rows_of(columns: &str) -> String {
+fn rows_of(list: &str, columns: &str) -> String {
     let column = |(index, column): (usize, &str)| {
         let (name, kind) = column.split_once(' ').expect("a column has a name and a type");
         match kind {
@@ -98,27 +125,27 @@ fn rows_of(columns: &str) -> String {
         }
     };
     let columns: Vec<String> = columns.split(", ").enumerate().map(column).collect();
-    format!("(SELECT {} FROM json_each($1)) AS v", columns.join(", "))
+    format!("(SELECT {} FROM {list}) AS v", columns.join(", "))
 }
 
-fn insert(table: &str, columns: &str, condition: &str) -> String {
+fn insert(list: &str, table: &str, columns: &str, condition: &str) -> String {
     let names = names(columns).collect::<Vec<_>>().join(", ");
-    format!("INSERT INTO {table} ({names}) SELECT {names} FROM {}{condition}", rows_of(columns))
+    format!("INSERT INTO {table} ({names}) SELECT {names} FROM {}{condition}", rows_of(list, columns))
 }
 
-fn upsert(table: &str, columns: &str, key: &str) -> String {
+fn upsert(list: &str, table: &str, columns: &str, key: &str) -> String {
     // Without a condition SQLite would take ON for that of a join.
-    let insert = insert(table, columns, " WHERE true");
+    let insert = insert(list, table, columns, " WHERE true");
     format!("{insert} ON CONFLICT ({key}) DO UPDATE SET {}", assignments(columns, key, "excluded"))
 }
 
 /// Changes rows that are there, found by their first column; ends where the assignments from `excluded` begin. An upsert,
 /// because what is updated from a list may be found by reading the whole table for each of its rows, if the database
 /// has once seen that table small; the order of a cross join is kept.
-fn change(table: &str, columns: &str, proposed: &str, all: &str) -> String {
+fn change(list: &str, table: &str, columns: &str, proposed: &str, all: &str) -> String {
     let key = names(columns).next().expect("a table has a key");
     let names = names(all).collect::<Vec<_>>().join(", ");
-    let rows = rows_of(columns);
+    let rows = rows_of(list, columns);
     format!(
         "INSERT INTO {table} ({names}) SELECT {proposed} FROM {rows} CROSS JOIN {table} AS a WHERE a.{key} = v.{key} \
          ON CONFLICT ({key}) DO UPDATE SET "
@@ -142,19 +169,24 @@ fn assignments(columns: &str, key: &str, source: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::super::Database;
+    use super::super::super::query::{QueryBuilder, query};
     use super::*;
-    use crate::store::Durability;
+    use crate::store::{Durability, Location};
 
     #[tokio::test]
     async fn rows_are_found_by_key_and_not_by_a_scan() {
         let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("sipgw.db"), Durability::default()).await.unwrap();
+        let database =
+            Database::open(&Location::File(folder.path().join("sipgw.db")), Durability::default(), None)
+                .await
+                .unwrap();
         let mut writer = database.begin().await.unwrap();
         // Statistics of tables that were small once.
-        sqlx::query("ANALYZE").execute(&mut *writer).await.unwrap();
-        for statement in statements().into_iter().skip(1) {
+        query("ANALYZE").execute(&mut *writer).await.unwrap();
+        for statement in statements(sqlite::ROWS).into_iter().skip(1) {
             let explain = format!("EXPLAIN QUERY PLAN {statement}");
-            let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(explain))
+            let plan: Vec<(i64, i64, i64, String)> = QueryBuilder::new(&explain)
+                .build_query_as()
                 .bind("[]")
                 .fetch_all(&mut *writer)
                 .await
@@ -168,12 +200,12 @@ mod tests {
     #[test]
     fn each_part_of_a_change_is_written_as_it_reads() {
         assert_eq!(
-            insert("t", "a TEXT, b BIGINT", ""),
+            insert(sqlite::ROWS, "t", "a TEXT, b BIGINT", ""),
             "INSERT INTO t (a, b) SELECT a, b FROM \
              (SELECT value->>0 AS a, CAST(value->>1 AS BIGINT) AS b FROM json_each($1)) AS v"
         );
         assert!(
-            upsert("t", "a TEXT, b BIGINT, c TEXT", "a")
+            upsert(sqlite::ROWS, "t", "a TEXT, b BIGINT, c TEXT", "a")
                 .ends_with("(a) DO UPDATE SET b = excluded.b, c = excluded.c")
         );
     }

@@ -16,7 +16,7 @@ const US: Tariff = Tariff::standard(Micros::from_cents(1), BundleCover::Covered)
 
 impl World {
     /// Lives through a day; returns the moment of its evening.
-    pub(super) fn live_a_day(&mut self, day: i64) -> Timestamp {
+    pub(crate) fn live_a_day(&mut self, day: i64) -> Timestamp {
         let midnight = start().plus_days(day);
         let mut at = midnight;
         for company in (1..=self.companies).map(CompanyId) {
@@ -32,7 +32,7 @@ impl World {
     }
 
     /// A scheduler that is down stays down for some weeks.
-    pub(super) fn is_scheduler_awake(&mut self) -> bool {
+    pub(crate) fn is_scheduler_awake(&mut self) -> bool {
         if self.asleep > 0 {
             self.asleep -= 1;
         } else if self.dice.one_in(60) {

@@ -1,0 +1,18 @@
+//! What is asked of every database: the rules on it, and the oracle on maps beside it.
+
+mod access;
+pub(crate) mod both;
+mod example;
+mod guard;
+mod lifecycle;
+mod numbers;
+mod oracle;
+mod outage;
+mod payments;
+mod people;
+mod provisioning;
+mod recovery;
+mod reports;
+pub(crate) mod server;
+pub(crate) mod world;
+pub(crate) mod years;

@@ -16,6 +16,8 @@ use sip_core::directory::{
 };
 use sip_core::types::{CarrierId, ProfileId, Transport};
 
+use crate::config::Config;
+
 /// What calls are rated and recorded by; the core knows nothing of it.
 #[derive(Debug)]
 pub struct Tariffs {
@@ -36,6 +38,16 @@ pub struct Shape {
     pub realm: String,
     /// Countries whose Online Numbers may be shown as the caller; empty allows all.
     pub caller_id_countries: HashSet<String>,
+}
+
+impl Shape {
+    /// As the configuration has it.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            realm: config.realm().to_owned(),
+            caller_id_countries: config.calls.caller_id_countries.iter().cloned().collect(),
+        }
+    }
 }
 
 /// Builds the core's directory. Rows that cannot be used are left out and named in the log: one wrong row must

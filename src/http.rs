@@ -19,6 +19,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use provisioning_store::store::Store;
+use sip_core::directory::Directory;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -94,6 +95,8 @@ pub struct Site {
     pub config: Arc<ArcSwap<Config>>,
     /// What calls are rated by.
     pub tariffs: Arc<ArcSwap<Tariffs>>,
+    /// What calls are routed by.
+    pub directory: Arc<ArcSwap<Directory>>,
     /// Told when provisioning was changed here.
     pub changed: Arc<Notify>,
     /// Makes the page of metrics.

@@ -16,6 +16,7 @@ pub mod media;
 pub mod metrics;
 pub mod net;
 pub mod observe;
+pub mod rehearsal;
 pub mod resolve;
 pub mod scheduler;
 pub mod storage;

@@ -47,6 +47,7 @@ pub struct Watch {
     /// The rules that the directory in use was built by.
     built_by: Arc<Rules>,
     tariffs: Arc<ArcSwap<Tariffs>>,
+    directory: Arc<ArcSwap<Directory>>,
     metrics: Metrics,
     readiness: Readiness,
     revision: i64,
@@ -72,9 +73,19 @@ impl Watch {
             subscribers: Default::default(),
         };
         let tariffs = Arc::new(ArcSwap::from_pointee(tariffs));
-        let (changed, suspects) = (Arc::default(), HashSet::new());
-        let mut watch =
-            Self { store, rules, built_by, tariffs, metrics, readiness, revision: 0, changed, suspects };
+        let directory = Arc::new(ArcSwap::from_pointee(Directory::new()));
+        let mut watch = Self {
+            store,
+            rules,
+            built_by,
+            tariffs,
+            directory,
+            metrics,
+            readiness,
+            revision: 0,
+            changed: Arc::default(),
+            suspects: HashSet::new(),
+        };
         let directory = watch.reload().await?;
         watch.readiness.set_store(true);
         Ok((watch, directory))
@@ -83,6 +94,11 @@ impl Watch {
     /// What calls are rated by, always the latest.
     pub fn tariffs(&self) -> Arc<ArcSwap<Tariffs>> {
         Arc::clone(&self.tariffs)
+    }
+
+    /// What calls are routed by, always the latest.
+    pub fn directory(&self) -> Arc<ArcSwap<Directory>> {
+        Arc::clone(&self.directory)
     }
 
     /// Whoever changes provisioning in this process tells it here, and calls feel it at once.
@@ -106,6 +122,7 @@ impl Watch {
         // Hashing the passwords of many profiles would keep a worker of the runtime busy.
         let built = tokio::task::spawn_blocking(move || directory::build(&rows, &shape)).await;
         let built = Arc::new(built.expect("building a directory does not panic and is not cancelled"));
+        self.directory.store(Arc::clone(&built));
         self.revision = revision;
         self.built_by = rules;
         self.metrics.directory_revision.set(revision);

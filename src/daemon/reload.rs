@@ -159,12 +159,8 @@ fn look(config: &Config) -> Vec<Fingerprint> {
 
 fn rules(config: &Config) -> Result<Rules, StartError> {
     let us_bundle = config.us_bundle().map_err(StartError::Prefixes)?;
-    let shape = Shape {
-        realm: config.realm().to_owned(),
-        caller_id_countries: config.calls.caller_id_countries.iter().cloned().collect(),
-    };
     Ok(Rules {
-        shape,
+        shape: Shape::of(config),
         us_bundle,
         spend_guard: config.calls.spend_guard.guard(),
         prices: config.price_list(),

@@ -20,6 +20,7 @@
 
 mod accounts;
 mod addresses;
+mod administrators;
 mod audit;
 mod bans;
 mod body;
@@ -40,12 +41,18 @@ mod numbers;
 mod once;
 mod openapi;
 mod page;
+mod payment_events;
+mod payments;
 mod profiles;
 mod rates;
 mod registrations;
+mod rehearsals;
+mod reports;
 mod settings;
+mod signature;
 mod spend_guard;
 mod status;
+mod stock;
 mod subscriptions;
 mod tokens;
 mod word;
@@ -79,6 +86,9 @@ fn resources() -> OpenApiRouter {
         .merge(status::routes())
         .merge(companies::routes())
         .merge(landlines::routes())
+        .merge(administrators::routes())
+        .merge(payments::routes())
+        .merge(payment_events::routes())
         .merge(profiles::routes())
         .merge(credentials::routes())
         .merge(addresses::routes())
@@ -87,12 +97,15 @@ fn resources() -> OpenApiRouter {
         .merge(spend_guard::routes())
         .merge(caller_ids::routes())
         .merge(numbers::routes())
+        .merge(stock::routes())
         .merge(accounts::routes())
         .merge(carriers::routes())
         .merge(rates::routes())
         .merge(calls::routes())
         .merge(cdrs::routes())
         .merge(registrations::routes())
+        .merge(rehearsals::routes())
+        .merge(reports::routes())
         .merge(bans::routes())
         .merge(tokens::routes())
         .merge(audit::routes())

@@ -80,6 +80,9 @@ impl Description {
         let Some(schema) = content.get(kind).map(|content| &content["schema"]) else {
             return Some(format!("{kind} is not documented for {status}"));
         };
+        if kind == "text/csv" {
+            return (!body.contains(',')).then(|| "the file has no columns".to_owned());
+        }
         let value: Value = match serde_json::from_str(body) {
             Ok(value) => value,
             Err(error) => return Some(format!("the body is no JSON: {error}")),

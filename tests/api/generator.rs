@@ -87,7 +87,14 @@ impl Generator<'_> {
                 ask.body = if !self.slips(30) { RATES.into() } else { self.text().into_bytes() };
                 ask.header("content-type", "text/csv; charset=utf-8")
             }
-            Some((_, schema)) => self.with_json(ask, schema),
+            Some((_, schema)) => {
+                let mut ask = self.with_json(ask, schema);
+                let is_purchase = operation.path == "/companies/{company}/numbers" && !self.slips(30);
+                if let Some(offer) = self.known("offer").filter(|_| is_purchase) {
+                    ask.body = json!({ "number": offer }).to_string().into_bytes();
+                }
+                ask
+            }
             None => ask,
         }
     }
@@ -112,10 +119,19 @@ impl Generator<'_> {
             let odd = ["0", "-1", "99999999999999999999", "x", "%00", "..", "a/b", "ü", " ", "1 OR 1=1"];
             return self.pick(&odd).to_owned();
         }
-        let known =
-            if operation.path.contains("landlines") && name == "number" { None } else { self.known(name) };
+        // Here the number itself is meant, not its identity.
+        let is_dialled = operation.path.contains("landlines") || operation.path.contains("stock");
+        let known = match name {
+            "number" if is_dialled => None,
+            // Only what was bought can be cancelled.
+            "number" if operation.path.contains("cancellation") => self.known("leased number"),
+            "profile" if operation.path.contains("cancellation") => self.known("subscribed profile"),
+            name => self.known(name),
+        };
         match name {
             "country" => self.pick(&["default", "US", "ee", "GB"]).to_owned(),
+            "number" if operation.path.contains("stock") => format!("+1202556{:04}", self.rng.u32(0..40)),
+            "email" => self.pick(&["claude@example.com", "Ann@Example.org", "nobody"]).to_owned(),
             _ => known.unwrap_or_else(|| self.pick(&["1", "2", "+12025550100", "+3725550100"]).to_owned()),
         }
     }
@@ -215,7 +231,11 @@ impl Generator<'_> {
             }
             "currency" => of(&["USD", "USD", "USD", "EUR"], rng),
             "country" | "allowed_countries" | "denied_countries" => of(&["US", "EE", "GB", "ee"], rng),
+            // The one that is put on offer among them.
+            "number" if rng.u32(0..3) == 0 => of(&["+12025550100", "+3725550100", "911"], rng),
             "number" => format!("+1202555{:04}", rng.u32(0..40)),
+            "month" => of(&["2026-03", "2023-11", "1970-01", "2026-13"], rng),
+            "fee" => of(&["0", "0", "0", "2.50", "-1", "999999"], rng),
             "network" | "sources" => of(&["203.0.113.7", "2001:db8::/32", "198.51.100.0/24"], rng),
             "host" => of(&["127.0.0.1", "sip.carrier.example"], rng),
             "prefix" => of(&["", "9", "00"], rng),

@@ -10,6 +10,9 @@ use ureq::Agent;
 /// The configuration's token: an operator's.
 pub(crate) const OPERATOR: &str = "the-operators-token";
 
+/// What a payment provider's adapter signs with.
+pub(crate) const PAYMENT_SECRET: &str = "the-providers-secret";
+
 /// A running gateway without any call.
 pub(crate) struct House {
     pub(crate) runtime: Runtime,
@@ -80,7 +83,7 @@ impl House {
              sip: {{listen: [{{transport: udp, address: \"127.0.0.1:0\"}}]}}\n\
              media: {{addresses: [{{bind: \"127.0.0.1\"}}], ports: {rtp_ports}, workers: 1}}\n\
              store: {{path: sipgw.db, key_file: sipgw.key, synchronous: normal}}\n\
-             http: {{listen: \"127.0.0.1:0\", token: {OPERATOR}}}\n\
+             http: {{listen: \"127.0.0.1:0\", token: {OPERATOR}, payment_secret: {PAYMENT_SECRET}}}\n\
              calls: {{drain_s: 0}}\n"
         );
         let file = folder.path().join("sipgw.yaml");

@@ -4,6 +4,7 @@
 // A test that cannot go on should stop where it stands; the lint knows `#[test]` functions only, not their helpers.
 #![allow(clippy::unwrap_used)]
 
+mod business;
 mod description;
 mod fuzz;
 mod generator;

@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 
 use crate::house::{Ask, House, OPERATOR};
 
-fn company(house: &House, name: &str) -> i64 {
+pub(crate) fn company(house: &House, name: &str) -> i64 {
     let body = json!({"name": name, "country": "US", "currency": "USD"});
     house.operate("POST", "/companies", body).expect(201)["id"].as_i64().unwrap()
 }
 
-fn dollars(amount: &str) -> Value {
+pub(crate) fn dollars(amount: &str) -> Value {
     json!({"amount": amount, "currency": "USD"})
 }
 
-fn administrator(house: &House, company: i64) -> String {
+pub(crate) fn administrator(house: &House, company: i64) -> String {
     let body = json!({"name": "Claude Morel", "role": "administrator", "company": company});
     house.operate("POST", "/tokens", body).expect(201)["secret"].as_str().unwrap().to_owned()
 }

@@ -29,6 +29,7 @@ pub mod message;
 mod outbox;
 pub mod refusal;
 mod registrar;
+pub mod rehearsal;
 mod request;
 mod respond;
 mod rng;

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use provisioning_store::model::{BusinessAccount, BusinessAccountId, CompanyId, ProfileId};
 use provisioning_store::pages::AccountFilter;
+use provisioning_store::secrets::Password;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -22,6 +23,8 @@ pub(super) fn routes() -> OpenApiRouter {
         .routes(routes!(list_accounts, create_account))
         .routes(routes!(show_account, remove_account))
         .routes(routes!(attach_account, detach_account))
+        .routes(routes!(show_account_credentials, new_account_password))
+        .routes(routes!(call_button))
 }
 
 /// A name that people on the network call.
@@ -176,4 +179,85 @@ async fn detach_account(caller: Caller, Path(account): Path<BusinessAccountId>) 
     let account = caller.account(account).await?;
     caller.acting_on(account.company).detach_business_account(account.id).await?;
     Ok(Json(caller.account(account.id).await?.into()))
+}
+
+/// What a phone registers a business account with.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountCredentials)]
+struct CredentialsView {
+    /// The host to register to.
+    domain: String,
+    /// The account's name.
+    user: String,
+    /// 14 letters and digits.
+    password: String,
+}
+
+impl CredentialsView {
+    fn of(caller: &Caller, (user, password): (String, Password)) -> Self {
+        let domain = caller.site.config.load().node.domain.clone();
+        Self { domain, user, password: password.reveal().to_owned() }
+    }
+}
+
+/// Show what a phone registers a business account with
+///
+/// An account that a profile has cannot sign in by itself, and one that has never had a password has none to show.
+#[utoipa::path(
+    get, path = "/business-accounts/{account}/credentials", tag = TAG, params(("account" = i64, Path)),
+    responses((status = 200, body = CredentialsView), (status = 409, response = Conflict)),
+)]
+async fn show_account_credentials(
+    caller: Caller,
+    Path(account): Path<BusinessAccountId>,
+) -> Answer<CredentialsView> {
+    let account = caller.account(account).await?;
+    let credentials = caller.store().account_credentials(account.id).await?;
+    Ok(Json(CredentialsView::of(&caller, credentials)))
+}
+
+/// Generate a business account's password
+///
+/// An account that a profile has is refused.
+#[utoipa::path(
+    post, path = "/business-accounts/{account}/credentials", tag = TAG, params(("account" = i64, Path)),
+    responses((status = 200, body = CredentialsView), (status = 409, response = Conflict)),
+)]
+async fn new_account_password(
+    caller: Caller,
+    Path(account): Path<BusinessAccountId>,
+) -> Answer<CredentialsView> {
+    let account = caller.account(account).await?;
+    let credentials = caller.acting_on(account.company).new_account_password(account.id).await?;
+    Ok(Json(CredentialsView::of(&caller, credentials)))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct ButtonQuery {
+    /// What stands on the button; the account's name if it is left out.
+    label: Option<String>,
+}
+
+/// HTML for a web site.
+#[derive(Serialize, ToSchema)]
+struct CallButton {
+    html: String,
+}
+
+/// Show the HTML of a button that calls a business account
+#[utoipa::path(
+    get, path = "/business-accounts/{account}/call-button", tag = TAG,
+    params(("account" = i64, Path), ButtonQuery), responses((status = 200, body = CallButton)),
+)]
+async fn call_button(
+    caller: Caller,
+    Path(account): Path<BusinessAccountId>,
+    Query(query): Query<ButtonQuery>,
+) -> Answer<CallButton> {
+    let account = caller.account(account).await?;
+    let label = query.label.as_deref().unwrap_or(&account.name);
+    let html = account.call_button(&caller.site.config.load().node.domain, label);
+    Ok(Json(CallButton { html }))
 }

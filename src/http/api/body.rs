@@ -51,15 +51,30 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         expect_type(request.headers(), "application/json")?;
-        let octets = octets(request, state).await?;
-        let mut reader = serde_json::Deserializer::from_slice(&octets);
-        let read: Result<T, _> = serde_path_to_error::deserialize(&mut reader);
-        let value = read.map_err(|error| {
-            let path = error.path().to_string();
-            refused(&path, error.inner())
-        })?;
-        reader.end().map_err(|error| refused(".", &error))?;
-        Ok(Self(value))
+        json(&octets(request, state).await?).map(Self)
+    }
+}
+
+/// Reads a JSON text.
+pub(super) fn json<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(octets);
+    let read: Result<T, _> = serde_path_to_error::deserialize(&mut reader);
+    let value = read.map_err(|error| {
+        let path = error.path().to_string();
+        refused(&path, error.inner())
+    })?;
+    reader.end().map_err(|error| refused(".", &error))?;
+    Ok(value)
+}
+
+/// A body as it came, of whoever needs no token; its length is bounded here.
+pub(super) struct Raw(pub(super) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        super::entrance::read_json(request.into_body()).await.map(Self)
     }
 }
 

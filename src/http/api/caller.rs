@@ -10,8 +10,8 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use provisioning_store::audit::Deed;
 use provisioning_store::model::{
-    BusinessAccount, BusinessAccountId, Company, CompanyId, NumberId, OnlineNumber, Profile, ProfileId,
-    TokenId,
+    BusinessAccount, BusinessAccountId, Company, CompanyId, NumberId, OnlineNumber, Payment, PaymentId,
+    Profile, ProfileId, TokenId,
 };
 use provisioning_store::pages::Purse;
 use provisioning_store::store::Store;
@@ -98,6 +98,16 @@ impl Caller {
         } else {
             Err(Problem::absent("business account", account))
         }
+    }
+
+    /// A payment that may be seen, and the company that pays it.
+    pub(super) async fn payment(&self, payment: PaymentId) -> Result<(Payment, Company), Problem> {
+        let found = self.store().payment(payment).await?;
+        if !self.may_see(found.company) {
+            return Err(Problem::absent("payment", payment));
+        }
+        let company = self.store().company(found.company).await?;
+        Ok((found, company))
     }
 
     /// A token that may be seen. An operator's token is nothing to an administrator.

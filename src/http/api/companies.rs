@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::body::{Body, Path, Query};
 use super::caller::Caller;
 use super::error::Problem;
-use super::money::Money;
+use super::money::{Moment, Money};
 use super::once::IdempotencyKey;
 use super::page::{Cursor, Limit, Page};
 use super::{Answer, Created};
@@ -43,6 +43,9 @@ struct CompanyView {
     currency: String,
     /// Whether it may show its landline numbers as Caller ID.
     is_verified: bool,
+    /// Who has made sure that it is who it claims to be.
+    verified_by: Option<String>,
+    verified_at: Option<Moment>,
     /// What can be spent now.
     credit: Money,
 }
@@ -56,6 +59,8 @@ impl From<Company> for CompanyView {
             country: company.country,
             currency: company.currency,
             is_verified: company.is_verified,
+            verified_at: company.verification.as_ref().map(|it| Moment(it.at)),
+            verified_by: company.verification.map(|it| it.by),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::http::StatusCode;
-use provisioning_store::model::{ProfileId, Recharge};
+use provisioning_store::model::{Company, ProfileId, Recharge};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -88,14 +88,24 @@ impl RechargeView {
     }
 }
 
-/// When and how to refill a profile's credit.
+/// When and how to refill credit.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct RechargeRequest {
+pub(super) struct RechargeRequest {
     /// Below which; 2.00 is recommended.
     threshold: Money,
     /// How much comes each time, above zero; 10.00 is recommended.
     amount: Money,
+}
+
+impl RechargeRequest {
+    /// As the store has it, if it is in the company's currency.
+    pub(super) fn recharge(&self, company: &Company) -> Result<Recharge, Problem> {
+        Ok(Recharge {
+            threshold: self.threshold.paid_by(company, "threshold")?,
+            amount: self.amount.paid_by(company, "amount")?,
+        })
+    }
 }
 
 /// Refill a profile's credit by itself
@@ -112,10 +122,7 @@ async fn set_recharge(
     Body(request): Body<RechargeRequest>,
 ) -> Answer<ProfileView> {
     let (profile, company) = caller.profile_and_company(profile).await?;
-    let recharge = Recharge {
-        threshold: request.threshold.paid_by(&company, "threshold")?,
-        amount: request.amount.paid_by(&company, "amount")?,
-    };
+    let recharge = request.recharge(&company)?;
     caller.acting_on(company.id).set_recharge(storage::now(), profile.id, Some(recharge)).await?;
     Ok(Json(ProfileView::anew(&caller, profile.id).await?))
 }

@@ -50,6 +50,8 @@ pub(super) async fn admit(
     let path = parts.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let rules = path.and_then(|path| entrance.contract.rules(&parts.method, &path));
     let Some(rules) = rules.filter(|rules| rules.needs_token) else {
+        // Whoever needs no token sees to it himself what he may do.
+        parts.extensions.insert(entrance.site.clone());
         return Ok(next.run(Request::from_parts(parts, body)).await);
     };
     let (role, name) = known(&entrance.site, &parts.headers).await?;
@@ -96,7 +98,15 @@ async fn known(site: &Site, headers: &HeaderMap) -> Result<(Role, String), Probl
 
 /// Reads a body of a bounded length. Whoever sends it has shown a token.
 async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    let most = if is_csv(headers) { CSV_MOST } else { JSON_MOST };
+    read_most(body, if is_csv(headers) { CSV_MOST } else { JSON_MOST }).await
+}
+
+/// Reads a JSON body of whoever needs no token.
+pub(super) async fn read_json(body: Body) -> Result<Bytes, Problem> {
+    read_most(body, JSON_MOST).await
+}
+
+async fn read_most(body: Body, most: usize) -> Result<Bytes, Problem> {
     to_bytes(body, most).await.map_err(|error| {
         let is_long = std::error::Error::source(&error)
             .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());

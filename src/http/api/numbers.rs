@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::http::StatusCode;
+use provisioning_store::lifecycle::{NumberLease, Renewal};
 use provisioning_store::model::{
     BusinessAccountId, CompanyId, NumberId, NumberTarget, OnlineNumber, ProfileId,
 };
@@ -14,9 +15,12 @@ use utoipa_axum::routes;
 use super::body::{Body, Path, Query};
 use super::caller::Caller;
 use super::error::Problem;
+use super::money::{Amount, Moment};
 use super::openapi::Conflict;
 use super::page::{Cursor, Limit, Page};
+use super::word::word;
 use super::{Answer, Created};
+use crate::storage;
 
 /// Their part of the description.
 pub(super) const TAG: &str = "Numbers";
@@ -26,6 +30,7 @@ pub(super) fn routes() -> OpenApiRouter {
         .routes(routes!(list_numbers, add_number))
         .routes(routes!(show_number, remove_number))
         .routes(routes!(assign_number))
+        .routes(routes!(cancel_number, keep_number))
 }
 
 /// Where a number's calls go.
@@ -54,7 +59,7 @@ impl From<NumberTarget> for Target {
 /// A telephone number hosted here.
 #[derive(Serialize, ToSchema)]
 #[schema(as = OnlineNumber)]
-struct NumberView {
+pub(super) struct NumberView {
     /// Identity.
     id: i64,
     /// The company it belongs to.
@@ -64,6 +69,34 @@ struct NumberView {
     /// ISO 3166 alpha-2, or empty.
     country: String,
     target: Target,
+    /// The terms on which the company has it; null where it is hosted without a fee.
+    lease: Option<LeaseView>,
+}
+
+/// The terms on which a company has a number.
+#[derive(Serialize, ToSchema)]
+#[schema(as = NumberLease)]
+struct LeaseView {
+    /// What a term costs, in the company's currency.
+    fee: Amount,
+    /// How long a term is.
+    term_days: u32,
+    /// The first moment that is not paid.
+    paid_until: Moment,
+    /// How it goes on; an unpaid number reaches nobody.
+    #[schema(schema_with = word::<Renewal>)]
+    renewal: Renewal,
+}
+
+impl From<NumberLease> for LeaseView {
+    fn from(lease: NumberLease) -> Self {
+        Self {
+            fee: Amount(lease.offer.fee),
+            term_days: lease.offer.term_days,
+            paid_until: Moment(lease.paid_until),
+            renewal: lease.renewal,
+        }
+    }
 }
 
 impl From<OnlineNumber> for NumberView {
@@ -74,6 +107,7 @@ impl From<OnlineNumber> for NumberView {
             number: number.number,
             country: number.country,
             target: number.target.into(),
+            lease: number.lease.map(LeaseView::from),
         }
     }
 }
@@ -186,4 +220,32 @@ async fn assign_number(
     };
     caller.acting_on(number.company).assign_number(number.id, target).await?;
     Ok(Json(OnlineNumber { target, ..number }.into()))
+}
+
+/// Cancel a number
+///
+/// It works to the end of its paid term; then it is on offer again.
+#[utoipa::path(
+    put, path = "/numbers/{number}/cancellation", tag = TAG,
+    params(("number" = i64, Path, description = "Its `id`")),
+    responses((status = 200, body = NumberView), (status = 409, response = Conflict)),
+)]
+async fn cancel_number(caller: Caller, Path(number): Path<NumberId>) -> Answer<NumberView> {
+    let number = caller.number(number).await?;
+    let store = caller.acting_on(number.company);
+    Ok(Json(store.cancel_number(storage::now(), number.id).await?.into()))
+}
+
+/// Take a number's cancellation back
+///
+/// Its fee is paid again at the end of the term.
+#[utoipa::path(
+    delete, path = "/numbers/{number}/cancellation", tag = TAG,
+    params(("number" = i64, Path, description = "Its `id`")),
+    responses((status = 200, body = NumberView), (status = 409, response = Conflict)),
+)]
+async fn keep_number(caller: Caller, Path(number): Path<NumberId>) -> Answer<NumberView> {
+    let number = caller.number(number).await?;
+    let store = caller.acting_on(number.company);
+    Ok(Json(store.keep_number(storage::now(), number.id).await?.into()))
 }

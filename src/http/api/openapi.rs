@@ -35,6 +35,7 @@ use super::error::{PROBLEM_TYPE, Problem};
         (name = "Profiles", description = "SIP profiles: one trunk to one PBX each."),
         (name = "Numbers", description = "Online Numbers and business accounts."),
         (name = "Calls", description = "Calls, their records, and the PBXs that are registered."),
+        (name = "Reports", description = "What a month came to, as JSON and as files."),
         (name = "Installation", description = "Carriers, rates, bans, and how the gateway does."),
         (name = "Access", description = "Tokens, and who changed what."),
     ),
@@ -76,6 +77,11 @@ const BAD_REQUEST: Common = Common {
 const NO_TOKEN: Common = Common { status: "401", name: "NoToken", description: "No valid token is shown." };
 const OPERATOR_ONLY: Common =
     Common { status: "403", name: "OperatorOnly", description: "This is for operators." };
+const BAD_SIGNATURE: Common = Common {
+    status: "403",
+    name: "BadSignature",
+    description: "The signature is missing, old or not that of this body.",
+};
 const NOT_FOUND: Common = Common {
     status: "404",
     name: "NotFound",
@@ -99,10 +105,11 @@ const UNAVAILABLE: Common = Common {
     name: "Unavailable",
     description: "The database or the engine does not answer; ask again in a moment.",
 };
-const ALL: [Common; 9] = [
+const ALL: [Common; 10] = [
     BAD_REQUEST,
     NO_TOKEN,
     OPERATOR_ONLY,
+    BAD_SIGNATURE,
     NOT_FOUND,
     CONFLICT,
     TOO_LONG,
@@ -134,6 +141,14 @@ macro_rules! answers {
 }
 
 answers! {
+    /// The request cannot be read.
+    BadRequest = BAD_REQUEST;
+    /// It is signed by nobody who may.
+    BadSignature = BAD_SIGNATURE;
+    /// The body is too long.
+    TooLong = TOO_LONG;
+    /// The database does not answer.
+    Unavailable = UNAVAILABLE;
     /// It cannot be done as things are.
     Conflict = CONFLICT;
     /// What a parameter names is not there.

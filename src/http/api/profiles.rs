@@ -1,6 +1,7 @@
 //! SIP profiles.
 
 use axum::Json;
+use axum::http::StatusCode;
 use provisioning_store::ledger::{CapStanding, CapState, Window};
 use provisioning_store::model::{CompanyId, Profile, ProfileId, ProfileSettings};
 use provisioning_store::pages::ProfileFilter;
@@ -27,9 +28,11 @@ use crate::storage;
 pub(super) const TAG: &str = "Profiles";
 
 pub(super) fn routes() -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(list_profiles, create_profile))
-        .routes(routes!(show_profile, change_profile))
+    OpenApiRouter::new().routes(routes!(list_profiles, create_profile)).routes(routes!(
+        show_profile,
+        change_profile,
+        delete_profile
+    ))
 }
 
 /// A SIP profile: one trunk to one PBX.
@@ -227,4 +230,17 @@ async fn change_profile(
         store.set_profile_settings(profile.id, settings.over(profile.settings)).await?;
     }
     Ok(Json(ProfileView::anew(&caller, profile.id).await?))
+}
+
+/// Delete a profile
+///
+/// Its running calls are ended, its credit and its Online Numbers are the company's again, its business accounts are free,
+/// and its call records go: fetch the report first. A running subscription is not refunded.
+#[utoipa::path(
+    delete, path = "/profiles/{profile}", tag = TAG, params(("profile" = i64, Path)), responses((status = 204)),
+)]
+async fn delete_profile(caller: Caller, Path(profile): Path<ProfileId>) -> Result<StatusCode, Problem> {
+    let profile = caller.profile(profile).await?;
+    caller.acting_on(profile.company).delete_profile(storage::now(), profile.id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -10,16 +10,20 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::Answer;
 use super::body::{Body, Path};
 use super::caller::Caller;
 use super::error::Problem;
 use super::money::{Moment, Money};
 use super::once::IdempotencyKey;
+use super::openapi::Conflict;
 use super::profiles::TAG;
 use crate::storage;
 
 pub(super) fn routes() -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(buy_subscription))
+    OpenApiRouter::new()
+        .routes(routes!(buy_subscription))
+        .routes(routes!(cancel_subscription, extend_subscription))
 }
 
 /// A bought period of channels and bundles.
@@ -103,4 +107,30 @@ async fn buy_subscription(
         refund: Money::of(refund, &company.currency),
     };
     Ok((StatusCode::CREATED, Json(purchase)))
+}
+
+/// Cancel a profile's subscription
+///
+/// Its bundles with it. It runs to the end of its paid period; then the profile is disabled, and after 90 days deleted.
+#[utoipa::path(
+    put, path = "/profiles/{profile}/subscription/cancellation", tag = TAG, params(("profile" = i64, Path)),
+    responses((status = 200, body = SubscriptionView), (status = 409, response = Conflict)),
+)]
+async fn cancel_subscription(caller: Caller, Path(profile): Path<ProfileId>) -> Answer<SubscriptionView> {
+    let (profile, company) = caller.profile_and_company(profile).await?;
+    let subscription = caller.acting_on(company.id).cancel_subscription(storage::now(), profile.id).await?;
+    Ok(Json(SubscriptionView::of(subscription, &company.currency)))
+}
+
+/// Take the cancellation of a profile's subscription back
+///
+/// While the paid period still runs; it renews on its old date, its bundles too.
+#[utoipa::path(
+    delete, path = "/profiles/{profile}/subscription/cancellation", tag = TAG, params(("profile" = i64, Path)),
+    responses((status = 200, body = SubscriptionView), (status = 409, response = Conflict)),
+)]
+async fn extend_subscription(caller: Caller, Path(profile): Path<ProfileId>) -> Answer<SubscriptionView> {
+    let (profile, company) = caller.profile_and_company(profile).await?;
+    let subscription = caller.acting_on(company.id).extend_subscription(storage::now(), profile.id).await?;
+    Ok(Json(SubscriptionView::of(subscription, &company.currency)))
 }

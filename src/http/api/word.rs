@@ -1,10 +1,11 @@
 //! Schemas of settings that are one of a few words, of numbers of identity, and of what is set over a default.
 
 use provisioning_store::cdr::{CallKind, Direction};
-use provisioning_store::ledger::{CapState, Window};
+use provisioning_store::ledger::{CapState, TransferKind, Window};
+use provisioning_store::lifecycle::Renewal;
 use provisioning_store::model::{
-    Authentication, CallerIdByCall, DigestAlgorithms, NumberFormat, NumberPresentation, Srtp, Switch,
-    Transport,
+    Authentication, CallerIdByCall, DigestAlgorithms, NumberFormat, NumberPresentation, PaymentCause,
+    PaymentState, Srtp, Switch, Transport,
 };
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Object, RefOr};
@@ -34,8 +35,12 @@ choices!(
     Direction,
     NumberFormat,
     NumberPresentation,
+    PaymentCause,
+    PaymentState,
+    Renewal,
     Srtp,
     Switch,
+    TransferKind,
     Transport,
     Window,
 );

@@ -1,0 +1,107 @@
+//! What a payment provider's adapter says of a payment: a message signed with the secret that it shares with the gateway.
+
+use axum::Extension;
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderMap, StatusCode};
+use provisioning_store::audit::Deed;
+use provisioning_store::model::{Payment, PaymentId, PaymentState};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::body::{self, Raw};
+use super::companies::TAG;
+use super::error::Problem;
+use super::openapi::{BadRequest, BadSignature, Conflict, NotFound, TooLong, Unavailable, Unprocessable};
+use super::payments::{Settled, settled_already};
+use super::signature::{self, SIGNATURE};
+use crate::http::Site;
+use crate::http::connections::Source;
+use crate::storage;
+
+pub(super) fn routes() -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(payment_event))
+}
+
+/// What has become of a payment.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PaymentEvent {
+    /// Its `id`.
+    payment: i64,
+    state: Settled,
+    /// The provider's name for the payment, or its reason why it failed. The same event said again changes nothing.
+    #[schema(min_length = 1, max_length = 200)]
+    reference: String,
+}
+
+/// Say what has become of a payment, as its provider
+///
+/// Needs no token, but a signature: the header `Sipgw-Signature: t=TIME,v1=HEX`, where TIME is seconds since 1970, at most
+/// five minutes off, and HEX is HMAC-SHA256 with `http.payment_secret` over TIME, a full stop and the body. A payment that is
+/// paid is booked once, however often it is said; another reference for it is refused.
+#[utoipa::path(
+    post, path = "/payment-events", tag = TAG, security(()),
+    request_body = PaymentEvent,
+    responses(
+        (status = 204), (status = 400, response = BadRequest), (status = 403, response = BadSignature),
+        (status = 404, response = NotFound), (status = 409, response = Conflict), (status = 413, response = TooLong),
+        (status = 422, response = Unprocessable), (status = 503, response = Unavailable),
+    ),
+)]
+async fn payment_event(
+    Extension(site): Extension<Site>,
+    ConnectInfo(Source(peer)): ConnectInfo<Source>,
+    headers: HeaderMap,
+    Raw(octets): Raw,
+) -> Result<StatusCode, Problem> {
+    let now = storage::now();
+    let config = site.config.load();
+    let secret = config.http.payment_secret.as_ref().ok_or_else(|| {
+        refused("no payment source is set up; put http.payment_secret into the configuration")
+    })?;
+    let shown = headers.get(SIGNATURE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    signature::verify(secret.reveal().as_bytes(), shown, &octets, now.unix_s())
+        .map_err(|fault| refused(&fault.to_string()))?;
+    let event: PaymentEvent = body::json(&octets)?;
+    let reference = body::line("reference", &event.reference)?.trim();
+    if reference.is_empty() {
+        return Err(Problem::invalid("reference", "is empty; give the provider's name for the payment"));
+    }
+    let payment = site.store.payment(PaymentId(event.payment)).await?;
+    let deed = Deed {
+        at: now,
+        actor: "payment source".to_owned(),
+        origin: peer.ip().to_canonical().to_string(),
+        company: Some(payment.company),
+        action: format!("POST {}/payment-events", super::BASE),
+        detail: String::from_utf8_lossy(&octets).into_owned(),
+        once: None,
+    };
+    let store = site.store.on_behalf(deed);
+    let settled = match event.state {
+        _ if payment.state != PaymentState::Pending => payment,
+        Settled::Paid => store.pay_payment(now, payment.id, reference).await?,
+        Settled::Failed => store.fail_payment(now, payment.id, reference).await?,
+    };
+    site.changed.notify_one();
+    if is_said_of(&settled, event.state, reference) {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(settled_already(&settled))
+    }
+}
+
+/// Whether a payment has ended as the event says, under the same reference.
+fn is_said_of(payment: &Payment, state: Settled, reference: &str) -> bool {
+    let state = match state {
+        Settled::Paid => PaymentState::Paid,
+        Settled::Failed => PaymentState::Failed,
+    };
+    payment.state == state && payment.word == reference
+}
+
+fn refused(sentence: &str) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "bad_signature", sentence)
+}

@@ -1,0 +1,289 @@
+//! The service behind the trunk: numbers from the stock, payments, cancellations, reports, rehearsals; and that nobody
+//! sees or does what is another company's.
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::house::{Ask, House, PAYMENT_SECRET, Said};
+use crate::stories::{administrator, company, dollars};
+
+const RATES: &str = "prefix,destination,country,rate_per_minute,connection_fee,minimum_s,increment_s\n\
+    1,United States,US,0.008,0,30,6\n372,Estonia,EE,0.02,0.01,60,30\n";
+
+/// A company with credit and a profile with channels, for an administrator of its own.
+struct Firm {
+    company: i64,
+    token: String,
+    profile: i64,
+}
+
+impl Firm {
+    fn new(house: &House, name: &str) -> Self {
+        let company = company(house, name);
+        let path = format!("/companies/{company}/top-ups");
+        house.operate("POST", &path, json!({"amount": dollars("100.00")})).expect(201);
+        let token = administrator(house, company);
+        let new = json!({"company": company, "name": name, "subscription": {"channels": 2}});
+        let profile = house.ask(&token, "POST", "/profiles", new).expect(201)["id"].as_i64().unwrap();
+        Self { company, token, profile }
+    }
+
+    fn ask(&self, house: &House, method: &str, path: &str, body: Value) -> Said {
+        house.ask(&self.token, method, path, body)
+    }
+
+    fn credit(&self, house: &House) -> Value {
+        self.ask(house, "GET", &format!("/companies/{}", self.company), Value::Null).expect(200)["credit"]
+            .clone()
+    }
+}
+
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// An event as the provider's adapter sends it, signed at a time.
+fn event(body: &Value, at: u64) -> Ask {
+    let ask = Ask::new("POST", "/payment-events").json(body);
+    let mut mac = Hmac::<Sha256>::new_from_slice(PAYMENT_SECRET.as_bytes()).unwrap();
+    mac.update(format!("{at}.").as_bytes());
+    mac.update(&ask.body);
+    let hex: String = mac.finalize().into_bytes().iter().map(|octet| format!("{octet:02x}")).collect();
+    ask.header("Sipgw-Signature", &format!("t={at},v1={hex}"))
+}
+
+#[test]
+fn a_payment_is_booked_once_when_its_provider_says_so_in_its_own_hand() {
+    let house = House::new("34200-34219");
+    let firm = Firm::new(&house, "Architects");
+    assert_eq!(firm.credit(&house), dollars("86.10"));
+    let path = format!("/companies/{}/payments", firm.company);
+    let payment = firm.ask(&house, "POST", &path, json!({"amount": dollars("50.00")})).expect(201);
+    assert_eq!((&payment["state"], &payment["cause"]), (&json!("pending"), &json!("asked")));
+    let id = payment["id"].as_i64().unwrap();
+    let pending = firm.ask(&house, "GET", "/payments", Value::Null).expect(200);
+    assert_eq!(pending["items"][0]["id"], payment["id"]);
+    assert_eq!(firm.credit(&house), dollars("86.10"), "nothing is booked before it is paid");
+
+    let paid = json!({"payment": id, "state": "paid", "reference": "ch_1"});
+    for (ask, why) in [
+        (Ask::new("POST", "/payment-events").json(&paid), "not signed"),
+        (event(&paid, now() - 301), "too old"),
+        (event(&json!({"payment": id}), now()).json(&paid), "another body"),
+    ] {
+        assert_eq!(house.send(&ask).expect(403)["code"], "bad_signature", "{why}");
+    }
+    assert_eq!(firm.credit(&house), dollars("86.10"));
+    for _ in 0..3 {
+        house.send(&event(&paid, now())).expect(204);
+        assert_eq!(firm.credit(&house), dollars("136.10"), "booked once, however often it is said");
+    }
+    let other = json!({"payment": id, "state": "paid", "reference": "ch_2"});
+    assert_eq!(house.send(&event(&other, now())).expect(409)["code"], "settled_already");
+    let failed = json!({"payment": id, "state": "failed", "reference": "ch_1"});
+    house.send(&event(&failed, now())).expect(409);
+    let unknown = json!({"payment": 987_654, "state": "paid", "reference": "ch_3"});
+    house.send(&event(&unknown, now())).expect(404);
+    house.send(&event(&json!({"payment": id}), now())).expect(422);
+    assert_eq!(firm.credit(&house), dollars("136.10"));
+
+    let trail = firm.ask(&house, "GET", "/audit", Value::Null).expect(200);
+    let told: Vec<&Value> =
+        trail["items"].as_array().unwrap().iter().filter(|line| line["actor"] == "payment source").collect();
+    assert_eq!(told.len(), 1, "one line for the one change: {told:?}");
+    assert!(house.runtime.block_on(house.daemon.store().verify()).unwrap().is_empty());
+    house.stop();
+}
+
+#[test]
+fn a_number_is_bought_cancelled_and_kept() {
+    let house = House::new("34220-34239");
+    let firm = Firm::new(&house, "Architects");
+    let offer = json!({"country": "US", "fee": "2.50", "term_days": 30});
+    firm.ask(&house, "PUT", "/stock/+12026843376", offer.clone()).expect(403);
+    house.operate("PUT", "/stock/+12026843376", offer).expect(200);
+    let stock = firm.ask(&house, "GET", "/stock?country=US", Value::Null).expect(200);
+    assert_eq!(stock["items"][0]["fee"], "2.50");
+    let path = format!("/companies/{}/numbers", firm.company);
+    let wanted = json!({"number": "+12026843376"});
+    let number = firm.ask(&house, "POST", &path, wanted.clone()).expect(201);
+    assert_eq!((&number["lease"]["fee"], &number["lease"]["renewal"]), (&json!("2.50"), &json!("automatic")));
+    assert_eq!(firm.credit(&house), dollars("83.60"));
+    assert_eq!(firm.ask(&house, "GET", "/stock", Value::Null).expect(200)["items"], json!([]));
+    firm.ask(&house, "POST", &path, wanted).expect(409);
+
+    let at = format!("/numbers/{}/cancellation", number["id"]);
+    assert_eq!(firm.ask(&house, "PUT", &at, Value::Null).expect(200)["lease"]["renewal"], "cancelled");
+    assert_eq!(firm.ask(&house, "DELETE", &at, Value::Null).expect(200)["lease"]["renewal"], "automatic");
+    house.stop();
+}
+
+#[test]
+fn a_profile_is_cancelled_extended_and_deleted() {
+    let house = House::new("34240-34259");
+    let firm = Firm::new(&house, "Architects");
+    let profile = format!("/profiles/{}", firm.profile);
+    let at = format!("{profile}/subscription/cancellation");
+    assert_eq!(firm.ask(&house, "PUT", &at, Value::Null).expect(200)["renews"], false);
+    assert_eq!(firm.ask(&house, "DELETE", &at, Value::Null).expect(200)["renews"], true);
+    let amount = json!({"amount": dollars("10.00")});
+    firm.ask(&house, "POST", &format!("{profile}/allocations"), amount).expect(201);
+    assert_eq!(firm.credit(&house), dollars("76.10"));
+    firm.ask(&house, "DELETE", &profile, Value::Null).expect(204);
+    firm.ask(&house, "GET", &profile, Value::Null).expect(404);
+    assert_eq!(firm.credit(&house), dollars("86.10"), "its credit came back");
+    house.stop();
+}
+
+#[test]
+fn reports_come_as_json_and_as_files() {
+    let house = House::new("34260-34279");
+    let firm = Firm::new(&house, "Architects");
+    let (year, month, _) = sipgw::storage::now().date();
+    let month = format!("{year:04}-{month:02}");
+    let get = |path: String| firm.ask(&house, "GET", &path, Value::Null);
+    let profile = format!("/profiles/{}/reports", firm.profile);
+    let company = format!("/companies/{}/reports", firm.company);
+    let usage = get(format!("{profile}/usage?month={month}")).expect(200);
+    assert_eq!((&usage["is_proved"], &usage["total"]["amount"]), (&json!(true), &dollars("0.00")));
+    let bought = get(format!("{profile}/allocations?month={month}")).expect(200);
+    assert_eq!(bought["rows"][0]["kind"], "subscription");
+    let statement = get(format!("{company}/statement?month={month}")).expect(200);
+    assert_eq!((&statement["opening"], &statement["closing"]), (&dollars("0.00"), &dollars("86.10")));
+    assert_eq!(statement["upcoming"][0]["profile"], firm.profile);
+    for (path, head) in [
+        (format!("{profile}/usage.csv?month={month}"), "began,direction,from,to,"),
+        (format!("{profile}/allocations.csv?month={month}"), "at,kind,amount,note\n"),
+        (format!("{company}/statement.csv?month={month}"), "at,kind,amount,balance,profile,note\n"),
+    ] {
+        let said = get(path);
+        assert_eq!((said.status, said.kind.as_str()), (200, "text/csv"));
+        assert!(said.text.contains(head), "{said:?}");
+        assert!(said.header("content-disposition").is_some_and(|it| it.contains(&month)), "{said:?}");
+    }
+    assert_eq!(get(format!("{profile}/usage?month=march")).expect(400)["field"], "month");
+    house.stop();
+}
+
+#[test]
+fn a_rehearsal_says_what_a_call_would_do_and_why() {
+    let house = House::new("34280-34299");
+    let firm = Firm::new(&house, "Architects");
+    let said = house.send(&{
+        let mut ask =
+            Ask::new("PUT", "/rates").token(crate::house::OPERATOR).header("content-type", "text/csv");
+        ask.body = RATES.into();
+        ask
+    });
+    assert_eq!(said.status, 200, "{said:?}");
+    let amount = json!({"amount": dollars("5.00")});
+    firm.ask(&house, "POST", &format!("/profiles/{}/allocations", firm.profile), amount).expect(201);
+    let rehearse = |number: &str| {
+        let path = format!("/profiles/{}/rehearsal?number={number}", firm.profile);
+        firm.ask(&house, "GET", &path, Value::Null).expect(200)
+    };
+    assert_eq!(rehearse("911")["reason_code"], "emergency");
+    assert_eq!(rehearse("12")["reason_code"], "address_incomplete");
+    assert_eq!(rehearse("%2B3728800814")["reason_code"], "no_carrier");
+    let carrier = json!({"name": "upstream", "host": "127.0.0.1", "transport": "udp"});
+    house.operate("POST", "/carriers", carrier).expect(201);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let granted = loop {
+        // The directory follows a change at once, but not within it.
+        let said = rehearse("%2B3728800814");
+        if said["reason_code"] != "no_carrier" || std::time::Instant::now() > deadline {
+            break said;
+        }
+    };
+    assert_eq!((&granted["is_granted"], &granted["kind"]), (&json!(true), &json!("outgoing")), "{granted}");
+    // A minute at least, and the fee: 0.02 + 0.01.
+    assert_eq!(granted["price"]["shortest"], dollars("0.03"));
+    assert_eq!(granted["carriers"], Value::Null, "carriers are the operator's business");
+    assert_eq!(rehearse("%2B81312345678")["reason_code"], "no_rate");
+    assert_eq!(rehearse("17606604690")["kind"], "echo");
+    assert!(house.runtime.block_on(house.daemon.store().live_calls()).unwrap().is_empty());
+    house.stop();
+}
+
+#[test]
+fn an_account_signs_in_by_itself_or_is_attached_and_has_a_button() {
+    let house = House::new("34300-34319");
+    let firm = Firm::new(&house, "Architects");
+    let new = json!({"company": firm.company, "name": "architects.sales"});
+    let account = firm.ask(&house, "POST", "/business-accounts", new).expect(201);
+    let at = format!("/business-accounts/{}", account["id"]);
+    firm.ask(&house, "GET", &format!("{at}/credentials"), Value::Null).expect(404);
+    let made = firm.ask(&house, "POST", &format!("{at}/credentials"), Value::Null).expect(200);
+    assert_eq!(firm.ask(&house, "GET", &format!("{at}/credentials"), Value::Null).expect(200), made);
+    let button = firm.ask(&house, "GET", &format!("{at}/call-button?label=%3Cb%3E"), Value::Null).expect(200);
+    let html = button["html"].as_str().unwrap();
+    assert!(html.contains("sip:architects.sales@sip.test") && html.contains("&lt;b&gt;"), "{html}");
+    let attachment = json!({"profile": firm.profile});
+    firm.ask(&house, "PUT", &format!("{at}/attachment"), attachment).expect(200);
+    let refused = firm.ask(&house, "POST", &format!("{at}/credentials"), Value::Null).expect(409);
+    assert!(refused["detail"].as_str().unwrap().contains("Architects"), "it names the profile: {refused}");
+    house.stop();
+}
+
+#[test]
+fn nobody_sees_or_does_what_is_another_companys() {
+    let house = House::new("34320-34339");
+    let (own, other) = (Firm::new(&house, "Architects"), Firm::new(&house, "Builders"));
+    house.operate("PUT", "/stock/+12026843376", json!({"country": "US", "fee": "1.00"})).expect(200);
+    let path = format!("/companies/{}/numbers", other.company);
+    let number =
+        other.ask(&house, "POST", &path, json!({"number": "+12026843376"})).expect(201)["id"].clone();
+    let path = format!("/companies/{}/payments", other.company);
+    let payment =
+        other.ask(&house, "POST", &path, json!({"amount": dollars("5.00")})).expect(201)["id"].clone();
+    let new = json!({"company": other.company, "name": "builders.site"});
+    let account = other.ask(&house, "POST", "/business-accounts", new).expect(201)["id"].clone();
+    let people = format!("/companies/{}/administrators", other.company);
+    let claude = json!({"name": "Claude Morel"});
+    other.ask(&house, "PUT", &format!("{people}/claude@example.com"), claude.clone()).expect(200);
+    let shown = other.ask(&house, "GET", &people, Value::Null).expect(200);
+    assert_eq!(shown["items"][0]["email"], "claude@example.com");
+
+    let (company, profile) = (other.company, other.profile);
+    let recharge = json!({"threshold": dollars("2.00"), "amount": dollars("10.00")});
+    let purchase = json!({"number": "+12025550100"});
+    for (method, path, body) in [
+        ("GET", people.clone(), Value::Null),
+        ("PUT", format!("{people}/mallory@example.com"), claude),
+        ("DELETE", format!("{people}/claude@example.com"), Value::Null),
+        ("GET", format!("/companies/{company}/recharge"), Value::Null),
+        ("PUT", format!("/companies/{company}/recharge"), recharge),
+        ("DELETE", format!("/companies/{company}/recharge"), Value::Null),
+        ("POST", format!("/companies/{company}/payments"), json!({"amount": dollars("1.00")})),
+        ("POST", format!("/companies/{company}/numbers"), purchase),
+        ("GET", format!("/companies/{company}/reports/statement?month=2026-03"), Value::Null),
+        ("GET", format!("/companies/{company}/reports/statement.csv?month=2026-03"), Value::Null),
+        ("GET", format!("/payments?company={company}"), Value::Null),
+        ("GET", format!("/payments/{payment}"), Value::Null),
+        ("PUT", format!("/numbers/{number}/cancellation"), Value::Null),
+        ("DELETE", format!("/numbers/{number}/cancellation"), Value::Null),
+        ("DELETE", format!("/profiles/{profile}"), Value::Null),
+        ("PUT", format!("/profiles/{profile}/subscription/cancellation"), Value::Null),
+        ("DELETE", format!("/profiles/{profile}/subscription/cancellation"), Value::Null),
+        ("GET", format!("/profiles/{profile}/reports/usage?month=2026-03"), Value::Null),
+        ("GET", format!("/profiles/{profile}/reports/usage.csv?month=2026-03"), Value::Null),
+        ("GET", format!("/profiles/{profile}/reports/allocations?month=2026-03"), Value::Null),
+        ("GET", format!("/profiles/{profile}/reports/allocations.csv?month=2026-03"), Value::Null),
+        ("GET", format!("/profiles/{profile}/rehearsal?number=911"), Value::Null),
+        ("GET", format!("/business-accounts/{account}/credentials"), Value::Null),
+        ("POST", format!("/business-accounts/{account}/credentials"), Value::Null),
+        ("GET", format!("/business-accounts/{account}/call-button"), Value::Null),
+    ] {
+        let said = own.ask(&house, method, &path, body);
+        assert_eq!(said.status, 404, "{method} {path}: {said:?}");
+    }
+    assert_eq!(own.ask(&house, "GET", "/payments", Value::Null).expect(200)["items"], json!([]));
+    let settlement = json!({"state": "paid"});
+    for token in [&own.token, &other.token] {
+        let path = format!("/payments/{payment}/settlement");
+        house.ask(token, "PUT", &path, settlement.clone()).expect(403);
+    }
+    assert_eq!(other.credit(&house), dollars("85.10"), "nothing was done");
+    house.stop();
+}

@@ -163,9 +163,14 @@ fn name(lease: Lease) -> CallId {
 }
 
 /// How a call begins, with its terms; refused if no rate covers it.
-pub(crate) fn attempt(usage: &Usage, tariffs: &Tariffs, started_at: Timestamp) -> Result<Attempt, Refusal> {
+pub(crate) fn attempt(
+    usage: &Usage,
+    tariffs: &Tariffs,
+    profile: Option<StoreProfileId>,
+    started_at: Timestamp,
+) -> Result<Attempt, Refusal> {
     let Usage::Outgoing { number } = usage else { return Ok(unrated(usage, started_at)) };
-    let quote = tariffs.rates.quote(number, &tariffs.us_bundle).ok_or(Refusal::NoRate)?;
+    let quote = tariffs.quote(profile, number, started_at).ok_or(Refusal::NoRate)?;
     Ok(Attempt {
         destination: quote.destination,
         country: quote.country,

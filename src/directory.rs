@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use provisioning_store::directory::DirectoryRows;
 use provisioning_store::ledger::Subscriber;
 use provisioning_store::model::{self, CallerIdByCall, NumberTarget, Switch};
-use provisioning_store::rating::{RateTable, UsBundle};
+use provisioning_store::rating::{Quote, RateBook, UsBundle};
+use provisioning_store::store::STANDARD_PRICE_LIST;
 use sip_core::auth::digest::{Algorithm, ha1};
 use sip_core::auth::ip::{Cidr, IpRule};
 use sip_core::directory::{
@@ -21,14 +22,42 @@ use crate::config::Config;
 /// What calls are rated and recorded by; the core knows nothing of it.
 #[derive(Debug)]
 pub struct Tariffs {
-    /// Prices by prefix.
-    pub rates: RateTable,
+    /// Prices by list, date and prefix.
+    pub rates: RateBook,
+    /// The price lists of profiles whose company has another one than the standard.
+    pub price_lists: HashMap<model::ProfileId, String>,
     /// What bundle minutes pay.
     pub us_bundle: UsBundle,
     /// Carriers' names for records.
     pub carriers: HashMap<CarrierId, String>,
     /// Subscriptions, by which calls are granted while the store does not answer.
     pub subscribers: BTreeMap<model::ProfileId, Subscriber>,
+}
+
+impl Tariffs {
+    /// What a profile's call to a number is charged by that begins at a moment.
+    pub fn quote(
+        &self,
+        profile: Option<model::ProfileId>,
+        number: &str,
+        at: model::Timestamp,
+    ) -> Option<Quote> {
+        let list = profile.and_then(|profile| self.price_lists.get(&profile));
+        let list = list.map_or(STANDARD_PRICE_LIST, String::as_str);
+        self.rates.quote(list, at, number, &self.us_bundle)
+    }
+}
+
+/// The price lists of profiles whose company has another one than the standard.
+pub fn price_lists(rows: &DirectoryRows) -> HashMap<model::ProfileId, String> {
+    let lists: HashMap<_, _> = rows
+        .companies
+        .iter()
+        .filter(|company| company.price_list != STANDARD_PRICE_LIST)
+        .map(|company| (company.id, &company.price_list))
+        .collect();
+    let list = |profile: &model::Profile| Some((profile.id, (*lists.get(&profile.company)?).clone()));
+    rows.profiles.iter().filter_map(list).collect()
 }
 
 /// The rules of the configuration that shape a directory.

@@ -131,7 +131,7 @@ impl Rehearsal {
         self.callee = found.callee.map(|callee| callee.0);
         let name = |carrier| rules.tariffs.carriers.get(carrier).cloned();
         self.carriers = found.carriers.iter().filter_map(name).collect();
-        let attempt = match admission::attempt(&found.usage, rules.tariffs, now) {
+        let attempt = match admission::attempt(&found.usage, rules.tariffs, Some(profile), now) {
             Ok(attempt) => Attempt { to: format!("+{}", found.digits), ..attempt },
             Err(refusal) => {
                 self.refuse(refusal.row().code, refusal.row().sentence);

@@ -154,7 +154,11 @@ async fn open_as(config: &Config, claim: Claim) -> Result<Store, OpenError> {
                 .map_err(|error| OpenError::File { path: key_file.clone(), error })?;
             Err(missing("the database at store.url"))
         }
-        opened => Ok(opened?),
+        opened => {
+            let store = opened?;
+            store.use_caller_id_countries(config.calls.caller_id_countries.iter().cloned().collect());
+            Ok(store)
+        }
     }
 }
 

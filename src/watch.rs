@@ -9,7 +9,7 @@ use provisioning_store::error::StoreError;
 use provisioning_store::lifecycle::{PriceList, Terms};
 use provisioning_store::model::SpendGuard;
 use provisioning_store::rating::UsBundle;
-use provisioning_store::store::{STANDARD_PRICE_LIST, Store};
+use provisioning_store::store::Store;
 use sip_core::directory::Directory;
 use tokio::sync::Notify;
 
@@ -68,6 +68,7 @@ impl Watch {
         let built_by = rules.load_full();
         let tariffs = Tariffs {
             rates: Default::default(),
+            price_lists: Default::default(),
             us_bundle: built_by.us_bundle.clone(),
             carriers: Default::default(),
             subscribers: Default::default(),
@@ -110,13 +111,14 @@ impl Watch {
         let begun = Instant::now();
         let rules = self.rules.load_full();
         self.store.use_default_guard(rules.spend_guard);
+        self.store.use_caller_id_countries(rules.shape.caller_id_countries.iter().cloned().collect());
         let rows = self.store.load_directory().await?;
-        let rates = self.store.rates(STANDARD_PRICE_LIST).await?;
+        let rates = self.store.rate_book(crate::storage::now()).await?;
         let revision = rows.revision;
         let carriers = directory::carrier_names(&rows);
         let subscribers = directory::subscribers(&rows);
-        let us_bundle = rules.us_bundle.clone();
-        self.tariffs.store(Arc::new(Tariffs { rates, us_bundle, carriers, subscribers }));
+        let (us_bundle, price_lists) = (rules.us_bundle.clone(), directory::price_lists(&rows));
+        self.tariffs.store(Arc::new(Tariffs { rates, price_lists, us_bundle, carriers, subscribers }));
         let shape = rules.shape.clone();
         let profiles = rows.profiles.len();
         // Hashing the passwords of many profiles would keep a worker of the runtime busy.

@@ -148,7 +148,7 @@ impl Clerk {
         (usage, parties): (&Usage, &Parties),
         at: Timestamp,
     ) {
-        let attempt = match attempt(usage, &self.office.tariffs.load(), at) {
+        let attempt = match attempt(usage, &self.office.tariffs.load(), Some(StoreProfileId(profile.0)), at) {
             Ok(attempt) => parties.complete(attempt),
             Err(refusal) => return self.send(vec![Reply::Reserved { lease, result: Err(refusal) }]).await,
         };
@@ -172,9 +172,12 @@ impl Clerk {
         let lease = record.lease;
         let tariffs = self.office.tariffs.load_full();
         let started = wall(record.started);
-        let kept = self.attempts.remove(&lease);
+        let (kept, profile) =
+            (self.attempts.remove(&lease), record.profile.map(|profile| StoreProfileId(profile.0)));
         let attempt = kept.unwrap_or_else(|| match &record.usage {
-            Some(usage) => attempt(usage, &tariffs, started).unwrap_or_else(|_| unrated(usage, started)),
+            Some(usage) => {
+                attempt(usage, &tariffs, profile, started).unwrap_or_else(|_| unrated(usage, started))
+            }
             None => unknown(record, started),
         });
         let mut record = store_record(record, attempt, &tariffs);

@@ -6,9 +6,9 @@ use provisioning_store::cdr::{Cdr, CdrFilter};
 use provisioning_store::lifecycle::{Order, PriceList};
 use provisioning_store::model::{GuardOverrides, NewCompany, Override, ProfileSettings};
 use provisioning_store::money::Micros;
-use provisioning_store::rating::{RateTable, UsBundle};
+use provisioning_store::rating::{RateBook, RateTable, UsBundle};
 use provisioning_store::secrets::SecretKey;
-use provisioning_store::store::{Durability, NewProfile, Store, StoreOptions};
+use provisioning_store::store::{Durability, NewProfile, STANDARD_PRICE_LIST, Store, StoreOptions};
 use provisioning_store::writer::WriterLimits;
 use sip_core::types::{CallUid, CarrierId, Leg};
 
@@ -43,7 +43,8 @@ impl Office {
         let rows = store.load_directory().await.unwrap();
         let subscribers = crate::directory::subscribers(&rows);
         let tariffs = Arc::new(ArcSwap::from_pointee(Tariffs {
-            rates,
+            rates: RateBook::of(STANDARD_PRICE_LIST, rates),
+            price_lists: HashMap::new(),
             us_bundle: UsBundle::standard(),
             carriers,
             subscribers,

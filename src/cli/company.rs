@@ -48,6 +48,13 @@ pub(crate) enum Command {
         #[arg(long)]
         undo: bool,
     },
+    /// Rate the company's calls by another price list; running calls keep their price.
+    PriceList {
+        /// Number or name.
+        company: String,
+        /// The list's name: `sipgw rates lists` shows them.
+        list: String,
+    },
     /// Payments, and the refill of the company's credit by them.
     #[command(subcommand)]
     Payment(payment::Command),
@@ -83,6 +90,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::TopUp { company, amount, note } => {
             let company = find::company(&store, &company).await?;
             show(context, &[store.top_up(storage::now(), company.id, amount, &note).await?]);
+        }
+        Command::PriceList { company, list } => {
+            let company = find::company(&store, &company).await?;
+            show(context, &[store.set_price_list(company.id, &list).await?]);
         }
         Command::Payment(command) => payment::run(context, &store, command).await?,
         Command::Administrator(command) => administrator::run(context, &store, command).await?,

@@ -226,7 +226,12 @@ async fn a_call_through_a_carrier_is_charged_and_ended_when_the_gateway_stops() 
         NewCarrier { port: Some(carrier.local_addr().unwrap().port()), ..NewCarrier::new("Up", "127.0.0.2") };
     store.create_carrier(new).await.unwrap();
     store
-        .import_rates(STANDARD_PRICE_LIST, "prefix,destination,rate_per_minute\n372,Estonia,0.04\n")
+        .import_rates(
+            storage::now(),
+            STANDARD_PRICE_LIST,
+            None,
+            "prefix,destination,rate_per_minute\n372,Estonia,0.04\n",
+        )
         .await
         .unwrap();
     let credentials = provision(&daemon).await;

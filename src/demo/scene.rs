@@ -227,7 +227,7 @@ impl Books {
     async fn written(config: &Config) -> Result<Self, DemoError> {
         let store = storage::open(config).await?;
         let now = storage::now();
-        store.import_rates(STANDARD_PRICE_LIST, RATES).await?;
+        store.import_rates(now, STANDARD_PRICE_LIST, None, RATES).await?;
         let new = NewCompany { name: "Architects".into(), country: "US".into(), currency: "USD".into() };
         let company = store.create_company(now, &new).await?.id;
         store.top_up(now, company, Micros::from_units(200), "demonstration").await?;

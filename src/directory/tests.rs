@@ -68,6 +68,7 @@ fn rows() -> DirectoryRows {
             country: "US".to_owned(),
             currency: "USD".to_owned(),
             is_verified: false,
+            price_list: "standard".into(),
             credit: Micros::ZERO,
         }],
         profiles: vec![profile(1, ProfileSettings::default()), profile(2, by_ip)],

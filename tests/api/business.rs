@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::house::{Ask, House, PAYMENT_SECRET, Said};
+use crate::house::{Ask, House, OPERATOR, PAYMENT_SECRET, Said};
 use crate::stories::{administrator, company, dollars};
 
 const RATES: &str = "prefix,destination,country,rate_per_minute,connection_fee,minimum_s,increment_s\n\
@@ -171,8 +171,7 @@ fn a_rehearsal_says_what_a_call_would_do_and_why() {
     let house = House::new("34280-34299");
     let firm = Firm::new(&house, "Architects");
     let said = house.send(&{
-        let mut ask =
-            Ask::new("PUT", "/rates").token(crate::house::OPERATOR).header("content-type", "text/csv");
+        let mut ask = Ask::new("PUT", "/rates").token(OPERATOR).header("content-type", "text/csv");
         ask.body = RATES.into();
         ask
     });
@@ -285,5 +284,41 @@ fn nobody_sees_or_does_what_is_another_companys() {
         house.ask(token, "PUT", &path, settlement.clone()).expect(403);
     }
     assert_eq!(other.credit(&house), dollars("85.10"), "nothing was done");
+    house.stop();
+}
+
+#[test]
+fn a_companys_calls_are_rated_by_its_own_price_list() {
+    let house = House::new("34340-34359");
+    let (own, other) = (Firm::new(&house, "Architects"), Firm::new(&house, "Builders"));
+    for (list, price) in [("standard", "0.02"), ("wholesale", "0.01")] {
+        let mut ask = Ask::new("PUT", &format!("/rates?price_list={list}")).token(OPERATOR);
+        ask.body = format!("prefix,destination,rate_per_minute\n372,Estonia,{price}\n").into_bytes();
+        house.send(&ask.header("content-type", "text/csv")).expect(200);
+    }
+    let mut ask = Ask::new("PUT", "/rates?price_list=wholesale&from=2099-01-01T00:00:00Z").token(OPERATOR);
+    ask.body = b"prefix,destination,rate_per_minute\n372,Estonia,0.05\n".to_vec();
+    house.send(&ask.header("content-type", "text/csv")).expect(200);
+    let lists = house.operate("GET", "/price-lists", Value::Null).expect(200);
+    assert_eq!(lists["items"].as_array().unwrap().len(), 3, "{lists}");
+    house
+        .operate("POST", "/carriers", json!({"name": "up", "host": "127.0.0.1", "transport": "udp"}))
+        .expect(201);
+
+    let path = format!("/companies/{}/price-list", own.company);
+    own.ask(&house, "PUT", &path, json!({"price_list": "wholesale"})).expect(403);
+    house.operate("PUT", &path, json!({"price_list": "retail"})).expect(422);
+    let company = house.operate("PUT", &path, json!({"price_list": "wholesale"})).expect(200);
+    assert_eq!(company["price_list"], "wholesale");
+    let rate = |firm: &Firm| {
+        let path = format!("/profiles/{}/rehearsal?number=%2B3728800814", firm.profile);
+        firm.ask(&house, "GET", &path, Value::Null).expect(200)["price"]["rate_per_minute"].clone()
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while rate(&own) != dollars("0.01") {
+        // The tariffs follow a change at once, but not within it.
+        assert!(std::time::Instant::now() < deadline, "{}", rate(&own));
+    }
+    assert_eq!(rate(&other), dollars("0.02"));
     house.stop();
 }

@@ -240,6 +240,7 @@ impl Generator<'_> {
             "host" => of(&["127.0.0.1", "sip.carrier.example"], rng),
             "prefix" => of(&["", "9", "00"], rng),
             "extension" | "user" => of(&["204", "us"], rng),
+            "price_list" => of(&["standard", "standard", "wholesale"], rng),
             "cursor" => of(&["1", "0", "99", "x", "1.2"], rng),
             "name" => format!("name-{}", rng.u32(0..500)),
             _ => self.text(),

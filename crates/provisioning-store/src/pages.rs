@@ -65,6 +65,8 @@ pub struct AccountFilter {
 pub struct RateFilter {
     /// The price list.
     pub price_list: String,
+    /// As it is in force at this moment.
+    pub at: crate::model::Timestamp,
     /// Only prefixes that begin with this.
     pub prefix: Option<String>,
     /// Two letters.

@@ -12,7 +12,7 @@ mod payments;
 mod reports;
 mod spend_guard;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -31,7 +31,7 @@ use crate::model::{
     Verification,
 };
 use crate::money::Micros;
-use crate::rating::RateTable;
+use crate::rating::{Edition, RateBook, RateTable};
 use crate::registrations::Registration;
 use crate::secrets::{SecretKey, Vault};
 use crate::sql::{Author, Database, ProfileOrder};
@@ -148,6 +148,8 @@ pub struct Store {
     owner: String,
     /// Shared by all clones, so that changed defaults hold for all of them.
     policy: Arc<RwLock<ReservePolicy>>,
+    /// Countries whose Online Numbers may be shown as the caller; shared in the same way.
+    caller_id_countries: Arc<RwLock<BTreeSet<String>>>,
 }
 
 impl Store {
@@ -158,7 +160,7 @@ impl Store {
         let vault = Vault::new(&options.key);
         database.check_key(&vault).await?;
         let policy = Arc::new(RwLock::new(options.policy));
-        Ok(Self { database, vault, owner: options.owner, policy })
+        Ok(Self { database, vault, owner: options.owner, policy, caller_id_countries: Arc::default() })
     }
 
     /// Closes the database after the work in progress.
@@ -481,16 +483,41 @@ impl Store {
         self.database.carriers(&self.vault).await
     }
 
-    /// Puts the rates of a CSV file in the place of the price list's old ones, all or nothing. Returns how many.
-    pub async fn import_rates(&self, price_list: &str, csv: &str) -> Result<usize, StoreError> {
+    /// Puts the rates of a CSV file in the place of the price list's old ones, all or nothing: at once, or as an edition
+    /// that is in force from a moment to come. Returns how many.
+    pub async fn import_rates(
+        &self,
+        now: Timestamp,
+        price_list: &str,
+        from: Option<Timestamp>,
+        csv: &str,
+    ) -> Result<usize, StoreError> {
+        let price_list = named("price list", price_list)?;
         let table = RateTable::from_csv(csv)?;
-        self.database.replace_rates(price_list, &table).await?;
+        let from = from.filter(|from| *from > now);
+        self.database.replace_rates(now, (&price_list, from), &table).await?;
         Ok(table.len())
     }
 
-    /// A price list's rates.
-    pub async fn rates(&self, price_list: &str) -> Result<RateTable, StoreError> {
-        self.database.rates(price_list).await
+    /// A price list's rates as they are in force at a moment.
+    pub async fn rates(&self, price_list: &str, at: Timestamp) -> Result<RateTable, StoreError> {
+        self.database.rates(price_list, at).await
+    }
+
+    /// All price lists: what is in force at a moment, and what comes after it.
+    pub async fn rate_book(&self, at: Timestamp) -> Result<RateBook, StoreError> {
+        self.database.rate_book(at).await
+    }
+
+    /// The editions of all price lists.
+    pub async fn editions(&self) -> Result<Vec<Edition>, StoreError> {
+        self.database.editions().await
+    }
+
+    /// Rates a company's calls by another price list from now on; running calls keep their price.
+    pub async fn set_price_list(&self, company: CompanyId, price_list: &str) -> Result<Company, StoreError> {
+        self.database.set_price_list(company, price_list).await?;
+        self.company(company).await
     }
 }
 

@@ -36,14 +36,6 @@ pub(super) async fn set(context: &Context, store: &Store, set: Set) -> Result<()
         (_, true) => Some(CallerId::Landline(set.number)),
         (_, false) => {
             let number = find::number(store, &set.number).await?;
-            let countries = &context.config.calls.caller_id_countries;
-            if !countries.is_empty() && !countries.contains(&number.country) {
-                return Err(Failure::Refused(format!(
-                    "{} cannot be shown: only numbers of {} can, as calls.caller_id_countries says",
-                    number.number,
-                    countries.join(", ")
-                )));
-            }
             Some(CallerId::OnlineNumber(number.number))
         }
     };

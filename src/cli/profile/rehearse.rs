@@ -1,6 +1,5 @@
 //! `sipgw profile rehearse`: what a call would do and cost, without making it.
 
-use provisioning_store::store::STANDARD_PRICE_LIST;
 use sipgw::directory::{self, Shape, Tariffs};
 use sipgw::rehearsal::{Rehearsal, Rules, rehearse};
 
@@ -15,7 +14,8 @@ pub(super) async fn run(
     let profile = find::profile(store, profile).await?;
     let rows = store.load_directory().await?;
     let tariffs = Tariffs {
-        rates: store.rates(STANDARD_PRICE_LIST).await?,
+        rates: store.rate_book(sipgw::storage::now()).await?,
+        price_lists: directory::price_lists(&rows),
         us_bundle: context.config.us_bundle().map_err(Failure::Refused)?,
         carriers: directory::carrier_names(&rows),
         subscribers: directory::subscribers(&rows),

@@ -27,6 +27,7 @@ pub(super) fn routes() -> OpenApiRouter {
         .routes(routes!(show_company))
         .routes(routes!(top_up))
         .routes(routes!(verify_company, unverify_company))
+        .routes(routes!(set_price_list))
 }
 
 /// A company: holder of the credit that pays subscriptions, and of everything below.
@@ -46,6 +47,8 @@ struct CompanyView {
     /// Who has made sure that it is who it claims to be.
     verified_by: Option<String>,
     verified_at: Option<Moment>,
+    /// The price list that its calls are rated by.
+    price_list: String,
     /// What can be spent now.
     credit: Money,
 }
@@ -59,6 +62,7 @@ impl From<Company> for CompanyView {
             country: company.country,
             currency: company.currency,
             is_verified: company.is_verified,
+            price_list: company.price_list,
             verified_at: company.verification.as_ref().map(|it| Moment(it.at)),
             verified_by: company.verification.map(|it| it.by),
         }
@@ -182,4 +186,29 @@ async fn verify_company(caller: Caller, Path(company): Path<CompanyId>) -> Answe
 async fn unverify_company(caller: Caller, Path(company): Path<CompanyId>) -> Answer<CompanyView> {
     caller.acting_on(company).unverify_company(company).await?;
     Ok(Json(caller.company(company).await?.into()))
+}
+
+/// A price list to rate calls by.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PriceListRequest {
+    /// Its name.
+    price_list: String,
+}
+
+/// Rate a company's calls by another price list
+///
+/// From now on; running calls keep their price.
+#[utoipa::path(
+    put, path = "/companies/{company}/price-list", tag = TAG, security(("token" = ["operator"])),
+    params(("company" = i64, Path)), request_body = PriceListRequest, responses((status = 200, body = CompanyView)),
+)]
+async fn set_price_list(
+    caller: Caller,
+    Path(company): Path<CompanyId>,
+    Body(request): Body<PriceListRequest>,
+) -> Answer<CompanyView> {
+    let company = caller.company(company).await?.id;
+    let changed = caller.acting_on(company).set_price_list(company, &request.price_list).await;
+    Ok(Json(changed.map_err(Problem::from).map_err(|it| it.named_in("price_list"))?.into()))
 }

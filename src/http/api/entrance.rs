@@ -55,12 +55,14 @@ pub(super) async fn admit(
         return Ok(next.run(Request::from_parts(parts, body)).await);
     };
     let (role, name) = known(&entrance.site, &parts.headers).await?;
+    // Read before anything is refused: a connection with a body left over has to be closed, to the surprise of a client that
+    // sends its next request on it.
+    let octets = read(&parts.headers, body).await?;
     if rules.is_for_operator && role != Role::Operator {
         let sentence = "this is for operators; ask one of them to do it";
         return Err(Problem::new(StatusCode::FORBIDDEN, "operator_only", sentence));
     }
     let is_reading = matches!(parts.method, Method::GET | Method::HEAD);
-    let octets = read(&parts.headers, body).await?;
     let key = once::key(&parts.headers, rules)?;
     let once = key.map(|key| once::name(&name, key, &parts, &octets));
     let deed = Deed {

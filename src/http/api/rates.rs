@@ -1,8 +1,9 @@
 //! What calls cost, by the prefix of the called number.
 
 use axum::Json;
+use provisioning_store::model::Timestamp;
 use provisioning_store::pages::RateFilter;
-use provisioning_store::rating::{BundleCover, Rate};
+use provisioning_store::rating::{BundleCover, Edition, Rate};
 use provisioning_store::store::STANDARD_PRICE_LIST;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -13,13 +14,17 @@ use super::Answer;
 use super::body::{Csv, Query};
 use super::caller::Caller;
 use super::error::Problem;
-use super::money::Amount;
+use super::money::{Amount, Moment};
 use super::openapi::NotFound;
 use super::page::{Cursor, Limit, Page};
 use super::status::TAG;
+use crate::storage;
 
 pub(super) fn routes() -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(list_rates, import_rates)).routes(routes!(quote_rate))
+    OpenApiRouter::new()
+        .routes(routes!(list_rates, import_rates))
+        .routes(routes!(quote_rate))
+        .routes(routes!(list_price_lists))
 }
 
 /// One row of the rate table. Amounts are in the currency of the company that pays.
@@ -58,6 +63,8 @@ impl From<Rate> for RateView {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct RateQuery {
+    /// Of this price list; the standard one if it is left out.
+    price_list: Option<String>,
     /// Only prefixes that begin with these digits.
     prefix: Option<String>,
     /// ISO 3166 alpha-2, in capitals.
@@ -71,12 +78,18 @@ struct RateQuery {
     limit: Limit,
 }
 
+fn list(named: Option<String>) -> String {
+    named.unwrap_or_else(|| STANDARD_PRICE_LIST.to_owned())
+}
+
 /// List rates
+///
+/// As they are in force now.
 #[utoipa::path(get, path = "/rates", tag = TAG, params(RateQuery), responses((status = 200, body = Page<RateView>)))]
 async fn list_rates(caller: Caller, Query(query): Query<RateQuery>) -> Answer<Page<RateView>> {
-    let RateQuery { prefix, country, cursor, limit } = query;
+    let RateQuery { price_list, prefix, country, cursor, limit } = query;
     let after: Option<String> = cursor.as_ref().map(Cursor::parse).transpose()?;
-    let filter = RateFilter { price_list: STANDARD_PRICE_LIST.to_owned(), prefix, country };
+    let filter = RateFilter { price_list: list(price_list), at: storage::now(), prefix, country };
     let found = caller.store().rates_in(&filter, after.as_deref(), limit.and_one()).await?;
     Ok(Json(Page::of(found, limit, |rate| rate.prefix.clone()).map(RateView::from)))
 }
@@ -88,15 +101,27 @@ struct Imported {
     rates: usize,
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct ImportQuery {
+    /// Into this price list, which is made if it is not there; the standard one if it is left out.
+    price_list: Option<String>,
+    /// In force from this moment on; at once if it is left out or over.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Moment>,
+}
+
 /// Put rates in the place of the old ones
 ///
-/// A CSV file with a heading; all of it or nothing. What is wrong is named with its line.
+/// At once, or as an edition that is in force from a moment to come. A call keeps the price that it began with. A CSV file with a heading; all of it or nothing. What is wrong is named with its line.
 #[utoipa::path(
-    put, path = "/rates", tag = TAG, security(("token" = ["operator"])),
+    put, path = "/rates", tag = TAG, security(("token" = ["operator"])), params(ImportQuery),
     request_body(content = String, content_type = "text/csv"), responses((status = 200, body = Imported)),
 )]
-async fn import_rates(caller: Caller, Csv(csv): Csv) -> Answer<Imported> {
-    let rates = caller.acting_on(None).import_rates(STANDARD_PRICE_LIST, &csv).await?;
+async fn import_rates(caller: Caller, Query(query): Query<ImportQuery>, Csv(csv): Csv) -> Answer<Imported> {
+    let (price_list, from) = (list(query.price_list), query.from.map(|moment| moment.0));
+    let rates = caller.acting_on(None).import_rates(storage::now(), &price_list, from, &csv).await?;
     Ok(Json(Imported { rates }))
 }
 
@@ -106,6 +131,8 @@ async fn import_rates(caller: Caller, Csv(csv): Csv) -> Answer<Imported> {
 struct QuoteQuery {
     /// The called number, E.164 with `+`.
     number: String,
+    /// By this price list; the standard one if it is left out.
+    price_list: Option<String>,
 }
 
 /// What a call to a number is charged by.
@@ -133,7 +160,8 @@ struct QuoteView {
 )]
 async fn quote_rate(caller: Caller, Query(query): Query<QuoteQuery>) -> Answer<QuoteView> {
     let tariffs = caller.site.tariffs.load();
-    let quote = tariffs.rates.quote(&query.number, &tariffs.us_bundle);
+    let list = list(query.price_list);
+    let quote = tariffs.rates.quote(&list, storage::now(), &query.number, &tariffs.us_bundle);
     let quote = quote.ok_or_else(|| Problem::absent("rate for", &query.number).at("number"))?;
     Ok(Json(QuoteView {
         destination: quote.destination,
@@ -144,4 +172,37 @@ async fn quote_rate(caller: Caller, Query(query): Query<QuoteQuery>) -> Answer<Q
         increment_s: quote.tariff.increment_s,
         is_bundle_covered: quote.tariff.bundle == BundleCover::Covered,
     }))
+}
+
+/// An edition of a price list.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Edition)]
+struct EditionView {
+    price_list: String,
+    /// From when it holds; null is from the beginning.
+    from: Option<Moment>,
+    /// How many rates it has.
+    rates: u64,
+}
+
+/// Price lists.
+#[derive(Serialize, ToSchema)]
+struct PriceLists {
+    /// By name and date.
+    items: Vec<EditionView>,
+}
+
+/// List the price lists and their editions
+#[utoipa::path(
+    get, path = "/price-lists", tag = TAG, security(("token" = ["operator"])),
+    responses((status = 200, body = PriceLists)),
+)]
+async fn list_price_lists(caller: Caller) -> Answer<PriceLists> {
+    let view = |edition: Edition| EditionView {
+        price_list: edition.price_list,
+        from: Some(Moment(edition.from)).filter(|from| from.0 > Timestamp(0)),
+        rates: edition.rates,
+    };
+    let items = caller.store().editions().await?.into_iter().map(view).collect();
+    Ok(Json(PriceLists { items }))
 }

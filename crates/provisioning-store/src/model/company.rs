@@ -20,6 +20,8 @@ pub struct Company {
     pub is_verified: bool,
     /// Who has verified it, where that is known.
     pub verification: Option<Verification>,
+    /// The price list that its calls are rated by.
+    pub price_list: String,
     /// Credit that can be spent now.
     #[serde(rename = "credit_micros")]
     pub credit: Micros,

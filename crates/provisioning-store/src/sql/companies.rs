@@ -19,6 +19,7 @@ pub(super) struct CompanyRow {
     is_verified: i64,
     verified_by: Option<String>,
     verified_at: Option<i64>,
+    price_list: String,
     credit_micros: i64,
 }
 
@@ -34,6 +35,7 @@ impl From<CompanyRow> for Company {
                 .verified_by
                 .zip(row.verified_at)
                 .map(|(by, at)| Verification { by, at: Timestamp(at) }),
+            price_list: row.price_list,
             credit: Micros(row.credit_micros),
         }
     }
@@ -89,6 +91,34 @@ impl Database {
             .bind(verification.map(|it| it.by.clone()))
             .bind(verification.map(|it| it.at.0));
         self.change("verifying a company", ("company", company.to_string()), statement).await
+    }
+
+    /// Rates a company's calls by another price list, which must be there.
+    pub(crate) async fn set_price_list(
+        &self,
+        company: CompanyId,
+        price_list: &str,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let editions: i64 = query_scalar(statements::COUNT_RATES)
+            .bind(price_list)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed("choosing a price list"))?;
+        if editions == 0 {
+            return Err(StoreError::NotFound { what: "price list", name: price_list.to_owned() });
+        }
+        let done = query(statements::SET_PRICE_LIST)
+            .bind(company.0)
+            .bind(price_list)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed("choosing a price list"))?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::NotFound { what: "company", name: company.to_string() });
+        }
+        raise_revision(&mut transaction).await?;
+        transaction.commit().await.map_err(failed("choosing a price list"))
     }
 
     pub(crate) async fn add_landline(&self, landline: &Landline) -> Result<(), StoreError> {

@@ -1,9 +1,11 @@
 //! Online Numbers, business accounts and Caller ID in the database.
 
+use std::collections::BTreeSet;
+
 use sqlx::FromRow;
 
 use super::companies::raise_revision;
-use super::query::{query, query_as, query_scalar};
+use super::query::{Stored, query, query_as, query_scalar};
 use super::rows::{narrow, word};
 use super::{Connection, Database, failed, failed_unless_taken, statements};
 use crate::error::StoreError;
@@ -250,13 +252,14 @@ impl Database {
         profile: ProfileId,
         country: &str,
         shown: Option<&CallerId>,
+        countries: &BTreeSet<String>,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         company_of_profile(&mut transaction, profile).await?;
         let statement = match shown {
             None => query(statements::CLEAR_CALLER_ID).bind(profile.0).bind(country),
             Some(shown) => {
-                may_show(&mut transaction, profile, shown).await?;
+                may_show(&mut transaction, profile, shown, countries).await?;
                 let choice = match shown {
                     CallerId::OnlineNumber(_) => "online_number",
                     CallerId::Landline(_) => "landline",
@@ -329,35 +332,53 @@ async fn holder(connection: &mut Connection, account: BusinessAccountId) -> Resu
     })
 }
 
-/// A profile shows its own Online Numbers, and landlines of its company only when that is verified.
+/// A profile shows its own Online Numbers of the countries that are allowed, and landlines of its company only when that
+/// is verified.
 async fn may_show(
     connection: &mut Connection,
     profile: ProfileId,
     shown: &CallerId,
+    countries: &BTreeSet<String>,
 ) -> Result<(), StoreError> {
-    let statement = match shown {
-        CallerId::OnlineNumber(_) => statements::NUMBER_OF_PROFILE,
-        CallerId::Landline(_) => statements::LANDLINE_OF_VERIFIED,
-    };
-    let found: Option<i64> = query_scalar(statement)
-        .bind(profile.0)
-        .bind(shown.number())
-        .fetch_optional(connection)
-        .await
-        .map_err(failed("checking the caller ID"))?;
-    let problem = match (shown, found) {
-        (_, Some(1)) => return Ok(()),
-        (CallerId::OnlineNumber(_), _) => {
-            "is not an Online Number of this profile; assign it to the profile first"
+    let problem = match shown {
+        CallerId::OnlineNumber(number) => {
+            let country: Option<String> =
+                find(connection, statements::NUMBER_OF_PROFILE, profile, number).await?;
+            match country {
+                Some(country) if countries.is_empty() || countries.contains(&country) => return Ok(()),
+                Some(_) => {
+                    let allowed = countries.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                    format!("can be shown by nobody: only numbers of {allowed} can")
+                }
+                None => "is not an Online Number of this profile; assign it to the profile first".to_owned(),
+            }
         }
-        (CallerId::Landline(_), None) => {
-            "is not stored as a landline number of the company; store it there first"
-        }
-        (CallerId::Landline(_), Some(_)) => {
-            "can be shown only when the company is verified; have it verified first"
+        CallerId::Landline(number) => {
+            let is_verified: Option<i64> =
+                find(connection, statements::LANDLINE_OF_VERIFIED, profile, number).await?;
+            match is_verified {
+                Some(1) => return Ok(()),
+                Some(_) => {
+                    "can be shown only when the company is verified; have it verified first".to_owned()
+                }
+                None => "is not stored as a landline number of the company; store it there first".to_owned(),
+            }
         }
     };
     Err(StoreError::Invalid { field: "caller ID", problem: format!("{} {problem}", shown.number()) })
+}
+
+async fn find<T>(
+    connection: &mut Connection,
+    statement: &'static str,
+    profile: ProfileId,
+    number: &str,
+) -> Result<Option<T>, StoreError>
+where
+    (T,): Stored,
+{
+    let found = query_scalar(statement).bind(profile.0).bind(number).fetch_optional(connection).await;
+    found.map_err(failed("checking the caller ID"))
 }
 
 pub(super) async fn numbers(connection: &mut Connection) -> Result<Vec<OnlineNumber>, StoreError> {

@@ -105,8 +105,10 @@ impl Database {
         after: Option<&str>,
         most: u32,
     ) -> Result<Vec<Rate>, StoreError> {
-        let mut statement = QueryBuilder::new(statements::RATES_THAT);
-        push_equal(&mut statement, "price_list", Some(filter.price_list.clone()));
+        let mut statement = QueryBuilder::new("");
+        // The list and the moment are named twice.
+        statement.bind_named(filter.price_list.as_str()).bind_named(filter.at.0);
+        statement.push(statements::RATES_THAT);
         push_equal(&mut statement, "country", filter.country.clone());
         if let Some(prefix) = &filter.prefix {
             // Prefixes are digits; what is not one can begin none.

@@ -231,6 +231,12 @@ impl QueryBuilder {
         self.push(&format!("${place}"))
     }
 
+    /// A parameter that the text names itself, by its place among all.
+    pub(super) fn bind_named(&mut self, value: impl Into<Value>) -> &mut Self {
+        self.values.push(value.into());
+        self
+    }
+
     /// Begins a list with commas.
     pub(super) fn list(&mut self) -> List<'_> {
         List { statement: self, is_empty: true }

@@ -282,4 +282,28 @@ mod tests {
         let changed = sqlx::query("UPDATE transfers SET amount = 6").execute(&mut *connection).await;
         assert!(changed.unwrap_err().to_string().contains("never changed"));
     }
+
+    #[tokio::test]
+    async fn rates_that_there_were_hold_from_the_beginning() {
+        const BEFORE: &str = include_str!("../../migrations/sqlite/0001_initial.sql");
+        const DATA: &str = "INSERT INTO rates VALUES ('standard', '372', 'Estonia', 'EE', 20000, 0, 30, 6); \
+            INSERT INTO companies (name, country, currency) VALUES ('A', 'US', 'USD');";
+        const LISTS: &str = include_str!("../../migrations/sqlite/0009_price_lists.sql");
+        let pool = SqlitePool::connect("sqlite::memory:").await.unwrap();
+        let mut connection = pool.acquire().await.unwrap();
+        for text in [BEFORE, DATA, LISTS] {
+            sqlx::raw_sql(text).execute(&mut *connection).await.unwrap();
+        }
+        let kept: (String, i64, String, i64) =
+            sqlx::query_as("SELECT price_list, valid_from, prefix, rate_per_minute_micros FROM rates")
+                .fetch_one(&mut *connection)
+                .await
+                .unwrap();
+        assert_eq!(kept, ("standard".into(), 0, "372".into(), 20_000));
+        let list: String = sqlx::query_scalar("SELECT price_list FROM companies")
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        assert_eq!(list, "standard");
+    }
 }

@@ -102,7 +102,7 @@ macro_rules! profile {
 /// A company with its credit; conditions and order follow.
 macro_rules! company_columns {
     () => {
-        "SELECT c.id, c.name, c.country, c.currency, c.is_verified, c.verified_by, c.verified_at, \
+        "SELECT c.id, c.name, c.country, c.currency, c.is_verified, c.verified_by, c.verified_at, c.price_list, \
          a.balance AS credit_micros \
          FROM companies c JOIN accounts a ON a.name = 'company:' || c.id "
     };
@@ -212,7 +212,7 @@ pub(super) const USAGE: &str = "SELECT destination, COUNT(*) AS calls, CAST(SUM(
      CAST(SUM(amount_micros) AS BIGINT) AS amount_micros FROM cdrs \
      WHERE profile_id = $1 AND started_at >= $2 AND started_at < $3 AND answered_at IS NOT NULL \
      GROUP BY destination ORDER BY destination";
-/// Calls are found by their records, so this reads every transfer of a call.
+/// Calls are found by their records, and their transfers by the calls.
 pub(super) const LEDGER_USAGE: &str = "SELECT \
      CAST(COALESCE(SUM(CASE WHEN t.kind = 'call_charge' THEN t.amount ELSE 0 END), 0) AS BIGINT), \
      CAST(COALESCE(SUM(CASE WHEN t.kind = 'bundle_use' THEN t.amount ELSE 0 END), 0) AS BIGINT) \
@@ -320,7 +320,7 @@ pub(super) const COMPANY_OF_ACCOUNT: &str = "SELECT company_id FROM business_acc
 pub(super) const FORGET_LOST_CALLER_IDS: &str = "DELETE FROM caller_ids WHERE choice = 'online_number' AND NOT EXISTS \
      (SELECT 1 FROM online_numbers n WHERE n.number = caller_ids.number AND n.profile_id = caller_ids.profile_id)";
 pub(super) const NUMBER_OF_PROFILE: &str =
-    "SELECT COUNT(*) FROM online_numbers WHERE number = $2 AND profile_id = $1";
+    "SELECT country FROM online_numbers WHERE number = $2 AND profile_id = $1";
 pub(super) const INSERT_ACCOUNT: &str =
     "INSERT INTO business_accounts (company_id, name, extension) VALUES ($1, $2, $3) RETURNING id";
 pub(super) const BUSINESS_ACCOUNTS: &str = concat!(business_account!(), "ORDER BY name");
@@ -367,13 +367,25 @@ pub(super) const DELETE_CARRIER: &str = "DELETE FROM carriers WHERE id = $1";
 pub(super) const CARRIERS: &str = "SELECT id, name, host, port, transport, priority, weight, digest_user, \
      sealed_password, sources, number_format, country, strip, prefix, srtp, active FROM carriers \
      ORDER BY priority, name";
-pub(super) const DELETE_RATES: &str = "DELETE FROM rates WHERE price_list = $1";
-pub(super) const INSERT_RATES: &str = "INSERT INTO rates (price_list, prefix, destination, country, \
+pub(super) const DELETE_EDITION: &str = "DELETE FROM rates WHERE price_list = $1 AND valid_from = $2";
+pub(super) const DELETE_EDITIONS_UNTIL: &str = "DELETE FROM rates WHERE price_list = $1 AND valid_from <= $2";
+pub(super) const COUNT_RATES: &str = "SELECT COUNT(*) FROM rates WHERE price_list = $1";
+pub(super) const SET_PRICE_LIST: &str = "UPDATE companies SET price_list = $2 WHERE id = $1";
+pub(super) const EDITIONS: &str = "SELECT price_list, valid_from, COUNT(*) AS rates FROM rates \
+     GROUP BY price_list, valid_from ORDER BY price_list, valid_from";
+/// The edition of each list that is in force at a moment, and those that come after it.
+pub(super) const RATE_BOOK: &str = "SELECT price_list, valid_from, prefix, destination, country, \
+     rate_per_minute_micros, connection_fee_micros, minimum_s, increment_s FROM rates r \
+     WHERE valid_from > $1 OR valid_from = \
+     (SELECT MAX(o.valid_from) FROM rates o WHERE o.price_list = r.price_list AND o.valid_from <= $1)";
+pub(super) const INSERT_RATES: &str = "INSERT INTO rates (price_list, valid_from, prefix, destination, country, \
      rate_per_minute_micros, connection_fee_micros, minimum_s, increment_s) ";
 pub(super) const RATES_THAT: &str = "SELECT prefix, destination, country, rate_per_minute_micros, \
-     connection_fee_micros, minimum_s, increment_s FROM rates WHERE 1 = 1";
+     connection_fee_micros, minimum_s, increment_s FROM rates WHERE valid_from = \
+     (SELECT MAX(o.valid_from) FROM rates o WHERE o.price_list = $1 AND o.valid_from <= $2) AND price_list = $1";
 pub(super) const RATES: &str = "SELECT prefix, destination, country, rate_per_minute_micros, connection_fee_micros, \
-     minimum_s, increment_s FROM rates WHERE price_list = $1";
+     minimum_s, increment_s FROM rates WHERE price_list = $1 AND valid_from = \
+     (SELECT MAX(o.valid_from) FROM rates o WHERE o.price_list = $1 AND o.valid_from <= $2)";
 
 // Registrations.
 pub(super) const INSERT_REGISTRATIONS: &str = "INSERT INTO registrations (profile_id, contact, source, local, transport, \

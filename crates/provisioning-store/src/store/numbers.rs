@@ -1,5 +1,8 @@
 //! Online Numbers, business accounts and Caller ID: the store's verbs for them.
 
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
 use super::{Store, e164, found, invalid, letters, user_part};
 use crate::error::StoreError;
 use crate::ledger::LedgerOp;
@@ -137,7 +140,8 @@ impl Store {
     }
 
     /// Sets what a profile shows to one country, or with `None` to all that have no rule; `shown` of `None` removes
-    /// the rule. Only Online Numbers of the profile, and landlines of a verified company, are accepted.
+    /// the rule. Only Online Numbers of the profile, of countries that are allowed, and landlines of a verified company
+    /// are accepted.
     pub async fn set_caller_id(
         &self,
         profile: ProfileId,
@@ -145,7 +149,13 @@ impl Store {
         shown: Option<&CallerId>,
     ) -> Result<(), StoreError> {
         let country = country.map(|country| letters("country", country, 2)).transpose()?.unwrap_or_default();
-        self.database.set_caller_id(profile, &country, shown).await
+        let countries = self.caller_id_countries.read().unwrap_or_else(PoisonError::into_inner).clone();
+        self.database.set_caller_id(profile, &country, shown, &countries).await
+    }
+
+    /// Lets only Online Numbers of these countries, two capitals each, be shown as the caller; none allows all.
+    pub fn use_caller_id_countries(&self, countries: BTreeSet<String>) {
+        *self.caller_id_countries.write().unwrap_or_else(PoisonError::into_inner) = countries;
     }
 
     /// What profiles show as the caller; a profile's default comes first.

@@ -92,8 +92,8 @@ async fn two_calls_to_estonia_and_three_on_the_bundle() {
     let account = store.create_business_account(company.id, "architects.engineering", None).await.unwrap();
     store.attach_business_account(account.id, engineering.id, Some("4521")).await.unwrap();
 
-    assert_eq!(store.import_rates(STANDARD_PRICE_LIST, RATES).await.unwrap(), 2);
-    let rates = store.rates(STANDARD_PRICE_LIST).await.unwrap();
+    assert_eq!(store.import_rates(start(), STANDARD_PRICE_LIST, None, RATES).await.unwrap(), 2);
+    let rates = store.rates(STANDARD_PRICE_LIST, start()).await.unwrap();
     let july = Timestamp::month_start(2011, 7).plus_days(6);
     for (minute, to) in
         ["+3728800814", "+3728800814", "+12152751701", "+12152751701", "+12152751701"].iter().enumerate()

@@ -101,7 +101,7 @@ async fn every_change_raises_the_revision_and_shows_in_the_directory() {
     let carrier = store.create_carrier(new.clone()).await.unwrap();
     raised("carrier").await;
     store
-        .import_rates(STANDARD_PRICE_LIST, "prefix,destination,rate_per_minute\n1,USA,0.008\n")
+        .import_rates(start(), STANDARD_PRICE_LIST, None, "prefix,destination,rate_per_minute\n1,USA,0.008\n")
         .await
         .unwrap();
     raised("rates").await;
@@ -185,7 +185,7 @@ async fn refusals_name_the_culprit() {
         sentence(store.create_business_account(one, "two words", None).await)
             .starts_with("business account:")
     );
-    assert!(sentence(store.import_rates("x", "prefix\n").await).starts_with("line 1"));
+    assert!(sentence(store.import_rates(start(), "x", None, "prefix\n").await).starts_with("line 1"));
     assert!(sentence(store.create_carrier(NewCarrier::new("up", "two words")).await).starts_with("host:"));
 }
 
@@ -327,4 +327,68 @@ async fn records_come_in_pages_of_fifty_by_every_filter() {
     let (since, before) = (Some(start().plus_s(10)), Some(start().plus_s(20)));
     assert_eq!(count(CdrFilter { since, before, ..all.clone() }).await, 10);
     assert_eq!(store.latest_cdrs(&all, 2).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn only_numbers_of_allowed_countries_are_shown_as_the_caller() {
+    let home = Home::new();
+    let store = home.open().await;
+    let company = company(&store, "Architects").await;
+    let sales = profile(&store, company, "Sales").await;
+    for (number, country) in [("+12026843376", "US"), ("+3726000000", "EE")] {
+        let number = store.add_number(company, number, country).await.unwrap();
+        store.assign_number(number.id, NumberTarget::Profile(sales)).await.unwrap();
+    }
+    let estonian = CallerId::OnlineNumber("+3726000000".into());
+    store.set_caller_id(sales, Some("EE"), Some(&estonian)).await.unwrap();
+    store.use_caller_id_countries(["US".to_owned(), "GB".to_owned()].into());
+    let refused = sentence(store.set_caller_id(sales, None, Some(&estonian)).await);
+    assert!(refused.contains("only numbers of GB, US can"), "{refused}");
+    let american = CallerId::OnlineNumber("+12026843376".into());
+    store.set_caller_id(sales, None, Some(&american)).await.unwrap();
+    store.set_caller_id(sales, Some("EE"), None).await.unwrap();
+}
+
+#[tokio::test]
+async fn price_lists_have_editions_that_hold_from_a_moment_on() {
+    let home = Home::new();
+    let store = home.open().await;
+    let company = company(&store, "Architects").await;
+    let csv = |price: &str| format!("prefix,destination,rate_per_minute\n372,Estonia,{price}\n");
+    let (now, later) = (start(), start().plus_days(30));
+    store.import_rates(now, STANDARD_PRICE_LIST, None, &csv("0.02")).await.unwrap();
+    store.import_rates(now, STANDARD_PRICE_LIST, Some(later), &csv("0.03")).await.unwrap();
+    store.import_rates(now, "wholesale", None, &csv("0.01")).await.unwrap();
+    let price = async |list: &str, at| {
+        let table = store.rates(list, at).await.unwrap();
+        let book = store.rate_book(at).await.unwrap();
+        let rate = table.find("+3728800814").map(|rate| rate.rate_per_minute);
+        assert_eq!(book.table(list, at).and_then(|it| it.find("372")).map(|it| it.rate_per_minute), rate);
+        rate
+    };
+    assert_eq!(price(STANDARD_PRICE_LIST, later.plus_s(-1)).await, Some(Micros(20_000)));
+    assert_eq!(price(STANDARD_PRICE_LIST, later).await, Some(Micros(30_000)));
+    assert_eq!(price("wholesale", later).await, Some(Micros(10_000)));
+    let ahead = store.rate_book(now).await.unwrap();
+    let rate = ahead.table(STANDARD_PRICE_LIST, later).and_then(|table| table.find("372"));
+    assert_eq!(rate.map(|rate| rate.rate_per_minute), Some(Micros(30_000)), "known before it holds");
+    // What is put in force at once takes the place of what was, and not of what is to come.
+    store.import_rates(now.plus_s(1), STANDARD_PRICE_LIST, None, &csv("0.025")).await.unwrap();
+    let editions: Vec<_> =
+        store.editions().await.unwrap().into_iter().map(|it| (it.price_list, it.from, it.rates)).collect();
+    assert_eq!(
+        editions,
+        [
+            ("standard".into(), Timestamp(0), 1),
+            ("standard".into(), later, 1),
+            ("wholesale".into(), Timestamp(0), 1)
+        ]
+    );
+    assert_eq!(price(STANDARD_PRICE_LIST, later.plus_s(-1)).await, Some(Micros(25_000)));
+
+    assert_eq!(store.company(company).await.unwrap().price_list, STANDARD_PRICE_LIST);
+    assert!(sentence(store.set_price_list(company, "retail").await).contains("no price list retail"));
+    let before = store.revision().await.unwrap();
+    assert_eq!(store.set_price_list(company, "wholesale").await.unwrap().price_list, "wholesale");
+    assert_ne!(store.revision().await.unwrap(), before);
 }

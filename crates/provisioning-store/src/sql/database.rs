@@ -73,6 +73,14 @@ impl Database {
         }
     }
 
+    /// The quick way to write what is known of the books, where the database has one.
+    pub(super) async fn express(&self) -> Result<Option<sqlite::Express>, StoreError> {
+        match &self.writer {
+            Writer::Sqlite(writer) => writer.express().await.map(Some),
+            Writer::Postgres(_) => Ok(None),
+        }
+    }
+
     /// What is known of the books.
     pub(super) fn shelf(&self) -> &Shelf {
         &self.shelf

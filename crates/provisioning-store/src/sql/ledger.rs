@@ -7,6 +7,7 @@
 //! by one script and one sync of the disk.
 
 mod changes;
+mod express;
 mod known;
 mod script;
 
@@ -41,6 +42,9 @@ impl Database {
     ) -> Result<Vec<Result<Outcome, Refusal>>, StoreError> {
         // What is done in somebody's name is rare, and has to tell of it first.
         if self.deed.is_none() {
+            if let Some(outcomes) = self.apply_express(author, entries).await? {
+                return Ok(outcomes);
+            }
             match self.apply_as_known(author, entries).await {
                 Err(StoreError::Conflict) => {}
                 done => return done,

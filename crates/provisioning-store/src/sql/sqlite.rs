@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Either, Executor, Row, SqliteConnection, SqlitePool};
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{Either, Executor, Row, Sqlite, SqliteConnection, SqlitePool};
 
 use super::connection::Transaction;
 use super::failed;
@@ -22,7 +25,7 @@ const READERS: u32 = 3;
 const STATEMENTS_KEPT: usize = 512;
 
 /// Takes the write lock at once.
-const BEGIN: &str = "BEGIN IMMEDIATE";
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 /// A parameter's JSON list, row by row.
 pub(super) const ROWS: &str = "json_each($1)";
 /// Changes when another connection has written.
@@ -31,7 +34,7 @@ pub(super) const DATA_VERSION: &str = "SELECT data_version FROM pragma_data_vers
 const BUSY: u32 = 5;
 
 /// True if another connection has the lock.
-fn is_busy(error: &sqlx::Error) -> bool {
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
     code.is_some_and(|code| code & 0xff == BUSY)
 }
@@ -106,8 +109,82 @@ impl Writer {
         begun.map(Transaction::on_sqlite)
     }
 
+    /// Takes the connection for a transaction that is handed over in at most two pieces.
+    pub(super) async fn express(&self) -> Result<Express, StoreError> {
+        let connection = self.0.acquire().await.map_err(failed("opening the database file"))?;
+        Ok(Express { connection: Some(connection), is_open: false })
+    }
+
     pub(super) async fn close(&self) {
         self.0.close().await;
+    }
+}
+
+/// A transaction whose beginning and commit are part of its scripts: each hand-over to the database's thread costs more
+/// than most statements. One that does not come to its commit is undone by closing the connection; the next writer
+/// opens another.
+#[derive(Debug)]
+pub(super) struct Express {
+    connection: Option<PoolConnection<Sqlite>>,
+    is_open: bool,
+}
+
+impl Express {
+    fn connection(&mut self) -> &mut SqliteConnection {
+        self.connection.as_mut().expect("the connection is there until this is dropped")
+    }
+
+    /// Runs a script that begins the transaction and reads; gives the rows of each statement.
+    pub(super) async fn begin(
+        &mut self,
+        script: &'static str,
+        parameters: Vec<String>,
+    ) -> Result<Vec<Vec<SqliteRow>>, sqlx::Error> {
+        self.run(script, parameters).await
+    }
+
+    /// Runs a script that ends with the commit. Unless something was read, it begins the transaction too.
+    pub(super) async fn commit(
+        mut self,
+        script: &'static str,
+        parameters: Vec<String>,
+    ) -> Result<(), sqlx::Error> {
+        self.run(script, parameters).await?;
+        self.is_open = false;
+        Ok(())
+    }
+
+    async fn run(
+        &mut self,
+        script: &'static str,
+        parameters: Vec<String>,
+    ) -> Result<Vec<Vec<SqliteRow>>, sqlx::Error> {
+        let was_open = std::mem::replace(&mut self.is_open, true);
+        let query =
+            parameters.into_iter().fold(sqlx::query(script), |query, parameter| query.bind(parameter));
+        let mut steps = self.connection().fetch_many(query);
+        let (mut read, mut rows) = (Vec::new(), Vec::new());
+        loop {
+            match steps.try_next().await {
+                Ok(Some(Either::Right(row))) => rows.push(row),
+                Ok(Some(Either::Left(_))) => read.push(std::mem::take(&mut rows)),
+                Ok(None) => return Ok(read),
+                Err(error) => {
+                    drop(steps);
+                    // The lock was not to be had, so nothing has begun.
+                    self.is_open = was_open || !is_busy(&error);
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Express {
+    fn drop(&mut self) {
+        if self.is_open {
+            drop(self.connection.take().map(PoolConnection::detach));
+        }
     }
 }
 

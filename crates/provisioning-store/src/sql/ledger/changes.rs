@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::super::rows::guard_text;
-use super::super::{Connection, failed, leases, profiles};
-use super::script::{self, CHANGED_ACCOUNTS, CHANGED_CALLS, NEW_CALLS};
+use super::super::{Connection, failed};
+use super::script::{self, COUNTED};
 use crate::cdr::{Attempt, CallId, Cdr};
 use crate::error::StoreError;
 use crate::ledger::{Books, Changes, Difference, Reservation, Spending, Subscriber, Transfer};
@@ -21,71 +21,76 @@ pub(super) struct Premise<'a> {
     pub(super) unused: Vec<&'a CallId>,
 }
 
-/// Writes what a batch changed; a conflict if the premise does not hold, or the books are not as the rules saw them.
-pub(super) async fn write(
-    connection: &mut Connection,
-    owner: &str,
-    premise: &Premise<'_>,
-    books: &Books,
-    changes: &Changes,
-) -> Result<(), StoreError> {
-    let mut unused = Rows::default();
-    for call in &premise.unused {
-        unused.add().put(call.as_str());
-    }
-    let mut accounts = Rows::default();
-    for account in &changes.opened {
-        accounts.add().put(account.to_string()).put(i64::from(account.has_floor())).put(0).put(0);
-    }
-    let mut differences = Rows::default();
-    for (account, by) in changes.differences.iter().filter(|(_, by)| **by != Difference::default()) {
-        differences.add().put(account.to_string()).put(by.balance).put(by.reserved);
-    }
-    let mut subscribers = Rows::default();
-    for (profile, subscriber) in those(&changes.profiles, &books.subscribers) {
-        put_subscriber(&mut subscribers.add(), profile, subscriber);
-    }
-    let mut spending = Rows::default();
-    for (profile, spent) in those(&changes.spending, &books.spending) {
-        put_spending(&mut spending.add(), profile, spent);
-    }
-    let calls = Calls::of(owner, books, changes);
-    let holds = Holds::of(owner, books, changes);
-    let mut transfers = Rows::default();
-    changes.transfers.iter().for_each(|transfer| put_transfer(&mut transfers.add(), transfer));
-    let mut cdrs = Rows::default();
-    changes.cdrs.iter().for_each(|cdr| put_cdr(&mut cdrs.add(), cdr));
+/// What a batch changed, ready to be written.
+pub(super) struct Written {
+    /// Of each statement of the [`script`].
+    pub(super) rows: [String; 13],
+    /// How many rows the counted statements have to change.
+    pub(super) wanted: [u64; 3],
+}
 
-    let wanted = [
-        (CHANGED_ACCOUNTS, differences.count),
-        (NEW_CALLS, calls.new.count),
-        (CHANGED_CALLS, calls.changed.count),
-    ];
-    let subscribers = subscribers.into_text();
-    let parameters = [
-        unused.into_text(),
-        accounts.into_text(),
-        differences.into_text(),
-        subscribers.clone(),
-        subscribers,
-        spending.into_text(),
-        calls.new.into_text(),
-        calls.changed.into_text(),
-        calls.over.into_text(),
-        holds.kept.into_text(),
-        holds.gone.into_text(),
-        transfers.into_text(),
-        cdrs.into_text(),
-    ];
-    let done = script::run(connection, parameters).await.map_err(conflict_or_failed)?;
-    let is_as_read = done.read == [premise.version, 0];
-    let is_whole = wanted.into_iter().all(|(statement, rows)| done.written.get(statement) == Some(&rows));
-    if !(is_as_read && is_whole) {
-        return Err(StoreError::Conflict);
+impl Written {
+    pub(super) fn new(owner: &str, premise: &Premise<'_>, books: &Books, changes: &Changes) -> Self {
+        let mut unused = Rows::default();
+        for call in &premise.unused {
+            unused.add().put(call.as_str());
+        }
+        let mut accounts = Rows::default();
+        for account in &changes.opened {
+            accounts.add().put(account.to_string()).put(i64::from(account.has_floor())).put(0).put(0);
+        }
+        let mut differences = Rows::default();
+        for (account, by) in changes.differences.iter().filter(|(_, by)| **by != Difference::default()) {
+            differences.add().put(account.to_string()).put(by.balance).put(by.reserved);
+        }
+        let mut subscribers = Rows::default();
+        for (profile, subscriber) in those(&changes.profiles, &books.subscribers) {
+            put_subscriber(&mut subscribers.add(), profile, subscriber);
+        }
+        let mut spending = Rows::default();
+        for (profile, spent) in those(&changes.spending, &books.spending) {
+            put_spending(&mut spending.add(), profile, spent);
+        }
+        let calls = Calls::of(owner, books, changes);
+        let holds = Holds::of(owner, books, changes);
+        let mut transfers = Rows::default();
+        changes.transfers.iter().for_each(|transfer| put_transfer(&mut transfers.add(), transfer));
+        let mut cdrs = Rows::default();
+        changes.cdrs.iter().for_each(|cdr| put_cdr(&mut cdrs.add(), cdr));
+
+        let wanted = [differences.count, calls.new.count, calls.changed.count];
+        let subscribers = subscribers.into_text();
+        let rows = [
+            unused.into_text(),
+            accounts.into_text(),
+            differences.into_text(),
+            subscribers.clone(),
+            subscribers,
+            spending.into_text(),
+            calls.new.into_text(),
+            calls.changed.into_text(),
+            calls.over.into_text(),
+            holds.kept.into_text(),
+            holds.gone.into_text(),
+            transfers.into_text(),
+            cdrs.into_text(),
+        ];
+        Self { rows, wanted }
     }
-    // Both are rare, so they are no part of the script.
-    leases::write(connection, books, changes).await?;
-    profiles::delete_closed(connection, books, changes).await
+
+    /// Writes it; a conflict if the premise does not hold, or the books are not as the rules saw
+    /// them.
+    pub(super) async fn write(
+        self,
+        connection: &mut Connection,
+        premise: &Premise<'_>,
+    ) -> Result<(), StoreError> {
+        let done = script::run(connection, self.rows).await.map_err(conflict_or_failed)?;
+        let is_as_read = done.read == [premise.version, 0];
+        let mut counts = COUNTED.into_iter().zip(self.wanted);
+        let is_whole = counts.all(|(statement, rows)| done.written.get(statement) == Some(&rows));
+        if is_as_read && is_whole { Ok(()) } else { Err(StoreError::Conflict) }
+    }
 }
 
 /// What is there already is what another writer has put there.

@@ -6,13 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::super::query::query_as;
 use super::super::rows::{HoldRow, ReservationRow, SettlementRow, SubscriberRow, narrow, word};
-use super::super::{Connection, chunks, failed, leases, statements, with_list, with_owners_list};
+use super::super::{Connection, chunks, failed, leases, profiles, statements, with_list, with_owners_list};
 use super::Author;
-use super::changes::{self, Premise};
+use super::changes::{Premise, Written};
+use super::express::Sheet;
 use crate::cdr::CallId;
 use crate::error::StoreError;
 use crate::ledger::{
-    Account, Balance, Books, LedgerEntry, LedgerOp, Outcome, Refusal, Reservation, ReservePolicy,
+    Account, Balance, Books, Changes, LedgerEntry, LedgerOp, Outcome, Refusal, Reservation, ReservePolicy,
 };
 use crate::model::{CompanyId, NumberId, ProfileId};
 
@@ -76,6 +77,21 @@ impl Shelf {
 /// The right to put back what was taken from the shelf.
 pub(super) struct Ticket(u64);
 
+/// What the rules said of a batch.
+pub(super) struct Decided<'e> {
+    pub(super) outcomes: Vec<Result<Outcome, Refusal>>,
+    pub(super) premise: Premise<'e>,
+    changes: Changes,
+}
+
+/// What is missing before a batch can be decided.
+pub(super) enum Gap {
+    Nothing,
+    /// All there is of these profiles, and nothing else.
+    Profiles(Vec<i64>),
+    Other,
+}
+
 /// A part of the books as the database has it, and which part that is.
 #[derive(Debug)]
 pub(super) struct Known {
@@ -118,18 +134,139 @@ impl Known {
         care: Care,
     ) -> Result<Vec<Result<Outcome, Refusal>>, StoreError> {
         self.read(connection, author.policy, entries, care).await?;
-        let outcomes: Vec<_> = entries.iter().map(|entry| self.books.apply(author.policy, entry)).collect();
-        let changes = self.books.take_changes();
+        let decided = self.decide(author.policy, entries, care);
+        self.written(&decided).write(connection, &decided.premise).await?;
+        // Both are rare, so they are no part of the script.
+        leases::write(connection, &self.books, &decided.changes).await?;
+        profiles::delete_closed(connection, &self.books, &decided.changes).await?;
+        Ok(decided.outcomes)
+    }
+
+    /// What the rules say of a batch that touches nothing but what is known.
+    pub(super) fn decide<'e>(
+        &mut self,
+        policy: ReservePolicy,
+        entries: &'e [LedgerEntry],
+        care: Care,
+    ) -> Decided<'e> {
+        let outcomes: Vec<_> = entries.iter().map(|entry| self.books.apply(policy, entry)).collect();
         let refused = entries.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_err());
-        let premise = Premise {
-            version: self.version,
-            unused: match care {
-                Care::Trusting => refused.filter_map(|(entry, _)| entry.op.reserved()).collect(),
-                Care::Looking => Vec::new(),
-            },
+        let unused = match care {
+            Care::Trusting => refused.filter_map(|(entry, _)| entry.op.reserved()).collect(),
+            Care::Looking => Vec::new(),
         };
-        changes::write(connection, &self.owner, &premise, &self.books, &changes).await?;
-        Ok(outcomes)
+        let premise = Premise { version: self.version, unused };
+        Decided { outcomes, premise, changes: self.books.take_changes() }
+    }
+
+    /// What a batch changed, as it is written by the script.
+    pub(super) fn written(&self, decided: &Decided<'_>) -> Written {
+        Written::new(&self.owner, &decided.premise, &self.books, &decided.changes)
+    }
+
+    /// Whether a batch changes nothing but what the script writes.
+    pub(super) fn is_all_in_the_script(&self, decided: &Decided<'_>) -> bool {
+        let changes = &decided.changes;
+        changes.numbers.is_empty() && !changes.profiles.iter().any(|it| self.books.closed(*it).is_some())
+    }
+
+    /// What is missing before a batch that consists of new calls, and of what happens to live ones, can be decided.
+    pub(super) fn gap(&self, policy: ReservePolicy, entries: &[LedgerEntry]) -> Gap {
+        let mut touched = Touched::by(entries);
+        let is_known = |call: &CallId| self.books.live_call(call).is_some() || touched.written.contains(call);
+        let is_of_calls = touched.companies.is_empty() && touched.numbers.is_empty();
+        if !is_of_calls || !self.has_calls || !touched.calls.iter().all(is_known) {
+            return Gap::Other;
+        }
+        let mut accounts = self.accounts_of_calls(&mut touched);
+        let (known, unknown): (Vec<i64>, Vec<i64>) = touched.profiles.iter().partition(|&profile| {
+            let has_lease = !touched.leases.contains(profile) || self.leases.contains(profile);
+            has_lease && self.profiles.contains(profile)
+        });
+        accounts.extend(known.iter().flat_map(|&profile| self.accounts_of(ProfileId(profile))));
+        let is_counted =
+            |profile: &i64| self.countries.contains(profile) || !self.is_limited(policy, *profile);
+        if !accounts.is_subset(&self.accounts) || !known.iter().all(is_counted) {
+            Gap::Other
+        } else if unknown.is_empty() {
+            Gap::Nothing
+        } else if policy.guard.calls_to_one_country.is_some() {
+            Gap::Other
+        } else {
+            Gap::Profiles(unknown)
+        }
+    }
+
+    /// The accounts of live calls that a batch touches, whose profiles it touches too.
+    fn accounts_of_calls(&self, touched: &mut Touched) -> BTreeSet<Account> {
+        let mut accounts = BTreeSet::from(COMMON);
+        for call in touched.calls.iter().filter_map(|call| self.books.live_call(call)) {
+            touched.profiles.insert(call.profile.0);
+            accounts.insert(Account::Bundle { profile: call.profile, period: call.bundle_period });
+        }
+        accounts
+    }
+
+    /// The accounts of a profile that is known, and its company's.
+    fn accounts_of(&self, profile: ProfileId) -> impl Iterator<Item = Account> + use<> {
+        let subscriber = self.books.subscribers.get(&profile);
+        let company = subscriber.map(|it| Account::Company(it.company));
+        let bought = subscriber.and_then(|it| it.subscription).map(|it| it.period);
+        let held = self.books.holds.get(&profile).map(|it| it.bundle_period);
+        let bundles = [bought, held].into_iter().flatten();
+        let bundles = bundles.map(move |period| Account::Bundle { profile, period });
+        [Account::Profile(profile)].into_iter().chain(company).chain(bundles)
+    }
+
+    /// Takes in all there is of profiles of which nothing was known.
+    pub(super) fn load_sheet(&mut self, profiles: Vec<i64>, sheet: Sheet) -> Result<(), StoreError> {
+        self.add_subscribers(sheet.subscribers)?;
+        self.add_holds(&sheet.holds)?;
+        self.add_accounts(sheet.accounts)?;
+        self.add_leases(sheet.leases)?;
+        for &profile in &profiles {
+            let accounts: Vec<Account> = self.accounts_of(ProfileId(profile)).collect();
+            self.accounts.extend(accounts);
+        }
+        self.profiles.extend(&profiles);
+        self.leases.extend(profiles);
+        Ok(())
+    }
+
+    fn add_subscribers(&mut self, rows: Vec<SubscriberRow>) -> Result<(), StoreError> {
+        for row in rows {
+            self.books.spending.insert(ProfileId(row.profile_id), row.spending());
+            self.books.subscribers.insert(ProfileId(row.profile_id), row.subscriber()?);
+        }
+        Ok(())
+    }
+
+    fn add_holds(&mut self, rows: &[HoldRow]) -> Result<(), StoreError> {
+        for row in rows {
+            let (profile, held) = row.held()?;
+            self.books.holds.insert(profile, held);
+        }
+        Ok(())
+    }
+
+    fn add_accounts(&mut self, rows: Vec<(String, i64, i64)>) -> Result<(), StoreError> {
+        for (name, balance, reserved) in rows {
+            self.books.accounts.insert(word(&name, "an account")?, Balance { balance, reserved });
+        }
+        Ok(())
+    }
+
+    fn add_leases(&mut self, rows: Vec<(i64, i64)>) -> Result<(), StoreError> {
+        for (profile, count) in rows {
+            self.books.load_lease_count(ProfileId(profile), narrow(count, "a number of calls")?);
+        }
+        Ok(())
+    }
+
+    /// Whether a spend guard limits the calls of a profile to one country.
+    fn is_limited(&self, policy: ReservePolicy, profile: i64) -> bool {
+        let subscriber = self.books.subscribers.get(&ProfileId(profile));
+        subscriber.is_some_and(|it| it.guard.over(&policy.guard).calls_to_one_country.is_some())
     }
 
     /// What is known is what the database will have when this transaction is committed.
@@ -158,22 +295,9 @@ impl Known {
     ) -> Result<(), StoreError> {
         let mut touched = Touched::by(entries);
         self.read_calls(connection, &touched, care).await?;
-        let mut accounts = BTreeSet::from(COMMON);
-        for call in touched.calls.iter().filter_map(|call| self.books.live_call(call)) {
-            touched.profiles.insert(call.profile.0);
-            accounts.insert(Account::Bundle { profile: call.profile, period: call.bundle_period });
-        }
+        let mut accounts = self.accounts_of_calls(&mut touched);
         self.read_profiles(connection, &touched.profiles).await?;
-        for &profile in &touched.profiles {
-            let profile = ProfileId(profile);
-            accounts.insert(Account::Profile(profile));
-            let subscriber = self.books.subscribers.get(&profile);
-            touched.companies.extend(subscriber.map(|it| it.company));
-            let bought = subscriber.and_then(|it| it.subscription);
-            accounts.extend(bought.map(|it| Account::Bundle { profile, period: it.period }));
-            let held = self.books.holds.get(&profile);
-            accounts.extend(held.map(|it| Account::Bundle { profile, period: it.bundle_period }));
-        }
+        accounts.extend(touched.profiles.iter().flat_map(|&profile| self.accounts_of(ProfileId(profile))));
         self.read_numbers(connection, &touched.numbers).await?;
         for number in &touched.numbers {
             let lease = self.books.leases_of_numbers.get(&NumberId(*number));
@@ -249,20 +373,14 @@ impl Known {
                 .fetch_all(&mut *connection)
                 .await
                 .map_err(failed("reading subscribers"))?;
-            for row in rows {
-                self.books.spending.insert(ProfileId(row.profile_id), row.spending());
-                self.books.subscribers.insert(ProfileId(row.profile_id), row.subscriber()?);
-            }
+            self.add_subscribers(rows)?;
             let statement = with_owners_list(statements::HOLDS_IN, &self.owner, chunk);
             let rows: Vec<HoldRow> = statement
                 .build_query_as()
                 .fetch_all(&mut *connection)
                 .await
                 .map_err(failed("reading what is on hand"))?;
-            for row in rows {
-                let (profile, held) = row.held()?;
-                self.books.holds.insert(profile, held);
-            }
+            self.add_holds(&rows)?;
         }
         self.profiles.extend(unknown);
         Ok(())
@@ -294,9 +412,7 @@ impl Known {
                 .fetch_all(&mut *connection)
                 .await
                 .map_err(failed("reading accounts"))?;
-            for (name, balance, reserved) in rows {
-                self.books.accounts.insert(word(&name, "an account")?, Balance { balance, reserved });
-            }
+            self.add_accounts(rows)?;
         }
         self.accounts.extend(unknown);
         Ok(())
@@ -315,9 +431,7 @@ impl Known {
                 .fetch_all(&mut *connection)
                 .await
                 .map_err(failed("counting live calls"))?;
-            for (profile, count) in rows {
-                self.books.load_lease_count(ProfileId(profile), narrow(count, "a number of calls")?);
-            }
+            self.add_leases(rows)?;
         }
         self.leases.extend(unknown);
         Ok(())
@@ -330,12 +444,8 @@ impl Known {
         policy: ReservePolicy,
         profiles: &BTreeSet<i64>,
     ) -> Result<(), StoreError> {
-        let is_limited = |profile: &i64| {
-            let subscriber = self.books.subscribers.get(&ProfileId(*profile));
-            subscriber.is_some_and(|it| it.guard.over(&policy.guard).calls_to_one_country.is_some())
-        };
-        let unknown: Vec<i64> =
-            profiles.difference(&self.countries).copied().filter(|profile| is_limited(profile)).collect();
+        let uncounted = profiles.difference(&self.countries).copied();
+        let unknown: Vec<i64> = uncounted.filter(|profile| self.is_limited(policy, *profile)).collect();
         for chunk in chunks(&unknown) {
             let statement = with_list(statements::DIALLED_IN, chunk, " GROUP BY profile_id, country");
             let rows: Vec<(i64, String, i64)> = statement

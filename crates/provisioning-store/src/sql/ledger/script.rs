@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use super::super::connection::{Connection, Place};
-use super::super::sqlite::DATA_VERSION;
+use super::super::sqlite::{BEGIN, DATA_VERSION};
 use super::super::{postgres, sqlite};
 
 /// The columns that a live call and its record share, in the order in which rows are put together.
@@ -44,10 +44,8 @@ const CDR: &str = concat!(
      billed_s BIGINT, bundle_s BIGINT, amount_micros BIGINT"
 );
 
-// Statements of the script whose work is looked at, by their place in it.
-pub(super) const CHANGED_ACCOUNTS: usize = 3;
-pub(super) const NEW_CALLS: usize = 7;
-pub(super) const CHANGED_CALLS: usize = 8;
+/// Statements whose work is looked at, by their place: changed accounts, new calls, changed calls.
+pub(super) const COUNTED: [usize; 3] = [3, 7, 8];
 
 /// All statements together, for SQLite.
 static TOGETHER: LazyLock<String> = LazyLock::new(|| sqlite::together(&statements(sqlite::ROWS)));
@@ -61,6 +59,43 @@ pub(in crate::sql) struct Done {
     pub(in crate::sql) read: Vec<i64>,
     /// Rows that each statement has written; of one that only reads it means nothing.
     pub(in crate::sql) written: Vec<u64>,
+}
+
+/// For SQLite, with the conditions among the statements: what begins the transaction and commits it.
+pub(super) static WHOLE: LazyLock<String> =
+    LazyLock::new(|| format!("{BEGIN};\n{};\nCOMMIT", sqlite::together(&conditional())));
+/// The same for a transaction that has begun.
+pub(super) static REST: LazyLock<String> =
+    LazyLock::new(|| format!("{};\nCOMMIT", sqlite::together(&conditional())));
+
+/// The statements with the conditions on which they stand. Those take whole numbers as parameters.
+fn conditional() -> Vec<String> {
+    // Nothing but an error ends a script early, and outside of triggers SQLite has no statement that only raises one.
+    let only_if = |holds: &str, of: &str| format!("SELECT json(iif({holds}, 'null', 'unmet')) {of}");
+    let mut all = vec![only_if("data_version = CAST($1 AS INTEGER)", "FROM pragma_data_version")];
+    for (place, statement) in statements(sqlite::ROWS).into_iter().enumerate().skip(1) {
+        match statement.strip_prefix("SELECT COUNT(*) ") {
+            Some(of) => all.push(only_if("COUNT(*) = 0", of)),
+            None => all.push(statement),
+        }
+        if COUNTED.contains(&place) {
+            all.push(only_if("changes() = CAST($1 AS INTEGER)", ""));
+        }
+    }
+    all
+}
+
+/// The parameters of a conditional script.
+pub(super) fn with_conditions(version: i64, rows: [String; 13], wanted: [u64; 3]) -> Vec<String> {
+    let mut wanted = wanted.into_iter();
+    let mut all = vec![version.to_string()];
+    for (place, rows) in (1..).zip(rows) {
+        all.push(rows);
+        if COUNTED.contains(&place) {
+            all.extend(wanted.next().map(|rows| rows.to_string()));
+        }
+    }
+    all
 }
 
 /// Runs the script with the rows of its statements, in order.

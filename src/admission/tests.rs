@@ -94,7 +94,7 @@ impl Office {
     }
 
     async fn record(&self, name: CallId) -> Cdr {
-        let found = tokio::time::timeout(Duration::from_secs(5), async {
+        let found = tokio::time::timeout(Duration::from_secs(20), async {
             loop {
                 if let Some(cdr) = self.store.cdr(&name).await.unwrap() {
                     return cdr;

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::*;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 fn config(directory: &Path, rtp_ports: &str) -> Config {
     let text = format!(

@@ -10,7 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from peers.process import free_port, stop, wait_until
+from peers.process import free_port, patience, stop, wait_until
 from peers.scenario import Identity
 
 TOP = Path(__file__).resolve().parents[2]
@@ -37,6 +37,7 @@ calls:
   no_answer_s: {no_answer_s}
   # Longer than a busy machine lets a carrier wait for its turn.
   carrier_patience_s: 4
+  question_patience_s: 20
   drain_s: 2
 media:
   addresses:
@@ -48,6 +49,8 @@ store:
   key_file: sipgw.key
   # The tests ask what was booked, not what survives a power failure.
   synchronous: normal
+  # A disk that somebody else is writing to can take seconds.
+  patience_ms: {store_patience_ms}
 http:
   listen: 127.0.0.1:{http}
 log:
@@ -89,7 +92,7 @@ def make_certificate(certificate: Path, key: Path, name: str, address: str):
         + ["-keyout", key, "-out", certificate],
         check=True,
         capture_output=True,
-        timeout=20,
+        timeout=patience(20),
     )
 
 
@@ -108,6 +111,7 @@ class Gateway:
     folder: Path
     no_answer_s: int = 20
     t1_ms: int = 500
+    store_patience_ms: int = 10_000
     ipv6: bool = False
     address: str = "127.0.0.1"
     domain: str = "sip.test"
@@ -201,7 +205,7 @@ class Gateway:
             return False
 
     def page(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=3) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=patience(3)) as answer:
             return answer.read().decode()
 
     def metric(self, name: str, **labels) -> float:
@@ -238,7 +242,7 @@ class Gateway:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=15,
+            timeout=patience(15),
             cwd=self.folder,
         )
         assert done.returncode == 0, f"sipgw {' '.join(map(str, words))}: {done.returncode}\n{done.stdout}{done.stderr}"

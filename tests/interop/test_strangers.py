@@ -48,7 +48,7 @@ class Guesser:
         except TimeoutError:
             return None
 
-    def register(self, user: str, *headers: str, method: str = "REGISTER", seconds: float = 0.3) -> str | None:
+    def register(self, user: str, *headers: str, method: str = "REGISTER", seconds: float = 1.0) -> str | None:
         """A request without credentials, or with those in `headers`; gives the answer to it."""
         number = next(self._numbers)
         domain, port = self.gateway.domain, self._socket.getsockname()[1]
@@ -81,7 +81,7 @@ class Guesser:
             f'response="{response}", algorithm=MD5, cnonce="c", nc=00000001, qop=auth'
         )
 
-    def guess(self, user: str, password: str, seconds: float = 0.3) -> tuple[str | None, str | None]:
+    def guess(self, user: str, password: str, seconds: float = 1.0) -> tuple[str | None, str | None]:
         """The answers to a request without credentials and to one with this password."""
         challenge = self.register(user, seconds=seconds)
         if challenge is None:

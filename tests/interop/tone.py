@@ -9,6 +9,8 @@ import struct
 import wave
 from pathlib import Path
 
+from peers.process import wait_until
+
 RATE = 8000
 # A block of 50 ms resolves frequencies 20 Hz apart, and every tone used here is a multiple of 20 Hz.
 BLOCK = RATE // 20
@@ -53,7 +55,12 @@ def share(block: list[int], frequency: int, rate: int) -> float:
 
 def heard_seconds(path: Path, frequency: int) -> float:
     """For how many seconds of the recording the tone is clearly there."""
-    samples, rate = read_samples(path)
+    samples, rate = read_samples(path) if Path(path).exists() else ([], RATE)
     size = rate // 20
     blocks = (samples[at : at + size] for at in range(0, len(samples) - size + 1, size))
     return sum(1 for block in blocks if share(block, frequency, rate) > 0.8) / 20
+
+
+def until_heard(path: Path, frequency: int):
+    """Waits until a recording that is still being written holds more than a second of the tone."""
+    wait_until(lambda: heard_seconds(path, frequency) > 1, f"{frequency} Hz in {path.name}", 10, 0.2)

@@ -339,6 +339,27 @@ impl Directory {
     }
 }
 
+/// A carrier for tests, of this country and with this way to write numbers.
+#[cfg(test)]
+pub(crate) fn carrier_of(country: Option<&str>, number_format: NumberFormat) -> Carrier {
+    Carrier {
+        id: CarrierId(1),
+        name: "wholesale".into(),
+        host: "192.0.2.1".into(),
+        port: None,
+        transport: Transport::Udp,
+        priority: 10,
+        weight: 10,
+        credentials: None,
+        number_format,
+        country: country.map(str::to_owned),
+        strip: 0,
+        prefix: String::new(),
+        srtp: SrtpPolicy::Off,
+        is_active: true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,20 +395,8 @@ mod tests {
             srtp: SrtpPolicy::Auto,
         });
         directory.add_carrier(Carrier {
-            id: CarrierId(1),
-            name: "wholesale".into(),
-            host: "192.0.2.1".into(),
-            port: None,
-            transport: Transport::Udp,
-            priority: 10,
-            weight: 10,
             credentials: Some(("us".into(), "secret-password".into())),
-            number_format: NumberFormat::E164,
-            country: None,
-            strip: 0,
-            prefix: String::new(),
-            srtp: SrtpPolicy::Off,
-            is_active: true,
+            ..carrier_of(None, NumberFormat::E164)
         });
         let shown = format!("{directory:?}");
         assert!(shown.contains("99050000000101") && shown.contains("wholesale"), "{shown}");

@@ -100,7 +100,7 @@ impl Counts {
 impl Gateway {
     /// Starts with nothing registered and no call. `seed` must be secret: nonces and tags depend on it.
     pub fn new(settings: Settings, directory: Arc<Directory>, seed: [u8; 32]) -> Self {
-        crate::route::warm_up();
+        crate::number::warm_up();
         let mut rng = Rng::new(seed);
         let limits = &settings.limits;
         Self {

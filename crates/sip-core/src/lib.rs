@@ -4,7 +4,7 @@
 //! - [`gateway`]: the whole as one state machine; begin reading here
 //! - [`types`], [`settings`], [`limits`], [`directory`]: the words it exchanges with its surroundings
 //! - [`refusal`]: why something is refused, in one table
-//! - [`route`]: the called number in E.164, and who it belongs to
+//! - [`number`]: telephone numbers, read and written
 //! - [`auth`], [`guard`], [`bans`]: who may speak
 //! - [`message`], [`sdp`]: octets read and written
 //!
@@ -18,6 +18,7 @@ pub mod auth;
 mod authenticator;
 pub mod bans;
 mod call;
+mod caller;
 mod dialog;
 pub mod directory;
 pub mod gateway;
@@ -26,6 +27,7 @@ pub mod limits;
 pub mod load;
 pub mod makes;
 pub mod message;
+pub mod number;
 mod outbox;
 pub mod refusal;
 mod registrar;
@@ -33,7 +35,7 @@ pub mod rehearsal;
 mod request;
 mod respond;
 mod rng;
-pub mod route;
+mod route;
 pub mod sdp;
 pub mod settings;
 mod timers;

@@ -1,10 +1,13 @@
 //! Registered PBXs: bindings, their expiry, NAT detection, and that the newest wins (RFC 3261 section 10.3).
 
+mod wish;
+
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::message::{ContactValue, Host, Message, Name, NameAddr, Uri};
+use self::wish::{Wish, wish_of, without_expires};
+use crate::message::{Host, Message, Name, NameAddr, Uri};
 use crate::outbox::Outbox;
 use crate::refusal::Refusal;
 use crate::settings::RegistrationSettings;
@@ -31,26 +34,6 @@ struct Entry {
     expiry: TimerHandle,
     /// When it ends. The time of day in the binding is for the record alone: somebody may set the clock.
     ends: Instant,
-}
-
-/// What a REGISTER asks for.
-#[derive(Debug, PartialEq, Eq)]
-enum Wish<'a> {
-    /// No Contact: say what is registered.
-    Query,
-    /// `Contact: *` with `Expires: 0`.
-    RemoveAll,
-    /// Remove these contacts.
-    Remove(Vec<&'a str>),
-    /// Bind this contact for so many seconds; `None` leaves the interval to us.
-    Bind { contact: NameAddrText<'a>, expires_s: Option<u32> },
-}
-
-/// A Contact value as received and the URI within.
-#[derive(Debug, PartialEq, Eq)]
-struct NameAddrText<'a> {
-    value: &'a str,
-    uri: &'a str,
 }
 
 /// The answer to a REGISTER.
@@ -297,45 +280,6 @@ fn place(binding: &Binding) -> Option<(String, Option<u16>)> {
     Some((contact.host().to_string().to_ascii_lowercase(), port))
 }
 
-fn wish_of(request: &Message) -> Result<Wish<'_>, Refusal> {
-    let expires = request.expires();
-    let mut wish = Wish::Query;
-    let mut count = 0;
-    for contact in request.contacts() {
-        count += 1;
-        match contact {
-            // 10.2.2: the star stands alone and only with Expires: 0.
-            ContactValue::Star if expires == Some(0) => wish = Wish::RemoveAll,
-            ContactValue::Star => return Err(Refusal::BadContact),
-            ContactValue::Addr(addr) => {
-                let own = addr.params().value("expires").and_then(|text| text.parse().ok());
-                let expires_s = own.or(expires);
-                if addr.uri().is_err() || wish == Wish::RemoveAll {
-                    return Err(Refusal::BadContact);
-                }
-                // One profile serves one PBX: of several contacts the first that is to be bound counts.
-                match (&mut wish, expires_s) {
-                    (Wish::Query, Some(0)) => wish = Wish::Remove(vec![addr.uri_raw()]),
-                    (Wish::Remove(uris), Some(0)) => uris.push(addr.uri_raw()),
-                    (Wish::Query | Wish::Remove(_), _) => {
-                        let contact = NameAddrText { value: addr.raw(), uri: addr.uri_raw() };
-                        wish = Wish::Bind { contact, expires_s };
-                    }
-                    _ => {}
-                }
-            }
-        }
-    }
-    if count > 1 && wish == Wish::RemoveAll {
-        return Err(Refusal::BadContact);
-    }
-    // A Contact that could not be read yields nothing to iterate over, yet was there.
-    if count == 0 && request.header(Name::Contact).is_some() {
-        return Err(Refusal::BadContact);
-    }
-    Ok(wish)
-}
-
 /// The interval granted, or the least that would be (by default 45 s behind a NAT or firewall, which
 /// forgets an idle flow, else 3,600 s).
 fn grant(settings: &RegistrationSettings, asked_s: Option<u32>, behind_nat: bool) -> Result<u32, u32> {
@@ -358,20 +302,6 @@ fn is_behind_nat(request: &Message, contact_uri: &str, flow: Flow) -> bool {
     });
     let contact_differs = Uri::parse(contact_uri).is_ok_and(|uri| is_elsewhere(uri.host()));
     via_differs || contact_differs
-}
-
-/// The Contact as received less its `expires`: the rest is echoed byte for byte, because user agents find their own
-/// binding by comparing, as pjsip and 3CX do.
-fn without_expires(value: &str) -> String {
-    let Ok(addr) = NameAddr::parse(value) else { return value.to_owned() };
-    let params = addr.params().raw();
-    let Some(head) = value.strip_suffix(params) else { return value.to_owned() };
-    let kept = params
-        .split(';')
-        .filter(|param| !param.split('=').next().unwrap_or_default().trim().eq_ignore_ascii_case("expires"));
-    let kept: Vec<_> = kept.collect();
-    let joined = format!("{head}{}", kept.join(";"));
-    joined.trim_end_matches([' ', ';']).to_owned()
 }
 
 #[cfg(test)]

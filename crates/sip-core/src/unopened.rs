@@ -10,8 +10,8 @@ use crate::gateway::Gateway;
 use crate::guard::Pace;
 use crate::message::{Message, Name, Uri};
 use crate::refusal::Refusal;
-use crate::route;
 use crate::types::{CallRecord, Ending, Event, Flow, Lease, Leg, Now, Question};
+use crate::{caller, number, route};
 
 /// Attempts that prove nothing leave a record with the profile that they name this often at most; whoever guesses
 /// passwords must not fill the database.
@@ -72,8 +72,8 @@ impl Gateway {
                 (Leg::Callee, called.map(|called| called.profile), Some(id))
             }
         };
-        let from = route::claimed_caller(invite);
-        let called = Uri::parse(invite.request_uri()).ok().and_then(|uri| route::dialled(&uri));
+        let from = caller::claimed_caller(invite);
+        let called = Uri::parse(invite.request_uri()).ok().and_then(|uri| number::dialled(&uri));
         let (call, to) = (self.rng.call_uid(), called.unwrap_or_default());
         let ending = Ending::Refused(why);
         self.out.tell(Event::CallStarted { call, source: flow.peer, from: from.clone(), to: to.clone() });

@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from peers.process import free_port, stop, wait_until
+from peers.process import free_port, patience, stop, wait_until
 
 # Where Debian's package puts the modules.
 MODULES = "/usr/lib/baresip/modules"
@@ -143,14 +143,14 @@ class Baresip:
 
     def expect(self, kind: str, timeout: float = 8.0) -> dict:
         """The next unread event of this type."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + patience(timeout)
         while True:
             for at, candidate in enumerate(self._unread):
                 if candidate.get("type") == kind:
                     return self._unread.pop(at)
             left = deadline - time.monotonic()
             news = self._read(left) if left > 0 else None
-            assert news is not None, f"{self.name}: no {kind} within {timeout:g} s; seen: {self.seen[-6:]}; {self.output()}"
+            assert news is not None, f"{self.name}: no {kind} within {patience(timeout):g} s; seen: {self.seen[-6:]}; {self.output()}"
             self.seen.append(news)
             self._unread.append(news)
 
@@ -196,6 +196,5 @@ class Baresip:
 
     def recording(self) -> Path:
         """What it heard in its latest call."""
-        found = sorted(self.folder.glob("dump-*-dec.wav"))
-        assert found, f"{self.name} recorded nothing: {self.output()}"
-        return found[-1]
+        recordings = self.folder.glob
+        return wait_until(lambda: sorted(recordings("dump-*-dec.wav")), f"a recording of {self.name}")[-1]

@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from peers.process import stop
+from peers.process import patience, stop
 from peers.message import Message
 
 AGENT = Path(__file__).with_name("pjsua_agent.py")
@@ -66,7 +66,7 @@ class Pjsua:
 
     def expect(self, event: str, timeout: float = 8.0, **facts) -> dict:
         """The next unread event of this name with these facts; others stay unread for later questions."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + patience(timeout)
         while True:
             for at, candidate in enumerate(self._unread):
                 if candidate["event"] == event and all(candidate.get(k) == v for k, v in facts.items()):
@@ -75,7 +75,7 @@ class Pjsua:
                 news = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 raise AssertionError(
-                    f"{self.name}: no {event} {facts} within {timeout:g} s; last seen: {self.seen[-5:]}"
+                    f"{self.name}: no {event} {facts} within {patience(timeout):g} s; last seen: {self.seen[-5:]}"
                 ) from None
             self.seen.append(news)
             if news["event"] in ("gone", "error"):

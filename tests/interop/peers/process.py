@@ -15,6 +15,13 @@ _FIRST = 12000 + _WORKER * _SIZE
 _next = itertools.cycle(range(_FIRST, _FIRST + _SIZE, 2))
 
 
+
+def patience(seconds: float) -> float:
+    """How long to wait for what an idle machine does within that time: others may want the same cores."""
+    return 4 * seconds
+
+
+
 def free_port(address: str = "127.0.0.1", span: int = 1) -> int:
     """An even port on `address`, it and the `span - 1` above it free for UDP and TCP at this moment."""
     for candidate in itertools.islice(_next, _SIZE):
@@ -38,13 +45,13 @@ def _is_free(address: str, port: int) -> bool:
 
 def wait_until(question, what: str, timeout: float = 5.0, interval: float = 0.05):
     """Asks until the answer is truthy and returns it; fails naming what was waited for."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + patience(timeout)
     while True:
         answer = question()
         if answer:
             return answer
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout:g} s in vain for {what}")
+            raise AssertionError(f"waited {patience(timeout):g} s in vain for {what}")
         time.sleep(interval)
 
 

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from peers.message import Message
-from peers.process import free_port, stop, wait_until
+from peers.process import free_port, patience, stop, wait_until
 from peers.scenario import Scenario
 
 # How sipp's message trace introduces a message.
@@ -42,7 +42,7 @@ class Sipp:
         script.write_text(scenario.xml())
         command = ["sipp", "-sf", str(script), "-i", address, "-p", str(self.port), "-m", str(calls), "-l", str(at_once or calls), "-r", str(rate)]
         command += ["-mi", address, "-mp", str(free_port(address, 4)), "-cp", str(free_port()), "-nostdin"]
-        command += ["-t", "t1" if transport == "tcp" else "u1", "-timeout", f"{seconds}s", "-timeout_error"]
+        command += ["-t", "t1" if transport == "tcp" else "u1", "-timeout", f"{patience(seconds):.0f}s", "-timeout_error"]
         # What is not in the scenario ends it at once and fails the test; nothing is answered on the side.
         command += ["-default_behaviors", "abortunexp"]
         if is_logged:
@@ -113,7 +113,7 @@ class Sipp:
     def finished(self):
         """Waits for the scenario's end, which must be a success."""
         try:
-            code = self._process.wait(self.seconds + 3)
+            code = self._process.wait(patience(self.seconds) + 3)
         except subprocess.TimeoutExpired:
             code = None
         assert code == 0, f"{self.name}: sipp ended with {code}\n{self.story()}"

@@ -17,7 +17,7 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 const CALL: MediaId = MediaId(1);
-const WAIT: Duration = Duration::from_secs(5);
+const WAIT: Duration = Duration::from_secs(20);
 
 /// Each test has ports of its own, below the range from which the kernel gives ephemeral ones, and each process
 /// others, so that two runs do not meet.

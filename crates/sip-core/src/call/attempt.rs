@@ -15,9 +15,9 @@ use crate::dialog::{Dialog, NextHop, Outset, contact_of, flow_to};
 use crate::directory::{Authentication, Carrier, Peer, Profile};
 use crate::limits::ADDRESSES_PER_CARRIER;
 use crate::message::{Message, Method, Name, Uri};
+use crate::number;
 use crate::refusal::Refusal;
 use crate::respond::ALLOW;
-use crate::route;
 use crate::types::{Event, Flow, Leg, Question, SdpRole, SecureMedia};
 
 /// What is being tried.
@@ -414,7 +414,7 @@ impl Call {
 
 /// A called number as a carrier wants it dialled: in its format, less what it strips, behind its prefix.
 fn as_dialled(carrier: &Carrier, digits: &str) -> String {
-    let number = route::present(digits, carrier.number_format, "");
+    let number = number::present(digits, carrier.number_format, "");
     format!("{}{}", carrier.prefix, number.get(usize::from(carrier.strip)..).unwrap_or_default())
 }
 

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use crate::caller::Caller;
 use crate::directory::NumberFormat;
 use crate::message::{MessageWriter, Name};
-use crate::route::{self, Caller};
+use crate::number;
 
 /// A caller as one particular callee is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ impl Presentation {
     pub(crate) fn new(caller: &Caller, format: NumberFormat, country: &str, domain: &str) -> Self {
         match caller {
             Caller::Number(digits) => {
-                let user = route::present(digits, format, country);
+                let user = number::present(digits, format, country);
                 let asserted = Some(format!("<sip:+{digits}@{domain}>"));
                 Self { from: format!("<sip:{user}@{domain}>"), user, asserted }
             }

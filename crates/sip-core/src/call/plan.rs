@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::caller::{self, Caller};
 use crate::directory::{Carrier, Directory, Peer, Profile};
 use crate::message::{Message, Uri};
+use crate::number::{self, Number};
 use crate::refusal::Refusal;
 use crate::rng::Rng;
-use crate::route::{self, Caller, Number, Outgoing};
+use crate::route::{self, Outgoing};
 use crate::settings::Settings;
 use crate::types::{CarrierId, Leg, ProfileId, Usage};
 
@@ -60,7 +62,7 @@ impl Plan {
 
     fn refused(invite: &Message, owner: Option<(Leg, ProfileId)>, why: Refusal) -> Self {
         let uri = Uri::parse(invite.request_uri()).ok();
-        let called = uri.and_then(|uri| route::dialled(&uri)).unwrap_or_default();
+        let called = uri.and_then(|uri| number::dialled(&uri)).unwrap_or_default();
         Self {
             targets: VecDeque::new(),
             shares: Vec::new(),
@@ -117,7 +119,7 @@ impl Plan {
     /// each side has its own channel.
     fn on_net(profile: &Profile, callee: &Arc<Profile>, number: Number, invite: &Message) -> Self {
         let digits = &number.digits;
-        let user = route::present(digits, callee.number_format, &callee.country);
+        let user = number::present(digits, callee.number_format, &callee.country);
         let shares = vec![
             (Leg::Caller, profile.id, Usage::OnNet { number: digits.clone() }),
             (Leg::Callee, callee.id, Usage::Incoming { called: digits.clone() }),
@@ -150,11 +152,11 @@ impl Plan {
         };
         let user = incoming
             .user
-            .unwrap_or_else(|| route::present(&incoming.called, profile.number_format, &profile.country));
+            .unwrap_or_else(|| number::present(&incoming.called, profile.number_format, &profile.country));
         Self {
             targets: [Target::Pbx { profile: profile.clone(), user }].into(),
             shares: vec![(Leg::Callee, profile.id, Usage::Incoming { called: incoming.called })],
-            caller: route::caller(from, invite),
+            caller: caller::caller(from, invite),
             called,
             owner,
             carrier: Some(carrier),
@@ -165,9 +167,9 @@ impl Plan {
 
 /// What a profile's call shows to the called country; nothing if the PBX withholds it for this call.
 fn shown_caller(profile: &Profile, invite: &Message, called: &Number) -> Caller {
-    if route::is_withheld(invite) {
+    if caller::is_withheld(invite) {
         return Caller::Anonymous;
     }
-    let shown = route::caller_id(&profile.caller_id, invite, &profile.country, called);
+    let shown = caller::caller_id(&profile.caller_id, invite, &profile.country, called);
     shown.map_or(Caller::Anonymous, Caller::Number)
 }

@@ -10,12 +10,12 @@ use super::exchange::{Description, Exchange};
 use super::leg::Phase;
 use super::media::{Then, read_offer};
 use super::{Attempt, Call, CallLeg, CallTimer, Context, LegId, Parties, Plan, Stage};
+use crate::caller::{self, Caller};
 use crate::dialog::{Dialog, NextHop, contact_of};
 use crate::directory::Peer;
 use crate::makes;
 use crate::message::{Message, Name};
 use crate::refusal::Refusal;
-use crate::route::{self, Caller};
 use crate::transaction::ServerKey;
 use crate::types::{Ending, Event, Flow, Leg, Reply, SdpRole};
 
@@ -215,6 +215,6 @@ fn caller_for_record(plan: &Plan, invite: &Message) -> String {
     match &plan.caller {
         Caller::Number(digits) => format!("+{digits}"),
         Caller::Name(name) => name.clone(),
-        Caller::Anonymous => route::claimed_caller(invite),
+        Caller::Anonymous => caller::claimed_caller(invite),
     }
 }

@@ -1,6 +1,8 @@
 //! A running gateway: its parts, started in order and stopped in order.
 
+mod desks;
 mod reload;
+mod turns;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -15,22 +17,22 @@ use sip_core::directory::Directory;
 use sip_core::gateway::{Counts, Gateway};
 use sip_core::refusal::Refusal;
 use sip_core::settings::Listener;
-use sip_core::types::{CallRecord, Now, Question, Reply};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::desks::Desks;
 use self::reload::{Parts, Reload};
 use crate::admission::{self, Admission, Office};
 use crate::bindings;
 use crate::config::{Config, ConfigError};
-use crate::engine::{self, Desk, Engine, EngineHandle};
+use crate::engine::{self, Engine, EngineHandle};
 use crate::http::{self, Readiness, Scrape, Site};
 use crate::media::{self, Media};
 use crate::metrics::Metrics;
-use crate::net::{Net, NetError, Tls, TlsError};
+use crate::net::{Net, NetError, TlsError};
 use crate::observe::Observer;
-use crate::resolve::{Query, Resolver, SystemDns};
+use crate::resolve::{Resolver, SystemDns};
 use crate::scheduler::Scheduler;
 use crate::storage::{self, Ownership};
 use crate::watch::Watch;
@@ -108,49 +110,6 @@ pub struct Daemon {
     closing: Vec<JoinHandle<()>>,
 }
 
-/// Joins the desks that answer the core's questions.
-struct Desks {
-    admission: Admission,
-    media: Media,
-    resolver: Arc<Resolver<SystemDns>>,
-    tls: Arc<Tls>,
-    replies: mpsc::Sender<Reply>,
-}
-
-impl Desk for Desks {
-    fn ask(&mut self, _now: Now, question: Question) {
-        if let Question::Settle(record) = question {
-            return self.settle(record);
-        }
-        let Some(question) = self.admission.ask(question) else { return };
-        let Some(question) = self.media.ask(question) else { return };
-        if let Question::Resolve { call, host, port, transport } = question {
-            let (resolver, tls, replies) =
-                (Arc::clone(&self.resolver), Arc::clone(&self.tls), self.replies.clone());
-            tokio::spawn(async move {
-                let addresses = resolver.resolve(&Query { host: host.clone(), port, transport }).await;
-                addresses.iter().for_each(|address| tls.names.note(*address, &host));
-                // An engine that is gone needs no answer.
-                let _gone = replies.send(Reply::Resolved { call, addresses }).await;
-            });
-        }
-    }
-}
-
-impl Desks {
-    /// Settles once the relay has told what it counted, if the call had media; that is a matter of microseconds.
-    fn settle(&self, record: Box<CallRecord>) {
-        let Some(report) = self.media.report(record.lease.call) else {
-            return self.admission.settle(record, None);
-        };
-        let admission = self.admission.clone();
-        tokio::spawn(async move {
-            let media = report.words().await;
-            admission.settle(record, media);
-        });
-    }
-}
-
 impl Daemon {
     /// Starts every part. Calls are taken as soon as this returns.
     pub async fn start(config: Config) -> Result<Self, StartError> {
@@ -215,7 +174,7 @@ impl Daemon {
         let (binding_sender, binding_changes) = mpsc::channel(bindings::WAITING);
         let bindings_task = tokio::spawn(bindings::keep(store.clone(), binding_changes, metrics.clone()));
         let silence_task = tokio::spawn(media.silence(media_events, engine.clone()));
-        let desk = Desks { admission, media, resolver, tls, replies: reply_sender };
+        let desk = Desks::new(admission, media, resolver, tls, reply_sender);
         let observer = Observer::new(metrics.clone(), binding_sender);
         let engine_task = tokio::spawn(
             Engine { gateway, net: Arc::clone(&net), inbound, desk, replies, observer }.run(commands),

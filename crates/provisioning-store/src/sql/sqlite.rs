@@ -377,10 +377,8 @@ mod tests {
                 .await
                 .unwrap();
         assert_eq!(kept, ("standard".into(), 0, "372".into(), 20_000));
-        let list: String = sqlx::query_scalar("SELECT price_list FROM companies")
-            .fetch_one(&mut *connection)
-            .await
-            .unwrap();
+        let list: String =
+            sqlx::query_scalar("SELECT price_list FROM companies").fetch_one(&mut *connection).await.unwrap();
         assert_eq!(list, "standard");
     }
 }

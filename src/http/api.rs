@@ -3,7 +3,7 @@
 //! # A new resource
 //! 1. A file here with its view (`Serialize, ToSchema`), its requests (`Deserialize, ToSchema`, unknown fields denied) and
 //!    one handler for each operation under `#[utoipa::path]`; `companies.rs` shows all of it.
-//! 2. `pub(super) fn routes()` at its top, and a line in [`resources`].
+//! 2. `pub(super) fn routes()` at its top, and a line in `resources`.
 //! 3. `sipgw openapi > docs/openapi.json`; a test fails until it is done.
 //!
 //! What a handler need not do: `entrance` knows who asks, refuses whoever is not an operator where the description says

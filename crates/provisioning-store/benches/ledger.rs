@@ -1,4 +1,4 @@
-//! Durable ledger operations per second on SQLite, with commits shared among calls that run at the same time.
+//! Durable ledger operations per second on SQLite and on PostgreSQL, with commits shared among calls that run at the same time.
 //!
 //! Each call is four operations, each awaited until it is on disk: reserve, answer, extend, settle. Prints the
 //! throughput and the 50th and 99th percentile of one operation's wait, then lets criterion measure a batch.
@@ -15,9 +15,14 @@ use provisioning_store::model::{CompanyId, ProfileId, Timestamp};
 use provisioning_store::money::Micros;
 use provisioning_store::rating::{BundleCover, Tariff};
 use provisioning_store::secrets::SecretKey;
-use provisioning_store::store::{Store, StoreOptions};
+use provisioning_store::store::{Location, PostgresUrl, Store, StoreOptions};
 use provisioning_store::writer::{Writer, WriterLimits};
 use tokio::runtime::Runtime;
+
+use self::server::Fresh;
+
+#[path = "../tests/store/server.rs"]
+mod server;
 
 const START: Timestamp = Timestamp::from_unix_s(1_308_009_600);
 
@@ -82,8 +87,8 @@ fn opening(profiles: i64) -> impl Iterator<Item = LedgerOp> {
     company_ops.into_iter().chain(profile_ops)
 }
 
-async fn open(folder: &tempfile::TempDir, profiles: i64) -> Store {
-    let options = StoreOptions::new(folder.path().join("sipgw.db"), SecretKey::new([1; 32]));
+async fn open(location: Location, profiles: i64) -> Store {
+    let options = StoreOptions { location, ..StoreOptions::new("", SecretKey::new([1; 32])) };
     let store = Store::open(options).await.expect("the database opens");
     let entries: Vec<_> = opening(profiles).map(|op| LedgerEntry { at: START, op }).collect();
     for outcome in store.apply(&entries).await.expect("the database writes") {
@@ -120,29 +125,40 @@ async fn load(writer: &Writer, lines: usize, profiles: i64, time: Duration) -> V
     waits
 }
 
+/// Calls at once, and the profiles that they contend for; a profile has 300 channels.
+const LOADS: [(usize, i64); 8] =
+    [(1, 1), (32, 10), (256, 1), (256, 10), (256, 100), (1_024, 10), (1_024, 100), (1_024, 1_000)];
+
 fn durable_operations(_: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime starts");
-    for (lines, profiles) in [(1, 1), (32, 10), (256, 10), (1_024, 1_000), (1_024, 100), (1_024, 10)] {
+    for (lines, profiles) in LOADS {
         let folder = tempfile::tempdir().expect("a folder for the database");
-        runtime.block_on(async {
-            let store = open(&folder, profiles).await;
-            let (writer, task) = Writer::start(store.clone(), WriterLimits::default());
-            let begun = Instant::now();
-            let mut waits = load(&writer, lines, profiles, Duration::from_secs(3)).await;
-            let rate = waits.len() as f64 / begun.elapsed().as_secs_f64();
-            waits.sort_unstable();
-            let percentile = |percent: usize| waits[(waits.len() - 1) * percent / 100];
-            println!(
-                "{lines:>5} calls at once on {profiles:>4} profiles: {rate:>8.0} durable ops/s, p50 {:?}, p99 {:?}",
-                percentile(50),
-                percentile(99),
-            );
-            drop(writer);
-            task.await.expect("the writer ends with its queue");
-            assert_eq!(store.verify().await.expect("the books can be read"), []);
-            store.close().await;
-        });
+        let file = Location::File(folder.path().join("sipgw.db"));
+        runtime.block_on(durable("SQLite", file, lines, profiles));
+        let schema = Fresh::new();
+        let url = PostgresUrl::new(schema.url()).expect("an address of PostgreSQL");
+        runtime.block_on(durable("PostgreSQL", Location::Postgres(url), lines, profiles));
     }
+}
+
+/// Prints what one load comes to, and verifies its books.
+async fn durable(database: &str, location: Location, lines: usize, profiles: i64) {
+    let store = open(location, profiles).await;
+    let (writer, task) = Writer::start(store.clone(), WriterLimits::default());
+    let begun = Instant::now();
+    let mut waits = load(&writer, lines, profiles, Duration::from_secs(3)).await;
+    let rate = waits.len() as f64 / begun.elapsed().as_secs_f64();
+    waits.sort_unstable();
+    let percentile = |percent: usize| waits[(waits.len() - 1) * percent / 100];
+    println!(
+        "{database:>10}, {lines:>5} calls at once on {profiles:>4} profiles: {rate:>8.0} durable ops/s, p50 {:?}, p99 {:?}",
+        percentile(50),
+        percentile(99),
+    );
+    drop(writer);
+    task.await.expect("the writer ends with its queue");
+    assert_eq!(store.verify().await.expect("the books can be read"), []);
+    store.close().await;
 }
 
 fn batches(criterion: &mut Criterion) {
@@ -150,7 +166,7 @@ fn batches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ledger");
     for calls in [1usize, 16, 64] {
         let folder = tempfile::tempdir().expect("a folder for the database");
-        let store = runtime.block_on(open(&folder, 100));
+        let store = runtime.block_on(open(Location::File(folder.path().join("sipgw.db")), 100));
         let mut next = 0usize;
         group.throughput(Throughput::Elements(calls as u64 * 4));
         group.bench_function(BenchmarkId::new("sqlite_batch", calls * 4), |bencher| {

@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Started by the first test that needs it. It ends with this process, whose end closes its standard input.
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+/// The benchmark of the ledger waits for the disk; the tests do not.
+const DISK: &str =
+    if matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"ledger") { "fsync=on" } else { "fsync=off" };
 static SCHEMAS: AtomicUsize = AtomicUsize::new(1);
 
 struct Server {
@@ -27,6 +30,7 @@ impl Server {
         let folder = std::env::temp_dir().join(format!("sipgw-postgres-{}", std::process::id()));
         let mut child = Command::new(script)
             .arg(&folder)
+            .arg(DISK)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

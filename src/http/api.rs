@@ -8,11 +8,11 @@
 //!
 //! What a handler need not do: `entrance` knows who asks, refuses whoever is not an operator where the description says
 //! `security(("token" = ["operator"]))`, keeps the answers to requests with an Idempotency-Key where it names
-//! [`once::IdempotencyKey`], and records every change that goes through [`caller::Caller::acting_on`]; `openapi` adds the
+//! `once::IdempotencyKey`, and records every change that goes through `caller::Caller::acting_on`; `openapi` adds the
 //! answers that every operation of a kind can give. A handler that takes an Idempotency-Key changes things by one verb of
 //! the store, because the key is taken by the transaction of the change.
 //!
-//! What it must do: reach things through [`caller::Caller`], so that an administrator finds nothing of others. The fuzzer
+//! What it must do: reach things through `caller::Caller`, so that an administrator finds nothing of others. The fuzzer
 //! (`tests/api`) reads the description and tries it all.
 
 // utoipa's macro names types by paths that are longer than they need be.

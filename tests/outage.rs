@@ -283,7 +283,7 @@ async fn a_slow_database_loses_no_call_and_charges_none_twice() {
     let slow = tokio::spawn(async move {
         let mut locker = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
         for _ in 0..6 {
-            for step in ["PRAGMA busy_timeout = 5000", "BEGIN EXCLUSIVE"] {
+            for step in ["PRAGMA busy_timeout = 60000", "BEGIN EXCLUSIVE"] {
                 sqlx::query(step).execute(&mut locker).await.unwrap();
             }
             sleep(Duration::from_millis(800)).await;

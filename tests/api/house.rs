@@ -91,7 +91,7 @@ impl House {
         let runtime = Runtime::new().unwrap();
         let daemon = runtime.block_on(Daemon::start(Config::load(&file).unwrap())).unwrap();
         let settings = Agent::config_builder()
-            .timeout_global(Some(Duration::from_secs(10)))
+            .timeout_global(Some(Duration::from_secs(60)))
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
             .build();

@@ -238,7 +238,7 @@ fn calls_feel_a_change_as_soon_as_it_is_made() {
     house.operate("POST", "/profiles", json!({"company": id, "name": "Sales"})).expect(201);
     let revision = house.runtime.block_on(house.daemon.store().revision()).unwrap();
     let in_force = || house.daemon.metrics().directory_revision.get();
-    for _ in 0..500 {
+    for _ in 0..6_000 {
         if in_force() >= revision {
             return house.stop();
         }

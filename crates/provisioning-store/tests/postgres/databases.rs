@@ -63,7 +63,7 @@ async fn one_gateway_of_a_name_owns_a_database_and_commands_open_it_all_the_same
     Store::open(owner("another")).await.unwrap().close().await;
     Store::open(options(&database)).await.unwrap().close().await;
     first.close().await;
-    for _ in 0..100 {
+    for _ in 0..1_000 {
         // The server notices that the connection has ended in its own time.
         match Store::open(owner("gateway")).await {
             Ok(store) => return store.close().await,

@@ -1,6 +1,7 @@
 //! Provisioning, from the store's rows to the core's directory, and anew whenever the store changes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
@@ -83,7 +84,7 @@ impl Shape {
 /// not stop everybody's calls.
 pub fn build(rows: &DirectoryRows, shape: &Shape) -> Directory {
     let mut directory = Directory::new();
-    let builder = Builder { rows, shape };
+    let builder = Builder::new(rows, shape);
     for profile in &rows.profiles {
         match builder.profile(profile) {
             Some(built) => directory.add_profile(built),
@@ -93,16 +94,7 @@ pub fn build(rows: &DirectoryRows, shape: &Shape) -> Directory {
             ),
         }
     }
-    for rule in &rows.ip_rules {
-        let is_by_ip = rows
-            .profiles
-            .iter()
-            .any(|p| p.id == rule.profile && p.settings.authentication == model::Authentication::Ip);
-        if is_by_ip {
-            let rule_of = ip_rule(rule.rule.network, rule.rule.port, Some(transport(rule.rule.transport)));
-            directory.add_ip_rule(rule_of, Peer::Profile(ProfileId(rule.profile.0)));
-        }
-    }
+    builder.addresses(&mut directory);
     builder.numbers(&mut directory);
     builder.accounts(&mut directory);
     for carrier in &rows.carriers {
@@ -128,9 +120,51 @@ pub fn carrier_names(rows: &DirectoryRows) -> HashMap<CarrierId, String> {
     rows.carriers.iter().map(|carrier| (CarrierId(carrier.id.0), carrier.settings.name.clone())).collect()
 }
 
+/// The rows, found by what they belong to: there may be hundreds of thousands, and the directory is built at each change.
 struct Builder<'a> {
     rows: &'a DirectoryRows,
     shape: &'a Shape,
+    companies: HashMap<model::CompanyId, &'a model::Company>,
+    credentials: HashMap<model::ProfileId, &'a model::Credentials>,
+    ip_rules: HashMap<model::ProfileId, Vec<&'a model::NewIpRule>>,
+    caller_ids: HashMap<model::ProfileId, Vec<&'a model::CallerIdRule>>,
+    numbers: HashMap<&'a str, &'a model::OnlineNumber>,
+    numbers_of: HashMap<model::ProfileId, Vec<&'a model::OnlineNumber>>,
+    profiles_of_accounts: HashMap<model::BusinessAccountId, Option<model::ProfileId>>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(rows: &'a DirectoryRows, shape: &'a Shape) -> Self {
+        let of_profile = |number: &'a model::OnlineNumber| match number.target {
+            NumberTarget::Profile(profile) => Some((profile, number)),
+            _ => None,
+        };
+        Self {
+            rows,
+            shape,
+            companies: rows.companies.iter().map(|company| (company.id, company)).collect(),
+            credentials: rows.credentials.iter().map(|found| (found.profile, found)).collect(),
+            ip_rules: grouped(rows.ip_rules.iter().map(|found| (found.profile, &found.rule))),
+            caller_ids: grouped(rows.caller_ids.iter().map(|rule| (rule.profile, rule))),
+            numbers: rows.numbers.iter().map(|number| (number.number.as_str(), number)).collect(),
+            numbers_of: grouped(rows.numbers.iter().filter_map(of_profile)),
+            profiles_of_accounts: rows.business_accounts.iter().map(|it| (it.id, it.profile)).collect(),
+        }
+    }
+}
+
+/// What belongs to each, in the order it comes in.
+fn grouped<K: Eq + Hash, V>(pairs: impl Iterator<Item = (K, V)>) -> HashMap<K, Vec<V>> {
+    let mut groups: HashMap<K, Vec<V>> = HashMap::new();
+    for (key, value) in pairs {
+        groups.entry(key).or_default().push(value);
+    }
+    groups
+}
+
+/// What belongs to one of them, which may be nothing.
+fn of<'g, K: Eq + Hash, V>(groups: &'g HashMap<K, Vec<V>>, key: &K) -> &'g [V] {
+    groups.get(key).map_or(&[], Vec::as_slice)
 }
 
 impl Builder<'_> {
@@ -151,7 +185,7 @@ impl Builder<'_> {
     }
 
     fn company(&self, profile: &model::Profile) -> Option<&model::Company> {
-        self.rows.companies.iter().find(|company| company.id == profile.company)
+        self.companies.get(&profile.company).copied()
     }
 
     fn authentication(&self, profile: &model::Profile) -> Option<Authentication> {
@@ -166,7 +200,7 @@ impl Builder<'_> {
             }
             return Some(Authentication::Ip { target });
         }
-        let credentials = self.rows.credentials.iter().find(|c| c.profile == profile.id)?;
+        let credentials = self.credentials.get(&profile.id)?;
         let hash = |algorithm| {
             ha1(algorithm, &credentials.sip_user, &self.shape.realm, credentials.password.reveal())
         };
@@ -184,8 +218,7 @@ impl Builder<'_> {
     /// Calls to a PBX with IP authentication go to the first single address it has.
     fn ip_target(&self, profile: model::ProfileId) -> Option<(SocketAddr, Transport)> {
         let is_single = |network: &IpNet| network.prefix_len() == network.max_prefix_len();
-        let rules = self.rows.ip_rules.iter().filter(|rule| rule.profile == profile);
-        let rule = rules.map(|rule| &rule.rule).find(|rule| is_single(&rule.network))?;
+        let rule = of(&self.ip_rules, &profile).iter().find(|rule| is_single(&rule.network))?;
         let transport = transport(rule.transport);
         let port = rule.port.unwrap_or_else(|| transport.default_port());
         Some((SocketAddr::new(rule.network.addr(), port), transport))
@@ -193,7 +226,7 @@ impl Builder<'_> {
 
     fn caller_id(&self, profile: &model::Profile) -> CallerId {
         let mut caller_id = CallerId::default();
-        for rule in self.rows.caller_ids.iter().filter(|rule| rule.profile == profile.id) {
+        for rule in of(&self.caller_ids, &profile.id) {
             if !self.may_show(profile, &rule.shown) {
                 continue;
             }
@@ -207,9 +240,7 @@ impl Builder<'_> {
             }
         }
         if profile.settings.caller_id_by_call == CallerIdByCall::Allowed {
-            let of_profile =
-                self.rows.numbers.iter().filter(|n| n.target == NumberTarget::Profile(profile.id));
-            let shown = of_profile.filter(|number| self.is_shown(number));
+            let shown = of(&self.numbers_of, &profile.id).iter().filter(|number| self.is_shown(number));
             caller_id.choices.extend(shown.map(|number| digits(&number.number).to_owned()));
         }
         caller_id
@@ -220,8 +251,7 @@ impl Builder<'_> {
             // Asked anew at every build: whoever is no longer verified no longer shows it.
             model::CallerId::Landline(_) => self.company(profile).is_some_and(|company| company.is_verified),
             model::CallerId::OnlineNumber(number) => {
-                let online = self.rows.numbers.iter().find(|online| online.number == *number);
-                online.is_some_and(|online| self.is_shown(online))
+                self.numbers.get(number.as_str()).is_some_and(|online| self.is_shown(online))
             }
         }
     }
@@ -232,17 +262,26 @@ impl Builder<'_> {
         number.is_in_service() && (countries.is_empty() || countries.contains(&number.country))
     }
 
+    /// The addresses of profiles that are known by them.
+    fn addresses(&self, directory: &mut Directory) {
+        let is_by_ip =
+            |profile: &&model::Profile| profile.settings.authentication == model::Authentication::Ip;
+        for profile in self.rows.profiles.iter().filter(is_by_ip) {
+            for rule in of(&self.ip_rules, &profile.id) {
+                let rule = ip_rule(rule.network, rule.port, Some(transport(rule.transport)));
+                directory.add_ip_rule(rule, Peer::Profile(ProfileId(profile.id.0)));
+            }
+        }
+    }
+
     fn numbers(&self, directory: &mut Directory) {
         for number in self.rows.numbers.iter().filter(|number| number.is_in_service()) {
             let profile = match number.target {
                 NumberTarget::Nobody => None,
                 NumberTarget::Profile(profile) => Some(profile),
-                NumberTarget::BusinessAccount(account) => self
-                    .rows
-                    .business_accounts
-                    .iter()
-                    .find(|found| found.id == account)
-                    .and_then(|found| found.profile),
+                NumberTarget::BusinessAccount(account) => {
+                    self.profiles_of_accounts.get(&account).copied().flatten()
+                }
             };
             if let Some(profile) = profile {
                 directory.add_number(digits(&number.number), ProfileId(profile.0));

@@ -12,14 +12,14 @@ const RATES: &str = "prefix,destination,country,rate_per_minute,connection_fee,m
     1,United States,US,0.008,0,30,6\n372,Estonia,EE,0.02,0.01,60,30\n";
 
 /// A company with credit and a profile with channels, for an administrator of its own.
-struct Firm {
-    company: i64,
-    token: String,
-    profile: i64,
+pub(crate) struct Firm {
+    pub(crate) company: i64,
+    pub(crate) token: String,
+    pub(crate) profile: i64,
 }
 
 impl Firm {
-    fn new(house: &House, name: &str) -> Self {
+    pub(crate) fn new(house: &House, name: &str) -> Self {
         let company = company(house, name);
         let path = format!("/companies/{company}/top-ups");
         house.operate("POST", &path, json!({"amount": dollars("100.00")})).expect(201);
@@ -29,7 +29,7 @@ impl Firm {
         Self { company, token, profile }
     }
 
-    fn ask(&self, house: &House, method: &str, path: &str, body: Value) -> Said {
+    pub(crate) fn ask(&self, house: &House, method: &str, path: &str, body: Value) -> Said {
         house.ask(&self.token, method, path, body)
     }
 
@@ -320,5 +320,19 @@ fn a_companys_calls_are_rated_by_its_own_price_list() {
         assert!(std::time::Instant::now() < deadline, "{}", rate(&own));
     }
     assert_eq!(rate(&other), dollars("0.02"));
+
+    let quote = |firm: &Firm, list: &str| {
+        let path = format!("/rates/quote?number=%2B3728800814{list}");
+        firm.ask(&house, "GET", &path, Value::Null)
+    };
+    assert_eq!(quote(&own, "").expect(200)["rate_per_minute"], dollars("0.01"));
+    assert_eq!(quote(&other, "").expect(200)["rate_per_minute"], dollars("0.02"));
+    for list in ["wholesale", "no-such-list"] {
+        quote(&other, &format!("&price_list={list}")).expect(404);
+        let path = format!("/rates?price_list={list}");
+        other.ask(&house, "GET", &path, Value::Null).expect(404);
+    }
+    let rates = own.ask(&house, "GET", "/rates", Value::Null).expect(200);
+    assert_eq!(rates["items"][0]["rate_per_minute"], dollars("0.01"));
     house.stop();
 }

@@ -10,3 +10,4 @@ mod fuzz;
 mod generator;
 mod house;
 mod stories;
+mod trust;

@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 
 use self::server::Fresh;
 
+#[allow(clippy::unwrap_used, reason = "it is the tests' own")]
 #[path = "../tests/store/server.rs"]
 mod server;
 

@@ -24,6 +24,7 @@ pub use number::{
     BusinessAccount, CallerId, CallerIdRule, Landline, NumberTarget, OnlineNumber, StockNumber,
 };
 pub use payment::{Payment, PaymentCause, PaymentState};
+pub(crate) use profile::Ground;
 pub use profile::{Credentials, IpRule, NewIpRule, Profile, ProfileSettings, Recharge};
 pub use time::Timestamp;
 

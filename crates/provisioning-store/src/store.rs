@@ -26,8 +26,8 @@ use crate::ledger::{
 };
 use crate::lifecycle::{Order, PriceList, Subscription};
 use crate::model::{
-    Carrier, CarrierAuthentication, CarrierId, Company, CompanyId, Credentials, IpRule, IpRuleId, Landline,
-    NewCarrier, NewCompany, NewIpRule, Profile, ProfileId, ProfileSettings, Recharge, Timestamp,
+    Carrier, CarrierAuthentication, CarrierId, Company, CompanyId, Credentials, Ground, IpRule, IpRuleId,
+    Landline, NewCarrier, NewCompany, NewIpRule, Profile, ProfileId, ProfileSettings, Recharge, Timestamp,
     Verification,
 };
 use crate::money::Micros;
@@ -442,10 +442,21 @@ impl Store {
         self.apply_one(now, LedgerOp::SetRecharge { profile, recharge }).await.map(|_| ())
     }
 
-    /// Lets a PBX with IP authentication in from an address or range.
+    /// Lets a PBX with IP authentication in from an address or range, whoever else is there: the most specific rule
+    /// decides, so this is for operators.
     pub async fn add_ip_rule(&self, profile: ProfileId, rule: &NewIpRule) -> Result<IpRuleId, StoreError> {
         self.profile(profile).await?;
-        self.database.add_ip_rule(profile, rule).await
+        self.database.add_ip_rule(profile, rule, Ground::Anybodys).await
+    }
+
+    /// The same for administrators, who may not take others' calls: a range of a site at most, outside of what the
+    /// gateway's own machine and its neighbours use, where no other profile and no carrier is.
+    pub async fn claim_ip_rule(&self, profile: ProfileId, rule: &NewIpRule) -> Result<IpRuleId, StoreError> {
+        self.profile(profile).await?;
+        if let Some(problem) = rule.obstacle() {
+            return Err(StoreError::Invalid { field: "network", problem });
+        }
+        self.database.add_ip_rule(profile, rule, Ground::Nobodys).await
     }
 
     /// All addresses and ranges, in the order they were added.

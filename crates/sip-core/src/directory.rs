@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::auth::ip::IpRule;
+use crate::auth::ip::{IpRule, IpRules};
 use crate::types::{CarrierId, ProfileId, Transport};
 
 /// All that is provisioned, indexed for the call path.
@@ -18,7 +18,7 @@ pub struct Directory {
     numbers: HashMap<String, ProfileId>,
     accounts: HashMap<String, AccountRoute>,
     carriers: Vec<Arc<Carrier>>,
-    ip_rules: Vec<(IpRule, Peer)>,
+    ip_rules: IpRules<Peer>,
     /// How many profiles are challenged in each way.
     policies: BTreeMap<DigestPolicy, u64>,
 }
@@ -261,8 +261,7 @@ impl Directory {
 
     /// Recognises a peer by address.
     pub fn add_ip_rule(&mut self, rule: IpRule, peer: Peer) {
-        self.ip_rules.push((rule, peer));
-        self.ip_rules.sort_by_key(|(rule, _)| std::cmp::Reverse(rule.specificity()));
+        self.ip_rules.add(rule, peer);
     }
 
     /// A profile by number.
@@ -334,8 +333,7 @@ impl Directory {
 
     /// Who is known at this address, by the most specific rule.
     pub fn peer_at(&self, source: SocketAddr, transport: Transport) -> Option<Peer> {
-        let rule = self.ip_rules.iter().find(|(rule, _)| rule.matches(source, transport));
-        rule.map(|(_, peer)| *peer)
+        self.ip_rules.find(source, transport).copied()
     }
 }
 

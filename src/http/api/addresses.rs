@@ -6,6 +6,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use ipnet::IpNet;
 use provisioning_store::model::{IpRule, IpRuleId, NewIpRule, ProfileId, Transport};
+use provisioning_store::tokens::Role;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -85,7 +86,8 @@ async fn list_addresses(caller: Caller, Path(profile): Path<ProfileId>) -> Answe
 
 /// Let a profile in from an address
 ///
-/// It counts while the profile's authentication is `ip`.
+/// It counts while the profile's authentication is `ip`. An administrator may name a network where nobody else is known, of
+/// 256 addresses at most (IPv6: a /48); for anything else there are operators.
 #[utoipa::path(
     post, path = "/profiles/{profile}/addresses", tag = TAG, params(("profile" = i64, Path)),
     request_body = AddressRequest, responses((status = 201, body = AddressView)),
@@ -104,7 +106,11 @@ async fn add_address(
         port: request.port,
         transport: request.transport.unwrap_or(Transport::Udp),
     };
-    let id = caller.acting_on(profile.company).add_ip_rule(profile.id, &rule).await?;
+    let store = caller.acting_on(profile.company);
+    let id = match caller.role {
+        Role::Operator => store.add_ip_rule(profile.id, &rule).await?,
+        Role::Administrator(_) => store.claim_ip_rule(profile.id, &rule).await?,
+    };
     let view = AddressView::from(IpRule { id, profile: profile.id, rule });
     Ok(Created::at(format!("/profiles/{}/addresses/{id}", profile.id), view))
 }

@@ -42,7 +42,7 @@ impl Limit {
         self.0 + 1
     }
 
-    /// The part of a list, in the order of identities, that a cursor of [`Page::by_id`] points at.
+    /// The part of a list, in the order of identities, that a cursor points at.
     pub(super) fn slice(self, cursor: Option<&Cursor>) -> Result<Slice, Problem> {
         let after = cursor.map(Cursor::parse).transpose()?;
         Ok(Slice { after, most: self.and_one() })

@@ -63,7 +63,7 @@ impl From<Rate> for RateView {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct RateQuery {
-    /// Of this price list; the standard one if it is left out.
+    /// Of this price list; if it is left out, the company's own, or the standard one for operators.
     price_list: Option<String>,
     /// Only prefixes that begin with these digits.
     prefix: Option<String>,
@@ -82,14 +82,28 @@ fn list(named: Option<String>) -> String {
     named.unwrap_or_else(|| STANDARD_PRICE_LIST.to_owned())
 }
 
+/// The price list that is asked for. An administrator is shown the company's own and learns of no other.
+async fn visible_list(caller: &Caller, named: Option<String>) -> Result<String, Problem> {
+    let Some(company) = caller.role.company() else { return Ok(list(named)) };
+    let own = caller.company(company).await?.price_list;
+    match named {
+        Some(other) if other != own => Err(Problem::absent("price list", other).at("price_list")),
+        _ => Ok(own),
+    }
+}
+
 /// List rates
 ///
 /// As they are in force now.
-#[utoipa::path(get, path = "/rates", tag = TAG, params(RateQuery), responses((status = 200, body = Page<RateView>)))]
+#[utoipa::path(
+    get, path = "/rates", tag = TAG, params(RateQuery),
+    responses((status = 200, body = Page<RateView>), (status = 404, response = NotFound)),
+)]
 async fn list_rates(caller: Caller, Query(query): Query<RateQuery>) -> Answer<Page<RateView>> {
     let RateQuery { price_list, prefix, country, cursor, limit } = query;
     let after: Option<String> = cursor.as_ref().map(Cursor::parse).transpose()?;
-    let filter = RateFilter { price_list: list(price_list), at: storage::now(), prefix, country };
+    let price_list = visible_list(&caller, price_list).await?;
+    let filter = RateFilter { price_list, at: storage::now(), prefix, country };
     let found = caller.store().rates_in(&filter, after.as_deref(), limit.and_one()).await?;
     Ok(Json(Page::of(found, limit, |rate| rate.prefix.clone()).map(RateView::from)))
 }
@@ -131,7 +145,7 @@ async fn import_rates(caller: Caller, Query(query): Query<ImportQuery>, Csv(csv)
 struct QuoteQuery {
     /// The called number, E.164 with `+`.
     number: String,
-    /// By this price list; the standard one if it is left out.
+    /// By this price list; if it is left out, the company's own, or the standard one for operators.
     price_list: Option<String>,
 }
 
@@ -160,7 +174,7 @@ struct QuoteView {
 )]
 async fn quote_rate(caller: Caller, Query(query): Query<QuoteQuery>) -> Answer<QuoteView> {
     let tariffs = caller.site.tariffs.load();
-    let list = list(query.price_list);
+    let list = visible_list(&caller, query.price_list).await?;
     let quote = tariffs.rates.quote(&list, storage::now(), &query.number, &tariffs.us_bundle);
     let quote = quote.ok_or_else(|| Problem::absent("rate for", &query.number).at("number"))?;
     Ok(Json(QuoteView {

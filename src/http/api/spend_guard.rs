@@ -8,6 +8,7 @@ use provisioning_store::model::{
     Countries, Country, GuardOverrides, Override, Profile, ProfileId, SpendGuard,
 };
 use provisioning_store::money::Micros;
+use provisioning_store::tokens::Role;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
@@ -20,6 +21,7 @@ use super::body::{Body, Path, given};
 use super::caller::Caller;
 use super::error::Problem;
 use super::money::Amount;
+use super::openapi::OperatorOnly;
 use super::profiles::TAG;
 use crate::storage;
 
@@ -182,6 +184,15 @@ impl GuardChange {
     }
 }
 
+/// Whoever steals an administrator's token must not lift what is there against thieves.
+fn refuse_loosening(caller: &Caller, profile: &Profile, guard: GuardOverrides) -> Result<(), Problem> {
+    let before = caller.store().spend_guard(profile);
+    let after = caller.store().spend_guard(&Profile { guard, ..profile.clone() });
+    let Some(limit) = after.loosened_from(&before) else { return Ok(()) };
+    let sentence = format!("only an operator loosens {limit}; an administrator may tighten it");
+    Err(Problem::new(StatusCode::FORBIDDEN, "operator_only", sentence).at(limit))
+}
+
 /// Show a profile's spend guard
 #[utoipa::path(
     get, path = "/profiles/{profile}/spend-guard", tag = TAG, params(("profile" = i64, Path)),
@@ -193,9 +204,12 @@ async fn show_spend_guard(caller: Caller, Path(profile): Path<ProfileId>) -> Ans
 }
 
 /// Change a profile's spend guard
+///
+/// An administrator may only make limits tighter than they are.
 #[utoipa::path(
     patch, path = "/profiles/{profile}/spend-guard", tag = TAG, params(("profile" = i64, Path)),
-    request_body = GuardChange, responses((status = 200, body = GuardView)),
+    request_body = GuardChange,
+    responses((status = 200, body = GuardView), (status = 403, response = OperatorOnly)),
 )]
 async fn change_spend_guard(
     caller: Caller,
@@ -204,6 +218,9 @@ async fn change_spend_guard(
 ) -> Answer<GuardView> {
     let profile = caller.profile(profile).await?;
     let guard = change.over(profile.guard);
+    if caller.role != Role::Operator {
+        refuse_loosening(&caller, &profile, guard)?;
+    }
     caller.acting_on(profile.company).set_spend_guard(storage::now(), profile.id, guard).await?;
     let (profile, company) = caller.profile_and_company(profile.id).await?;
     Ok(Json(GuardView::of(&caller, &profile, company.currency)))
@@ -213,7 +230,7 @@ async fn change_spend_guard(
 ///
 /// The caps of this hour and day begin anew now.
 #[utoipa::path(
-    post, path = "/profiles/{profile}/spend-guard/release", tag = TAG, params(("profile" = i64, Path)),
+    post, path = "/profiles/{profile}/spend-guard/release", tag = TAG, security(("token" = ["operator"])), params(("profile" = i64, Path)),
     responses((status = 204)),
 )]
 async fn release_spend_guard(caller: Caller, Path(profile): Path<ProfileId>) -> Result<StatusCode, Problem> {

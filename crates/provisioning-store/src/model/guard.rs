@@ -143,6 +143,27 @@ impl SpendGuard {
         out_of_range.map(GuardFault::WarnOutOfRange)
     }
 
+    /// The first limit that would hold less than it does in `before`; tighter ones are no matter.
+    pub fn loosened_from(&self, before: &Self) -> Option<&'static str> {
+        fn is_looser<T: Ord>(new: Option<T>, old: Option<T>) -> bool {
+            old.is_some_and(|old| new.is_none_or(|new| new > old))
+        }
+        let allows_more = before.allowed.is_some_and(|old| match self.allowed {
+            None => true,
+            Some(new) => new.iter().any(|country| !old.contains(country)),
+        });
+        let limits = [
+            ("hour_cap", is_looser(self.hour_cap, before.hour_cap)),
+            ("day_cap", is_looser(self.day_cap, before.day_cap)),
+            ("highest_rate", is_looser(self.highest_rate, before.highest_rate)),
+            ("allowed_countries", allows_more),
+            ("denied_countries", before.denied.iter().any(|country| !self.denied.contains(country))),
+            ("calls_to_one_country", is_looser(self.calls_to_one_country, before.calls_to_one_country)),
+            ("longest_call_s", is_looser(self.longest_call_s, before.longest_call_s)),
+        ];
+        limits.into_iter().find(|(_, is_looser)| *is_looser).map(|(name, _)| name)
+    }
+
     /// Whether a country may be called. One that the rate table does not name is allowed unless a list of allowed ones
     /// says otherwise.
     pub fn allows(&self, country: Option<Country>) -> bool {

@@ -1,5 +1,7 @@
 //! A SIP profile: one trunk to one PBX.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -133,4 +135,38 @@ pub struct NewIpRule {
     pub port: Option<u16>,
     /// Transport.
     pub transport: Transport,
+}
+
+/// Whose calls an address rule may be about to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// The operator knows what it does.
+    Anybodys,
+    /// Only where nobody else is known.
+    Nobodys,
+}
+
+impl NewIpRule {
+    /// The widest ranges that a company may claim for its site, in leading bits.
+    const WIDEST_CLAIM: (u8, u8) = (24, 48);
+
+    /// Why a company may not claim this network as its own.
+    pub(crate) fn obstacle(&self) -> Option<String> {
+        let (network, (widest_v4, widest_v6)) = (self.network, Self::WIDEST_CLAIM);
+        let (address, widest) = match network.addr() {
+            IpAddr::V4(address) => (IpAddr::V4(address), widest_v4),
+            IpAddr::V6(address) => (address.to_canonical(), widest_v6),
+        };
+        let is_nobodys_site = address.is_loopback()
+            || address.is_unspecified()
+            || address.is_multicast()
+            || matches!(address, IpAddr::V4(v4) if v4.is_link_local() || v4.is_broadcast())
+            || matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        if is_nobodys_site {
+            return Some(format!("{network} is nobody's public address; name that of the PBX"));
+        }
+        (network.prefix_len() < widest).then(|| {
+            format!("{network} is wider than a site; an operator can allow it, a company /{widest} at most")
+        })
+    }
 }

@@ -1,5 +1,7 @@
 //! Carriers in the database.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use sqlx::FromRow;
 
@@ -152,6 +154,22 @@ async fn seal(
         .await
         .map_err(failed("sealing a carrier's password"))?;
     Ok(())
+}
+
+/// Where carriers call from: what is listed, and their own addresses where they are not named.
+pub(super) async fn carrier_networks(connection: &mut Connection) -> Result<Vec<IpNet>, StoreError> {
+    let rows: Vec<(String, String)> = query_as(statements::CARRIER_PLACES)
+        .fetch_all(connection)
+        .await
+        .map_err(failed("reading carriers"))?;
+    let mut networks = Vec::new();
+    for (host, sources) in rows {
+        networks.extend(host.trim_matches(['[', ']']).parse::<IpAddr>().ok().map(IpNet::from));
+        for source in sources.split_terminator(',') {
+            networks.push(word(source, "a network")?);
+        }
+    }
+    Ok(networks)
 }
 
 pub(super) async fn carriers(connection: &mut Connection, vault: &Vault) -> Result<Vec<Carrier>, StoreError> {

@@ -174,6 +174,18 @@ impl Database {
         numbers(&mut reader).await
     }
 
+    pub(crate) async fn numbers_of_company(
+        &self,
+        company: CompanyId,
+    ) -> Result<Vec<OnlineNumber>, StoreError> {
+        let rows: Vec<NumberRow> = query_as(statements::NUMBERS_OF_COMPANY)
+            .bind(company.0)
+            .fetch_all(self.reader())
+            .await
+            .map_err(failed("reading numbers"))?;
+        rows.into_iter().map(OnlineNumber::try_from).collect()
+    }
+
     pub(crate) async fn number(&self, number: NumberId) -> Result<Option<OnlineNumber>, StoreError> {
         let row: Option<NumberRow> = query_as(statements::NUMBER)
             .bind(number.0)

@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 
 use super::ledger::{Author, apply_in};
-use super::query::{query, query_as};
+use super::query::{query, query_as, query_scalar};
 use super::rows::word;
 use super::{Connection, Database, failed, statements};
 use crate::error::StoreError;
@@ -46,7 +46,6 @@ struct LowRow {
     company_id: i64,
     threshold_micros: i64,
     amount_micros: i64,
-    credit_micros: i64,
 }
 
 impl Database {
@@ -101,8 +100,14 @@ impl Database {
                 Recharge { threshold: Micros(row.threshold_micros), amount: Micros(row.amount_micros) };
             let company = CompanyId(row.company_id);
             let mut transaction = self.begin().await?;
+            // Read here: a payment that came in since must be seen together with what it has brought.
+            let credit: i64 = query_scalar(statements::COMPANY_CREDIT)
+                .bind(company.0.to_string())
+                .fetch_one(&mut *transaction)
+                .await
+                .map_err(failed("reading a company's credit"))?;
             let latest = latest(&mut transaction, company).await?;
-            if recharge.is_payment_due(Micros(row.credit_micros), latest.as_ref(), now) {
+            if recharge.is_payment_due(Micros(credit), latest.as_ref(), now) {
                 let terms = (company, recharge.amount);
                 asked.push(insert(&mut transaction, now, terms, PaymentCause::Recharge).await?);
                 transaction.commit().await.map_err(failed("asking for a payment"))?;

@@ -1,7 +1,9 @@
 //! Profiles, their credentials and addresses in the database.
 
+use ipnet::IpNet;
 use sqlx::FromRow;
 
+use super::carriers::carrier_networks;
 use super::companies::raise_revision;
 use super::ledger::{Author, apply_in};
 use super::query::{query, query_as, query_scalar};
@@ -11,7 +13,8 @@ use crate::error::StoreError;
 use crate::ledger::{Books, Changes, LedgerEntry, LedgerOp};
 use crate::lifecycle::{Order, PriceList};
 use crate::model::{
-    CompanyId, Credentials, IpRule, IpRuleId, NewIpRule, Profile, ProfileId, ProfileSettings, Timestamp,
+    CompanyId, Credentials, Ground, IpRule, IpRuleId, NewIpRule, Profile, ProfileId, ProfileSettings,
+    Timestamp,
 };
 use crate::money::Micros;
 use crate::secrets::{OsEntropy, Password, Vault, generate_password, generate_sip_user};
@@ -180,12 +183,17 @@ impl Database {
         Ok(Credentials { profile, sip_user, password })
     }
 
+    /// With `ground` the rule may overlap with whatever the operator likes, or with nobody else's.
     pub(crate) async fn add_ip_rule(
         &self,
         profile: ProfileId,
         rule: &NewIpRule,
+        ground: Ground,
     ) -> Result<IpRuleId, StoreError> {
         let mut transaction = self.begin().await?;
+        if ground == Ground::Nobodys {
+            refuse_overlap(&mut transaction, profile, rule).await?;
+        }
         let id: i64 = query_scalar(statements::INSERT_IP_RULE)
             .bind(profile.0)
             .bind(rule.network.to_string())
@@ -327,6 +335,23 @@ pub(super) async fn all_credentials(
         .await
         .map_err(failed("reading credentials"))?;
     rows.into_iter().map(|row| open_credentials(vault, row)).collect()
+}
+
+/// Nobody else's PBX, and no carrier, may be taken for this profile's.
+async fn refuse_overlap(
+    connection: &mut Connection,
+    profile: ProfileId,
+    rule: &NewIpRule,
+) -> Result<(), StoreError> {
+    let others = ip_rules(connection).await?.into_iter().filter(|other| other.profile != profile);
+    let mut taken = carrier_networks(connection).await?;
+    taken.extend(others.map(|other| other.rule.network));
+    let overlaps = |other: &IpNet| other.contains(&rule.network) || rule.network.contains(other);
+    if taken.iter().any(overlaps) {
+        let name = rule.network.to_string();
+        return Err(StoreError::Taken { what: "peer in the network", name });
+    }
+    Ok(())
 }
 
 pub(super) async fn ip_rules(connection: &mut Connection) -> Result<Vec<IpRule>, StoreError> {

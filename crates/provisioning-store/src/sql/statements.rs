@@ -244,9 +244,11 @@ pub(super) const SET_COMPANY_RECHARGE: &str = "INSERT INTO company_recharges (co
      VALUES ($1, $2, $3) ON CONFLICT (company_id) DO UPDATE SET \
      threshold_micros = excluded.threshold_micros, amount_micros = excluded.amount_micros";
 pub(super) const CLEAR_COMPANY_RECHARGE: &str = "DELETE FROM company_recharges WHERE company_id = $1";
-pub(super) const COMPANIES_LOW: &str = "SELECT r.company_id, r.threshold_micros, r.amount_micros, a.balance AS credit_micros \
+pub(super) const COMPANIES_LOW: &str = "SELECT r.company_id, r.threshold_micros, r.amount_micros \
      FROM company_recharges r JOIN accounts a ON a.name = 'company:' || r.company_id \
-     WHERE a.balance < r.threshold_micros ORDER BY r.company_id";
+     WHERE a.balance < r.threshold_micros AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.company_id = r.company_id \
+     AND p.cause = 'recharge' AND p.state = 'pending') ORDER BY r.company_id";
+pub(super) const COMPANY_CREDIT: &str = "SELECT balance FROM accounts WHERE name = 'company:' || $1";
 pub(super) const INSERT_PAYMENT: &str = "INSERT INTO payments (company_id, amount_micros, cause, state, requested_at, word) \
      VALUES ($1, $2, $3, 'pending', $4, '') \
      RETURNING id, company_id, amount_micros, cause, state, requested_at, settled_at, word";
@@ -299,6 +301,7 @@ pub(super) const CHANGE_PASSWORD: &str =
 pub(super) const SEALED_PASSWORDS: &str = "SELECT id, sip_user, sealed_password FROM profiles ORDER BY id";
 pub(super) const SEALED_PASSWORD: &str = "SELECT id, sip_user, sealed_password FROM profiles WHERE id = $1";
 pub(super) const SEAL_PASSWORD: &str = "UPDATE profiles SET sealed_password = $2 WHERE id = $1";
+pub(super) const CARRIER_PLACES: &str = "SELECT host, sources FROM carriers";
 pub(super) const INSERT_IP_RULE: &str =
     "INSERT INTO ip_rules (profile_id, network, port, transport) VALUES ($1, $2, $3, $4) RETURNING id";
 pub(super) const DELETE_IP_RULE: &str = "DELETE FROM ip_rules WHERE id = $1";
@@ -310,6 +313,7 @@ pub(super) const IP_RULES: &str = "SELECT id, profile_id, network, port, transpo
 pub(super) const INSERT_NUMBER: &str =
     "INSERT INTO online_numbers (company_id, number, country) VALUES ($1, $2, $3) RETURNING id";
 pub(super) const NUMBERS: &str = concat!(number!(), "ORDER BY n.number");
+pub(super) const NUMBERS_OF_COMPANY: &str = concat!(number!(), "WHERE n.company_id = $1 ORDER BY n.number");
 pub(super) const NUMBER: &str = concat!(number!(), "WHERE n.id = $1");
 pub(super) const NUMBERS_THAT: &str = concat!(number!(), "WHERE 1 = 1");
 pub(super) const ASSIGN_NUMBER: &str =

@@ -15,7 +15,7 @@ impl Store {
         Ok(Usage::new(profile, month, self.database.usage(profile, month).await?))
     }
 
-    /// The same sums rebuilt from the ledger's transfers; reads all of them, so it takes its time.
+    /// The same sums rebuilt from the ledger's transfers of the calls that have records.
     pub async fn usage_by_ledger(&self, profile: ProfileId, month: Month) -> Result<LedgerUsage, StoreError> {
         self.database.ledger_usage(profile, month).await
     }
@@ -70,7 +70,7 @@ impl Store {
                 upcoming.push(UpcomingPayment { at, payee: Payee::Profile(profile.id), amount });
             }
         }
-        for number in self.numbers().await? {
+        for number in self.database.numbers_of_company(company).await? {
             let lease = number.lease.filter(|lease| lease.company == company);
             let renewing =
                 |lease: &NumberLease| matches!(lease.renewal, Renewal::Automatic | Renewal::Unpaid);

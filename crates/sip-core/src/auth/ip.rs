@@ -1,5 +1,7 @@
 //! Recognising a peer by its address.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -106,17 +108,44 @@ impl IpRule {
             && (transport.is_reliable() || self.port.is_none_or(|only| only == source.port()))
     }
 
-    /// Orders rules: of those that match, the highest is meant. Longer prefixes first, then port, then transport.
-    pub fn specificity(&self) -> impl Ord + use<> {
-        (self.cidr.prefix, self.port.is_some(), self.transport.is_some())
+    /// Orders the rules of one range: of those that match, the highest is meant. Port before transport.
+    fn specificity(&self) -> impl Ord + use<> {
+        (self.port.is_some(), self.transport.is_some())
+    }
+}
+
+/// The ranges of one length of prefix, each with its rules.
+type Ranges<T> = HashMap<Cidr, Vec<(IpRule, T)>>;
+
+/// Rules, found by address: at most one look for each length of prefix that there is, however many rules there are.
+#[derive(Clone, Debug)]
+pub struct IpRules<T> {
+    /// Longest prefixes first; the rules of a range, the most specific first.
+    by_prefix: BTreeMap<Reverse<u8>, Ranges<T>>,
+}
+
+impl<T> Default for IpRules<T> {
+    fn default() -> Self {
+        Self { by_prefix: BTreeMap::new() }
+    }
+}
+
+impl<T> IpRules<T> {
+    /// Adds a rule, and what it stands for. Of two that say the same, the first is meant.
+    pub fn add(&mut self, rule: IpRule, stands_for: T) {
+        let rules =
+            self.by_prefix.entry(Reverse(rule.cidr.prefix)).or_default().entry(rule.cidr).or_default();
+        let place = rules.partition_point(|(other, _)| other.specificity() >= rule.specificity());
+        rules.insert(place, (rule, stands_for));
     }
 
-    /// The most specific rule that matches, and what it stands for.
-    pub fn find<T>(rules: &[(Self, T)], source: SocketAddr, transport: Transport) -> Option<&(Self, T)> {
-        rules
-            .iter()
-            .filter(|(rule, _)| rule.matches(source, transport))
-            .max_by_key(|(rule, _)| rule.specificity())
+    /// What the most specific rule that matches stands for.
+    pub fn find(&self, source: SocketAddr, transport: Transport) -> Option<&T> {
+        let address = source.ip().to_canonical();
+        self.by_prefix.iter().find_map(|(Reverse(prefix), ranges)| {
+            let rules = ranges.get(&Cidr::new(address, *prefix).ok()?)?;
+            rules.iter().find(|(rule, _)| rule.matches(source, transport)).map(|(_, found)| found)
+        })
     }
 }
 
@@ -166,21 +195,24 @@ mod tests {
     #[test]
     fn the_most_specific_rule_is_meant() {
         let rule = |text, port, transport| IpRule { cidr: cidr(text), port, transport };
-        let rules = [
-            (rule("192.0.2.0/24", None, None), "net"),
-            (rule("192.0.2.1", None, None), "host"),
-            (rule("192.0.2.1", Some(5070), None), "port"),
-            (rule("192.0.2.1", None, Some(Transport::Tls)), "tls"),
-        ];
-        let find = |source: &str, transport| {
-            IpRule::find(&rules, source.parse().unwrap(), transport).map(|found| found.1)
-        };
+        let mut rules = IpRules::default();
+        rules.add(rule("192.0.2.0/24", None, None), "net");
+        rules.add(rule("192.0.2.1", None, None), "host");
+        rules.add(rule("192.0.2.1", None, None), "late host");
+        rules.add(rule("192.0.2.1", Some(5070), None), "port");
+        rules.add(rule("192.0.2.1", None, Some(Transport::Tls)), "tls");
+        rules.add(rule("2001:db8::/32", None, None), "six");
+        let find = |source: &str, transport| rules.find(source.parse().unwrap(), transport).copied();
         assert_eq!(find("192.0.2.9:5060", Transport::Udp), Some("net"));
         assert_eq!(find("192.0.2.1:5060", Transport::Udp), Some("host"));
         assert_eq!(find("192.0.2.1:5070", Transport::Udp), Some("port"));
         assert_eq!(find("192.0.2.1:40000", Transport::Tcp), Some("port"));
+        assert_eq!(find("192.0.2.1:40000", Transport::Tls), Some("port"));
         assert_eq!(find("192.0.3.1:5060", Transport::Udp), None);
-        let only_tls = [(rule("192.0.2.1", None, Some(Transport::Tls)), ())];
-        assert!(IpRule::find(&only_tls, "192.0.2.1:1".parse().unwrap(), Transport::Udp).is_none());
+        assert_eq!(find("[::ffff:192.0.2.9]:5060", Transport::Udp), Some("net"));
+        assert_eq!(find("[2001:db8::7]:5060", Transport::Udp), Some("six"));
+        let mut only_tls = IpRules::default();
+        only_tls.add(rule("192.0.2.1", None, Some(Transport::Tls)), ());
+        assert!(only_tls.find("192.0.2.1:1".parse().unwrap(), Transport::Udp).is_none());
     }
 }

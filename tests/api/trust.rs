@@ -1,0 +1,59 @@
+//! What an administrator may not do although the company is his own: harm others, or lift what guards against thieves.
+
+use serde_json::{Value, json};
+
+use crate::business::Firm;
+use crate::house::House;
+
+#[test]
+fn an_address_rule_takes_nobody_elses_calls() {
+    let house = House::new("34360-34379");
+    let (own, other) = (Firm::new(&house, "Architects"), Firm::new(&house, "Builders"));
+    let carrier =
+        json!({"name": "up", "host": "203.0.113.7", "transport": "udp", "sources": ["198.51.100.0/28"]});
+    house.operate("POST", "/carriers", carrier).expect(201);
+    let rules = |firm: &Firm| format!("/profiles/{}/addresses", firm.profile);
+    other.ask(&house, "POST", &rules(&other), json!({"network": "192.0.2.16/28"})).expect(201);
+
+    for taken in ["203.0.113.7", "203.0.113.0/24", "198.51.100.3", "192.0.2.17", "192.0.2.0/24"] {
+        let said = own.ask(&house, "POST", &rules(&own), json!({"network": taken, "transport": "tcp"}));
+        assert_eq!(said.expect(409)["code"], "taken", "{taken}");
+    }
+    for nobodys in
+        ["0.0.0.0/0", "192.0.0.0/16", "2001:db8::/32", "127.0.0.1", "::1", "169.254.0.1", "224.0.0.1"]
+    {
+        let said = own.ask(&house, "POST", &rules(&own), json!({"network": nobodys}));
+        assert_eq!(said.expect(422)["field"], "network", "{nobodys}");
+    }
+    own.ask(&house, "POST", &rules(&own), json!({"network": "192.0.2.1"})).expect(201);
+    own.ask(&house, "POST", &rules(&own), json!({"network": "192.0.2.0/29"})).expect(201);
+    house.operate("POST", &rules(&own), json!({"network": "203.0.0.0/16"})).expect(201);
+    house.stop();
+}
+
+#[test]
+fn a_spend_guard_is_tightened_by_administrators_and_loosened_by_operators() {
+    let house = House::new("34380-34399");
+    let firm = Firm::new(&house, "Architects");
+    let path = format!("/profiles/{}/spend-guard", firm.profile);
+    let limits = json!({"day_cap": "50.00", "denied_countries": ["CU"], "longest_call_s": 3_600});
+    house.operate("PATCH", &path, limits).expect(200);
+    for (loose, limit) in [
+        (json!({"day_cap": "50.01"}), "day_cap"),
+        (json!({"day_cap": "none"}), "day_cap"),
+        (json!({"longest_call_s": null}), "longest_call_s"),
+        (json!({"denied_countries": ["KP"]}), "denied_countries"),
+        (json!({"hour_cap": "1.00", "denied_countries": "none"}), "denied_countries"),
+    ] {
+        let said = firm.ask(&house, "PATCH", &path, loose.clone()).expect(403);
+        assert_eq!((&said["code"], &said["field"]), (&json!("operator_only"), &json!(limit)), "{loose}");
+    }
+    let tight =
+        json!({"day_cap": "10.00", "denied_countries": ["CU", "KP"], "allowed_countries": ["US", "EE"]});
+    firm.ask(&house, "PATCH", &path, tight).expect(200);
+    firm.ask(&house, "PATCH", &path, json!({"allowed_countries": ["US", "EE", "GB"]})).expect(403);
+    firm.ask(&house, "POST", &format!("{path}/release"), Value::Null).expect(403);
+    house.operate("POST", &format!("{path}/release"), Value::Null).expect(204);
+    house.operate("PATCH", &path, json!({"day_cap": "none", "denied_countries": "none"})).expect(200);
+    house.stop();
+}

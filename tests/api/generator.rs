@@ -236,6 +236,8 @@ impl Generator<'_> {
             "number" => format!("+1202555{:04}", rng.u32(0..40)),
             "month" => of(&["2026-03", "2023-11", "1970-01", "2026-13"], rng),
             "fee" => of(&["0", "0", "0", "2.50", "-1", "999999"], rng),
+            // Mostly one that nobody has yet: administrators may name no other.
+            "network" if rng.u32(0..4) > 0 => format!("198.18.{}.{}", rng.u32(0..256), rng.u32(0..256)),
             "network" | "sources" => of(&["203.0.113.7", "2001:db8::/32", "198.51.100.0/24"], rng),
             "host" => of(&["127.0.0.1", "sip.carrier.example"], rng),
             "prefix" => of(&["", "9", "00"], rng),

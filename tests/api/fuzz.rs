@@ -149,7 +149,7 @@ impl Fuzzer<'_> {
         self.judge(operation, &ask, &said, asker);
         self.judge_trail(&ask, &said, before);
         if said.status < 300 && said.kind == "application/json" {
-            self.learn(operation, &said.json());
+            self.learn(operation, &ask.path, &said.json());
         }
     }
 
@@ -194,7 +194,7 @@ impl Fuzzer<'_> {
     }
 
     /// Takes the identities out of an answer, by the names that parameters have for them.
-    fn learn(&mut self, operation: &Operation, answer: &Value) {
+    fn learn(&mut self, operation: &Operation, path: &str, answer: &Value) {
         let kind = match operation.path.split('/').nth(1).unwrap_or_default() {
             "companies" if operation.path.ends_with("/numbers") => "number",
             "companies" if operation.path.ends_with("/payments") => "payment",
@@ -215,8 +215,13 @@ impl Fuzzer<'_> {
             let id = [&item["id"], &item["token"]["id"], &item["call"], &item["number"]]
                 .into_iter()
                 .find(|id| !id.is_null());
-            if let Some(id) = id {
-                self.generator.see(kind, id);
+            match (id, path.split('/').nth(2)) {
+                // An address is found at its profile only.
+                (Some(id), Some(profile)) if kind == "address" => {
+                    self.generator.see(kind, &json!(format!("{profile}/{id}")));
+                }
+                (Some(id), _) => self.generator.see(kind, id),
+                (None, _) => {}
             }
             for (terms, kept) in [("lease", "leased number"), ("subscription", "subscribed profile")] {
                 if !item[terms].is_null() {
@@ -246,6 +251,11 @@ fn whatever_is_asked_is_answered_as_the_description_says() {
             rng: Rng::with_seed(seed),
             manner: Manner::Careful,
             seen: BTreeMap::new(),
+            anchors: BTreeMap::from([
+                ("company", own.to_string()),
+                ("profile", "1".to_owned()),
+                ("number that is dialled", "+12025550100".to_owned()),
+            ]),
         },
         askers: vec![
             asker(Some(OPERATOR), None),

@@ -16,6 +16,8 @@ pub(crate) struct Generator<'a> {
     pub(crate) manner: Manner,
     /// Identities that were seen, by the names that parameters have for them.
     pub(crate) seen: BTreeMap<String, Vec<String>>,
+    /// Identities of things that belong together.
+    pub(crate) anchors: BTreeMap<&'static str, String>,
 }
 
 /// How requests are made.
@@ -60,16 +62,31 @@ impl Generator<'_> {
     }
 
     fn known(&mut self, name: &str) -> Option<String> {
+        if let Some(anchor) = self.anchor(name) {
+            return Some(anchor);
+        }
         let kept = self.seen.get(name).filter(|kept| !kept.is_empty())?;
         Some(kept[self.rng.usize(0..kept.len())].clone())
+    }
+
+    /// Every other careful word is of one company with one profile: what belongs together must meet in one request.
+    fn anchor(&mut self, name: &str) -> Option<String> {
+        let anchor = self.anchors.get(name).filter(|_| self.manner == Manner::Careful)?.clone();
+        self.chance(50).then_some(anchor)
     }
 
     /// A request for an operation, without a token.
     pub(crate) fn ask(&mut self, operation: &Operation) -> Ask {
         let mut path = operation.path.clone();
+        let address =
+            Some("address").filter(|_| path.contains("{address}")).and_then(|kind| self.known(kind));
         for parameter in operation.parameters("path") {
             let name = parameter["name"].as_str().unwrap();
-            let value = self.path_word(operation, name);
+            let value = match address.as_deref().and_then(|pair| pair.split_once('/')) {
+                Some((profile, _)) if name == "profile" && !self.slips(8) => profile.to_owned(),
+                Some((_, address)) if name == "address" && !self.slips(8) => address.to_owned(),
+                _ => self.path_word(operation, name),
+            };
             path = path.replace(&format!("{{{name}}}"), &escaped(&value));
         }
         let query = self.query(operation);
@@ -122,7 +139,7 @@ impl Generator<'_> {
         // Here the number itself is meant, not its identity.
         let is_dialled = operation.path.contains("landlines") || operation.path.contains("stock");
         let known = match name {
-            "number" if is_dialled => None,
+            "number" if is_dialled => self.anchor("number that is dialled"),
             // Only what was bought can be cancelled.
             "number" if operation.path.contains("cancellation") => self.known("leased number"),
             "profile" if operation.path.contains("cancellation") => self.known("subscribed profile"),
@@ -191,7 +208,9 @@ impl Generator<'_> {
         let required = schema["required"].as_array().cloned().unwrap_or_default();
         let mut fields = Map::new();
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-            if required.contains(&json!(name)) || self.chance(50) {
+            // A carrier's are needed although its description, which serves for changes too, does not say so.
+            let is_needed = self.manner == Manner::Careful && ["name", "host"].contains(&name.as_str());
+            if is_needed || required.contains(&json!(name)) || self.chance(50) {
                 let value = self.value(property, name);
                 fields.insert(name.clone(), value);
             }
@@ -222,6 +241,11 @@ impl Generator<'_> {
             return self
                 .pick(&["2026-03-01T08:00:00Z", "2099-01-01T00:00:00+02:00", "1970-01-01T00:00:00Z"])
                 .to_owned();
+        }
+        if let Some(number) =
+            Some("number that is dialled").filter(|_| name == "number").and_then(|it| self.anchor(it))
+        {
+            return number;
         }
         let of = |words: &[&str], rng: &mut Rng| words[rng.usize(0..words.len())].to_owned();
         let rng = &mut self.rng;

@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 fn config(directory: &Path, rtp_ports: &str) -> Config {
     let text = format!(
-        "node: {{domain: sip.test}}\nsip: {{listen: [{{transport: udp, address: \"127.0.0.1:0\"}}]}}\nmedia: {{addresses: [{{bind: \"127.0.0.1\"}}], ports: {rtp_ports}, workers: 1}}\nstore: {{path: sipgw.db, key_file: sipgw.key, synchronous: normal}}\nhttp: {{listen: \"127.0.0.1:0\"}}\ncalls: {{drain_s: 0}}\n"
+        "node: {{domain: sip.test}}\nsip: {{listen: [{{transport: udp, address: \"127.0.0.1:0\"}}]}}\nmedia: {{addresses: [{{bind: \"127.0.0.1\"}}], ports: {rtp_ports}, workers: 1}}\nstore: {{path: sipgw.db, key_file: sipgw.key, synchronous: normal, patience_ms: 10000}}\nhttp: {{listen: \"127.0.0.1:0\"}}\ncalls: {{drain_s: 0, question_patience_s: 20}}\n"
     );
     let file = directory.join("sipgw.yaml");
     std::fs::write(&file, text).unwrap();

@@ -164,7 +164,7 @@ fn reached(daemon: &Daemon, transport: Transport) -> SocketAddr {
     listener.expect("the demonstration's configuration has a listener of every transport").local
 }
 
-/// Everything is left to its default but addresses, which the system chooses, and paths.
+/// Everything is left to its default but addresses, which the system chooses, paths and patience.
 fn configuration(folder: &Path) -> Result<(Config, CertificateDer<'static>), DemoError> {
     let made = rcgen::generate_simple_self_signed([DOMAIN.to_owned(), HERE.to_string()])?;
     let save = |name: &str, text: String| {
@@ -181,6 +181,8 @@ fn configuration(folder: &Path) -> Result<(Config, CertificateDer<'static>), Dem
     config.tls.certificate = Some("tls.crt".into());
     config.tls.key = Some("tls.key".into());
     config.calls.drain_s = 0;
+    // Whoever tries it may have a machine that is busy with building it.
+    (config.store.patience_ms, config.calls.question_patience_s) = (10_000, 20);
     config.media.addresses = vec![MediaAddress { bind: HERE, advertise: None }];
     config.media.ports = free_ports().map_err(DemoError::system("free ports for RTP"))?;
     config.store.path = "sipgw.db".into();

@@ -82,9 +82,9 @@ impl House {
             "node: {{domain: sip.test}}\n\
              sip: {{listen: [{{transport: udp, address: \"127.0.0.1:0\"}}]}}\n\
              media: {{addresses: [{{bind: \"127.0.0.1\"}}], ports: {rtp_ports}, workers: 1}}\n\
-             store: {{path: sipgw.db, key_file: sipgw.key, synchronous: normal}}\n\
+             store: {{path: sipgw.db, key_file: sipgw.key, synchronous: normal, patience_ms: 10000}}\n\
              http: {{listen: \"127.0.0.1:0\", token: {OPERATOR}, payment_secret: {PAYMENT_SECRET}}}\n\
-             calls: {{drain_s: 0}}\n"
+             calls: {{drain_s: 0, question_patience_s: 20}}\n"
         );
         let file = folder.path().join("sipgw.yaml");
         std::fs::write(&file, text).unwrap();

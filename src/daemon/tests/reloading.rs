@@ -27,7 +27,7 @@ impl House {
         let path = directory.path();
         certify(path, 2040);
         let text = format!(
-            "node: {{domain: sip.test}}\nsip: {{listen: [{{transport: tls, address: \"127.0.0.1:0\"}}]}}\ntls: {{certificate: c.pem, key: k.pem}}\nmedia: {{addresses: [{{bind: \"127.0.0.1\"}}], ports: {rtp_ports}, workers: 1}}\nstore: {{path: sipgw.db, key_file: sipgw.key, synchronous: normal}}\nhttp: {{listen: \"127.0.0.1:0\"}}\ncalls: {{drain_s: 0}}\n"
+            "node: {{domain: sip.test}}\nsip: {{listen: [{{transport: tls, address: \"127.0.0.1:0\"}}]}}\ntls: {{certificate: c.pem, key: k.pem}}\nmedia: {{addresses: [{{bind: \"127.0.0.1\"}}], ports: {rtp_ports}, workers: 1}}\nstore: {{path: sipgw.db, key_file: sipgw.key, synchronous: normal, patience_ms: 10000}}\nhttp: {{listen: \"127.0.0.1:0\"}}\ncalls: {{drain_s: 0, question_patience_s: 20}}\n"
         );
         std::fs::write(path.join("sipgw.yaml"), text).unwrap();
         let daemon = Daemon::start(Config::load(&path.join("sipgw.yaml")).unwrap()).await.unwrap();
@@ -179,9 +179,10 @@ async fn changed_calls_and_registrations_hold_for_the_next_ones() {
     assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
 
     let file = directory.path().join("sipgw.yaml");
-    let changed =
-        "calls: {drain_s: 0, echo_numbers: [\"4930123\"]}\nregistration: {direct_s: 120, nat_s: 120}\n";
-    let text = std::fs::read_to_string(&file).unwrap().replace("calls: {drain_s: 0}\n", changed);
+    let changed = "calls: {drain_s: 0, question_patience_s: 20, echo_numbers: [\"4930123\"]}\nregistration: {direct_s: 120, nat_s: 120}\n";
+    let text = std::fs::read_to_string(&file)
+        .unwrap()
+        .replace("calls: {drain_s: 0, question_patience_s: 20}\n", changed);
     std::fs::write(&file, text).unwrap();
     daemon.reload().await;
     assert_eq!(daemon.engine().calls().await.len(), 1, "the running call goes on");

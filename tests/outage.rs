@@ -257,8 +257,8 @@ async fn a_gateway_killed_in_an_outage_settles_what_it_granted() {
     gateway.answer(2);
     // The second question waits for the first one's answer, which is on the disk by then.
     assert_eq!(paid_s(gateway.extend(2, 40).await), 96);
-    gateway.settle(1, None);
     let before = gateway.journal_length();
+    gateway.settle(1, None);
     gateway.until("the journal", async || gateway.journal_length() > before).await;
     gateway.clerk.abort();
     sqlx::query("COMMIT").execute(&mut locker).await.unwrap();

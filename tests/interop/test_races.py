@@ -47,8 +47,9 @@ def answered(callee: Callee) -> Callee:
 RACES = [
     cancelled(
         "CANCEL before the carrier's first word",
-        lambda pbx: pbx.invites().is_challenged().receive(response=100).waits(0.2).cancels(),
-        lambda carrier: carrier.is_invited().waits(0.8).rings().is_cancelled(),
+        # Nothing tells the PBX when the carrier has been invited: a busy machine has a second for that.
+        lambda pbx: pbx.invites().is_challenged().receive(response=100).waits(1).cancels(),
+        lambda carrier: carrier.is_invited().waits(2.5).rings().is_cancelled(),
     ),
     cancelled(
         "CANCEL between 18x and 200",

@@ -107,12 +107,13 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
         }
         Command::Landline { company, number, remove: true } => {
             let company = find::company(&store, &company).await?;
-            let landline = store.remove_landline(company.id, &number).await?;
-            context.output.done(&format!("{} is forgotten.", landline.number));
+            store.remove_landline(company.id, &number).await?;
+            context.output.done(&format!("{number} is forgotten."));
         }
         Command::Landline { company, number, remove: false } => {
             let company = find::company(&store, &company).await?;
-            let landline = store.add_landline(company.id, &number).await?;
+            let by = Some("the command line");
+            let landline = store.add_landline(storage::now(), company.id, &number, by).await?;
             context.output.show(&landline, || match company.is_verified {
                 true => format!("{} may be shown by {}.\n", landline.number, company.name),
                 false => format!(

@@ -17,6 +17,7 @@ pub(super) async fn run(
         rates: store.rate_book(sipgw::storage::now()).await?,
         price_lists: directory::price_lists(&rows),
         us_bundle: context.config.us_bundle().map_err(Failure::Refused)?,
+        on_net: context.config.on_net_tariff(),
         carriers: directory::carrier_names(&rows),
         subscribers: directory::subscribers(&rows),
     };

@@ -1,9 +1,12 @@
-//! PBXs that are registered.
+//! PBXs that are registered, and phones of business accounts.
+
+use std::collections::HashSet;
 
 use axum::Json;
-use provisioning_store::model::ProfileId;
-use provisioning_store::tokens::Role;
+use provisioning_store::model::CompanyId;
+use provisioning_store::pages::{AccountFilter, Slice};
 use serde::{Deserialize, Serialize};
+use sip_core::types::ProfileId;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -12,6 +15,7 @@ use super::Answer;
 use super::body::Query;
 use super::caller::Caller;
 use super::calls::TAG;
+use super::error::Problem;
 use super::money::{Moment, moment_of_unix_s};
 use super::page::{Cursor, Limit, Page};
 use crate::http::view;
@@ -20,11 +24,14 @@ pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(list_registrations))
 }
 
-/// A registered PBX.
+/// A registered PBX, or the phone of a business account.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Registration)]
 struct RegistrationView {
-    profile: i64,
+    /// Null for a phone.
+    profile: Option<i64>,
+    /// The account that a phone has signed in with.
+    business_account: Option<i64>,
     /// The Contact URI as registered.
     contact: String,
     /// Where its packets come from.
@@ -41,7 +48,8 @@ struct RegistrationView {
 impl From<view::RegistrationView> for RegistrationView {
     fn from(seen: view::RegistrationView) -> Self {
         Self {
-            profile: seen.profile,
+            profile: Some(seen.profile).filter(|number| *number >= 0),
+            business_account: Some(-seen.profile).filter(|number| *number > 0),
             contact: seen.contact,
             source: seen.source,
             transport: seen.transport,
@@ -69,7 +77,17 @@ struct RegistrationQuery {
     limit: Limit,
 }
 
-/// List registered PBXs
+/// What may register for a company: its profiles' PBXs, and the phones of its business accounts.
+async fn stations(caller: &Caller, company: CompanyId) -> Result<HashSet<ProfileId>, Problem> {
+    let profiles = caller.store().profiles(Some(company)).await?;
+    let filter = AccountFilter { company: Some(company), ..AccountFilter::default() };
+    let all = Slice { after: None, most: u32::MAX };
+    let accounts = caller.store().business_accounts_in(&filter, all).await?;
+    let profiles = profiles.iter().map(|profile| ProfileId(profile.id.0));
+    Ok(profiles.chain(accounts.iter().map(|account| ProfileId::of_phone(account.id.0))).collect())
+}
+
+/// List registered PBXs, and phones of business accounts
 #[utoipa::path(
     get, path = "/registrations", tag = TAG, params(RegistrationQuery),
     responses((status = 200, body = Page<RegistrationView>)),
@@ -82,12 +100,9 @@ async fn list_registrations(
     let company = caller.scope(company)?;
     let mut bindings = caller.site.engine.bindings().await;
     bindings.retain(|binding| profile.is_none_or(|asked| asked == binding.profile.0));
-    if company.is_some() || caller.role != Role::Operator {
-        let purses = caller.purses(bindings.iter().map(|binding| ProfileId(binding.profile.0))).await?;
-        bindings.retain(|binding| {
-            let purse = purses.get(&ProfileId(binding.profile.0));
-            purse.is_some_and(|purse| company.is_none_or(|asked| asked == purse.company))
-        });
+    if let Some(company) = company {
+        let own = stations(&caller, company).await?;
+        bindings.retain(|binding| own.contains(&binding.profile));
     }
     let page = Page::of_whole(bindings, (limit, cursor.as_ref()), |binding| binding.profile.0)?;
     Ok(Json(page.map(|binding| view::RegistrationView::of(&binding).into())))

@@ -127,9 +127,9 @@ impl Fuzzer<'_> {
     /// Sends one request and looks at what comes back.
     fn step(&mut self, operation: &Operation) {
         let mut ask = self.generator.ask(operation);
-        if operation.method == "DELETE"
-            && self.kept_tokens.iter().any(|id| ask.path == format!("/tokens/{id}"))
-        {
+        let place = ask.path.split('?').next().unwrap_or_default();
+        let is_kept = self.kept_tokens.iter().any(|id| place == format!("/tokens/{id}"));
+        if operation.method == "DELETE" && is_kept {
             return;
         }
         let asker = match self.generator.rng.u32(0..20) {
@@ -255,6 +255,7 @@ fn whatever_is_asked_is_answered_as_the_description_says() {
                 ("company", own.to_string()),
                 ("profile", "1".to_owned()),
                 ("number that is dialled", "+12025550100".to_owned()),
+                ("landline number", "+12025550199".to_owned()),
             ]),
         },
         askers: vec![

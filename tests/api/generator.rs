@@ -136,10 +136,10 @@ impl Generator<'_> {
             let odd = ["0", "-1", "99999999999999999999", "x", "%00", "..", "a/b", "ü", " ", "1 OR 1=1"];
             return self.pick(&odd).to_owned();
         }
-        // Here the number itself is meant, not its identity.
-        let is_dialled = operation.path.contains("landlines") || operation.path.contains("stock");
         let known = match name {
-            "number" if is_dialled => self.anchor("number that is dialled"),
+            // Here the number itself is meant, not its identity.
+            "number" if operation.path.contains("landlines") => self.anchor("landline number"),
+            "number" if operation.path.contains("stock") => self.anchor("number that is dialled"),
             // Only what was bought can be cancelled.
             "number" if operation.path.contains("cancellation") => self.known("leased number"),
             "profile" if operation.path.contains("cancellation") => self.known("subscribed profile"),
@@ -242,9 +242,8 @@ impl Generator<'_> {
                 .pick(&["2026-03-01T08:00:00Z", "2099-01-01T00:00:00+02:00", "1970-01-01T00:00:00Z"])
                 .to_owned();
         }
-        if let Some(number) =
-            Some("number that is dialled").filter(|_| name == "number").and_then(|it| self.anchor(it))
-        {
+        let anchor = if self.rng.bool() { "number that is dialled" } else { "landline number" };
+        if let Some(number) = Some(anchor).filter(|_| name == "number").and_then(|it| self.anchor(it)) {
             return number;
         }
         let of = |words: &[&str], rng: &mut Rng| words[rng.usize(0..words.len())].to_owned();

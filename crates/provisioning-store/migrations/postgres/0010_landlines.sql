@@ -6,3 +6,6 @@ UPDATE landlines SET
     verified_by = (SELECT COALESCE(c.verified_by, 'with the company') FROM companies c WHERE c.id = landlines.company_id),
     verified_at = (SELECT COALESCE(c.verified_at, 0) FROM companies c WHERE c.id = landlines.company_id)
 WHERE company_id IN (SELECT id FROM companies WHERE is_verified = 1);
+
+-- A number that moves or goes is shown by nobody it was taken from.
+CREATE INDEX caller_ids_by_number ON caller_ids (number);

@@ -3,7 +3,9 @@
 
 use sqlx::FromRow;
 
-use super::query::{List, query};
+use super::companies::raise_revision;
+use super::numbers::forget_numbers;
+use super::query::List;
 use super::rows::{narrow, word};
 use super::{Connection, chunks, failed, statements, with_list, with_values};
 use crate::error::StoreError;
@@ -90,15 +92,13 @@ pub(super) async fn write(
         .map(|it| it.0)
         .collect();
     for chunk in chunks(&gone) {
+        forget_numbers(connection, chunk).await?;
         for statement in [statements::DELETE_NUMBER_LEASES_IN, statements::DELETE_NUMBERS_IN] {
             let statement = with_list(statement, chunk, "");
             statement.build().execute(&mut *connection).await.map_err(failed("releasing numbers"))?;
         }
     }
-    for statement in [statements::FORGET_LOST_CALLER_IDS, statements::RAISE_REVISION] {
-        query(statement).execute(&mut *connection).await.map_err(failed("writing the terms of numbers"))?;
-    }
-    Ok(())
+    raise_revision(connection).await
 }
 
 fn push_lease(mut row: List<'_>, (number, lease): &(NumberId, NumberLease)) {

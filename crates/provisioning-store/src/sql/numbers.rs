@@ -7,7 +7,7 @@ use sqlx::FromRow;
 use super::companies::raise_revision;
 use super::query::{Stored, query, query_as, query_scalar};
 use super::rows::{narrow, word};
-use super::{Connection, Database, failed, failed_unless_taken, statements};
+use super::{Connection, Database, failed, failed_unless_taken, statements, with_list};
 use crate::error::StoreError;
 use crate::lifecycle::{NumberLease, NumberOffer};
 use crate::model::{
@@ -137,7 +137,8 @@ impl Database {
         let company =
             company.ok_or_else(|| StoreError::NotFound { what: "number", name: number.to_string() })?;
         same_company(owner.unwrap_or(company), company, "target")?;
-        query(statements::FORGET_LOST_CALLER_IDS)
+        query(statements::FORGET_CALLER_IDS_OF_OTHERS)
+            .bind(number.0)
             .execute(&mut *transaction)
             .await
             .map_err(failed("assigning a number"))?;
@@ -148,6 +149,7 @@ impl Database {
     /// Hosts a number no longer; a profile that showed it shows it no longer.
     pub(crate) async fn remove_number(&self, number: NumberId) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
+        forget_numbers(&mut transaction, &[number.0]).await?;
         let done = query(statements::DELETE_NUMBER)
             .bind(number.0)
             .execute(&mut *transaction)
@@ -158,10 +160,6 @@ impl Database {
         }
         query(statements::DELETE_NUMBER_LEASE)
             .bind(number.0)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed("removing a number"))?;
-        query(statements::FORGET_LOST_CALLER_IDS)
             .execute(&mut *transaction)
             .await
             .map_err(failed("removing a number"))?;
@@ -298,6 +296,13 @@ impl Database {
             .map_err(failed("reading caller IDs"))?;
         Ok(rows.into_iter().map(caller_id).collect())
     }
+}
+
+/// Nobody shows numbers any more that are about to go.
+pub(super) async fn forget_numbers(connection: &mut Connection, numbers: &[i64]) -> Result<(), StoreError> {
+    let statement = with_list(statements::FORGET_CALLER_IDS_OF_NUMBERS_IN, numbers, ")");
+    statement.build().execute(connection).await.map_err(failed("forgetting caller IDs"))?;
+    Ok(())
 }
 
 async fn company_of_profile(connection: &mut Connection, profile: ProfileId) -> Result<i64, StoreError> {

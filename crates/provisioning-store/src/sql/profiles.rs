@@ -241,12 +241,6 @@ pub(super) async fn delete_closed(
             statement.build().execute(&mut *connection).await.map_err(failed("deleting a profile"))?;
         }
     }
-    if !closed.is_empty() {
-        query(statements::FORGET_LOST_CALLER_IDS)
-            .execute(&mut *connection)
-            .await
-            .map_err(failed("deleting a profile"))?;
-    }
     Ok(())
 }
 

@@ -342,8 +342,12 @@ pub(super) const ASSIGN_NUMBER: &str =
 pub(super) const DELETE_NUMBER: &str = "DELETE FROM online_numbers WHERE id = $1";
 pub(super) const COMPANY_OF_PROFILE: &str = "SELECT company_id FROM profiles WHERE id = $1";
 pub(super) const COMPANY_OF_ACCOUNT: &str = "SELECT company_id FROM business_accounts WHERE id = $1";
-pub(super) const FORGET_LOST_CALLER_IDS: &str = "DELETE FROM caller_ids WHERE choice = 'online_number' AND NOT EXISTS \
-     (SELECT 1 FROM online_numbers n WHERE n.number = caller_ids.number AND n.profile_id = caller_ids.profile_id)";
+/// A number that has moved is shown only by the profile that it has moved to.
+pub(super) const FORGET_CALLER_IDS_OF_OTHERS: &str = "DELETE FROM caller_ids WHERE choice = 'online_number' \
+     AND number = (SELECT number FROM online_numbers WHERE id = $1) \
+     AND profile_id <> COALESCE((SELECT profile_id FROM online_numbers WHERE id = $1), 0)";
+pub(super) const FORGET_CALLER_IDS_OF_NUMBERS_IN: &str = "DELETE FROM caller_ids WHERE choice = 'online_number' \
+     AND number IN (SELECT number FROM online_numbers WHERE id IN";
 pub(super) const NUMBER_OF_PROFILE: &str =
     "SELECT country FROM online_numbers WHERE number = $2 AND profile_id = $1";
 pub(super) const INSERT_ACCOUNT: &str =

@@ -1,40 +1,39 @@
-//! What the administration interface says, in JSON. The command line reads it back with the same types.
+//! What the engine says, in plain words and numbers.
 
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
 use sip_core::bans::{Ban, Banned};
 use sip_core::gateway::LiveCall;
 use sip_core::types::{Binding, Now, Usage};
 
 /// A call in set-up or running.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct CallView {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CallView {
     /// Its id: 32 hexadecimal digits.
-    pub call: String,
+    pub(super) call: String,
     /// `setup`, `ringing` and so on.
-    pub stage: String,
+    pub(super) stage: String,
     /// Who calls.
-    pub from: String,
+    pub(super) from: String,
     /// Who is called.
-    pub to: String,
+    pub(super) to: String,
     /// Since the INVITE came, seconds.
-    pub age_s: u64,
+    pub(super) age_s: u64,
     /// Since the answer, seconds.
-    pub talk_s: Option<u64>,
+    pub(super) talk_s: Option<u64>,
     /// The carrier's number in the store.
-    pub carrier: Option<i64>,
+    pub(super) carrier: Option<i64>,
     /// The profiles in it.
-    pub shares: Vec<ShareView>,
+    pub(super) shares: Vec<ShareView>,
 }
 
 /// A profile's share of a call.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct ShareView {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ShareView {
     /// The profile's number in the store.
-    pub profile: i64,
+    pub(super) profile: i64,
     /// `outgoing`, `on_net`, `incoming` or `echo`.
-    pub usage: String,
+    pub(super) usage: String,
 }
 
 impl CallView {
@@ -59,22 +58,22 @@ impl CallView {
 }
 
 /// A registered PBX.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct RegistrationView {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RegistrationView {
     /// The profile's number in the store.
-    pub profile: i64,
+    pub(super) profile: i64,
     /// The Contact URI as registered.
-    pub contact: String,
+    pub(super) contact: String,
     /// Where its packets come from.
-    pub source: String,
+    pub(super) source: String,
     /// `udp`, `tcp` or `tls`.
-    pub transport: String,
+    pub(super) transport: String,
     /// Its product name.
-    pub user_agent: Option<String>,
+    pub(super) user_agent: Option<String>,
     /// Whether a NAT or firewall stands between.
-    pub behind_nat: bool,
+    pub(super) behind_nat: bool,
     /// When it ends, seconds since 1970.
-    pub expires_unix_s: u64,
+    pub(super) expires_unix_s: u64,
 }
 
 impl RegistrationView {
@@ -93,16 +92,16 @@ impl RegistrationView {
 }
 
 /// A source or a user that is not heard for the passwords that were guessed.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct BanView {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BanView {
     /// `source` or `user`.
-    pub kind: String,
+    pub(super) kind: String,
     /// An IPv4 address, an IPv6 /64, or a user name.
-    pub whom: String,
+    pub(super) whom: String,
     /// The user name tried last.
-    pub user: String,
+    pub(super) user: String,
     /// How long it goes on, seconds.
-    pub left_s: u64,
+    pub(super) left_s: u64,
 }
 
 impl BanView {
@@ -121,24 +120,6 @@ impl BanView {
         let address = text.strip_suffix("/64").unwrap_or(text).parse();
         address.map_or_else(|_| Banned::User(text.to_owned()), Banned::Source)
     }
-}
-
-/// The daemon as a whole.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct StatusView {
-    /// Of the running program.
-    pub version: String,
-    /// Calls in set-up or running.
-    pub calls: usize,
-    /// Transactions.
-    pub transactions: usize,
-    /// Registered PBXs.
-    pub registrations: usize,
-    /// Why it takes no new calls, if it takes none.
-    pub obstacle: Option<String>,
-    /// What is wrong, though calls are taken.
-    #[serde(default)]
-    pub trouble: Option<String>,
 }
 
 #[cfg(test)]

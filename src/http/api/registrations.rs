@@ -12,9 +12,13 @@ use super::Answer;
 use super::body::Query;
 use super::caller::Caller;
 use super::calls::TAG;
+use super::error::Problem;
 use super::money::{Moment, moment_of_unix_s};
 use super::page::{Cursor, Limit, Page};
+use crate::bindings;
 use crate::http::view;
+use crate::storage;
+use sip_core::types::Binding;
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(list_registrations))
@@ -69,6 +73,15 @@ struct RegistrationQuery {
     limit: Limit,
 }
 
+/// Those that are registered; while no gateway runs, those that were when one ran last.
+async fn known(caller: &Caller) -> Result<Vec<Binding>, Problem> {
+    if caller.site.engine.counts().await.is_some() {
+        return Ok(caller.site.engine.bindings().await);
+    }
+    let rows = caller.store().load_registrations(storage::now()).await?;
+    Ok(bindings::last_known(&rows, caller.site.config.load().registration.nat_s))
+}
+
 /// List registered PBXs
 #[utoipa::path(
     get, path = "/registrations", tag = TAG, params(RegistrationQuery),
@@ -80,7 +93,7 @@ async fn list_registrations(
 ) -> Answer<Page<RegistrationView>> {
     let RegistrationQuery { company, profile, cursor, limit } = query;
     let company = caller.scope(company)?;
-    let mut bindings = caller.site.engine.bindings().await;
+    let mut bindings = known(&caller).await?;
     bindings.retain(|binding| profile.is_none_or(|asked| asked == binding.profile.0));
     if company.is_some() || caller.role != Role::Operator {
         let purses = caller.purses(bindings.iter().map(|binding| ProfileId(binding.profile.0))).await?;

@@ -1,6 +1,7 @@
 //! The gateway as commands see it: its API. The one that runs answers on its socket; while none runs, this process takes
 //! the database and asks the same handlers.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
@@ -83,14 +84,16 @@ impl Gateway {
 
     async fn connect(config: &Config) -> Result<Option<Self>, Failure> {
         let socket = storage::socket(config);
-        let failed = |error: &dyn std::fmt::Display| {
-            Failure::Unanswered(format!("the gateway at {} cannot be asked: {error}", socket.display()))
-        };
-        let Some(stream) = local::connect(&socket).await.map_err(|error| failed(&error))? else {
-            return Ok(None);
-        };
+        let stream = local::connect(&socket).await.map_err(|error| {
+            let cure = match error.kind() {
+                ErrorKind::PermissionDenied => "; do it as the user that the gateway runs for, or as root",
+                _ => "",
+            };
+            Failure::Unanswered(format!("the gateway at {} cannot be asked: {error}{cure}", socket.display()))
+        })?;
+        let Some(stream) = stream else { return Ok(None) };
         let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
         // What goes wrong on the connection is told to whoever waits for the answer.
         tokio::spawn(async move { drop(connection.await) });
         Ok(Some(Self::Running(Mutex::new(sender))))

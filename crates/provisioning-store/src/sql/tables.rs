@@ -26,7 +26,30 @@ pub(super) fn judge(found: Option<i64>, program: &Migrator, owner: Option<&str>)
 
 #[cfg(test)]
 mod tests {
+    use super::super::Database;
+    use super::super::query::query;
     use super::*;
+    use crate::store::{Durability, Location};
+
+    #[tokio::test]
+    async fn a_database_of_another_version_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = Location::File(folder.path().join("sipgw.db"));
+        let open = async |owner| Database::open(&file, Durability::default(), owner).await;
+        let database = open(None).await.expect("there are no tables yet, so nobody runs on them");
+        let older = "DELETE FROM _sqlx_migrations WHERE version > 1";
+        let newer =
+            "INSERT INTO _sqlx_migrations SELECT 9000, '', '', success, checksum, 0 FROM _sqlx_migrations";
+        for (statement, owners) in [(older, &[None][..]), (newer, &[None, Some("gateway")])] {
+            let mut writer = database.begin().await.unwrap();
+            query(statement).execute(&mut *writer).await.unwrap();
+            writer.commit().await.unwrap();
+            for owner in owners {
+                let refused = open(*owner).await.unwrap_err();
+                assert!(matches!(refused, StoreError::OtherVersion { .. }), "{refused}");
+            }
+        }
+    }
 
     #[test]
     fn only_the_owner_brings_tables_up_to_date_and_nobody_takes_newer_ones() {

@@ -154,10 +154,11 @@ impl Daemon {
             access,
         };
         let address = config.http.listen;
+        let api = http::api(site.clone());
         let path = storage::socket(&config);
-        let commands_task = http::local::serve(&path, site.clone(), stop_http.clone())
+        let commands_task = http::local::serve(&path, api.clone(), stop_http.clone())
             .map_err(|error| StartError::Commands { path, error })?;
-        let (http, http_task) = http::serve(&config.http, metrics.clone(), site, scrape, stop_http)
+        let (http, http_task) = http::serve(&config.http, metrics.clone(), site, (api, scrape), stop_http)
             .await
             .map_err(|error| StartError::Http { address, error })?;
         // Only now: whoever cannot listen must not have touched the books.

@@ -6,7 +6,6 @@ mod auth;
 mod connections;
 pub mod local;
 mod scrape;
-mod view;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -112,12 +111,12 @@ pub async fn serve(
     config: &HttpConfig,
     metrics: Metrics,
     site: Site,
-    scrape: Scrape,
+    (api, scrape): (Router, Scrape),
     stop: CancellationToken,
 ) -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
     let listener = TcpListener::bind(config.listen).await?;
     let local = listener.local_addr()?;
-    let service = router(site, scrape).into_make_service_with_connect_info::<Source>();
+    let service = router(site, api, scrape).into_make_service_with_connect_info::<Source>();
     let server = axum::serve(Bounded::new(listener, config, metrics), service)
         .with_graceful_shutdown(stop.cancelled_owned());
     let task = tokio::spawn(async move {
@@ -128,21 +127,21 @@ pub async fn serve(
     Ok((local, task))
 }
 
-/// The API without what else the gateway tells.
-fn api_alone(site: Site) -> Router {
+/// The API, for whichever way it is asked.
+pub(crate) fn api(site: Site) -> Router {
     Router::new().nest(api::BASE, api::router(&site)).with_state(site)
 }
 
-fn router(site: Site, scrape: Scrape) -> Router {
+fn router(site: Site, api: Router, scrape: Scrape) -> Router {
     let metrics = get(metrics)
         .with_state((site.engine.clone(), Arc::new(scrape)))
         .layer(axum::middleware::from_fn_with_state(site.clone(), auth::require_metrics_token));
     Router::new()
-        .nest(api::BASE, api::router(&site))
         .route("/metrics", metrics)
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
         .with_state(site)
+        .merge(api)
 }
 
 async fn metrics(State((engine, scrape)): State<(EngineHandle, Arc<Scrape>)>) -> Response {

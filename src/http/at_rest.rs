@@ -12,7 +12,7 @@ use sip_core::directory::Directory;
 use tower::ServiceExt;
 
 use super::local::Operator;
-use super::{Access, Readiness, Site, api_alone};
+use super::{Access, Readiness, Site, api};
 use crate::config::Config;
 use crate::directory::{self, Shape, Tariffs};
 use crate::storage::{self, Ownership, Purpose};
@@ -52,7 +52,7 @@ impl AtRest {
             readiness,
             access: Arc::new(ArcSwap::from_pointee(Access::of(&config.http))),
         };
-        Ok(Self { router: api_alone(site.clone()), site, operator: Operator::of_this_process(), ownership })
+        Ok(Self { router: api(site.clone()), site, operator: Operator::of_this_process(), ownership })
     }
 
     /// Loads what calls are routed and rated by, for requests that ask about calls; a running gateway has it at hand.

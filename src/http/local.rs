@@ -7,14 +7,13 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use axum::Router;
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-use super::{Site, api_alone};
 
 /// For the user of the gateway alone, and for root.
 const MODE: u32 = 0o600;
@@ -57,9 +56,9 @@ impl Connected<IncomingStream<'_, UnixListener>> for Operator {
 
 /// Serves the API at `path` until `stop` is cancelled, and takes the socket away then. Only the owner of the database may
 /// do so: what is left there by another one is nobody's any more.
-pub(crate) fn serve(path: &Path, site: Site, stop: CancellationToken) -> io::Result<JoinHandle<()>> {
+pub(crate) fn serve(path: &Path, api: Router, stop: CancellationToken) -> io::Result<JoinHandle<()>> {
     let listener = bind(path)?;
-    let service = api_alone(site).into_make_service_with_connect_info::<Operator>();
+    let service = api.into_make_service_with_connect_info::<Operator>();
     let server = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
     let path = path.to_owned();
     Ok(tokio::spawn(async move {

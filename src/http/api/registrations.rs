@@ -16,7 +16,6 @@ use super::error::Problem;
 use super::money::{Moment, moment_of_unix_s};
 use super::page::{Cursor, Limit, Page};
 use crate::bindings;
-use crate::http::view;
 use crate::storage;
 use sip_core::types::Binding;
 
@@ -34,7 +33,7 @@ struct RegistrationView {
     /// Where its packets come from.
     source: String,
     /// `udp`, `tcp` or `tls`.
-    transport: String,
+    transport: &'static str,
     /// Its product name.
     user_agent: Option<String>,
     /// Whether a NAT or firewall stands between.
@@ -42,16 +41,16 @@ struct RegistrationView {
     expires_at: Moment,
 }
 
-impl From<view::RegistrationView> for RegistrationView {
-    fn from(seen: view::RegistrationView) -> Self {
+impl From<Binding> for RegistrationView {
+    fn from(binding: Binding) -> Self {
         Self {
-            profile: seen.profile,
-            contact: seen.contact,
-            source: seen.source,
-            transport: seen.transport,
-            user_agent: seen.user_agent,
-            is_behind_nat: seen.behind_nat,
-            expires_at: moment_of_unix_s(seen.expires_unix_s),
+            profile: binding.profile.0,
+            contact: binding.contact_uri,
+            source: binding.flow.peer.to_string(),
+            transport: binding.flow.transport.param(),
+            user_agent: binding.user_agent,
+            is_behind_nat: binding.behind_nat,
+            expires_at: moment_of_unix_s(binding.expires_unix_s),
         }
     }
 }
@@ -103,5 +102,5 @@ async fn list_registrations(
         });
     }
     let page = Page::of_whole(bindings, (limit, cursor.as_ref()), |binding| binding.profile.0)?;
-    Ok(Json(page.map(|binding| view::RegistrationView::of(&binding).into())))
+    Ok(Json(page.map(RegistrationView::from)))
 }

@@ -1,11 +1,13 @@
 //! `sipgw profile ...`
 
+mod address;
 mod caller_id;
 mod create;
 mod guard;
 mod rehearse;
 mod settings;
 mod show;
+mod subscription;
 
 use clap::Subcommand;
 use ipnet::IpNet;
@@ -206,17 +208,14 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
             show_credentials(context, &profile, &gateway.post(&path, Value::Null).await?);
         }
         Command::Channels { profile, channels, bundles } => {
-            let path = below(&find::profile(gateway, &profile).await?, "/subscription");
-            let bought = gateway.post(&path, json!({ "channels": channels, "bundles": bundles })).await?;
-            context.output.show(&bought, || {
-                let [channels, bundles] = ["channels", "bundles"].map(|it| cell(&bought["subscription"][it]));
-                let until = when(&bought["subscription"]["paid_until"]);
-                let refund = cell(&bought["refund"]);
-                format!("{channels} channels, {bundles} bundles until {until}; {refund} came back.\n")
-            });
+            subscription::buy(context, gateway, &profile, (channels, bundles)).await?;
         }
-        Command::Cancel { profile, consent } => cancel(context, gateway, &profile, &consent).await?,
-        Command::Extend { profile, consent } => extend(context, gateway, &profile, &consent).await?,
+        Command::Cancel { profile, consent } => {
+            subscription::cancel(context, gateway, &profile, &consent).await?
+        }
+        Command::Extend { profile, consent } => {
+            subscription::extend(context, gateway, &profile, &consent).await?
+        }
         Command::Delete { profile, consent } => {
             let profile = find::profile(gateway, &profile).await?;
             let [name, credit] = ["name", "credit"].map(|field| cell(&profile[field]));
@@ -245,13 +244,13 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
             show(context, &[gateway.patch(&path, json!({ "settings": settings.fields() })).await?]);
         }
         Command::Allow { profile, network, port, transport } => {
-            let profile = find::profile(gateway, &profile).await?;
             let rule = given(json!({ "network": network, "port": port, "transport": transport }));
-            let added = gateway.post(&below(&profile, "/addresses"), rule).await?;
-            context.output.show(&added, || format!("{} is known at {network}.\n", text(&profile["name"])));
+            address::allow(context, gateway, &profile, rule).await?;
         }
-        Command::Allowed { profile } => allowed(context, gateway, profile).await?,
-        Command::Disallow { profile, network } => disallow(context, gateway, &profile, network).await?,
+        Command::Allowed { profile } => address::list(context, gateway, profile).await?,
+        Command::Disallow { profile, network } => {
+            address::disallow(context, gateway, &profile, network).await?
+        }
         Command::CallerId(set) => caller_id::set(context, gateway, set).await?,
         Command::CallerIds(list) => caller_id::list(context, gateway, list).await?,
         Command::Show { profile } => {
@@ -275,59 +274,6 @@ fn below(profile: &Value, rest: &str) -> String {
 /// The currency of whoever pays for a profile.
 fn currency(profile: &Value) -> &Value {
     &profile["credit"]["currency"]
-}
-
-/// What a subscription is of, in words: bundles go the way of the channels.
-fn channels_and_bundles(profile: &Value) -> String {
-    let subscription = &profile["subscription"];
-    let [channels, bundles] = ["channels", "bundles"].map(|field| cell(&subscription[field]));
-    match subscription["bundles"].as_u64() {
-        None | Some(0) => format!("{channels} channels"),
-        Some(_) => format!("{channels} channels and {bundles} bundles"),
-    }
-}
-
-async fn cancel(
-    context: &Context,
-    gateway: &Gateway,
-    profile: &str,
-    consent: &Consent,
-) -> Result<(), Failure> {
-    let profile = find::profile(gateway, profile).await?;
-    let name = text(&profile["name"]);
-    let days = context.config.prices.disabled_days;
-    if profile["subscription"].is_object() {
-        let until = when(&profile["subscription"]["paid_until"]);
-        let what = channels_and_bundles(&profile);
-        consent.to(&format!(
-            "the {what} of {name} would end at {until}, and the profile would be deleted {days} days later"
-        ))?;
-    }
-    let cancelled = gateway.put(&below(&profile, "/subscription/cancellation"), Value::Null).await?;
-    context.output.show(&cancelled, || {
-        let until = when(&cancelled["paid_until"]);
-        format!("{name} works until {until}; {days} days later it is deleted.\n")
-    });
-    Ok(())
-}
-
-async fn extend(
-    context: &Context,
-    gateway: &Gateway,
-    profile: &str,
-    consent: &Consent,
-) -> Result<(), Failure> {
-    let profile = find::profile(gateway, profile).await?;
-    let name = text(&profile["name"]);
-    let subscription = &profile["subscription"];
-    if subscription.is_object() {
-        let (until, price) = (when(&subscription["paid_until"]), cell(&subscription["price"]));
-        let what = channels_and_bundles(&profile);
-        consent.to(&format!("the {what} of {name} would be renewed at {until}, as before for {price}"))?;
-    }
-    let extended = gateway.delete(&below(&profile, "/subscription/cancellation")).await?;
-    context.output.show(&extended, || format!("{name} is renewed at {}.\n", when(&extended["paid_until"])));
-    Ok(())
 }
 
 async fn set_recharge(
@@ -355,52 +301,6 @@ async fn set_recharge(
             Recharge::RECOMMENDED.threshold
         ));
     }
-    Ok(())
-}
-
-async fn allowed(context: &Context, gateway: &Gateway, profile: Option<String>) -> Result<(), Failure> {
-    let profiles = match profile {
-        Some(profile) => vec![find::profile(gateway, &profile).await?],
-        None => gateway.list("/profiles").await?,
-    };
-    let mut rules = Vec::new();
-    for profile in &profiles {
-        for mut rule in gateway.list(&below(profile, "/addresses")).await? {
-            rule["profile"] = profile["id"].clone();
-            rules.push(rule);
-        }
-    }
-    context.output.show(&rules, || {
-        let mut table = Table::new(["profile", "network", "port", "transport"]);
-        for rule in &rules {
-            table.row(["profile", "network", "port", "transport"].map(|field| cell(&rule[field])));
-        }
-        table.text("No address is allowed: sipgw profile allow PROFILE NETWORK")
-    });
-    Ok(())
-}
-
-async fn disallow(
-    context: &Context,
-    gateway: &Gateway,
-    profile: &str,
-    network: IpNet,
-) -> Result<(), Failure> {
-    let profile = find::profile(gateway, profile).await?;
-    let is_meant = |rule: &Value| {
-        let known = rule["network"].as_str().and_then(|known| known.parse::<IpNet>().ok());
-        known.is_some_and(|known| known.trunc() == network.trunc())
-    };
-    let mut rules = gateway.list(&below(&profile, "/addresses")).await?;
-    rules.retain(is_meant);
-    if rules.is_empty() {
-        let cure = "sipgw profile allowed shows what there is";
-        return Err(Failure::no_such("address of the profile", &network.to_string(), cure));
-    }
-    for rule in &rules {
-        gateway.delete(&below(&profile, &format!("/addresses/{}", id(rule)))).await?;
-    }
-    context.output.done(&format!("{} is no longer known at {network}.", text(&profile["name"])));
     Ok(())
 }
 

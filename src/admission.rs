@@ -169,7 +169,11 @@ pub(crate) fn attempt(
     profile: Option<StoreProfileId>,
     started_at: Timestamp,
 ) -> Result<Attempt, Refusal> {
-    let Usage::Outgoing { number } = usage else { return Ok(unrated(usage, started_at)) };
+    let number = match usage {
+        Usage::Outgoing { number } => number,
+        Usage::OnNet { .. } => return Ok(Attempt { tariff: tariffs.on_net, ..unrated(usage, started_at) }),
+        Usage::Incoming { .. } | Usage::Echo => return Ok(unrated(usage, started_at)),
+    };
     let quote = tariffs.quote(profile, number, started_at).ok_or(Refusal::NoRate)?;
     Ok(Attempt {
         destination: quote.destination,

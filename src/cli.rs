@@ -27,6 +27,7 @@ mod rates;
 mod registrations;
 mod report;
 mod run;
+mod schedule;
 mod shown;
 mod status;
 mod token;
@@ -117,6 +118,9 @@ enum Command {
     Bans(bans::Command),
     /// PBXs that are registered.
     Registrations,
+    /// What falls due with time, and whether the clock is believed.
+    #[command(subcommand)]
+    Schedule(schedule::Command),
     /// Who may use the HTTP API.
     #[command(subcommand)]
     Token(token::Command),
@@ -187,6 +191,7 @@ async fn obey(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Db(command) => db::run(&context()?, command).await,
         Command::Token(command) => token::run(&context()?, command).await,
         Command::Audit(command) => audit::run(&context()?, command).await,
+        Command::Schedule(command) => schedule::run(&context()?, command).await,
         Command::Openapi => openapi::run(),
         Command::Registrations => registrations::run(&context()?).await,
     }

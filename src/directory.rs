@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use provisioning_store::directory::DirectoryRows;
 use provisioning_store::ledger::Subscriber;
 use provisioning_store::model::{self, CallerIdByCall, NumberTarget, Switch};
-use provisioning_store::rating::{Quote, RateBook, UsBundle};
+use provisioning_store::rating::{Quote, RateBook, Tariff, UsBundle};
 use provisioning_store::store::STANDARD_PRICE_LIST;
 use sip_core::auth::digest::{Algorithm, ha1};
 use sip_core::auth::ip::{Cidr, IpRule};
@@ -29,6 +29,8 @@ pub struct Tariffs {
     pub price_lists: HashMap<model::ProfileId, String>,
     /// What bundle minutes pay.
     pub us_bundle: UsBundle,
+    /// What a call to an Online Number hosted here is charged by; nothing where it is free.
+    pub on_net: Option<Tariff>,
     /// Carriers' names for records.
     pub carriers: HashMap<CarrierId, String>,
     /// Subscriptions, by which calls are granted while the store does not answer.
@@ -103,6 +105,7 @@ pub fn build(rows: &DirectoryRows, shape: &Shape) -> Directory {
             directory.add_ip_rule(source, Peer::Carrier(CarrierId(carrier.id.0)));
         }
     }
+    builder.phones(&mut directory);
     directory
 }
 
@@ -128,9 +131,12 @@ struct Builder<'a> {
     credentials: HashMap<model::ProfileId, &'a model::Credentials>,
     ip_rules: HashMap<model::ProfileId, Vec<&'a model::NewIpRule>>,
     caller_ids: HashMap<model::ProfileId, Vec<&'a model::CallerIdRule>>,
+    landlines: HashSet<(model::CompanyId, &'a str)>,
     numbers: HashMap<&'a str, &'a model::OnlineNumber>,
     numbers_of: HashMap<model::ProfileId, Vec<&'a model::OnlineNumber>>,
-    profiles_of_accounts: HashMap<model::BusinessAccountId, Option<model::ProfileId>>,
+    accounts: HashMap<model::BusinessAccountId, &'a model::BusinessAccount>,
+    /// Who is called for a business account: the profile that has it, or its own phone.
+    of_accounts: HashMap<model::BusinessAccountId, ProfileId>,
 }
 
 impl<'a> Builder<'a> {
@@ -146,11 +152,26 @@ impl<'a> Builder<'a> {
             credentials: rows.credentials.iter().map(|found| (found.profile, found)).collect(),
             ip_rules: grouped(rows.ip_rules.iter().map(|found| (found.profile, &found.rule))),
             caller_ids: grouped(rows.caller_ids.iter().map(|rule| (rule.profile, rule))),
+            landlines: rows.landlines.iter().filter(|it| it.verification.is_some()).map(place).collect(),
             numbers: rows.numbers.iter().map(|number| (number.number.as_str(), number)).collect(),
             numbers_of: grouped(rows.numbers.iter().filter_map(of_profile)),
-            profiles_of_accounts: rows.business_accounts.iter().map(|it| (it.id, it.profile)).collect(),
+            accounts: rows.business_accounts.iter().map(|account| (account.id, account)).collect(),
+            of_accounts: of_accounts(rows),
         }
     }
+}
+
+/// A business account that no profile has is called on its phone, if it has a password to sign in with.
+fn of_accounts(rows: &DirectoryRows) -> HashMap<model::BusinessAccountId, ProfileId> {
+    let phone = |phone: &model::PhoneCredentials| (phone.account, ProfileId::of_phone(phone.account.0));
+    let mut called: HashMap<_, _> = rows.phones.iter().map(phone).collect();
+    let attached = |account: &model::BusinessAccount| Some((account.id, ProfileId(account.profile?.0)));
+    called.extend(rows.business_accounts.iter().filter_map(attached));
+    called
+}
+
+fn place(landline: &model::Landline) -> (model::CompanyId, &str) {
+    (landline.company, &landline.number)
 }
 
 /// What belongs to each, in the order it comes in.
@@ -249,7 +270,10 @@ impl Builder<'_> {
     fn may_show(&self, profile: &model::Profile, shown: &model::CallerId) -> bool {
         match shown {
             // Asked anew at every build: whoever is no longer verified no longer shows it.
-            model::CallerId::Landline(_) => self.company(profile).is_some_and(|company| company.is_verified),
+            model::CallerId::Landline(number) => {
+                self.company(profile).is_some_and(|company| company.is_verified)
+                    && self.landlines.contains(&(profile.company, number.as_str()))
+            }
             model::CallerId::OnlineNumber(number) => {
                 self.numbers.get(number.as_str()).is_some_and(|online| self.is_shown(online))
             }
@@ -260,6 +284,30 @@ impl Builder<'_> {
     fn is_shown(&self, number: &model::OnlineNumber) -> bool {
         let countries = &self.shape.caller_id_countries;
         number.is_in_service() && (countries.is_empty() || countries.contains(&number.country))
+    }
+
+    /// The phones of business accounts; those of accounts that a profile has are told why they cannot sign in.
+    fn phones(&self, directory: &mut Directory) {
+        for phone in &self.rows.phones {
+            let company =
+                self.accounts.get(&phone.account).and_then(|account| self.companies.get(&account.company));
+            let hash = |algorithm| ha1(algorithm, &phone.user, &self.shape.realm, phone.password.reveal());
+            directory.add_profile(Profile {
+                id: ProfileId::of_phone(phone.account.0),
+                name: phone.user.clone(),
+                user: phone.user.clone(),
+                country: company.map(|company| company.country.clone()).unwrap_or_default(),
+                authentication: Authentication::Registration {
+                    ha1_md5: hash(Algorithm::Md5),
+                    ha1_sha256: hash(Algorithm::Sha256),
+                    // Like everybody whose name is not a profile's, so that a challenge does not tell who there is.
+                    digest: DigestPolicy::default(),
+                },
+                number_format: NumberFormat::E164,
+                caller_id: CallerId::default(),
+                srtp: SrtpPolicy::Auto,
+            });
+        }
     }
 
     /// The addresses of profiles that are known by them.
@@ -278,22 +326,20 @@ impl Builder<'_> {
         for number in self.rows.numbers.iter().filter(|number| number.is_in_service()) {
             let profile = match number.target {
                 NumberTarget::Nobody => None,
-                NumberTarget::Profile(profile) => Some(profile),
-                NumberTarget::BusinessAccount(account) => {
-                    self.profiles_of_accounts.get(&account).copied().flatten()
-                }
+                NumberTarget::Profile(profile) => Some(ProfileId(profile.0)),
+                NumberTarget::BusinessAccount(account) => self.of_accounts.get(&account).copied(),
             };
             if let Some(profile) = profile {
-                directory.add_number(digits(&number.number), ProfileId(profile.0));
+                directory.add_number(digits(&number.number), profile);
             }
         }
     }
 
     fn accounts(&self, directory: &mut Directory) {
         for account in &self.rows.business_accounts {
-            if let Some(profile) = account.profile {
+            if let Some(&profile) = self.of_accounts.get(&account.id) {
                 let user = account.extension.clone().unwrap_or_else(|| account.name.clone());
-                directory.add_account(&account.name, AccountRoute { profile: ProfileId(profile.0), user });
+                directory.add_account(&account.name, AccountRoute { profile, user });
             }
         }
     }

@@ -47,6 +47,7 @@ struct Flags {
     has_store: AtomicBool,
     is_draining: AtomicBool,
     is_degraded: AtomicBool,
+    is_clock_in_doubt: AtomicBool,
 }
 
 impl Readiness {
@@ -65,6 +66,16 @@ impl Readiness {
         self.0.is_degraded.load(Ordering::Relaxed)
     }
 
+    /// Whether nothing that falls due is done, because the clock may be wrong.
+    pub fn set_clock_in_doubt(&self, is_in_doubt: bool) {
+        self.0.is_clock_in_doubt.store(is_in_doubt, Ordering::Relaxed);
+    }
+
+    /// See [`Self::set_clock_in_doubt`].
+    pub fn is_clock_in_doubt(&self) -> bool {
+        self.0.is_clock_in_doubt.load(Ordering::Relaxed)
+    }
+
     /// The daemon is told to stop.
     pub fn set_draining(&self) {
         self.0.is_draining.store(true, Ordering::Relaxed);
@@ -80,8 +91,12 @@ impl Readiness {
 
     /// What is wrong, though calls are taken.
     fn trouble(&self) -> Option<&'static str> {
-        let is_out = self.is_degraded() || !self.0.has_store.load(Ordering::Relaxed);
-        is_out.then_some("the store does not answer; calls go on, new ones within what is on hand")
+        if self.is_degraded() || !self.0.has_store.load(Ordering::Relaxed) {
+            return Some("the store does not answer; calls go on, new ones within what is on hand");
+        }
+        let doubt = "the clock is far past the last time that something could fall due: nothing is renewed, lapses or is \
+             deleted until an operator confirms it; see sipgw schedule";
+        self.is_clock_in_doubt().then_some(doubt)
     }
 }
 

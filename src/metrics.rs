@@ -100,6 +100,8 @@ pub struct Metrics {
     pub resolutions: IntCounterVec,
     /// 1 once the daemon is told to stop.
     pub draining: IntGauge,
+    /// 1 while nothing that falls due is done, because the clock may be wrong.
+    pub clock_in_doubt: IntGauge,
     /// Changed configurations that were refused.
     pub reload_failures: IntCounter,
     /// When the configuration in force was read.
@@ -292,6 +294,10 @@ impl Metrics {
                 &["result"],
             ),
             draining: make.gauge("sipgw_draining", "1 once the daemon is told to stop"),
+            clock_in_doubt: make.gauge(
+                "sipgw_clock_in_doubt",
+                "1 while nothing that falls due is done until an operator confirms the clock",
+            ),
             reload_failures: make.counter(
                 "sipgw_config_reload_failures_total",
                 "Changed configurations that were refused; the one before stayed in force",

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use provisioning_store::error::StoreError;
 use provisioning_store::lifecycle::{PriceList, Terms};
 use provisioning_store::model::SpendGuard;
-use provisioning_store::rating::UsBundle;
+use provisioning_store::rating::{Tariff, UsBundle};
 use provisioning_store::store::Store;
 use sip_core::directory::Directory;
 use tokio::sync::Notify;
@@ -32,12 +32,16 @@ pub struct Rules {
     pub shape: Shape,
     /// Which calls bundle minutes pay.
     pub us_bundle: UsBundle,
+    /// What calls between profiles here are charged by; nothing where they are free.
+    pub on_net: Option<Tariff>,
     /// Limits of profiles that set none of their own.
     pub spend_guard: SpendGuard,
     /// At which prices subscriptions are renewed.
     pub prices: PriceList,
     /// How long things are kept that nobody pays.
     pub terms: Terms,
+    /// Days that the gateway may have been away without anybody having to confirm that its clock is right.
+    pub longest_absence_days: u32,
 }
 
 /// Loads provisioning and watches it.
@@ -70,6 +74,7 @@ impl Watch {
             rates: Default::default(),
             price_lists: Default::default(),
             us_bundle: built_by.us_bundle.clone(),
+            on_net: built_by.on_net,
             carriers: Default::default(),
             subscribers: Default::default(),
         };
@@ -117,8 +122,10 @@ impl Watch {
         let revision = rows.revision;
         let carriers = directory::carrier_names(&rows);
         let subscribers = directory::subscribers(&rows);
-        let (us_bundle, price_lists) = (rules.us_bundle.clone(), directory::price_lists(&rows));
-        self.tariffs.store(Arc::new(Tariffs { rates, price_lists, us_bundle, carriers, subscribers }));
+        let (us_bundle, on_net) = (rules.us_bundle.clone(), rules.on_net);
+        let price_lists = directory::price_lists(&rows);
+        let tariffs = Tariffs { rates, price_lists, us_bundle, on_net, carriers, subscribers };
+        self.tariffs.store(Arc::new(tariffs));
         let shape = rules.shape.clone();
         let profiles = rows.profiles.len();
         // Hashing the passwords of many profiles would keep a worker of the runtime busy.

@@ -173,7 +173,8 @@ fn transcript(folder: &tempfile::TempDir, file: &Path) -> String {
 const COMMANDS: &str = "\
 company list
 company create Architects --country US
-company create Builders --country DE --currency EUR
+company create Importers --country DE --currency EUR
+company create Builders --country DE
 company top-up architects 200.00 --note by_wire
 company top-up 2 20
 company top-up Nobody 1
@@ -339,6 +340,9 @@ fn what_a_command_changes_holds_at_once_and_the_company_sees_who_did_it() {
         assert_eq!(assigned["action"], "PUT /api/v1/numbers/1/target", "{trail}");
         assert_eq!((&assigned["origin"], &assigned["company"]), (&"command line".into(), &1.into()));
         assert!(assigned["actor"].as_str().unwrap().starts_with("user "), "{assigned}");
+        let (code, said) = run(&["schedule", "confirm"]).unwrap_err();
+        assert!(code == 1 && said.contains("say --yes"), "{code} {said}");
+        assert_eq!(run(&["schedule", "confirm", "--yes"]).unwrap()["is_clock_in_doubt"], false);
     });
     assert!(!folder.path().join("sipgw.db.socket").exists(), "the socket is left behind");
     assert_eq!(run(&["profile", "list"]).unwrap()[0]["credit"]["amount"], "10.00");

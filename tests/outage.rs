@@ -85,7 +85,7 @@ impl Gateway {
         let (us_bundle, carriers) = (UsBundle::standard(), Default::default());
         let rates = RateBook::of(STANDARD_PRICE_LIST, rates);
         let price_lists = Default::default();
-        let tariffs = Tariffs { rates, price_lists, us_bundle, carriers, subscribers };
+        let tariffs = Tariffs { rates, price_lists, us_bundle, on_net: None, carriers, subscribers };
         let (writer, _) = Writer::start(store.clone(), WriterLimits::default());
         let (sender, replies) = mpsc::channel(64);
         let metrics = Metrics::new();

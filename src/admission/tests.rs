@@ -6,7 +6,7 @@ use provisioning_store::cdr::{Cdr, CdrFilter};
 use provisioning_store::lifecycle::{Order, PriceList};
 use provisioning_store::model::{GuardOverrides, NewCompany, Override, ProfileSettings};
 use provisioning_store::money::Micros;
-use provisioning_store::rating::{RateBook, RateTable, UsBundle};
+use provisioning_store::rating::{BundleCover, RateBook, RateTable, Tariff, UsBundle};
 use provisioning_store::secrets::SecretKey;
 use provisioning_store::store::{Durability, NewProfile, STANDARD_PRICE_LIST, Store, StoreOptions};
 use provisioning_store::writer::WriterLimits;
@@ -25,6 +25,11 @@ struct Office {
 
 impl Office {
     async fn open(channels: u32, credit: &str) -> Self {
+        Self::open_with(channels, credit, None).await
+    }
+
+    /// With this price of calls to Online Numbers here.
+    async fn open_with(channels: u32, credit: &str, on_net: Option<Tariff>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let options = StoreOptions::new(directory.path().join("sipgw.db"), SecretKey::new([7; 32]));
         let store = Store::open(StoreOptions { durability: Durability::Crash, ..options }).await.unwrap();
@@ -46,6 +51,7 @@ impl Office {
             rates: RateBook::of(STANDARD_PRICE_LIST, rates),
             price_lists: HashMap::new(),
             us_bundle: UsBundle::standard(),
+            on_net,
             carriers,
             subscribers,
         }));
@@ -155,6 +161,21 @@ async fn a_call_is_reserved_extended_and_charged() {
     assert_eq!((ending.carrier.as_str(), ending.reason_code.as_str()), ("Upstream", "hung_up"));
     assert_eq!(office.metrics.calls.with_label_values(&["outgoing", "answered"]).get(), 1);
     assert!(office.store.live_calls().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_call_to_a_number_hosted_here_costs_what_the_configuration_says() {
+    let on_net = || Usage::OnNet { number: "12026555376".to_owned() };
+    let mut free = Office::open(1, "0.01").await;
+    assert_eq!(free.reserve(1, on_net()).await.unwrap().paid, None);
+    let a_minute = Tariff::standard(Micros::from_cents(20), BundleCover::NotCovered);
+    let mut priced = Office::open_with(2, "0.30", Some(a_minute)).await;
+    assert_eq!(priced.reserve(1, on_net()).await.unwrap().paid, Some(Duration::from_secs(60)));
+    assert_eq!(priced.reserve(2, on_net()).await.unwrap().paid, Some(Duration::from_secs(30)));
+    let record = CallRecord { usage: Some(on_net()), ..*talked(&priced, 1, 45, Ending::HungUp(Leg::Callee)) };
+    assert!(priced.admission.ask(Question::Settle(Box::new(record))).is_none());
+    let cdr = priced.record(name(lease(1))).await;
+    assert_eq!((cdr.settlement.billed_s, cdr.settlement.amount), (48, Micros::from_cents(16)));
 }
 
 #[tokio::test]

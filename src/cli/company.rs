@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::failure::Failure;
 use super::gateway::{Gateway, step};
 use super::output::Table;
-use super::shown::{cell, id, money, text};
+use super::shown::{cell, given, id, money, text};
 use super::{Context, find};
 
 #[derive(Subcommand)]
@@ -22,9 +22,9 @@ pub(crate) enum Command {
         /// Its country, two letters: decides how national numbers are read.
         #[arg(long)]
         country: String,
-        /// The currency of its credit, three letters.
-        #[arg(long, default_value = "USD")]
-        currency: String,
+        /// The currency of its credit, three letters: the installation's, which may be left out.
+        #[arg(long)]
+        currency: Option<String>,
     },
     /// Show all companies.
     List,
@@ -89,7 +89,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
 async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<(), Failure> {
     match command {
         Command::Create { name, country, currency } => {
-            let new = json!({ "name": name, "country": country, "currency": currency });
+            let new = given(json!({ "name": name, "country": country, "currency": currency }));
             show(context, &[gateway.post("/companies", new).await?]);
         }
         Command::List => show(context, &gateway.list("/companies").await?),
@@ -162,14 +162,15 @@ async fn landlines(context: &Context, gateway: &Gateway, company: Option<String>
                 "number": landline["number"],
                 "company": company["id"],
                 "company_name": company["name"],
-                "is_verified": company["is_verified"],
+                "may_be_shown": company["is_verified"] == true && landline["is_verified"] == true,
+                "verified_by": landline["verified_by"],
             }));
         }
     }
     context.output.show(&found, || {
         let mut table = Table::new(["number", "company", "may be shown"]);
         for landline in &found {
-            let is_shown = if landline["is_verified"] == true { "yes" } else { "not verified" };
+            let is_shown = if landline["may_be_shown"] == true { "yes" } else { "not verified" };
             table.row([cell(&landline["number"]), cell(&landline["company_name"]), is_shown.to_owned()]);
         }
         table.text("There is no landline number yet: sipgw company landline COMPANY NUMBER")

@@ -24,7 +24,10 @@ pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
         for registration in &registrations {
             let profile = &registration["profile"];
             table.row([
-                name(profile).unwrap_or_else(|| cell(profile)),
+                match profile {
+                    Value::Null => format!("business account {}", cell(&registration["business_account"])),
+                    profile => name(profile).unwrap_or_else(|| cell(profile)),
+                },
                 cell(&registration["source"]),
                 cell(&registration["transport"]),
                 cell(&registration["is_behind_nat"]),

@@ -299,6 +299,14 @@ impl Findings {
         self.between("prices.period_days", prices.period_days.into(), 1..=366);
         self.between("prices.disabled_days", prices.disabled_days.into(), 1..=3_650);
         self.between("prices.number_grace_days", prices.number_grace_days.into(), 0..=3_650);
+        self.between("prices.longest_absence_days", prices.longest_absence_days.into(), 1..=36_500);
+        if prices.currency.len() != 3 || !prices.currency.bytes().all(|letter| letter.is_ascii_uppercase()) {
+            self.add(
+                "prices.currency",
+                format!("{:?} is no currency", prices.currency),
+                "Write three capitals of ISO 4217, such as USD.",
+            );
+        }
         self.between("prices.bundle_minutes", prices.bundle_minutes.into(), 1..=1_000_000);
         if let Err(refused) = config.us_bundle() {
             self.add(

@@ -5,16 +5,18 @@ use std::path::PathBuf;
 
 use provisioning_store::lifecycle::{self, PriceList, Terms};
 use provisioning_store::money::Micros;
-use provisioning_store::rating::UsBundle;
+use provisioning_store::rating::{BundleCover, Tariff, UsBundle};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
 use super::Config;
 
-/// What things cost, in the installation's currency.
+/// What things cost, and for how long they are kept.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct PriceConfig {
+    /// The currency of all prices and so of all companies, three letters (ISO 4217).
+    pub currency: String,
     /// One channel for 30 days.
     pub channel: Price,
     /// Discounts on the channels of a profile, by quantity.
@@ -25,6 +27,8 @@ pub struct PriceConfig {
     pub bundle_discounts: Vec<Discount>,
     /// The minutes of one bundle.
     pub bundle_minutes: u32,
+    /// A minute of a call to an Online Number hosted here; 0 is free.
+    pub on_net_minute: Price,
     /// A file of US prefixes that bundles do not cover, one a line without the 1 in front; the standard list where
     /// absent.
     pub bundle_excluded_file: Option<PathBuf>,
@@ -34,21 +38,26 @@ pub struct PriceConfig {
     pub disabled_days: u32,
     /// Days for which an Online Number whose fee could not be paid is kept for its company.
     pub number_grace_days: u32,
+    /// Days that the gateway may have been away without anybody having to confirm that its clock is right.
+    pub longest_absence_days: u32,
 }
 
 impl Default for PriceConfig {
     fn default() -> Self {
         let discount = |above, percent| Discount { above, percent };
         Self {
+            currency: "USD".to_owned(),
             channel: Price(Micros::from_cents(695)),
             channel_discounts: Vec::new(),
             bundle: Price(Micros::from_units(30)),
             bundle_discounts: vec![discount(5, 5), discount(10, 10), discount(20, 15)],
             bundle_minutes: 5_000,
+            on_net_minute: Price(Micros::ZERO),
             bundle_excluded_file: None,
             period_days: 30,
             disabled_days: 90,
             number_grace_days: 14,
+            longest_absence_days: 40,
         }
     }
 }
@@ -124,6 +133,12 @@ impl Config {
     pub fn terms(&self) -> Terms {
         let PriceConfig { disabled_days, number_grace_days, .. } = self.prices;
         Terms { disabled_days, number_grace_days }
+    }
+
+    /// What a call to an Online Number hosted here is charged by, in the usual steps; nothing where it is free.
+    pub fn on_net_tariff(&self) -> Option<Tariff> {
+        let a_minute = self.prices.on_net_minute.0;
+        (a_minute > Micros::ZERO).then(|| Tariff::standard(a_minute, BundleCover::NotCovered))
     }
 
     /// Which calls bundle minutes pay; an error says what is wrong with the file of excluded prefixes.

@@ -162,9 +162,11 @@ fn rules(config: &Config) -> Result<Rules, StartError> {
     Ok(Rules {
         shape: Shape::of(config),
         us_bundle,
+        on_net: config.on_net_tariff(),
         spend_guard: config.calls.spend_guard.guard(),
         prices: config.price_list(),
         terms: config.terms(),
+        longest_absence_days: config.prices.longest_absence_days,
     })
 }
 

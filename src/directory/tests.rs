@@ -84,6 +84,7 @@ fn rows() -> DirectoryRows {
             number(3, "+12025550100", "US", NumberTarget::Nobody),
         ],
         business_accounts: vec![account],
+        phones: Vec::new(),
         landlines: Vec::new(),
         caller_ids: vec![caller_id(None, "+12026843376"), caller_id(Some("GB"), "+442079460123")],
         carriers: vec![carrier],
@@ -151,7 +152,7 @@ fn a_profile_without_a_password_is_left_out() {
 }
 
 #[test]
-fn a_landline_is_shown_only_while_the_company_is_verified() {
+fn a_landline_is_shown_only_while_it_and_the_company_are_verified() {
     let mut rows = rows();
     rows.profiles[0].settings.caller_id_by_call = CallerIdByCall::Allowed;
     rows.caller_ids[0].shown = model::CallerId::Landline("+12025550123".to_owned());
@@ -162,6 +163,11 @@ fn a_landline_is_shown_only_while_the_company_is_verified() {
     };
     assert_eq!(shown(&rows), (None, false));
     rows.companies[0].is_verified = true;
+    let (company, number) = (rows.companies[0].id, "+12025550123".to_owned());
+    rows.landlines.push(model::Landline { company, number, verification: None });
+    assert_eq!(shown(&rows), (None, false), "nobody has made sure that it is theirs");
+    let at = model::Timestamp(0);
+    rows.landlines[0].verification = Some(model::Verification { by: "Ada".to_owned(), at });
     assert_eq!(shown(&rows), (Some("12025550123".to_owned()), true));
 }
 

@@ -48,6 +48,7 @@ mod rates;
 mod registrations;
 mod rehearsals;
 mod reports;
+mod schedule;
 mod settings;
 mod signature;
 mod spend_guard;
@@ -84,6 +85,7 @@ fn resources() -> OpenApiRouter {
     OpenApiRouter::with_openapi(openapi::beginning())
         .merge(openapi::routes())
         .merge(status::routes())
+        .merge(schedule::routes())
         .merge(companies::routes())
         .merge(landlines::routes())
         .merge(administrators::routes())

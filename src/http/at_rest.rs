@@ -34,6 +34,7 @@ impl AtRest {
             rates: Default::default(),
             price_lists: Default::default(),
             us_bundle: config.us_bundle().map_err(StartError::Prefixes)?,
+            on_net: config.on_net_tariff(),
             carriers: Default::default(),
             subscribers: Default::default(),
         };
@@ -64,6 +65,7 @@ impl AtRest {
             rates: store.rate_book(storage::now()).await?,
             price_lists: directory::price_lists(&rows),
             us_bundle: self.site.tariffs.load().us_bundle.clone(),
+            on_net: config.on_net_tariff(),
             carriers: directory::carrier_names(&rows),
             subscribers: directory::subscribers(&rows),
         };

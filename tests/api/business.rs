@@ -66,7 +66,7 @@ fn a_payment_is_booked_once_when_its_provider_says_so_in_its_own_hand() {
     assert_eq!(pending["items"][0]["id"], payment["id"]);
     assert_eq!(firm.credit(&house), dollars("86.10"), "nothing is booked before it is paid");
 
-    let paid = json!({"payment": id, "state": "paid", "reference": "ch_1"});
+    let paid = json!({"payment": id, "state": "paid", "amount": dollars("50.00"), "reference": "ch_1"});
     for (ask, why) in [
         (Ask::new("POST", "/payment-events").json(&paid), "not signed"),
         (event(&paid, now() - 301), "too old"),
@@ -75,15 +75,27 @@ fn a_payment_is_booked_once_when_its_provider_says_so_in_its_own_hand() {
         assert_eq!(house.send(&ask).expect(403)["code"], "bad_signature", "{why}");
     }
     assert_eq!(firm.credit(&house), dollars("86.10"));
+    let mut other = paid.clone();
+    for amount in [dollars("49.99"), json!({"amount": "50.00", "currency": "EUR"})] {
+        other["amount"] = amount;
+        assert_eq!(house.send(&event(&other, now())).expect(409)["code"], "other_amount");
+    }
+    other["amount"] = Value::Null;
+    assert_eq!(house.send(&event(&other, now())).expect(422)["field"], "amount");
+    let failed = json!({"payment": id, "state": "failed", "reference": "expired"});
+    house.send(&event(&failed, now())).expect(204);
+    assert_eq!(firm.credit(&house), dollars("86.10"));
+    // The money may still come.
     for _ in 0..3 {
         house.send(&event(&paid, now())).expect(204);
         assert_eq!(firm.credit(&house), dollars("136.10"), "booked once, however often it is said");
     }
-    let other = json!({"payment": id, "state": "paid", "reference": "ch_2"});
+    other = paid;
+    other["reference"] = json!("ch_2");
     assert_eq!(house.send(&event(&other, now())).expect(409)["code"], "settled_already");
     let failed = json!({"payment": id, "state": "failed", "reference": "ch_1"});
     house.send(&event(&failed, now())).expect(409);
-    let unknown = json!({"payment": 987_654, "state": "paid", "reference": "ch_3"});
+    let unknown = json!({"payment": 987_654, "state": "failed", "reference": "ch_3"});
     house.send(&event(&unknown, now())).expect(404);
     house.send(&event(&json!({"payment": id}), now())).expect(422);
     assert_eq!(firm.credit(&house), dollars("136.10"));
@@ -91,7 +103,7 @@ fn a_payment_is_booked_once_when_its_provider_says_so_in_its_own_hand() {
     let trail = firm.ask(&house, "GET", "/audit", Value::Null).expect(200);
     let told: Vec<&Value> =
         trail["items"].as_array().unwrap().iter().filter(|line| line["actor"] == "payment source").collect();
-    assert_eq!(told.len(), 1, "one line for the one change: {told:?}");
+    assert_eq!(told.len(), 2, "one line for each of two changes: {told:?}");
     assert!(house.runtime.block_on(house.daemon.store().verify()).unwrap().is_empty());
     house.stop();
 }

@@ -53,7 +53,25 @@ pub(crate) struct Provisions {
     pub(crate) carriers_transport: Transport,
     /// How the carriers' media is protected.
     pub(crate) carriers_srtp: SrtpPolicy,
+    pub(crate) vanessa: Vanessa,
 }
+
+/// What the business account [`PHONE_USER`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vanessa {
+    /// Nothing but a name.
+    Unknown,
+    /// It has a password, and no profile has it.
+    Detached,
+    /// It belongs to Sales.
+    Attached,
+}
+
+/// A business account with an Online Number of its own.
+pub(crate) const PHONE_USER: &str = "vanessa.lombardi";
+const PHONE_PASSWORD: &str = "phone-secret!";
+pub(crate) const PHONE_NUMBER: &str = "12026555377";
+pub(crate) const PHONE: ProfileId = ProfileId(-5);
 
 pub(crate) const ALPHA: CarrierId = CarrierId(1);
 pub(crate) const BETA: CarrierId = CarrierId(2);
@@ -71,6 +89,7 @@ impl Default for Provisions {
             sales_password: SALES_PASSWORD,
             carriers_transport: Transport::Udp,
             carriers_srtp: SrtpPolicy::Off,
+            vanessa: Vanessa::Unknown,
         }
     }
 }
@@ -90,6 +109,7 @@ pub(crate) fn agents(dice: &mut Dice) -> Vec<Agent> {
         agent("gamma-one", [203, 0, 113, 23]),
         agent("gamma-two", [203, 0, 113, 24]),
         agent("stranger", [203, 0, 113, 66]),
+        agent("phone", [198, 51, 100, 13]).with_credentials(PHONE_USER, PHONE_PASSWORD),
     ]
 }
 
@@ -149,7 +169,24 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
         let (srtp, transport) = (provisions.carriers_srtp, provisions.carriers_transport);
         directory.add_carrier(Carrier { srtp, transport, ..carrier(*id) });
     }
+    add_vanessa(&mut directory, provisions.vanessa);
     directory
+}
+
+fn add_vanessa(directory: &mut Directory, vanessa: Vanessa) {
+    let profile_called = match vanessa {
+        Vanessa::Unknown => return,
+        Vanessa::Detached => PHONE,
+        Vanessa::Attached => SALES,
+    };
+    let authentication = Authentication::Registration {
+        ha1_md5: ha1(Algorithm::Md5, PHONE_USER, DOMAIN, PHONE_PASSWORD),
+        ha1_sha256: ha1(Algorithm::Sha256, PHONE_USER, DOMAIN, PHONE_PASSWORD),
+        digest: DigestPolicy::default(),
+    };
+    directory.add_profile(profile(PHONE, PHONE_USER, authentication, PHONE_NUMBER));
+    directory.add_number(PHONE_NUMBER, profile_called);
+    directory.add_account(PHONE_USER, AccountRoute { profile: profile_called, user: PHONE_USER.into() });
 }
 
 fn profile(id: ProfileId, user: &str, authentication: Authentication, number: &str) -> Profile {

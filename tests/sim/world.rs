@@ -41,6 +41,7 @@ pub(crate) const BETA: usize = 3;
 pub(crate) const GAMMA_ONE: usize = 4;
 pub(crate) const GAMMA_TWO: usize = 5;
 pub(crate) const STRANGER: usize = 6;
+pub(crate) const PHONE: usize = 7;
 
 /// Something on its way.
 #[derive(Debug)]

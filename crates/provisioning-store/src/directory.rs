@@ -1,7 +1,8 @@
 //! What the daemon needs to know of provisioning to handle calls, of one moment.
 
 use crate::model::{
-    BusinessAccount, CallerIdRule, Carrier, Company, Credentials, IpRule, Landline, OnlineNumber, Profile,
+    BusinessAccount, CallerIdRule, Carrier, Company, Credentials, IpRule, Landline, OnlineNumber,
+    PhoneCredentials, Profile,
 };
 
 /// Everything that calls and registrations are decided by, read in one transaction.
@@ -21,6 +22,8 @@ pub struct DirectoryRows {
     pub numbers: Vec<OnlineNumber>,
     /// Business accounts, by name.
     pub business_accounts: Vec<BusinessAccount>,
+    /// What phones of business accounts sign in with, in clear; by identity.
+    pub phones: Vec<PhoneCredentials>,
     /// Stored landline numbers.
     pub landlines: Vec<Landline>,
     /// Caller ID rules, by profile; a profile's default comes first.

@@ -21,7 +21,8 @@ pub use company::{Administrator, Company, NewCompany, Verification};
 pub use country::{Countries, Country, NotACountry};
 pub use guard::{GuardFault, GuardOverrides, Override, SpendGuard};
 pub use number::{
-    BusinessAccount, CallerId, CallerIdRule, Landline, NumberTarget, OnlineNumber, StockNumber,
+    BusinessAccount, CallerId, CallerIdRule, Landline, NumberTarget, OnlineNumber, PhoneCredentials,
+    StockNumber,
 };
 pub use payment::{Payment, PaymentCause, PaymentState};
 pub(crate) use profile::Ground;

@@ -325,19 +325,25 @@ impl Store {
         self.company(company).await
     }
 
-    /// Stores a landline number for use as Caller ID.
-    pub async fn add_landline(&self, company: CompanyId, number: &str) -> Result<Landline, StoreError> {
+    /// Stores a landline number for use as Caller ID, or adds to a stored one who has made sure that it is the company's
+    /// own. Only then is it shown. A number that is hosted here, or is verified as another company's, is refused.
+    pub async fn add_landline(
+        &self,
+        now: Timestamp,
+        company: CompanyId,
+        number: &str,
+        verified_by: Option<&str>,
+    ) -> Result<Landline, StoreError> {
         self.company(company).await?;
-        let landline = Landline { company, number: e164(number)? };
-        self.database.add_landline(&landline).await?;
-        Ok(landline)
+        let by = verified_by.map(|by| named("name of who has verified", by)).transpose()?;
+        let verification = by.map(|by| Verification { by, at: now });
+        let landline = Landline { company, number: e164(number)?, verification };
+        self.database.add_landline(&landline).await
     }
 
     /// Forgets a landline number; profiles that showed it show it no longer.
-    pub async fn remove_landline(&self, company: CompanyId, number: &str) -> Result<Landline, StoreError> {
-        let landline = Landline { company, number: e164(number)? };
-        self.database.remove_landline(&landline).await?;
-        Ok(landline)
+    pub async fn remove_landline(&self, company: CompanyId, number: &str) -> Result<(), StoreError> {
+        self.database.remove_landline(company, &e164(number)?).await
     }
 
     /// All stored landline numbers, by company.

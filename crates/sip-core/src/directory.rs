@@ -140,9 +140,9 @@ pub enum SrtpPolicy {
 /// Where calls to a business account go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountRoute {
-    /// The profile it is attached to.
+    /// The profile it is attached to, or its own phone.
     pub profile: ProfileId,
-    /// The user part of the Request-URI: the extension, or else the account's name.
+    /// The user part of the Request-URI: the extension, or else the account's name. A phone is called as it has registered.
     pub user: String,
 }
 
@@ -230,11 +230,20 @@ impl Directory {
         Self::default()
     }
 
-    /// Adds a profile.
+    /// Adds a profile; phones after everybody else.
     pub fn add_profile(&mut self, profile: Profile) {
-        self.users.insert(profile.user.clone(), Peer::Profile(profile.id));
-        if let Authentication::Registration { digest, .. } = profile.authentication {
-            *self.policies.entry(digest).or_default() += 1;
+        match profile.authentication {
+            // Companies choose the names of their accounts: none may take a profile's or a carrier's place.
+            _ if profile.id.is_phone() => {
+                self.users.entry(profile.user.clone()).or_insert(Peer::Profile(profile.id));
+            }
+            Authentication::Registration { digest, .. } => {
+                self.users.insert(profile.user.clone(), Peer::Profile(profile.id));
+                *self.policies.entry(digest).or_default() += 1;
+            }
+            Authentication::Ip { .. } => {
+                self.users.insert(profile.user.clone(), Peer::Profile(profile.id));
+            }
         }
         self.profiles.insert(profile.id, Arc::new(profile));
     }
@@ -319,6 +328,11 @@ impl Directory {
     /// Where a business account's calls go.
     pub fn account(&self, name: &str) -> Option<&AccountRoute> {
         self.accounts.get(&name.to_ascii_lowercase())
+    }
+
+    /// Whether this is the phone of a business account that belongs to a profile: then it cannot sign in.
+    pub fn is_taken(&self, phone: &Profile) -> bool {
+        phone.id.is_phone() && self.account(&phone.user).is_none_or(|route| route.profile != phone.id)
     }
 
     /// A carrier by number.

@@ -357,7 +357,9 @@ impl Gateway {
         }
         let registers = |id: ProfileId| {
             let profile = directory.profile(id);
-            profile.is_some_and(|p| matches!(p.authentication, Authentication::Registration { .. }))
+            profile.is_some_and(|p| {
+                matches!(p.authentication, Authentication::Registration { .. }) && !directory.is_taken(p)
+            })
         };
         let gone: Vec<_> =
             self.registrar.bindings().map(|b| b.profile).filter(|id| !registers(*id)).collect();

@@ -9,6 +9,7 @@ use crate::message::Fault;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "each variant's sentence in the table below is its documentation")]
 pub enum Refusal {
+    AccountAttached,
     AddressIncomplete,
     BadContact,
     BadCredentials,
@@ -61,6 +62,7 @@ pub enum Refusal {
     Overloaded,
     PbxDemandsCredentials,
     PbxFailed,
+    PhoneCannotCall,
     PriceTooHigh,
     ProfileDeleted,
     ProfileInactive,
@@ -102,7 +104,8 @@ const fn row(status: u16, cause: u8, code: &'static str, sentence: &'static str)
 
 impl Refusal {
     /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 72] = [
+    pub const ALL: [Self; 74] = [
+        Self::AccountAttached,
         Self::AddressIncomplete,
         Self::BadContact,
         Self::BadCredentials,
@@ -155,6 +158,7 @@ impl Refusal {
         Self::Overloaded,
         Self::PbxDemandsCredentials,
         Self::PbxFailed,
+        Self::PhoneCannotCall,
         Self::PriceTooHigh,
         Self::ProfileDeleted,
         Self::ProfileInactive,
@@ -180,6 +184,12 @@ impl Refusal {
     /// The table.
     pub const fn row(self) -> RefusalRow {
         match self {
+            Self::AccountAttached => row(
+                403,
+                21,
+                "account_attached",
+                "This business account belongs to a SIP profile and cannot sign in: take it off the profile first.",
+            ),
             Self::AddressIncomplete => {
                 row(484, 28, "address_incomplete", "The called number cannot be read as a telephone number.")
             }
@@ -346,6 +356,12 @@ impl Refusal {
                 "The called PBX demands credentials: let it accept calls from the gateway's address.",
             ),
             Self::PbxFailed => row(500, 38, "pbx_failed", "The called PBX could not handle the call."),
+            Self::PhoneCannotCall => row(
+                403,
+                21,
+                "phone_cannot_call",
+                "A business account's phone can be called; only a SIP profile makes calls.",
+            ),
             Self::PriceTooHigh => row(
                 403,
                 21,

@@ -201,8 +201,11 @@ impl Gateway {
                 Refusal::BadCredentials,
             );
         }
+        let known = (profile.user.as_str(), Some(&profile));
+        if self.directory.is_taken(&profile) {
+            return self.refuse_request(now, flow, request, known, Refusal::AccountAttached);
+        }
         if !self.means_us(flow, request) {
-            let known = (profile.user.as_str(), Some(&profile));
             return self.refuse_request(now, flow, request, known, Refusal::UnknownHost);
         }
         let domain = self.settings.domain.clone();

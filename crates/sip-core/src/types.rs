@@ -1,11 +1,14 @@
 //! The words that the core and its surroundings exchange: flows, transmits, questions, replies, events.
 
+mod registration;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+pub use self::registration::{Binding, Unregistration};
 use crate::load::Load;
 use crate::refusal::Refusal;
 use crate::sdp::{LocalMedia, RemoteMedia};
@@ -135,9 +138,22 @@ impl Leg {
     }
 }
 
-/// A profile's number in the store.
+/// A profile's number in the store; below zero a business account's phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProfileId(pub i64);
+
+impl ProfileId {
+    /// The phone that a business account signs in with while no profile has it, by the account's number in the store.
+    /// To the core it is a profile like others that registers and is called; it makes no calls and has no channels.
+    pub fn of_phone(account: i64) -> Self {
+        Self(-account)
+    }
+
+    /// Whether it is a business account's phone.
+    pub fn is_phone(self) -> bool {
+        self.0 < 0
+    }
+}
 
 /// A carrier's number in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -520,69 +536,4 @@ pub enum Event {
         /// Why.
         why: &'static str,
     },
-}
-
-/// Why a binding ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unregistration {
-    /// The PBX asked for it.
-    Asked,
-    /// It was not refreshed in time.
-    Expired,
-    /// Its connection was lost.
-    ConnectionLost,
-    /// A newer registration from elsewhere took its place.
-    Replaced,
-    /// The profile was deleted or now uses IP authentication.
-    ProfileGone,
-}
-
-impl Unregistration {
-    /// One word, for machines.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Asked => "asked",
-            Self::Expired => "expired",
-            Self::ConnectionLost => "connection_lost",
-            Self::Replaced => "replaced",
-            Self::ProfileGone => "profile_gone",
-        }
-    }
-
-    /// One plain sentence.
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Self::Asked => "The PBX ended its registration.",
-            Self::Expired => "The PBX did not refresh its registration in time.",
-            Self::ConnectionLost => "The connection over which the PBX had registered was lost.",
-            Self::Replaced => {
-                "A newer registration of another PBX took the place of this one: \
-                 one profile serves one PBX."
-            }
-            Self::ProfileGone => "The profile was deleted or no longer authenticates by registration.",
-        }
-    }
-}
-
-/// A registered PBX.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Binding {
-    /// Whose.
-    pub profile: ProfileId,
-    /// The Contact URI, byte for byte as registered, parameters included.
-    pub contact_uri: String,
-    /// The whole Contact value as received, echoed in answers (without `expires`).
-    pub contact: String,
-    /// Where the REGISTER came from: requests to the PBX go here.
-    pub flow: Flow,
-    /// The PBX's product name.
-    pub user_agent: Option<String>,
-    /// The REGISTER's Call-ID, which orders its CSeq.
-    pub call_id: String,
-    /// The last CSeq seen.
-    pub cseq: u32,
-    /// Whether a NAT or firewall stands between.
-    pub behind_nat: bool,
-    /// Seconds since 1970 at which it ends.
-    pub expires_unix_s: u64,
 }

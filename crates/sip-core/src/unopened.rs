@@ -74,6 +74,7 @@ impl Gateway {
         };
         let from = caller::claimed_caller(invite);
         let called = Uri::parse(invite.request_uri()).ok().and_then(|uri| number::dialled(&uri));
+        let profile = profile.filter(|profile| !profile.is_phone());
         let (call, to) = (self.rng.call_uid(), called.unwrap_or_default());
         let ending = Ending::Refused(why);
         self.out.tell(Event::CallStarted { call, source: flow.peer, from: from.clone(), to: to.clone() });

@@ -107,9 +107,9 @@ struct CompanyRequest {
     /// ISO 3166 alpha-2.
     #[schema(pattern = "^[A-Za-z]{2}$")]
     country: String,
-    /// ISO 4217.
+    /// ISO 4217: the installation's, `prices.currency`, which may be left out.
     #[schema(pattern = "^[A-Za-z]{3}$")]
-    currency: String,
+    currency: Option<String>,
 }
 
 /// Open a company's account
@@ -121,7 +121,14 @@ async fn create_company(
     caller: Caller,
     Body(new): Body<CompanyRequest>,
 ) -> Result<Created<CompanyView>, Problem> {
-    let new = NewCompany { name: new.name, country: new.country, currency: new.currency };
+    let own = caller.site.config.load().prices.currency.clone();
+    let currency = new.currency.unwrap_or_else(|| own.clone());
+    if !currency.eq_ignore_ascii_case(&own) {
+        let sentence =
+            format!("prices are in {own} here, and so is every company's credit; leave the currency out");
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "other_currency", sentence).at("currency"));
+    }
+    let new = NewCompany { name: new.name, country: new.country, currency };
     let company = caller.acting_on(None).create_company(storage::now(), &new).await?;
     Ok(Created::at(format!("/companies/{}", company.id), company.into()))
 }

@@ -1,5 +1,7 @@
 //! Amounts and times as the API writes them: decimal text with its currency, RFC 3339.
 
+use std::fmt;
+
 use axum::http::StatusCode;
 use jiff::SignedDuration;
 use provisioning_store::model::{Company, Timestamp};
@@ -70,6 +72,12 @@ impl Money {
         let sentence = format!("the company's currency is {}; give the amount in it", company.currency);
         Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "other_currency", sentence)
             .at(format!("{field}.currency")))
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.amount.0, self.currency)
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::Extension;
 use axum::http::{HeaderMap, StatusCode};
 use provisioning_store::audit::Deed;
-use provisioning_store::model::{Payment, PaymentId, PaymentState};
+use provisioning_store::model::{Company, Payment, PaymentId, PaymentState};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,6 +13,7 @@ use super::body::{self, Raw};
 use super::companies::TAG;
 use super::entrance::Origin;
 use super::error::Problem;
+use super::money::Money;
 use super::openapi::{BadRequest, BadSignature, Conflict, NotFound, TooLong, Unavailable, Unprocessable};
 use super::payments::{Settled, settled_already};
 use super::signature::{self, SIGNATURE};
@@ -30,6 +31,8 @@ struct PaymentEvent {
     /// Its `id`.
     payment: i64,
     state: Settled,
+    /// What has come; needed when it is paid, and exactly what was asked for.
+    amount: Option<Money>,
     /// The provider's name for the payment, or its reason why it failed. The same event said again changes nothing.
     #[schema(min_length = 1, max_length = 200)]
     reference: String,
@@ -39,7 +42,8 @@ struct PaymentEvent {
 ///
 /// Needs no token, but a signature: the header `Sipgw-Signature: t=TIME,v1=HEX`, where TIME is seconds since 1970, at most
 /// five minutes off, and HEX is HMAC-SHA256 with `http.payment_secret` over TIME, a full stop and the body. A payment that is
-/// paid is booked once, however often it is said; another reference for it is refused.
+/// paid is booked once, however often it is said; another reference for it is refused, and so is another amount than was asked
+/// for. It may be paid though it was said to have failed.
 #[utoipa::path(
     post, path = "/payment-events", tag = TAG, security(()),
     request_body = PaymentEvent,
@@ -79,8 +83,12 @@ async fn payment_event(
         once: None,
     };
     let store = site.store.on_behalf(deed);
+    if event.state == Settled::Paid {
+        let company = site.store.company(payment.company).await?;
+        is_what_was_asked(event.amount, &payment, &company)?;
+    }
     let settled = match event.state {
-        _ if payment.state != PaymentState::Pending => payment,
+        _ if !event.state.can_follow(payment.state) => payment,
         Settled::Paid => store.pay_payment(now, payment.id, reference).await?,
         Settled::Failed => store.fail_payment(now, payment.id, reference).await?,
     };
@@ -90,6 +98,17 @@ async fn payment_event(
     } else {
         Err(settled_already(&settled))
     }
+}
+
+/// A part, or another currency, is not booked as if it were what was asked for.
+fn is_what_was_asked(amount: Option<Money>, payment: &Payment, company: &Company) -> Result<(), Problem> {
+    let amount = amount.ok_or_else(|| Problem::invalid("amount", "is missing; say what has come"))?;
+    let asked = Money::of(payment.amount, &company.currency);
+    if amount == asked {
+        return Ok(());
+    }
+    let sentence = format!("{amount} has come, and {asked} was asked for; book it by hand");
+    Err(Problem::new(StatusCode::CONFLICT, "other_amount", sentence))
 }
 
 /// Whether a payment has ended as the event says, under the same reference.

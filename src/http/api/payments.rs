@@ -206,6 +206,17 @@ pub(super) enum Settled {
     Failed,
 }
 
+impl Settled {
+    /// Money may still come after a failure; nothing else follows an end.
+    pub(super) fn can_follow(self, state: PaymentState) -> bool {
+        match state {
+            PaymentState::Pending => true,
+            PaymentState::Failed => self == Self::Paid,
+            PaymentState::Paid => false,
+        }
+    }
+}
+
 /// What is said of a payment.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -219,7 +230,7 @@ struct Settlement {
 
 /// Say by hand that a payment was paid or has failed
 ///
-/// What is paid is booked at once. A payment ends once.
+/// What is paid is booked at once, and once; it may be paid though it was said to have failed.
 #[utoipa::path(
     put, path = "/payments/{payment}/settlement", tag = TAG, security(("token" = ["operator"])),
     params(("payment" = i64, Path)),
@@ -232,7 +243,7 @@ async fn settle_payment(
 ) -> Answer<PaymentView> {
     let (payment, company) = caller.payment(payment).await?;
     let said = super::body::line("word", &request.word)?;
-    if payment.state != PaymentState::Pending {
+    if !request.state.can_follow(payment.state) {
         return Err(settled_already(&payment));
     }
     let (store, now) = (caller.acting_on(company.id), storage::now());

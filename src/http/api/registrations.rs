@@ -1,9 +1,12 @@
-//! PBXs that are registered.
+//! PBXs that are registered, and phones of business accounts.
+
+use std::collections::HashSet;
 
 use axum::Json;
-use provisioning_store::model::ProfileId;
-use provisioning_store::tokens::Role;
+use provisioning_store::model::CompanyId;
+use provisioning_store::pages::{AccountFilter, Slice};
 use serde::{Deserialize, Serialize};
+use sip_core::types::ProfileId;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,11 +26,14 @@ pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(list_registrations))
 }
 
-/// A registered PBX.
+/// A registered PBX, or the phone of a business account.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Registration)]
 struct RegistrationView {
-    profile: i64,
+    /// Null for a phone.
+    profile: Option<i64>,
+    /// The account that a phone has signed in with.
+    business_account: Option<i64>,
     /// The Contact URI as registered.
     contact: String,
     /// Where its packets come from.
@@ -44,7 +50,8 @@ struct RegistrationView {
 impl From<Binding> for RegistrationView {
     fn from(binding: Binding) -> Self {
         Self {
-            profile: binding.profile.0,
+            profile: Some(binding.profile.0).filter(|number| *number >= 0),
+            business_account: Some(-binding.profile.0).filter(|number| *number > 0),
             contact: binding.contact_uri,
             source: binding.flow.peer.to_string(),
             transport: binding.flow.transport.param(),
@@ -81,7 +88,17 @@ async fn known(caller: &Caller) -> Result<Vec<Binding>, Problem> {
     Ok(bindings::last_known(&rows, caller.site.config.load().registration.nat_s))
 }
 
-/// List registered PBXs
+/// What may register for a company: its profiles' PBXs, and the phones of its business accounts.
+async fn stations(caller: &Caller, company: CompanyId) -> Result<HashSet<ProfileId>, Problem> {
+    let profiles = caller.store().profiles(Some(company)).await?;
+    let filter = AccountFilter { company: Some(company), ..AccountFilter::default() };
+    let all = Slice { after: None, most: u32::MAX };
+    let accounts = caller.store().business_accounts_in(&filter, all).await?;
+    let profiles = profiles.iter().map(|profile| ProfileId(profile.id.0));
+    Ok(profiles.chain(accounts.iter().map(|account| ProfileId::of_phone(account.id.0))).collect())
+}
+
+/// List registered PBXs, and phones of business accounts
 #[utoipa::path(
     get, path = "/registrations", tag = TAG, params(RegistrationQuery),
     responses((status = 200, body = Page<RegistrationView>)),
@@ -94,12 +111,9 @@ async fn list_registrations(
     let company = caller.scope(company)?;
     let mut bindings = known(&caller).await?;
     bindings.retain(|binding| profile.is_none_or(|asked| asked == binding.profile.0));
-    if company.is_some() || caller.role != Role::Operator {
-        let purses = caller.purses(bindings.iter().map(|binding| ProfileId(binding.profile.0))).await?;
-        bindings.retain(|binding| {
-            let purse = purses.get(&ProfileId(binding.profile.0));
-            purse.is_some_and(|purse| company.is_none_or(|asked| asked == purse.company))
-        });
+    if let Some(company) = company {
+        let own = stations(&caller, company).await?;
+        bindings.retain(|binding| own.contains(&binding.profile));
     }
     let page = Page::of_whole(bindings, (limit, cursor.as_ref()), |binding| binding.profile.0)?;
     Ok(Json(page.map(RegistrationView::from)))

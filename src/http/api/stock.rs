@@ -63,13 +63,16 @@ struct StockQuery {
 
 /// List the numbers on offer
 ///
-/// What a company has is not among them.
+/// What a company has is not among them. An administrator sees those of the own company's country.
 #[utoipa::path(
     get, path = "/stock", tag = TAG, params(StockQuery),
     responses((status = 200, body = Page<OfferView>), (status = 422, response = super::openapi::Unprocessable)),
 )]
 async fn list_stock(caller: Caller, Query(query): Query<StockQuery>) -> Answer<Page<OfferView>> {
-    let StockQuery { country, cursor, limit } = query;
+    let StockQuery { mut country, cursor, limit } = query;
+    if let Some(own) = caller.role.company() {
+        country = Some(caller.company(own).await?.country);
+    }
     let skip: u32 = cursor.as_ref().map(Cursor::parse).transpose()?.unwrap_or_default();
     let found = caller.store().numbers_on_offer(country.as_deref(), limit.and_one(), skip).await?;
     let next = skip.saturating_add(limit.and_one() - 1).to_string();
@@ -137,7 +140,7 @@ struct NumberPurchase {
 
 /// Buy a number for a company
 ///
-/// From the numbers on offer; the first term is paid from the company's credit.
+/// From the numbers on offer in the company's country; the first term is paid from the company's credit.
 #[utoipa::path(
     post, path = "/companies/{company}/numbers", tag = TAG,
     params(("company" = i64, Path), IdempotencyKey),

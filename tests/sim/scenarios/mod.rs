@@ -13,6 +13,7 @@ mod limits;
 mod money;
 mod outgoing;
 mod overload;
+mod phones;
 mod races;
 mod registration;
 mod reinvites;

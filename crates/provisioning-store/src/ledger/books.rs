@@ -115,6 +115,18 @@ pub enum Imbalance {
         /// What of it is reserved.
         reserved: i64,
     },
+    /// A call was charged otherwise than its record says, or has no record.
+    #[error("call {call} has a record of {recorded} {unit:?}, but the ledger charged {charged}")]
+    NotItsRecord {
+        /// The call.
+        call: CallId,
+        /// Of what.
+        unit: Unit,
+        /// What its record says; 0 if there is none.
+        recorded: i64,
+        /// What its transfers come to.
+        charged: i64,
+    },
     /// All accounts of a unit together must hold nothing.
     #[error("{total} {unit:?} were made or lost")]
     MadeOrLost {

@@ -24,7 +24,12 @@ impl Books {
         Ok(Outcome::Leased(lease))
     }
 
+    /// One that is not paid has no term left to run to, and goes back at once.
     pub(super) fn cancel_number(&mut self, number: NumberId) -> Result<Outcome, Refusal> {
+        if self.number_lease(number)?.renewal == Renewal::Unpaid {
+            self.drop_lease(number);
+            return Ok(Outcome::Released);
+        }
         self.decide(number, Renewal::Cancelled)
     }
 

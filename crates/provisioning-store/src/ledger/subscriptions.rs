@@ -184,9 +184,11 @@ impl Books {
 
     /// What comes back when `previous`, which runs, is replaced at `now`.
     fn refund(&self, profile: ProfileId, previous: &Subscription, now: Timestamp) -> Micros {
-        // Seconds that a live call holds count as used: it may still use them.
-        let left_s = self.balance(Account::Bundle { profile, period: previous.period }).available();
-        previous.refund(left_s, now)
+        // Seconds that a live call holds count as used: it may still use them. Those on hand are nobody's yet.
+        let free_s = self.balance(Account::Bundle { profile, period: previous.period }).available();
+        let on_hand = self.on_hand(profile);
+        let on_hand_s = if on_hand.bundle_period == previous.period { on_hand.bundle_s } else { 0 };
+        previous.refund(free_s + i64::from(on_hand_s), now)
     }
 
     /// Seconds that no call holds go back when a period is over.

@@ -5,7 +5,7 @@
 //! a scheduler everything is thus done in the order in which it would have been.
 
 use super::{NumberLease, PriceList, Renewal, Subscription, Terms};
-use crate::ledger::{Closing, LedgerOp};
+use crate::ledger::{Closing, LedgerOp, Outcome};
 use crate::model::{CompanyId, NumberId, ProfileId, Timestamp};
 use crate::money::Micros;
 
@@ -94,6 +94,27 @@ impl Due {
             false => (terms.released_at(end), Duty::ReleaseNumber { number, term }),
         };
         Self { at, duty, company }
+    }
+
+    /// What has ended with it, in a sentence; `None` for a renewal, which is the way of things.
+    pub fn ending(&self, outcome: &Outcome) -> Option<String> {
+        match (self.duty, outcome) {
+            (Duty::CompletePeriod { profile, .. }, Outcome::Continues(subscription)) => {
+                let is_unpaid = subscription.renewal == Renewal::Unpaid;
+                let why = if is_unpaid { "the company's credit does not pay it" } else { "it was cancelled" };
+                Some(format!("The channel subscription of profile {profile} has ended: {why}."))
+            }
+            (Duty::CloseProfile { profile, .. }, Outcome::Booked) => {
+                Some(format!("Profile {profile} was deleted after its days of being disabled."))
+            }
+            (Duty::CompleteTerm { .. }, Outcome::Leased(lease)) if lease.renewal == Renewal::Unpaid => {
+                Some(format!("The fee of {} could not be paid: it reaches nobody.", lease.offer.number))
+            }
+            (Duty::CompleteTerm { number, .. } | Duty::ReleaseNumber { number, .. }, Outcome::Released) => {
+                Some(format!("Online Number {number} went back into the stock."))
+            }
+            _ => None,
+        }
     }
 
     /// The operation on the books that does it.

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BusinessAccountId, CompanyId, NumberId, ProfileId};
+use super::{BusinessAccountId, CompanyId, NumberId, ProfileId, Verification};
 use crate::lifecycle::{NumberLease, NumberOffer};
+use crate::secrets::Password;
 
 /// A telephone number hosted here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +90,17 @@ fn escaped(text: &str) -> String {
     })
 }
 
+/// What the phone of a business account signs in with, which it may while no profile has the account.
+#[derive(Clone, Debug)]
+pub struct PhoneCredentials {
+    /// The account.
+    pub account: BusinessAccountId,
+    /// The user: the account's name.
+    pub user: String,
+    /// The password in clear; not shown by `Debug`.
+    pub password: Password,
+}
+
 /// A landline number that a company has stored for use as Caller ID.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Landline {
@@ -96,6 +108,8 @@ pub struct Landline {
     pub company: CompanyId,
     /// E.164 with `+`.
     pub number: String,
+    /// Who has made sure that it is the company's own; nobody may show it before.
+    pub verification: Option<Verification>,
 }
 
 /// What a profile shows as its number.

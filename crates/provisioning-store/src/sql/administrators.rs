@@ -3,7 +3,7 @@
 use super::query::{query, query_as, query_scalar};
 use super::{Connection, Database, failed, statements};
 use crate::error::StoreError;
-use crate::model::{Administrator, BusinessAccountId, CompanyId};
+use crate::model::{Administrator, BusinessAccountId, CompanyId, PhoneCredentials};
 use crate::secrets::{OsEntropy, Password, Vault, generate_password};
 
 type AdministratorRow = (i64, String, String, Option<i64>);
@@ -93,6 +93,22 @@ impl Database {
             }
         }
     }
+}
+
+/// What the phones of all business accounts sign in with.
+pub(super) async fn phones(
+    connection: &mut Connection,
+    vault: &Vault,
+) -> Result<Vec<PhoneCredentials>, StoreError> {
+    let rows: Vec<(i64, String, String)> = query_as(statements::SEALED_ACCOUNTS)
+        .fetch_all(connection)
+        .await
+        .map_err(failed("reading credentials"))?;
+    let phone = |(id, user, sealed): (i64, String, String)| {
+        let account = BusinessAccountId(id);
+        Ok(PhoneCredentials { account, user, password: vault.open(&identity(account), &sealed)? })
+    };
+    rows.into_iter().map(phone).collect()
 }
 
 async fn administrators(

@@ -2,12 +2,14 @@
 
 use sqlx::FromRow;
 
+use super::audit::record;
 use super::leases::LeaseRow;
 use super::ledger::{Author, apply_in};
 use super::profiles::delete_history;
-use super::query::{Stored, query_as};
+use super::query::{Stored, query, query_as, query_scalar};
 use super::rows::word;
 use super::{Connection, Database, failed, statements};
+use crate::audit::Deed;
 use crate::error::StoreError;
 use crate::ledger::{LedgerEntry, LedgerOp, Outcome, Refusal};
 use crate::lifecycle::agenda::{Due, due_now};
@@ -17,6 +19,8 @@ use crate::money::Micros;
 
 /// Most duties of a kind that are read at once.
 const MOST_AT_ONCE: i64 = 512;
+/// The row that says when it was looked for what is due.
+const LAST_LOOK: &str = "last_look";
 
 #[derive(FromRow)]
 struct PeriodRow {
@@ -75,11 +79,36 @@ impl Database {
         Ok(due_now(due, horizon))
     }
 
-    /// Does a batch in one transaction; the call records of profiles that it closes go with them.
+    pub(crate) async fn last_look(&self) -> Result<Option<Timestamp>, StoreError> {
+        let stored: Option<String> = query_scalar(statements::META)
+            .bind(LAST_LOOK)
+            .fetch_optional(self.reader())
+            .await
+            .map_err(failed("reading when it was looked for what is due"))?;
+        Ok(stored.and_then(|micros| micros.parse().ok()).map(Timestamp))
+    }
+
+    pub(crate) async fn note_look(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.begin_beside().await?;
+        if let Some(deed) = &self.deed {
+            record(&mut transaction, deed).await?;
+        }
+        query(statements::SET_META)
+            .bind(LAST_LOOK)
+            .bind(now.0.to_string())
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed("noting when it was looked for what is due"))?;
+        transaction.commit().await.map_err(failed("noting when it was looked for what is due"))
+    }
+
+    /// Does a batch in one transaction; the call records of profiles that it closes go with them. `told` is what the
+    /// audit trail shows of each entry and its outcome.
     pub(crate) async fn apply_and_forget(
         &self,
         author: Author<'_>,
         entries: &[LedgerEntry],
+        told: impl Fn(usize, &Outcome) -> Option<Deed>,
     ) -> Result<Vec<Result<Outcome, Refusal>>, StoreError> {
         let mut transaction = self.begin().await?;
         let outcomes = apply_in(&mut transaction, author, entries).await?;
@@ -89,6 +118,11 @@ impl Database {
                 _ => None,
             });
         delete_history(&mut transaction, &closed.collect::<Vec<_>>()).await?;
+        for (index, outcome) in outcomes.iter().enumerate() {
+            if let Some(deed) = outcome.as_ref().ok().and_then(|outcome| told(index, outcome)) {
+                record(&mut transaction, &deed).await?;
+            }
+        }
         transaction.commit().await.map_err(failed("committing what was due"))?;
         Ok(outcomes)
     }

@@ -92,7 +92,7 @@ impl Database {
     }
 }
 
-async fn record(connection: &mut Connection, deed: &Deed) -> Result<(), StoreError> {
+pub(super) async fn record(connection: &mut Connection, deed: &Deed) -> Result<(), StoreError> {
     if let Some(once) = &deed.once {
         answers::begin(connection, once, deed.at).await?;
     }

@@ -31,14 +31,33 @@ impl From<CompanyRow> for Company {
             country: row.country,
             currency: row.currency,
             is_verified: row.is_verified == 1,
-            verification: row
-                .verified_by
-                .zip(row.verified_at)
-                .map(|(by, at)| Verification { by, at: Timestamp(at) }),
+            verification: verification(row.verified_by, row.verified_at),
             price_list: row.price_list,
             credit: Micros(row.credit_micros),
         }
     }
+}
+
+#[derive(FromRow)]
+pub(super) struct LandlineRow {
+    company_id: i64,
+    number: String,
+    verified_by: Option<String>,
+    verified_at: Option<i64>,
+}
+
+impl From<LandlineRow> for Landline {
+    fn from(row: LandlineRow) -> Self {
+        Self {
+            company: CompanyId(row.company_id),
+            number: row.number,
+            verification: verification(row.verified_by, row.verified_at),
+        }
+    }
+}
+
+fn verification(by: Option<String>, at: Option<i64>) -> Option<Verification> {
+    by.zip(at).map(|(by, at)| Verification { by, at: Timestamp(at) })
 }
 
 impl Database {
@@ -121,29 +140,44 @@ impl Database {
         transaction.commit().await.map_err(failed("choosing a price list"))
     }
 
-    pub(crate) async fn add_landline(&self, landline: &Landline) -> Result<(), StoreError> {
+    /// Stores a landline number, or adds its verification. One that is hosted here, or that another company has proved to
+    /// be its own, is refused.
+    pub(crate) async fn add_landline(&self, landline: &Landline) -> Result<Landline, StoreError> {
         let mut transaction = self.begin().await?;
-        query(statements::INSERT_LANDLINE)
+        let taken: i64 = query_scalar(statements::LANDLINE_IS_TAKEN)
             .bind(landline.company.0)
             .bind(&landline.number)
-            .execute(&mut *transaction)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed("storing a landline number"))?;
+        if taken > 0 {
+            return Err(StoreError::Taken { what: "number", name: landline.number.clone() });
+        }
+        let verification = landline.verification.as_ref();
+        let row: LandlineRow = query_as(statements::INSERT_LANDLINE)
+            .bind(landline.company.0)
+            .bind(&landline.number)
+            .bind(verification.map(|it| it.by.clone()))
+            .bind(verification.map(|it| it.at.0))
+            .fetch_one(&mut *transaction)
             .await
             .map_err(failed("storing a landline number"))?;
         raise_revision(&mut transaction).await?;
-        transaction.commit().await.map_err(failed("storing a landline number"))
+        transaction.commit().await.map_err(failed("storing a landline number"))?;
+        Ok(row.into())
     }
 
     /// Forgets a landline number, also as Caller ID of the company's profiles.
-    pub(crate) async fn remove_landline(&self, landline: &Landline) -> Result<(), StoreError> {
+    pub(crate) async fn remove_landline(&self, company: CompanyId, number: &str) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         let done = query(statements::DELETE_LANDLINE)
-            .bind(landline.company.0)
-            .bind(&landline.number)
+            .bind(company.0)
+            .bind(number)
             .execute(&mut *transaction)
             .await
             .map_err(failed("removing a landline number"))?;
         if done.rows_affected() == 0 {
-            let name = landline.number.clone();
+            let name = number.to_owned();
             return Err(StoreError::NotFound { what: "landline number of the company", name });
         }
         query(statements::FORGET_LOST_LANDLINES)
@@ -160,12 +194,12 @@ impl Database {
     }
 
     pub(crate) async fn landlines_of(&self, company: CompanyId) -> Result<Vec<Landline>, StoreError> {
-        let rows: Vec<(i64, String)> = query_as(statements::LANDLINES_OF_COMPANY)
+        let rows: Vec<LandlineRow> = query_as(statements::LANDLINES_OF_COMPANY)
             .bind(company.0)
             .fetch_all(self.reader())
             .await
             .map_err(failed("reading landline numbers"))?;
-        Ok(rows.into_iter().map(|(_, number)| Landline { company, number }).collect())
+        Ok(rows.into_iter().map(Landline::from).collect())
     }
 
     /// Runs one change of one row; none is an error that names what was looked for.
@@ -201,9 +235,9 @@ pub(super) async fn companies(connection: &mut Connection) -> Result<Vec<Company
 }
 
 pub(super) async fn landlines(connection: &mut Connection) -> Result<Vec<Landline>, StoreError> {
-    let rows: Vec<(i64, String)> = query_as(statements::LANDLINES)
+    let rows: Vec<LandlineRow> = query_as(statements::LANDLINES)
         .fetch_all(connection)
         .await
         .map_err(failed("reading landline numbers"))?;
-    Ok(rows.into_iter().map(|(company, number)| Landline { company: CompanyId(company), number }).collect())
+    Ok(rows.into_iter().map(Landline::from).collect())
 }

@@ -1,7 +1,9 @@
 //! The directory of one moment, its revision, and the key's check value.
 
 use super::query::{query, query_scalar};
-use super::{Connection, Database, carriers, companies, failed, numbers, profiles, statements};
+use super::{
+    Connection, Database, administrators, carriers, companies, failed, numbers, profiles, statements,
+};
 use crate::directory::DirectoryRows;
 use crate::error::StoreError;
 use crate::secrets::{OsEntropy, Password, SecretError, Vault};
@@ -21,6 +23,7 @@ impl Database {
             ip_rules: profiles::ip_rules(&mut reader).await?,
             numbers: numbers::numbers(&mut reader).await?,
             business_accounts: numbers::accounts(&mut reader).await?,
+            phones: administrators::phones(&mut reader, vault).await?,
             landlines: companies::landlines(&mut reader).await?,
             caller_ids: numbers::caller_ids(&mut reader).await?,
             carriers: carriers::carriers(&mut reader, vault).await?,

@@ -11,15 +11,18 @@ mod express;
 mod known;
 mod script;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::FromRow;
 
 use self::known::{Care, Known};
 use super::query::{Stored, query_as};
 use super::rows::{HoldRow, ReservationRow, word};
 use super::{Connection, Database, failed, statements};
+use crate::cdr::CallId;
 use crate::error::StoreError;
 use crate::ledger::{
-    Account, Balance, Held, Imbalance, LedgerEntry, Outcome, Refusal, Reservation, ReservePolicy,
+    Account, Balance, Held, Imbalance, LedgerEntry, Outcome, Refusal, Reservation, ReservePolicy, Unit,
 };
 use crate::model::ProfileId;
 
@@ -135,7 +138,54 @@ impl Database {
             *held.entry(Account::Profile(profile)).or_default() += credit;
             *held.entry(Account::Bundle { profile, period }).or_default() += seconds;
         }
-        Ok(crate::ledger::imbalances(&accounts, &sums, &held))
+        let mut wrong = crate::ledger::imbalances(&accounts, &sums, &held);
+        wrong.extend(not_recorded(&mut reader).await?);
+        Ok(wrong)
+    }
+}
+
+/// A call without its record, or with another than was charged.
+#[derive(FromRow)]
+struct NotRecorded {
+    call_id: Option<String>,
+    recorded: i64,
+    charged: i64,
+    recorded_s: i64,
+    charged_s: i64,
+    account: String,
+}
+
+/// Calls whose charges are not what their records say. The records of deleted profiles went with them.
+async fn not_recorded(connection: &mut Connection) -> Result<Vec<Imbalance>, StoreError> {
+    let closed: Vec<(i64,)> = fetch(connection, statements::CLOSED_PROFILES).await?;
+    let closed: BTreeSet<ProfileId> = closed.into_iter().map(|(profile,)| ProfileId(profile)).collect();
+    let mut wrong = Vec::new();
+    let rows: Vec<NotRecorded> = fetch(connection, statements::CHARGES_NOT_RECORDED).await?;
+    for row in rows {
+        let has_no_record = row.recorded == 0 && row.recorded_s == 0;
+        if has_no_record && payer(&row.account)?.is_some_and(|profile| closed.contains(&profile)) {
+            continue;
+        }
+        let call = CallId::new(row.call_id.unwrap_or_default());
+        for (unit, recorded, charged) in
+            [(Unit::Micros, row.recorded, row.charged), (Unit::Seconds, row.recorded_s, row.charged_s)]
+        {
+            if recorded != charged {
+                wrong.push(Imbalance::NotItsRecord { call: call.clone(), unit, recorded, charged });
+            }
+        }
+    }
+    Ok(wrong)
+}
+
+/// The profile that an account is of; nobody's is the one without a name.
+fn payer(account: &str) -> Result<Option<ProfileId>, StoreError> {
+    if account.is_empty() {
+        return Ok(None);
+    }
+    match word(account, "an account")? {
+        Account::Profile(profile) | Account::Bundle { profile, .. } => Ok(Some(profile)),
+        _ => Ok(None),
     }
 }
 

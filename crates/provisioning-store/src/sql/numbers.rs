@@ -344,8 +344,8 @@ async fn holder(connection: &mut Connection, account: BusinessAccountId) -> Resu
     })
 }
 
-/// A profile shows its own Online Numbers of the countries that are allowed, and landlines of its company only when that
-/// is verified.
+/// A profile shows its own Online Numbers of the countries that are allowed, and landlines of its company only when both
+/// are verified.
 async fn may_show(
     connection: &mut Connection,
     profile: ProfileId,
@@ -366,10 +366,11 @@ async fn may_show(
             }
         }
         CallerId::Landline(number) => {
-            let is_verified: Option<i64> =
-                find(connection, statements::LANDLINE_OF_VERIFIED, profile, number).await?;
-            match is_verified {
-                Some(1) => return Ok(()),
+            let verified: Option<i64> =
+                find(connection, statements::LANDLINE_OF_PROFILE, profile, number).await?;
+            match verified {
+                Some(3) => return Ok(()),
+                Some(1) => "can be shown only when an operator has verified it; ask one to".to_owned(),
                 Some(_) => {
                     "can be shown only when the company is verified; have it verified first".to_owned()
                 }

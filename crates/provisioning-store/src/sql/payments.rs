@@ -116,7 +116,7 @@ impl Database {
         Ok(asked)
     }
 
-    /// Ends a pending payment; one that was paid is booked in the same transaction. A payment that ended so before is
+    /// Ends a payment; one that was paid is booked in the same transaction. A payment that ended so before is
     /// given back as it is, so that the payment source may repeat itself; one that ended otherwise too.
     pub(crate) async fn settle_payment(
         &self,

@@ -140,6 +140,16 @@ pub(super) const ALL_ACCOUNTS: &str = "SELECT name, balance, reserved FROM accou
 pub(super) const TRANSFER_SUMS: &str = "SELECT name, CAST(SUM(amount) AS BIGINT) FROM \
      (SELECT to_account AS name, amount FROM transfers UNION ALL SELECT from_account, -amount FROM transfers) AS moved \
      GROUP BY name";
+/// Calls whose record is not what was transferred for them, with an account that was charged.
+pub(super) const CHARGES_NOT_RECORDED: &str = "SELECT call_id, CAST(SUM(r) AS BIGINT) AS recorded, \
+     CAST(SUM(c) AS BIGINT) AS charged, CAST(SUM(rs) AS BIGINT) AS recorded_s, CAST(SUM(cs) AS BIGINT) AS charged_s, \
+     MAX(a) AS account FROM \
+     (SELECT call_id, amount_micros AS r, 0 AS c, bundle_s AS rs, 0 AS cs, '' AS a \
+     FROM cdrs WHERE amount_micros > 0 OR bundle_s > 0 UNION ALL \
+     SELECT call_id, 0, amount, 0, 0, from_account FROM transfers WHERE kind = 'call_charge' UNION ALL \
+     SELECT call_id, 0, 0, 0, amount, from_account FROM transfers WHERE kind = 'bundle_use') AS both_sides \
+     GROUP BY call_id HAVING SUM(r) <> SUM(c) OR SUM(rs) <> SUM(cs)";
+pub(super) const CLOSED_PROFILES: &str = "SELECT profile_id FROM subscribers WHERE closed_at IS NOT NULL";
 pub(super) const HELD: &str = "SELECT profile_id, bundle_period, CAST(SUM(credit_held_micros) AS BIGINT), \
      CAST(SUM(bundle_held_s) AS BIGINT) FROM \
      (SELECT profile_id, bundle_period, credit_held_micros, bundle_held_s FROM reservations UNION ALL \
@@ -178,6 +188,8 @@ pub(super) const CDRS: &str = concat!(
 pub(super) const COUNT_CDRS: &str = "SELECT COUNT(*) FROM cdrs";
 
 // The database itself.
+pub(super) const SET_META: &str = "INSERT INTO meta (name, value) VALUES ($1, $2) \
+     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 pub(super) const META: &str = "SELECT value FROM meta WHERE name = $1";
 pub(super) const INSERT_META: &str =
     "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
@@ -190,19 +202,26 @@ pub(super) const INSERT_COMPANY: &str =
 pub(super) const COMPANIES: &str = company!();
 pub(super) const COMPANIES_THAT: &str = concat!(company_columns!(), "WHERE 1 = 1");
 pub(super) const COMPANY: &str = company!("WHERE c.id = $1");
+pub(super) const COUNTRY_OF_COMPANY: &str = "SELECT country FROM companies WHERE id = $1";
 pub(super) const VERIFY_COMPANY: &str =
     "UPDATE companies SET is_verified = $2, verified_by = $3, verified_at = $4 WHERE id = $1";
-pub(super) const INSERT_LANDLINE: &str =
-    "INSERT INTO landlines (company_id, number) VALUES ($1, $2) ON CONFLICT (company_id, number) DO NOTHING";
-pub(super) const LANDLINES_OF_COMPANY: &str =
-    "SELECT company_id, number FROM landlines WHERE company_id = $1 ORDER BY number";
-pub(super) const LANDLINES: &str = "SELECT company_id, number FROM landlines ORDER BY company_id, number";
+pub(super) const INSERT_LANDLINE: &str = "INSERT INTO landlines (company_id, number, verified_by, verified_at) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (company_id, number) DO UPDATE SET verified_by = COALESCE(excluded.verified_by, landlines.verified_by), \
+     verified_at = COALESCE(excluded.verified_at, landlines.verified_at) \
+     RETURNING company_id, number, verified_by, verified_at";
+/// An Online Number here, or what another company has proved to be its own.
+pub(super) const LANDLINE_IS_TAKEN: &str = "SELECT COUNT(*) FROM (SELECT number FROM online_numbers WHERE number = $2 \
+     UNION ALL SELECT number FROM landlines WHERE number = $2 AND company_id <> $1 AND verified_by IS NOT NULL) AS taken";
+pub(super) const LANDLINES_OF_COMPANY: &str = "SELECT company_id, number, verified_by, verified_at FROM landlines WHERE company_id = $1 ORDER BY number";
+pub(super) const LANDLINES: &str =
+    "SELECT company_id, number, verified_by, verified_at FROM landlines ORDER BY company_id, number";
 pub(super) const DELETE_LANDLINE: &str = "DELETE FROM landlines WHERE company_id = $1 AND number = $2";
 /// No profile shows what its company has no longer stored.
 pub(super) const FORGET_LOST_LANDLINES: &str = "DELETE FROM caller_ids WHERE choice = 'landline' AND NOT EXISTS \
      (SELECT 1 FROM landlines l JOIN profiles p ON p.company_id = l.company_id \
      WHERE p.id = caller_ids.profile_id AND l.number = caller_ids.number)";
-pub(super) const LANDLINE_OF_VERIFIED: &str = "SELECT c.is_verified FROM landlines l \
+/// Of a landline number that a profile's company has stored, who was verified: 1 the company, 2 the number, 3 both.
+pub(super) const LANDLINE_OF_PROFILE: &str = "SELECT c.is_verified + CASE WHEN l.verified_by IS NULL THEN 0 ELSE 2 END FROM landlines l \
      JOIN profiles p ON p.company_id = l.company_id JOIN companies c ON c.id = l.company_id \
      WHERE p.id = $1 AND l.number = $2";
 
@@ -211,7 +230,7 @@ pub(super) const USAGE: &str = "SELECT destination, COUNT(*) AS calls, CAST(SUM(
      CAST(SUM(billed_s) AS BIGINT) AS billed_s, CAST(SUM(bundle_s) AS BIGINT) AS bundle_s, \
      CAST(SUM(amount_micros) AS BIGINT) AS amount_micros FROM cdrs \
      WHERE profile_id = $1 AND started_at >= $2 AND started_at < $3 AND answered_at IS NOT NULL \
-     GROUP BY destination ORDER BY destination";
+     AND direction = 'outgoing' GROUP BY destination ORDER BY destination";
 /// Calls are found by their records, and their transfers by the calls.
 pub(super) const LEDGER_USAGE: &str = "SELECT \
      CAST(COALESCE(SUM(CASE WHEN t.kind = 'call_charge' THEN t.amount ELSE 0 END), 0) AS BIGINT), \
@@ -252,9 +271,9 @@ pub(super) const COMPANY_CREDIT: &str = "SELECT balance FROM accounts WHERE name
 pub(super) const INSERT_PAYMENT: &str = "INSERT INTO payments (company_id, amount_micros, cause, state, requested_at, word) \
      VALUES ($1, $2, $3, 'pending', $4, '') \
      RETURNING id, company_id, amount_micros, cause, state, requested_at, settled_at, word";
-/// The condition is the check that a payment ends once.
+/// The condition is the check that a payment is booked once. Money may still come after a failure.
 pub(super) const SETTLE_PAYMENT: &str = "UPDATE payments SET state = $2, settled_at = $3, word = $4 \
-     WHERE id = $1 AND state = 'pending' \
+     WHERE id = $1 AND (state = 'pending' OR (state = 'failed' AND $2 = 'paid')) \
      RETURNING id, company_id, amount_micros, cause, state, requested_at, settled_at, word";
 pub(super) const PAYMENT: &str = payment!("WHERE id = $1");
 pub(super) const LATEST_RECHARGE: &str =
@@ -275,6 +294,8 @@ pub(super) const ADMINISTRATORS_OF_ACCOUNT: &str = "SELECT company_id, email, na
 /// An attached account is the profile's, and cannot sign in.
 pub(super) const SEAL_ACCOUNT: &str = "UPDATE business_accounts SET sealed_password = $2 WHERE id = $1 AND profile_id IS NULL \
      RETURNING name";
+pub(super) const SEALED_ACCOUNTS: &str = "SELECT id, name, sealed_password FROM business_accounts \
+     WHERE sealed_password IS NOT NULL ORDER BY id";
 pub(super) const SEALED_ACCOUNT: &str = "SELECT b.name, b.sealed_password, p.name FROM business_accounts b \
      LEFT JOIN profiles p ON p.id = b.profile_id WHERE b.id = $1";
 

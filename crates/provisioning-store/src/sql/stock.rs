@@ -85,6 +85,17 @@ impl Database {
             .map_err(failed("buying a number"))?;
         let not_there = || StoreError::NotFound { what: "number on offer", name: number.to_owned() };
         let StockNumber { country, offer } = row.ok_or_else(not_there)?.try_into()?;
+        let own: String = query_scalar(statements::COUNTRY_OF_COMPANY)
+            .bind(company.0)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed("buying a number"))?;
+        if country != own {
+            let problem = format!(
+                "{number} is a number of {country}, and the company is in {own}; choose one of {own}"
+            );
+            return Err(StoreError::Invalid { field: "number", problem });
+        }
         let id: i64 = query_scalar(statements::INSERT_NUMBER)
             .bind(company.0)
             .bind(number)

@@ -1,6 +1,7 @@
 //! Subscriptions on their way, and what falls due: the store's verbs for them.
 
 use super::Store;
+use crate::audit::Deed;
 use crate::error::StoreError;
 use crate::ledger::{Closing, LedgerEntry, LedgerOp, Outcome, Refusal};
 use crate::lifecycle::agenda::Due;
@@ -43,10 +44,20 @@ impl Store {
         self.profile(profile).await?;
         let op = LedgerOp::CloseProfile { profile, closing: Closing::Asked };
         let entry = LedgerEntry { at: now, op };
-        for outcome in self.database.apply_and_forget(self.author(), &[entry]).await? {
+        for outcome in self.database.apply_and_forget(self.author(), &[entry], |_, _| None).await? {
             outcome?;
         }
         Ok(())
+    }
+
+    /// When it was looked for what is due, by the clock of then; `None` before the first time.
+    pub async fn last_look(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.database.last_look().await
+    }
+
+    /// Notes that it was looked for what is due, and that the clock was right.
+    pub async fn note_look(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.database.note_look(now).await
     }
 
     /// What has fallen due, oldest first, of each company the first duty only.
@@ -70,7 +81,8 @@ impl Store {
             }
             let entry = |due: &Due| LedgerEntry { at: now, op: due.operation(prices) };
             let entries: Vec<_> = due.iter().map(entry).collect();
-            let outcomes = self.database.apply_and_forget(self.author(), &entries).await?;
+            let told = |index: usize, outcome: &Outcome| deed(now, due.get(index)?, outcome);
+            let outcomes = self.database.apply_and_forget(self.author(), &entries, told).await?;
             // Whoever deleted a profile or a number at this moment was quicker; what is due is never refused otherwise.
             let booked = |(due, outcome): (Due, Result<Outcome, Refusal>)| Some((due, outcome.ok()?));
             let booked: Vec<_> = due.into_iter().zip(outcomes).filter_map(booked).collect();
@@ -80,4 +92,17 @@ impl Store {
             done.extend(booked);
         }
     }
+}
+
+/// What ends by itself stands in the audit trail like what somebody ends.
+fn deed(now: Timestamp, due: &Due, outcome: &Outcome) -> Option<Deed> {
+    Some(Deed {
+        at: now,
+        actor: "scheduler".to_owned(),
+        origin: "gateway".to_owned(),
+        company: Some(due.company),
+        action: due.ending(outcome)?,
+        detail: String::new(),
+        once: None,
+    })
 }

@@ -5,8 +5,8 @@ use std::sync::PoisonError;
 
 use super::{Store, e164, found, invalid, letters, user_part};
 use crate::error::StoreError;
-use crate::ledger::LedgerOp;
-use crate::lifecycle::NumberOffer;
+use crate::ledger::{LedgerOp, Outcome};
+use crate::lifecycle::{NumberLease, NumberOffer, Renewal};
 use crate::model::{
     BusinessAccount, BusinessAccountId, CallerId, CallerIdRule, CompanyId, NumberId, NumberTarget,
     OnlineNumber, ProfileId, StockNumber, Timestamp,
@@ -38,7 +38,7 @@ impl Store {
         self.database.on_offer(&country, (most, skip)).await
     }
 
-    /// A company takes a number from the stock and pays its first term.
+    /// A company takes a number of its country from the stock and pays its first term.
     pub async fn buy_number(
         &self,
         now: Timestamp,
@@ -50,10 +50,17 @@ impl Store {
         self.number(number).await
     }
 
-    /// Lets a number run to the end of its paid term; then it goes back into the stock.
+    /// Lets a number run to the end of its paid term; then it goes back into the stock, an unpaid one at once: it is
+    /// given back as it was, and is found no more.
     pub async fn cancel_number(&self, now: Timestamp, number: NumberId) -> Result<OnlineNumber, StoreError> {
-        self.apply_one(now, LedgerOp::CancelNumber { number }).await?;
-        self.number(number).await
+        let before = self.number(number).await?;
+        match self.apply_one(now, LedgerOp::CancelNumber { number }).await? {
+            Outcome::Released => {
+                let lease = before.lease.map(|lease| NumberLease { renewal: Renewal::Cancelled, ..lease });
+                Ok(OnlineNumber { target: NumberTarget::Nobody, lease, ..before })
+            }
+            _ => self.number(number).await,
+        }
     }
 
     /// Takes a number's cancellation back; its fee is paid again at the end of the term.
@@ -99,7 +106,8 @@ impl Store {
         self.database.numbers().await
     }
 
-    /// Creates a business account. Names are kept in small letters.
+    /// Creates a business account. Names are kept in small letters, of which each has one at least: none may be taken for
+    /// a telephone number.
     pub async fn create_business_account(
         &self,
         company: CompanyId,
@@ -108,6 +116,10 @@ impl Store {
     ) -> Result<BusinessAccount, StoreError> {
         self.company(company).await?;
         let name = user_part("business account", &name.to_lowercase())?;
+        if !name.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            let problem = format!("\"{name}\" could be a telephone number; write a name with a letter");
+            return Err(invalid("business account", problem));
+        }
         let extension = extension.map(|extension| user_part("extension", extension)).transpose()?;
         let id = self.database.create_account(company, &name, extension.as_deref()).await?;
         Ok(BusinessAccount { id, company, name, profile: None, extension })

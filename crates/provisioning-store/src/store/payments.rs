@@ -46,8 +46,8 @@ impl Store {
         self.database.request_recharges(now).await
     }
 
-    /// The payment source says that the money has come: it is booked, once, however often this is said. `reference` is
-    /// the source's name for it.
+    /// The payment source says that the money has come: it is booked, once, however often this is said, and though it
+    /// was said to have failed before. `reference` is the source's name for it.
     pub async fn pay_payment(
         &self,
         now: Timestamp,

@@ -1,7 +1,7 @@
 //! Reports, and what a call would do: the store's verbs for them.
 
 use super::Store;
-use crate::cdr::{Attempt, CallId, Cdr, CdrFilter, Direction};
+use crate::cdr::{Answer, Attempt, CallId, Cdr, CdrFilter, Direction};
 use crate::error::StoreError;
 use crate::ledger::{LedgerEntry, LedgerOp, Outcome};
 use crate::lifecycle::{self, NumberLease, PriceList, Renewal};
@@ -9,22 +9,24 @@ use crate::model::{CompanyId, ProfileId, Timestamp};
 use crate::reports::{AllocationRow, LedgerUsage, Month, Payee, Statement, UpcomingPayment, Usage};
 
 impl Store {
-    /// What a profile's answered calls that began in a month came to, by destination.
+    /// What a profile's answered outgoing calls that began in a month came to, by destination.
     pub async fn usage(&self, profile: ProfileId, month: Month) -> Result<Usage, StoreError> {
         self.profile(profile).await?;
         Ok(Usage::new(profile, month, self.database.usage(profile, month).await?))
     }
 
-    /// The same sums rebuilt from the ledger's transfers of the calls that have records.
+    /// The same sums rebuilt from the ledger's transfers of these calls. That the ledger has no others is what
+    /// [`verify`](Self::verify) makes sure of.
     pub async fn usage_by_ledger(&self, profile: ProfileId, month: Month) -> Result<LedgerUsage, StoreError> {
         self.database.ledger_usage(profile, month).await
     }
 
-    /// Every record of a profile's outgoing calls in a month, newest first, for files.
+    /// The records of the same calls, newest first, for files.
     pub async fn usage_records(&self, profile: ProfileId, month: Month) -> Result<Vec<Cdr>, StoreError> {
         let filter = CdrFilter {
             profile: Some(profile),
             direction: Some(Direction::Outgoing),
+            answer: Some(Answer::Answered),
             since: Some(month.start()),
             before: Some(month.end()),
             ..CdrFilter::default()

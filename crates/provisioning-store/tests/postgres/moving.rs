@@ -25,7 +25,7 @@ async fn furnish(store: &Store) {
     assert_eq!(profile.id, PROFILE);
     store.allocate(start(), PROFILE, provisioning_store::money::Micros(1_000_000)).await.unwrap();
     store.add_number(company, "+12026843376", "US").await.unwrap();
-    store.add_landline(company, "+12025550100").await.unwrap();
+    store.add_landline(start(), company, "+12025550100", Some("Ada")).await.unwrap();
     for n in 0..5 {
         store.apply_one(start(), reserve(&n.to_string(), Some(MICRO_A_SECOND))).await.unwrap();
         if n > 0 {

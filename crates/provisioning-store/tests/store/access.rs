@@ -84,7 +84,7 @@ async fn every_change_in_somebodys_name_is_on_the_trail_and_no_refused_one() {
     assert_eq!(entries.len(), 1, "{entries:?}");
     assert_eq!((entries[0].actor.as_str(), entries[0].company), ("token 1 (console)", Some(company)));
 
-    store.add_landline(company, "+12025550100").await.unwrap();
+    store.add_landline(T0, company, "+12025550100", None).await.unwrap();
     let newest = store.audit(&trail, None, 1).await.unwrap();
     assert_eq!(store.audit(&trail, Some(newest[0].id), 10).await.unwrap(), entries, "newest first");
     for (filter, found) in [

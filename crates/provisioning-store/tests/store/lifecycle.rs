@@ -147,6 +147,16 @@ async fn a_change_refunds_pro_rata_and_its_day_becomes_the_billing_day() {
 }
 
 #[tokio::test]
+async fn bundle_minutes_that_are_only_on_hand_are_refunded() {
+    let mut both = Both::with_credit(100).await;
+    both.subscribe(start(), 1, 1).await.unwrap();
+    both.done(start(), LedgerOp::Hold { profile: PROFILE, credit: Micros::ZERO, bundle_s: 150_000 }).await;
+    let outcome = both.subscribe(start().plus_s(1), 2, 0).await;
+    let Ok(Outcome::Subscribed { refund, .. }) = outcome else { panic!("{outcome:?}") };
+    assert!(refund > cents(3_690), "a second of the time was used and no minute: {refund}");
+}
+
+#[tokio::test]
 async fn a_subscription_is_changed_once_a_day() {
     let mut both = Both::with_credit(100).await;
     both.subscribe(start(), 1, 0).await.unwrap();

@@ -57,6 +57,13 @@ async fn a_number_is_bought_from_the_stock_with_its_next_payment_shown() {
         store.buy_number(start(), company, "+442079460000").await,
         Err(StoreError::NotFound { .. })
     ));
+    let branch = NewCompany { name: "Branch".into(), country: "GB".into(), currency: "USD".into() };
+    let branch = store.create_company(start(), &branch).await.unwrap().id;
+    store.remove_number(number.id).await.unwrap();
+    assert_eq!(
+        store.buy_number(start(), branch, NUMBER).await.unwrap_err().to_string(),
+        "number: +12026843376 is a number of US, and the company is in GB; choose one of GB"
+    );
     assert_eq!(store.verify().await.unwrap(), []);
 }
 
@@ -112,6 +119,21 @@ async fn an_unpaid_number_reaches_nobody_and_comes_back_with_credit_or_goes_afte
     assert_eq!(store.company(company).await.unwrap().credit, Micros::ZERO);
     assert_eq!((do_due(&store, 60).await, do_due(&store, 73).await, do_due(&store, 74).await), (1, 0, 1));
     assert_eq!((store.numbers().await.unwrap().len(), on_offer(&store).await), (0, 1));
+}
+
+#[tokio::test]
+async fn an_unpaid_number_can_be_given_up_and_is_not_charged_again() {
+    let home = Home::new();
+    let store = home.open().await;
+    let company = company(&store, 10).await;
+    let number = store.buy_number(start(), company, NUMBER).await.unwrap().id;
+    assert_eq!(do_due(&store, 30).await, 1);
+    let gone = store.cancel_number(start().plus_days(31), number).await.unwrap();
+    assert_eq!((gone.target, gone.lease.unwrap().renewal), (NumberTarget::Nobody, Renewal::Cancelled));
+    assert_eq!((store.numbers().await.unwrap().len(), on_offer(&store).await), (0, 1));
+    store.top_up(start().plus_days(32), company, Micros::from_units(20), "").await.unwrap();
+    assert_eq!(do_due(&store, 90).await, 0);
+    assert_eq!(store.company(company).await.unwrap().credit, Micros::from_units(24));
 }
 
 #[tokio::test]

@@ -29,10 +29,16 @@ async fn a_payment_is_booked_once_however_often_the_source_says_so() {
         assert_eq!((paid.state, paid.settled_at), (PaymentState::Paid, Some(start().plus_s(9))));
         assert_eq!(credit(&store, company).await, Micros::from_units(50));
     }
+    let late = store.request_payment(start(), company, Micros::from_units(7)).await.unwrap();
+    store.fail_payment(start(), late.id, "expired").await.unwrap();
+    for _ in 0..2 {
+        store.pay_payment(start().plus_s(9), late.id, "transfer").await.unwrap();
+        assert_eq!(credit(&store, company).await, Micros::from_units(57), "the money came after all, once");
+    }
     let refused = store.fail_payment(start(), payment.id, "late").await.unwrap_err().to_string();
     assert_eq!(refused, "payment: 1 is paid already; ask for another one");
     assert!(matches!(store.pay_payment(start(), PaymentId(9), "").await, Err(StoreError::NotFound { .. })));
-    assert_eq!(store.payments(Some(company), 10, 0).await.unwrap().len(), 1);
+    assert_eq!(store.payments(Some(company), 10, 0).await.unwrap().len(), 2);
     assert_eq!(store.verify().await.unwrap(), []);
 }
 

@@ -92,7 +92,7 @@ async fn every_change_raises_the_revision_and_shows_in_the_directory() {
     let caller_id = CallerId::OnlineNumber("+12026843376".into());
     store.set_caller_id(sales, Some("GB"), Some(&caller_id)).await.unwrap();
     raised("caller ID").await;
-    store.add_landline(architects, "+1 202 555 0100").await.unwrap();
+    store.add_landline(start(), architects, "+1 202 555 0100", None).await.unwrap();
     raised("landline").await;
     let mut new = NewCarrier::new("upstream", "sip.example.com");
     new.authentication =
@@ -152,6 +152,10 @@ async fn refusals_name_the_culprit() {
         sentence(store.create_business_account(two, "ONE.sales", None).await),
         "there is a business account one.sales already"
     );
+    assert_eq!(
+        sentence(store.create_business_account(two, "12026843376", None).await),
+        "business account: \"12026843376\" could be a telephone number; write a name with a letter"
+    );
     let number = store.add_number(one, "+12026843376", "US").await.unwrap();
     assert_eq!(
         sentence(store.add_number(two, "+12026843376", "US").await),
@@ -168,9 +172,24 @@ async fn refusals_name_the_culprit() {
     );
     let landline = CallerId::Landline("+12025550100".into());
     assert!(sentence(store.set_caller_id(sales, None, Some(&landline)).await).contains("is not stored"));
-    store.add_landline(one, "+12025550100").await.unwrap();
-    assert!(sentence(store.set_caller_id(sales, None, Some(&landline)).await).contains("is verified"));
+    let add = async |company, number, by| store.add_landline(start(), company, number, by).await;
+    let stored = add(one, "+12025550100", None).await.unwrap();
+    assert_eq!(stored.verification, None);
+    assert!(
+        sentence(store.set_caller_id(sales, None, Some(&landline)).await).contains("company is verified")
+    );
     store.verify_company(start(), one, "Claude Morel").await.unwrap();
+    assert!(
+        sentence(store.set_caller_id(sales, None, Some(&landline)).await)
+            .contains("an operator has verified")
+    );
+    let verified = add(one, "+12025550100", Some("Ada")).await.unwrap();
+    assert_eq!(verified.verification, Some(Verification { by: "Ada".into(), at: start() }));
+    assert_eq!(add(one, "+12025550100", None).await.unwrap(), verified, "stored again, it stays verified");
+    let taken = "there is a number +12025550100 already";
+    assert_eq!(sentence(add(two, "+12025550100", Some("Ada")).await), taken, "it is another company's");
+    let hosted = "there is a number +12026843376 already";
+    assert_eq!(sentence(add(two, "+12026843376", None).await), hosted, "it is an Online Number");
     store.set_caller_id(sales, None, Some(&landline)).await.unwrap();
 
     assert_eq!(sentence(store.profile(ProfileId(99)).await), "there is no profile 99");
@@ -211,8 +230,8 @@ async fn what_is_removed_is_shown_and_reached_no_longer() {
     let sales = profile(&store, one, "Sales").await;
     let number = store.add_number(one, "+12026843376", "US").await.unwrap();
     store.assign_number(number.id, NumberTarget::Profile(sales)).await.unwrap();
-    let landline = store.add_landline(one, "+12025550100").await.unwrap();
-    store.add_landline(two, "+12025550100").await.unwrap();
+    store.add_landline(start(), two, "+12025550100", None).await.unwrap();
+    let landline = store.add_landline(start(), one, "+12025550100", Some("Ada")).await.unwrap();
     store.verify_company(start(), one, "Claude Morel").await.unwrap();
     store.set_caller_id(sales, None, Some(&CallerId::OnlineNumber(number.number))).await.unwrap();
     store.set_caller_id(sales, Some("GB"), Some(&CallerId::Landline(landline.number))).await.unwrap();

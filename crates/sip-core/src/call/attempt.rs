@@ -424,7 +424,10 @@ fn pbx_address(ctx: &Context<'_>, profile: &Profile, user: &str) -> Result<(Flow
         Authentication::Registration { .. } => {
             let binding = ctx.registrar.binding(profile.id).ok_or(Refusal::NotRegistered)?;
             let contact = Uri::parse(&binding.contact_uri).map_err(|_| Refusal::NotRegistered)?;
-            Ok((binding.flow, contact.with_user(user)))
+            // A phone knows no other name than the one that it has registered.
+            let uri =
+                if profile.id.is_phone() { binding.contact_uri.clone() } else { contact.with_user(user) };
+            Ok((binding.flow, uri))
         }
         Authentication::Ip { target } => {
             let (target, transport) = target.ok_or(Refusal::NoAddressToCall)?;

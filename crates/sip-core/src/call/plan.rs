@@ -81,6 +81,9 @@ impl Plan {
         invite: &Message,
         rng: &mut Rng,
     ) -> Self {
+        if profile.id.is_phone() {
+            return Self::refused(invite, None, Refusal::PhoneCannotCall);
+        }
         let owner = Some((Leg::Caller, profile.id));
         let Ok(uri) = Uri::parse(invite.request_uri()) else {
             return Self::refused(invite, owner, Refusal::AddressIncomplete);
@@ -120,10 +123,8 @@ impl Plan {
     fn on_net(profile: &Profile, callee: &Arc<Profile>, number: Number, invite: &Message) -> Self {
         let digits = &number.digits;
         let user = number::present(digits, callee.number_format, &callee.country);
-        let shares = vec![
-            (Leg::Caller, profile.id, Usage::OnNet { number: digits.clone() }),
-            (Leg::Callee, callee.id, Usage::Incoming { called: digits.clone() }),
-        ];
+        let mut shares = vec![(Leg::Caller, profile.id, Usage::OnNet { number: digits.clone() })];
+        shares.extend(share_of_callee(callee, digits));
         Self {
             targets: [Target::Pbx { profile: callee.clone(), user }].into(),
             shares,
@@ -142,7 +143,7 @@ impl Plan {
             Ok(incoming) => incoming,
             Err(why) => return refused(None, why),
         };
-        let owner = Some((Leg::Callee, incoming.profile));
+        let owner = Some((Leg::Callee, incoming.profile)).filter(|(_, profile)| !profile.is_phone());
         let Some(profile) = directory.profile(incoming.profile) else {
             return refused(owner, Refusal::CalledProfileInactive);
         };
@@ -155,7 +156,7 @@ impl Plan {
             .unwrap_or_else(|| number::present(&incoming.called, profile.number_format, &profile.country));
         Self {
             targets: [Target::Pbx { profile: profile.clone(), user }].into(),
-            shares: vec![(Leg::Callee, profile.id, Usage::Incoming { called: incoming.called })],
+            shares: share_of_callee(profile, &incoming.called).into_iter().collect(),
             caller: caller::caller(from, invite),
             called,
             owner,
@@ -163,6 +164,12 @@ impl Plan {
             refusal: None,
         }
     }
+}
+
+/// The called profile's channel. A business account's phone has none, and needs none.
+fn share_of_callee(callee: &Profile, called: &str) -> Option<(Leg, ProfileId, Usage)> {
+    let share = (Leg::Callee, callee.id, Usage::Incoming { called: called.to_owned() });
+    Some(share).filter(|_| !callee.id.is_phone())
 }
 
 /// What a profile's call shows to the called country; nothing if the PBX withholds it for this call.

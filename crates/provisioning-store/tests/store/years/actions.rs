@@ -1,6 +1,6 @@
 //! What companies do in a day.
 
-use provisioning_store::cdr::CallId;
+use provisioning_store::cdr::{Attempt, CallId};
 use provisioning_store::ledger::{Closing, LedgerOp};
 use provisioning_store::lifecycle::{NumberOffer, Order};
 use provisioning_store::model::{CompanyId, NumberId, ProfileId, Recharge, Timestamp};
@@ -48,7 +48,7 @@ impl World {
     /// One thing that a company or its profile does; many are refused, as in life.
     fn act(&mut self, at: Timestamp, company: CompanyId) {
         let profile = self.profile();
-        let op = match self.dice.between(1, 22) {
+        let op = match self.dice.between(1, 25) {
             1..=5 => {
                 let amount = Micros::from_units(self.dice.between(1, 120) as i32);
                 LedgerOp::TopUp { company, amount, note: String::new() }
@@ -76,6 +76,11 @@ impl World {
             }
             17 => LedgerOp::CancelNumber { number: NumberId(self.dice.between(1, self.numbers.max(1))) },
             18 => LedgerOp::KeepNumber { number: NumberId(self.dice.between(1, self.numbers.max(1))) },
+            19 => LedgerOp::Hold {
+                profile,
+                credit: Micros(self.dice.between(0, 3_000_000)),
+                bundle_s: self.dice.between(0, 600) as u32,
+            },
             _ => return self.call(at, profile),
         };
         let _refused = self.done(at, op);
@@ -85,9 +90,15 @@ impl World {
         self.calls_made += 1;
         let name = format!("call {}", self.calls_made);
         let tariff = if self.dice.one_in(2) { TARIFF } else { US };
-        let attempt = Box::new(attempt(Some(tariff)));
+        let attempt = Box::new(Attempt { started_at: at, ..attempt(Some(tariff)) });
         let call = CallId::new(name.as_str());
         if self.done(at, LedgerOp::Reserve { call: call.clone(), profile, attempt }).is_ok() {
+            let channels = self.subscription(profile).map_or(0, |subscription| subscription.channels);
+            let in_use = self.books.books().channels_in_use(profile);
+            assert!(
+                in_use <= channels as usize,
+                "{in_use} calls on {channels} channels of profile {profile}"
+            );
             let _answered = self.done(at, LedgerOp::Answer { call, at });
             self.calls.push((name, at));
         }
@@ -103,7 +114,8 @@ impl World {
                 self.calls.push((name, began));
                 continue;
             }
-            let record = Box::new(record(None, Some(u64::from(elapsed_s))));
+            let mut record = Box::new(record(None, Some(u64::from(elapsed_s))));
+            record.attempt.started_at = began;
             self.done(at, LedgerOp::Settle { call, record }).unwrap();
         }
     }

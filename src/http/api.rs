@@ -44,6 +44,7 @@ mod page;
 mod payment_events;
 mod payments;
 mod profiles;
+mod quotes;
 mod rates;
 mod registrations;
 mod rehearsals;
@@ -95,6 +96,7 @@ fn resources() -> OpenApiRouter {
         .merge(credentials::routes())
         .merge(addresses::routes())
         .merge(subscriptions::routes())
+        .merge(quotes::routes())
         .merge(credit::routes())
         .merge(spend_guard::routes())
         .merge(caller_ids::routes())

@@ -10,4 +10,5 @@ mod fuzz;
 mod generator;
 mod house;
 mod stories;
+mod terms;
 mod trust;

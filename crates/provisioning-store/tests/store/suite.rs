@@ -5,6 +5,7 @@ pub(crate) mod both;
 mod example;
 mod guard;
 mod lifecycle;
+mod migrations;
 mod numbers;
 mod oracle;
 mod outage;

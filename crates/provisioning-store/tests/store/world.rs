@@ -160,6 +160,11 @@ impl Home {
         Store::open(self.options()).await.unwrap()
     }
 
+    /// The address of the database on the server.
+    pub(crate) fn server_url(&self) -> String {
+        self.database.as_ref().expect("the suite runs on PostgreSQL").url()
+    }
+
     /// All octets that the database has.
     pub(crate) fn everything(&self) -> Vec<u8> {
         match &self.database {

@@ -1,0 +1,69 @@
+//! What is known before anything is bought, and what an installation asks of companies.
+
+use serde_json::{Value, json};
+
+use crate::business::Firm;
+use crate::house::House;
+use crate::stories::dollars;
+
+#[test]
+fn an_order_is_priced_and_an_office_sized_before_anything_is_bought() {
+    let house = House::new("34500-34519");
+    let firm = Firm::new(&house, "Architects");
+    let show = |path: &str| firm.ask(&house, "GET", path, Value::Null);
+    let quote = show("/subscription-quote?channels=4&bundles=1").expect(200);
+    assert_eq!((&quote["total"], &quote["bundle_minutes"]), (&dollars("57.80"), &json!(5_000)));
+    let large = show("/subscription-quote?channels=105&bundles=21").expect(200);
+    assert_eq!((&large["channels"], &large["channels_price"]), (&json!(110), &dollars("764.50")));
+    assert_eq!(large["bundles_price"], dollars("535.50"), "21 bundles, 15 % off");
+    let refused = show("/subscription-quote?channels=1&bundles=2").expect(422);
+    assert_eq!(refused["code"], "more_bundles_than_channels");
+    assert_eq!(show("/channel-sizing?people=9").expect(200)["channels"], 5);
+    assert_eq!(show("/channel-sizing?people=1000000").expect(422)["code"], "too_many_channels");
+    house.stop();
+}
+
+#[test]
+fn a_company_counts_in_the_installations_currency() {
+    let house = House::new("34520-34539");
+    let company = |currency: Option<&str>| {
+        let mut body = json!({"name": "Architects", "country": "DE"});
+        if let Some(currency) = currency {
+            body["currency"] = json!(currency);
+        }
+        house.operate("POST", "/companies", body)
+    };
+    assert_eq!(company(None).expect(201)["currency"], "USD");
+    assert_eq!(company(Some("usd")).expect(201)["currency"], "USD");
+    let refused = company(Some("EUR")).expect(422);
+    assert_eq!((&refused["code"], &refused["field"]), (&json!("other_currency"), &json!("currency")));
+    house.stop();
+}
+
+#[test]
+fn a_landline_number_is_shown_only_when_an_operator_has_made_sure_of_it() {
+    let house = House::new("34540-34559");
+    let (firm, other) = (Firm::new(&house, "Architects"), Firm::new(&house, "Builders"));
+    let at = |company: i64| format!("/companies/{company}/landlines/+12025550100");
+    let stored = firm.ask(&house, "PUT", &at(firm.company), Value::Null).expect(200);
+    assert_eq!((&stored["is_verified"], &stored["verified_by"]), (&json!(false), &Value::Null));
+    let verified = house.operate("PUT", &at(firm.company), Value::Null).expect(200);
+    assert_eq!(verified["is_verified"], true);
+    assert!(verified["verified_by"].is_string() && verified["verified_at"].is_string(), "{verified}");
+    other.ask(&house, "PUT", &at(other.company), Value::Null).expect(409);
+    let listed = firm.ask(&house, "GET", &format!("/companies/{}/landlines", firm.company), Value::Null);
+    assert_eq!(listed.expect(200)["items"], json!([verified]));
+    house.stop();
+}
+
+#[test]
+fn an_operator_sees_the_schedule_and_confirms_the_clock() {
+    let house = House::new("34560-34579");
+    let firm = Firm::new(&house, "Architects");
+    firm.ask(&house, "POST", "/schedule/confirmation", Value::Null).expect(403);
+    let schedule = house.operate("GET", "/schedule", Value::Null).expect(200);
+    assert_eq!(schedule["is_clock_in_doubt"], false);
+    assert!(schedule["last_look"].is_string(), "it is looked before any call: {schedule}");
+    house.operate("POST", "/schedule/confirmation", Value::Null).expect(200);
+    house.stop();
+}

@@ -76,21 +76,32 @@ fn registration(binding: &Binding) -> Registration {
 /// The bindings that still hold: those on UDP, at an address that we still listen at. A connection does not
 /// survive its process. `nat_s` is the interval that only PBXs behind a NAT are given.
 pub fn restored(rows: &[Registration], listeners: &[Listener], nat_s: u32) -> Vec<Binding> {
-    rows.iter().filter_map(|row| binding(row, listeners, nat_s)).collect()
+    let is_ours = |flow: &Flow| {
+        let is_it =
+            |listener: &Listener| listener.transport == Transport::Udp && listener.local == flow.local;
+        flow.transport == Transport::Udp && listeners.iter().any(is_it)
+    };
+    last_known(rows, nat_s).into_iter().filter(|binding| is_ours(&binding.flow)).collect()
 }
 
-fn binding(row: &Registration, listeners: &[Listener], nat_s: u32) -> Option<Binding> {
+/// All that were registered when a gateway ran last, over whatever transport.
+pub fn last_known(rows: &[Registration], nat_s: u32) -> Vec<Binding> {
+    rows.iter().filter_map(|row| binding(row, nat_s)).collect()
+}
+
+fn binding(row: &Registration, nat_s: u32) -> Option<Binding> {
     let local = row.local.parse().ok()?;
-    let is_ours = |listener: &&Listener| listener.transport == Transport::Udp && listener.local == local;
-    if row.transport != model::Transport::Udp || !listeners.iter().any(|listener| is_ours(&listener)) {
-        return None;
-    }
+    let transport = match row.transport {
+        model::Transport::Udp => Transport::Udp,
+        model::Transport::Tcp => Transport::Tcp,
+        model::Transport::Tls => Transport::Tls,
+    };
     let granted_s = row.expires_at.unix_s() - row.registered_at.unix_s();
     Some(Binding {
         profile: ProfileId(row.profile.0),
         contact_uri: uri_of(&row.contact).to_owned(),
         contact: row.contact.clone(),
-        flow: Flow { transport: Transport::Udp, local, peer: row.source.parse().ok()?, connection: None },
+        flow: Flow { transport, local, peer: row.source.parse().ok()?, connection: None },
         user_agent: Some(row.user_agent.clone()).filter(|agent| !agent.is_empty()),
         call_id: row.call_id.clone(),
         cseq: row.cseq,

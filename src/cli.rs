@@ -1,7 +1,8 @@
-//! One file per command. All work without a question asked; what prints, the demo apart, prints JSON with `--json`.
+//! One file per command. What cannot be taken back is asked about, unless `--yes` is said; what prints, the demo apart,
+//! prints JSON with `--json`.
 //!
-//! Setting up works on the database itself, whether or not the daemon runs, which notices within a second; looking
-//! at what goes on, and ending it, goes through the daemon's administration interface.
+//! Commands are requests to the HTTP API: to the gateway that runs, over its socket, and while none runs to the same
+//! handlers in this process (`gateway.rs`). What is about the database itself works on it.
 
 mod account;
 mod audit;
@@ -11,13 +12,13 @@ mod calls;
 mod carrier;
 mod cdr;
 mod check;
-mod client;
 mod company;
+mod consent;
 mod db;
-mod deed;
 mod demo;
 mod failure;
 mod find;
+mod gateway;
 mod number;
 mod openapi;
 mod output;
@@ -26,6 +27,8 @@ mod rates;
 mod registrations;
 mod report;
 mod run;
+mod schedule;
+mod shown;
 mod status;
 mod token;
 
@@ -37,6 +40,7 @@ use provisioning_store::store::Store;
 use sipgw::{Config, storage};
 
 use self::failure::Failure;
+use self::gateway::Gateway;
 use self::output::Output;
 
 /// A SIP trunk gateway: registers PBXs, routes and charges their calls, relays their media.
@@ -114,6 +118,9 @@ enum Command {
     Bans(bans::Command),
     /// PBXs that are registered.
     Registrations,
+    /// What falls due with time, and whether the clock is believed.
+    #[command(subcommand)]
+    Schedule(schedule::Command),
     /// Who may use the HTTP API.
     #[command(subcommand)]
     Token(token::Command),
@@ -131,9 +138,19 @@ struct Context {
 }
 
 impl Context {
-    /// The store. What is changed through it is recorded as this command's doing.
+    /// The gateway that runs; without one, the database.
+    async fn gateway(&self) -> Result<Gateway, Failure> {
+        Gateway::open(&self.config).await
+    }
+
+    /// The gateway that runs, for what only that one knows.
+    async fn running(&self) -> Result<Gateway, Failure> {
+        Gateway::running(&self.config).await
+    }
+
+    /// The store, for looking at it beside a gateway that may run.
     async fn store(&self) -> Result<Store, Failure> {
-        Ok(storage::open(&self.config).await?.on_behalf(deed::of_this_command()))
+        Ok(storage::open(&self.config).await?)
     }
 }
 
@@ -159,21 +176,22 @@ async fn obey(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Run => run::run(context()?).await,
         Command::Check => check::run(&context()?),
         Command::Demo(options) => demo::run(&options).await,
-        Command::Status => status::run(&context()?),
+        Command::Status => status::run(&context()?).await,
         Command::Company(command) => company::run(&context()?, command).await,
         Command::Profile(command) => profile::run(&context()?, command).await,
         Command::Number(command) => number::run(&context()?, command).await,
         Command::Account(command) => account::run(&context()?, command).await,
         Command::Carrier(command) => carrier::run(&context()?, command).await,
         Command::Rates(command) => rates::run(&context()?, command).await,
-        Command::Bans(command) => bans::run(&context()?, command),
-        Command::Calls(command) => calls::run(&context()?, command),
+        Command::Bans(command) => bans::run(&context()?, command).await,
+        Command::Calls(command) => calls::run(&context()?, command).await,
         Command::Cdr(command) => cdr::run(&context()?, command).await,
         Command::Report(command) => report::run(&context()?, command).await,
         Command::Books(command) => books::run(&context()?, command).await,
         Command::Db(command) => db::run(&context()?, command).await,
         Command::Token(command) => token::run(&context()?, command).await,
         Command::Audit(command) => audit::run(&context()?, command).await,
+        Command::Schedule(command) => schedule::run(&context()?, command).await,
         Command::Openapi => openapi::run(),
         Command::Registrations => registrations::run(&context()?).await,
     }

@@ -56,7 +56,7 @@ pub struct Config {
     pub store: StoreConfig,
     /// What things cost.
     pub prices: PriceConfig,
-    /// Metrics, health and the administration interface.
+    /// The API, metrics and health.
     pub http: HttpConfig,
     /// What is logged, and how.
     pub log: LogConfig,
@@ -122,13 +122,13 @@ pub enum Synchronous {
     Normal,
 }
 
-/// Metrics, health and the administration interface.
+/// The API, metrics and health.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpConfig {
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Asked of whoever uses `/admin`; `/healthz` and `/readyz` need none.
+    /// An operator's token for the API; `/healthz` and `/readyz` need none.
     pub token: Option<Secret>,
     /// What the adapter of a payment provider signs its messages with; without it there are none.
     pub payment_secret: Option<Secret>,

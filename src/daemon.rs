@@ -6,6 +6,7 @@ mod turns;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ use crate::net::{Net, NetError, TlsError};
 use crate::observe::Observer;
 use crate::resolve::{Resolver, SystemDns};
 use crate::scheduler::Scheduler;
-use crate::storage::{self, Ownership};
+use crate::storage::{self, Ownership, Purpose};
 use crate::watch::Watch;
 
 /// After their BYE, calls are given this long to be acknowledged.
@@ -79,6 +80,14 @@ pub enum StartError {
         /// The system's word.
         error: std::io::Error,
     },
+    /// The socket for commands.
+    #[error("{}: commands cannot be taken: {error}", path.display())]
+    Commands {
+        /// Where it was to be.
+        path: PathBuf,
+        /// The system's word.
+        error: std::io::Error,
+    },
     /// The DNS configuration of the system.
     #[error("the system's DNS configuration cannot be used: {0}")]
     Dns(String),
@@ -118,7 +127,7 @@ impl Daemon {
         let (engine, commands) = engine::handle();
         let reload = Arc::new(Reload::new(config.clone(), engine.clone(), metrics.clone())?);
         let Parts { tls, rules, access, config: in_force } = reload.parts();
-        let (store, ownership) = storage::open_owned(&config).await?;
+        let (store, ownership) = storage::open_owned(&config, Purpose::Gateway).await?;
         let (watch, directory) =
             Watch::load(store.clone(), Arc::clone(&rules), metrics.clone(), readiness.clone()).await?;
         let (relay, media_events) = media_relay::engine::Engine::start(media::relay_config(&config.media))?;
@@ -133,7 +142,7 @@ impl Daemon {
         let net = Arc::new(net);
 
         // HTTP comes before the engine's task: what can still fail must leave nothing running.
-        let scrape = Arc::new(Scrape::new(metrics.clone(), store.clone(), relay.clone()));
+        let scrape = Scrape::new(metrics.clone(), store.clone(), relay.clone());
         let site = Site {
             engine: engine.clone(),
             store: store.clone(),
@@ -141,12 +150,15 @@ impl Daemon {
             tariffs: watch.tariffs(),
             directory: watch.directory(),
             changed: watch.changed(),
-            scrape,
             readiness: readiness.clone(),
             access,
         };
         let address = config.http.listen;
-        let (http, http_task) = http::serve(&config.http, metrics.clone(), site, stop_http)
+        let api = http::api(site.clone());
+        let path = storage::socket(&config);
+        let commands_task = http::local::serve(&path, api.clone(), stop_http.clone())
+            .map_err(|error| StartError::Commands { path, error })?;
+        let (http, http_task) = http::serve(&config.http, metrics.clone(), site, (api, scrape), stop_http)
             .await
             .map_err(|error| StartError::Http { address, error })?;
         // Only now: whoever cannot listen must not have touched the books.
@@ -197,7 +209,7 @@ impl Daemon {
             stop_http: guard_http,
             watching: vec![watch_task, reload_task, silence_task, scheduler_task],
             // HTTP is last: a client that does not let go must not keep the others from being waited for.
-            closing: vec![engine_task, admission_task, bindings_task, writer_task, http_task],
+            closing: vec![engine_task, admission_task, bindings_task, writer_task, commands_task, http_task],
         })
     }
 

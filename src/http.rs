@@ -1,11 +1,11 @@
-//! HTTP: metrics, health, and the interface through which the command line speaks to a running daemon.
+//! HTTP: the API, metrics, health; and the socket through which the command line speaks to a running daemon.
 
-mod admin;
 pub mod api;
+mod at_rest;
 mod auth;
 mod connections;
+pub mod local;
 mod scrape;
-pub mod view;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,13 +17,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
+use axum::routing::get;
 use provisioning_store::store::Store;
 use sip_core::directory::Directory;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+pub use self::at_rest::AtRest;
 pub use self::auth::Access;
 use self::connections::{Bounded, Source};
 pub use self::scrape::Scrape;
@@ -114,8 +115,6 @@ pub struct Site {
     pub directory: Arc<ArcSwap<Directory>>,
     /// Told when provisioning was changed here.
     pub changed: Arc<Notify>,
-    /// Makes the page of metrics.
-    pub scrape: Arc<Scrape>,
     /// What the daemon says about itself.
     pub readiness: Readiness,
     /// What is asked of whom; may change while the pages are served.
@@ -127,11 +126,12 @@ pub async fn serve(
     config: &HttpConfig,
     metrics: Metrics,
     site: Site,
+    (api, scrape): (Router, Scrape),
     stop: CancellationToken,
 ) -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
     let listener = TcpListener::bind(config.listen).await?;
     let local = listener.local_addr()?;
-    let service = router(site).into_make_service_with_connect_info::<Source>();
+    let service = router(site, api, scrape).into_make_service_with_connect_info::<Source>();
     let server = axum::serve(Bounded::new(listener, config, metrics), service)
         .with_graceful_shutdown(stop.cancelled_owned());
     let task = tokio::spawn(async move {
@@ -142,28 +142,25 @@ pub async fn serve(
     Ok((local, task))
 }
 
-fn router(site: Site) -> Router {
-    let admin = Router::new()
-        .route("/calls", get(admin::calls))
-        .route("/calls/{call}", delete(admin::end_call))
-        .route("/registrations", get(admin::registrations))
-        .route("/bans", get(admin::bans))
-        .route("/bans/{whom}", delete(admin::release_ban))
-        .route("/status", get(admin::status))
-        .layer(axum::middleware::from_fn_with_state(site.clone(), auth::require_token));
-    let metrics =
-        get(metrics).layer(axum::middleware::from_fn_with_state(site.clone(), auth::require_metrics_token));
+/// The API, for whichever way it is asked.
+pub(crate) fn api(site: Site) -> Router {
+    Router::new().nest(api::BASE, api::router(&site)).with_state(site)
+}
+
+fn router(site: Site, api: Router, scrape: Scrape) -> Router {
+    let metrics = get(metrics)
+        .with_state((site.engine.clone(), Arc::new(scrape)))
+        .layer(axum::middleware::from_fn_with_state(site.clone(), auth::require_metrics_token));
     Router::new()
-        .nest("/admin", admin)
-        .nest(api::BASE, api::router(&site))
         .route("/metrics", metrics)
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
         .with_state(site)
+        .merge(api)
 }
 
-async fn metrics(State(site): State<Site>) -> Response {
-    ([(header::CONTENT_TYPE, METRICS_TYPE)], site.scrape.page(&site.engine).await).into_response()
+async fn metrics(State((engine, scrape)): State<(EngineHandle, Arc<Scrape>)>) -> Response {
+    ([(header::CONTENT_TYPE, METRICS_TYPE)], scrape.page(&engine).await).into_response()
 }
 
 async fn health(State(site): State<Site>) -> Response {

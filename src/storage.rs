@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use provisioning_store::error::StoreError;
 use provisioning_store::journal::Journal;
@@ -50,17 +50,61 @@ pub enum OpenError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The calls in the database are another gateway's, and they may be alive.
-    #[error("another gateway{} runs on {}; stop it first, or give this one a database of its own", with_pid(.pid), path.display())]
+    /// The calls in the database are another gateway's, and they may be alive; or a command works on it.
+    #[error("another {}{} runs on {}; stop it first, or give this one a database of its own", holder.purpose.noun(), with_pid(.holder.pid), path.display())]
     Owned {
         /// The database.
         path: PathBuf,
-        /// The other gateway's process, if it could be read.
-        pid: Option<u32>,
+        /// Who has it.
+        holder: Holder,
     },
 }
 
-fn with_pid(pid: &Option<u32>) -> String {
+/// What a process takes a database for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To take calls until it is told to stop.
+    Gateway,
+    /// To do one thing while no gateway runs: it lets go in a moment.
+    Command,
+}
+
+impl Purpose {
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Command => "command",
+        }
+    }
+}
+
+/// Who has a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// For what.
+    pub purpose: Purpose,
+    /// Its process, if it could be read.
+    pub pid: Option<u32>,
+}
+
+impl Holder {
+    /// Reads what [`own`] writes.
+    fn read(mut lock: &File) -> Self {
+        let mut text = String::new();
+        let words = lock.read_to_string(&mut text).map(|_| text.split_whitespace()).ok();
+        let mut words = words.into_iter().flatten();
+        let pid = words.next().and_then(|pid| pid.parse().ok());
+        let is_command = words.next() == Some(Purpose::Command.noun());
+        Self { purpose: if is_command { Purpose::Command } else { Purpose::Gateway }, pid }
+    }
+}
+
+/// How long a gateway that starts waits for commands to be done with the database.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(10);
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(50);
+
+fn with_pid(pid: Option<u32>) -> String {
     pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
 }
 
@@ -71,8 +115,8 @@ pub struct Ownership {
     _lock: File,
 }
 
-/// Takes the database for one gateway. Commands read and write beside it and do without.
-pub fn own(config: &Config) -> Result<Ownership, OpenError> {
+/// Takes the database for one process. Who has it is written into the lock's file.
+pub fn own(config: &Config, purpose: Purpose) -> Result<Ownership, OpenError> {
     let path = config.resolve_path(&config.store.path);
     make_directory_of(&path)?;
     let lock_file = PathBuf::from(format!("{}.lock", path.display()));
@@ -84,13 +128,12 @@ pub fn own(config: &Config) -> Result<Ownership, OpenError> {
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let read = lock.read_to_string(&mut pid);
-            return Err(OpenError::Owned { path, pid: read.ok().and_then(|_| pid.trim().parse().ok()) });
+            return Err(OpenError::Owned { path, holder: Holder::read(&lock) });
         }
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
-    lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(failed)?;
+    let note = format!("{} {}\n", std::process::id(), purpose.noun());
+    lock.set_len(0).and_then(|()| lock.write_all(note.as_bytes())).map_err(failed)?;
     Ok(Ownership { _lock: lock })
 }
 
@@ -107,6 +150,12 @@ pub fn journal(config: &Config) -> Result<Journal, OpenError> {
     Journal::open(&path).map_err(|error| OpenError::File { path, error })
 }
 
+/// Where a running gateway takes commands: beside the database.
+pub fn socket(config: &Config) -> PathBuf {
+    let path = config.resolve_path(&config.store.path);
+    PathBuf::from(format!("{}.socket", path.display()))
+}
+
 /// Where the database is.
 pub fn location(config: &Config) -> Result<Location, OpenError> {
     match &config.store.url {
@@ -115,14 +164,26 @@ pub fn location(config: &Config) -> Result<Location, OpenError> {
     }
 }
 
-/// Opens the store. A new database gets a key, unless one is there; a database without its key is refused.
+/// Opens the store beside a gateway that may run on it. A new database gets a key, unless one is there; a database without
+/// its key is refused, and so is one of another program's version.
 pub async fn open(config: &Config) -> Result<Store, OpenError> {
     open_as(config, Claim::Beside).await
 }
 
-/// The same for the gateway itself, which takes the database for its own.
-pub async fn open_owned(config: &Config) -> Result<(Store, Ownership), OpenError> {
-    let ownership = own(config)?;
+/// The same for whoever takes the database for its own, which brings its tables up to date. A gateway waits for commands
+/// that are about to let go of it.
+pub async fn open_owned(config: &Config, purpose: Purpose) -> Result<(Store, Ownership), OpenError> {
+    let begun = Instant::now();
+    let ownership = loop {
+        match own(config, purpose) {
+            Err(OpenError::Owned { holder: Holder { purpose: Purpose::Command, .. }, .. })
+                if purpose == Purpose::Gateway && begun.elapsed() < COMMAND_PATIENCE =>
+            {
+                tokio::time::sleep(LOOK).await;
+            }
+            outcome => break outcome?,
+        }
+    };
     Ok((open_as(config, Claim::Owner).await?, ownership))
 }
 
@@ -226,13 +287,13 @@ mod tests {
     async fn one_gateway_owns_a_database_and_commands_open_it_all_the_same() {
         let directory = tempfile::tempdir().unwrap();
         let config = config(directory.path());
-        let ownership = own(&config).unwrap();
-        let message = own(&config).unwrap_err().to_string();
+        let ownership = own(&config, Purpose::Gateway).unwrap();
+        let message = own(&config, Purpose::Command).unwrap_err().to_string();
         let pid = std::process::id();
         assert!(message.starts_with(&format!("another gateway (process {pid}) runs on ")), "{message}");
         open(&config).await.unwrap().close().await;
         drop(ownership);
-        own(&config).expect("free again, though the file is still there");
+        own(&config, Purpose::Command).expect("free again, though the file is still there");
     }
 
     #[tokio::test]

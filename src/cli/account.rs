@@ -1,11 +1,13 @@
 //! `sipgw account ...`
 
 use clap::Subcommand;
-use provisioning_store::model::BusinessAccount;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::consent::Consent;
 use super::failure::Failure;
-use super::output::{Table, or_dash};
+use super::gateway::{Gateway, asking};
+use super::output::Table;
+use super::shown::{cell, given, id, text};
 use super::{Context, find};
 
 #[derive(Subcommand)]
@@ -20,7 +22,8 @@ pub(crate) enum Command {
         #[arg(long)]
         extension: Option<String>,
     },
-    /// Send an account's calls to a profile.
+    /// Send an account's calls to a profile. If an administrator uses it, who then can no longer sign in with it, it has to
+    /// be said that this is meant.
     Attach {
         /// The account's name.
         account: String,
@@ -29,9 +32,8 @@ pub(crate) enum Command {
         /// Calls reach the PBX with this user part instead of the name.
         #[arg(long)]
         extension: Option<String>,
-        /// Attach it even if an administrator uses it, who then can no longer sign in with it.
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Show the user name and password with which a phone registers an account that no profile has.
     Credentials {
@@ -64,69 +66,81 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
-    let store = context.store().await?;
-    match command {
-        Command::Add { company, name, extension } => {
-            let company = find::company(&store, &company).await?;
-            show(context, &[store.create_business_account(company.id, &name, extension.as_deref()).await?]);
-        }
-        Command::Credentials { account, new } => {
-            let account = find::account(&store, &account).await?;
-            let (user, password) = match new {
-                true => store.new_account_password(account.id).await?,
-                false => store.account_credentials(account.id).await?,
-            };
-            let domain = &context.config.node.domain;
-            let json = json!({ "domain": domain, "user": user, "password": password.reveal() });
-            context.output.show(&json, || {
-                format!("Domain    {domain}\nUser      {user}\nPassword  {}\n", password.reveal())
-            });
-        }
-        Command::Button { account, label } => {
-            let account = find::account(&store, &account).await?;
-            let html = account.call_button(&context.config.node.domain, &label);
-            context.output.show(&json!({ "html": html }), || format!("{html}\n"));
-        }
-        Command::Attach { account, profile, extension, yes } => {
-            let account = find::account(&store, &account).await?;
-            let administrators = store.administrators_of_account(account.id).await?;
-            if let Some(administrator) = administrators.first().filter(|_| !yes) {
-                return Err(Failure::Refused(format!(
-                    "{} uses {} and could no longer sign in with it; say --yes if this is meant",
-                    administrator.name, account.name
-                )));
-            }
-            let profile = find::profile(&store, &profile).await?;
-            let extension = extension.or_else(|| account.extension.clone());
-            store.attach_business_account(account.id, profile.id, extension.as_deref()).await?;
-            show(context, &[find::account(&store, &account.name).await?]);
-        }
-        Command::Detach { account } => {
-            let account = find::account(&store, &account).await?;
-            store.detach_business_account(account.id).await?;
-            show(context, &[find::account(&store, &account.name).await?]);
-        }
-        Command::Remove { account } => {
-            let account = find::account(&store, &account).await?;
-            store.remove_business_account(account.id).await?;
-            context.output.done(&format!("The business account {} is removed.", account.name));
-        }
-        Command::List => show(context, &store.business_accounts().await?),
-    }
-    store.close().await;
+    let gateway = context.gateway().await?;
+    obey(context, &gateway, command).await?;
+    gateway.close().await;
     Ok(())
 }
 
-fn show(context: &Context, accounts: &[BusinessAccount]) {
+async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Add { company, name, extension } => {
+            let company = id(&find::company(gateway, &company).await?);
+            let new = given(json!({ "company": company, "name": name, "extension": extension }));
+            show(context, &[gateway.post("/business-accounts", new).await?]);
+        }
+        Command::Credentials { account, new } => {
+            let path = format!("{}/credentials", place(&find::account(gateway, &account).await?));
+            let credentials = match new {
+                true => gateway.post(&path, Value::Null).await?,
+                false => gateway.get(&path).await?,
+            };
+            context.output.show(&credentials, || {
+                let [domain, user, password] =
+                    ["domain", "user", "password"].map(|it| cell(&credentials[it]));
+                format!("Domain    {domain}\nUser      {user}\nPassword  {password}\n")
+            });
+        }
+        Command::Button { account, label } => {
+            let path = format!("{}/call-button", place(&find::account(gateway, &account).await?));
+            let button = gateway.get(&asking(&path, [("label", Some(label))])).await?;
+            context.output.show(&button, || format!("{}\n", text(&button["html"])));
+        }
+        Command::Attach { account, profile, extension, consent } => {
+            let account = find::account(gateway, &account).await?;
+            let profile = find::profile(gateway, &profile).await?;
+            ask_about_its_user(gateway, &account, &consent).await?;
+            let extension = extension.map_or_else(|| account["extension"].clone(), Value::from);
+            let path = format!("{}/attachment", place(&account));
+            let attachment = given(json!({ "profile": profile["id"], "extension": extension }));
+            show(context, &[gateway.put(&path, attachment).await?]);
+        }
+        Command::Detach { account } => {
+            let path = format!("{}/attachment", place(&find::account(gateway, &account).await?));
+            show(context, &[gateway.delete(&path).await?]);
+        }
+        Command::Remove { account } => {
+            let account = find::account(gateway, &account).await?;
+            gateway.delete(&place(&account)).await?;
+            context.output.done(&format!("The business account {} is removed.", text(&account["name"])));
+        }
+        Command::List => show(context, &gateway.list("/business-accounts").await?),
+    }
+    Ok(())
+}
+
+fn place(account: &Value) -> String {
+    format!("/business-accounts/{}", id(account))
+}
+
+/// Whoever signs in with an account cannot do so once a profile has it.
+async fn ask_about_its_user(gateway: &Gateway, account: &Value, consent: &Consent) -> Result<(), Failure> {
+    let path = format!("/companies/{}/administrators", account["company"]);
+    let administrators = gateway.list(&path).await?;
+    match administrators.iter().find(|administrator| administrator["account"] == account["id"]) {
+        Some(user) => {
+            let (user, account) = (text(&user["name"]), text(&account["name"]));
+            consent.to(&format!("{user} uses {account} and could no longer sign in with it"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn show(context: &Context, accounts: &[Value]) {
     context.output.show(&accounts, || {
         let mut table = Table::new(["name", "company", "profile", "extension"]);
         for account in accounts {
-            table.row([
-                account.name.clone(),
-                account.company.to_string(),
-                or_dash(account.profile),
-                or_dash(account.extension.clone()),
-            ]);
+            table.row(["name", "company", "profile", "extension"].map(|field| cell(&account[field])));
         }
         table.text("There is no business account yet: sipgw account add COMPANY NAME")
     });

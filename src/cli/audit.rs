@@ -1,11 +1,13 @@
 //! `sipgw audit ...`
 
 use clap::{Args, Subcommand};
-use provisioning_store::audit::{AuditEntry, AuditFilter};
 use provisioning_store::model::Timestamp;
+use serde_json::Value;
 
 use super::failure::Failure;
-use super::output::{Table, or_dash, time};
+use super::gateway::asking;
+use super::output::Table;
+use super::shown::{cell, moment, when};
 use super::{Context, cdr, find};
 
 #[derive(Subcommand)]
@@ -33,34 +35,34 @@ pub(crate) struct List {
     older_than: Option<i64>,
     /// How many at most.
     #[arg(long, default_value_t = 50)]
-    limit: u32,
+    limit: usize,
 }
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     let Command::List(list) = command;
-    let store = context.store().await?;
-    let company = match list.company {
-        Some(company) => Some(find::company(&store, &company).await?.id),
-        None => None,
-    };
-    let filter = AuditFilter { company, actor: list.actor, since: list.since, before: list.before };
-    let entries = store.audit(&filter, list.older_than, list.limit).await?;
+    let gateway = context.gateway().await?;
+    let questions = [
+        ("company", find::company_if_any(&gateway, list.company.as_deref()).await?),
+        ("actor", list.actor),
+        ("since", list.since.map(moment)),
+        ("before", list.before.map(moment)),
+    ];
+    let path = asking("/audit", questions);
+    let entries =
+        gateway.first_after(list.older_than.map(|number| number.to_string()), list.limit, &path).await?;
+    gateway.close().await;
     context.output.show(&entries, || text(&entries));
-    store.close().await;
     Ok(())
 }
 
-fn text(entries: &[AuditEntry]) -> String {
+fn text(entries: &[Value]) -> String {
     let mut table = Table::new(["id", "when", "who", "from", "company", "what"]);
     for entry in entries {
-        table.row([
-            entry.id.to_string(),
-            time(entry.at.0),
-            entry.actor.clone(),
-            entry.origin.clone(),
-            or_dash(entry.company),
-            format!("{} {}", entry.action, entry.detail).trim_end().to_owned(),
-        ]);
+        let [id, who, from, company] = ["id", "actor", "origin", "company"].map(|field| cell(&entry[field]));
+        let detail = Some(&entry["detail"]).filter(|detail| !detail.is_null());
+        let what = detail.map_or_else(String::new, |detail| format!(" {detail}"));
+        let what = format!("{}{what}", cell(&entry["action"]));
+        table.row([id, when(&entry["at"]), who, from, company, what]);
     }
     table.text("Nothing was changed.")
 }

@@ -1,12 +1,13 @@
 //! `sipgw bans ...`
 
 use clap::Subcommand;
-use sipgw::http::view::BanView;
+use serde_json::Value;
 
 use super::Context;
-use super::client::Client;
 use super::failure::Failure;
+use super::gateway::step;
 use super::output::Table;
+use super::shown::cell;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -19,46 +20,26 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) fn run(context: &Context, command: Command) -> Result<(), Failure> {
-    let client = Client::new(&context.config);
+pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    let gateway = context.running().await?;
     match command {
         Command::List => {
-            let bans: Vec<BanView> = client.read("/bans")?;
+            let bans = gateway.list("/bans").await?;
             context.output.show(&bans, || text(&bans));
         }
         Command::Release { source } => {
-            let said = client.delete(&format!("/bans/{}", escaped(&source)))?;
-            context.output.done(&said);
+            gateway.delete(&format!("/bans/{}", step(&source))).await?;
+            context.output.done(&format!("{source} is heard again."));
         }
     }
     Ok(())
 }
 
-/// One step of a path: whoever guesses passwords chooses the user names.
-fn escaped(text: &str) -> String {
-    let escape = |octet: u8| match octet {
-        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' => char::from(octet).to_string(),
-        _ => format!("%{octet:02X}"),
-    };
-    text.bytes().map(escape).collect()
-}
-
-fn text(bans: &[BanView]) -> String {
+fn text(bans: &[Value]) -> String {
     let mut table = Table::new(["kind", "whom", "last user", "left"]);
     for ban in bans {
-        table.row([ban.kind.clone(), ban.whom.clone(), ban.user.clone(), format!("{} s", ban.left_s)]);
+        let left = format!("{} s", cell(&ban["left_s"]));
+        table.row([cell(&ban["kind"]), cell(&ban["whom"]), cell(&ban["user"]), left]);
     }
     table.text("Nobody is banned.")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn any_name_is_one_step_of_a_path() {
-        assert_eq!(escaped("203.0.113.66"), "203%2E0%2E113%2E66");
-        assert_eq!(escaped("2001:db8::/64"), "2001%3Adb8%3A%3A%2F64");
-        assert_eq!(escaped("../ü"), "%2E%2E%2F%C3%BC");
-    }
 }

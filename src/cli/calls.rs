@@ -1,12 +1,13 @@
 //! `sipgw calls ...`
 
 use clap::Subcommand;
-use sipgw::http::view::CallView;
+use serde_json::Value;
 
 use super::Context;
-use super::client::Client;
 use super::failure::Failure;
+use super::gateway::step;
 use super::output::{Table, or_dash};
+use super::shown::{cell, items};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -19,32 +20,35 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) fn run(context: &Context, command: Command) -> Result<(), Failure> {
-    let client = Client::new(&context.config);
+pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    let gateway = context.running().await?;
     match command {
         Command::Live => {
-            let calls: Vec<CallView> = client.read("/calls")?;
+            let mut calls = gateway.list("/calls").await?;
+            // The longest first.
+            calls.sort_by_key(|call| std::cmp::Reverse(call["age_s"].as_u64()));
             context.output.show(&calls, || text(&calls));
         }
         Command::End { call } => {
-            let said = client.delete(&format!("/calls/{call}"))?;
-            context.output.done(&said);
+            gateway.delete(&format!("/calls/{}", step(&call))).await?;
+            context.output.done("The call is being ended.");
         }
     }
     Ok(())
 }
 
-fn text(calls: &[CallView]) -> String {
+fn text(calls: &[Value]) -> String {
     let mut table = Table::new(["call", "stage", "from", "to", "talking", "uses"]);
     for call in calls {
-        let uses: Vec<String> =
-            call.shares.iter().map(|share| format!("{} of profile {}", share.usage, share.profile)).collect();
+        let share =
+            |share: &Value| format!("{} of profile {}", cell(&share["usage"]), cell(&share["profile"]));
+        let uses: Vec<String> = items(&call["shares"]).map(share).collect();
         table.row([
-            call.call.clone(),
-            call.stage.clone(),
-            call.from.clone(),
-            call.to.clone(),
-            or_dash(call.talk_s.map(|talk_s| format!("{talk_s} s"))),
+            cell(&call["id"]),
+            cell(&call["stage"]),
+            cell(&call["from"]),
+            cell(&call["to"]),
+            or_dash(call["talk_s"].as_u64().map(|talk_s| format!("{talk_s} s"))),
             uses.join(", "),
         ]);
     }

@@ -3,12 +3,13 @@
 mod settings;
 
 use clap::{Args, Subcommand};
-use ipnet::IpNet;
-use provisioning_store::model::{Carrier, NewCarrier, Switch};
+use serde_json::{Value, json};
 
 use self::settings::{Change, Settings};
 use super::failure::Failure;
-use super::output::{Table, or_dash};
+use super::gateway::Gateway;
+use super::output::Table;
+use super::shown::{cell, id, text};
 use super::{Context, find};
 
 #[derive(Subcommand)]
@@ -47,66 +48,59 @@ pub(crate) struct Add {
 }
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
-    let store = context.store().await?;
-    match command {
-        Command::Add(add) => {
-            let new = add.settings.over(NewCarrier::new(add.name, add.host))?;
-            show(context, &[store.create_carrier(new).await?]);
-        }
-        Command::Change(change) => {
-            let carrier = find::carrier(&store, &change.carrier).await?;
-            let settings = change.over(carrier.settings)?;
-            store.change_carrier(carrier.id, settings.clone()).await?;
-            show(context, &[Carrier { id: carrier.id, settings }]);
-        }
-        Command::Disable { carrier } => {
-            let carrier = find::carrier(&store, &carrier).await?;
-            store.change_carrier(carrier.id, NewCarrier { active: Switch::Off, ..carrier.settings }).await?;
-            show(context, &store.carriers().await?);
-        }
-        Command::Enable { carrier } => {
-            let carrier = find::carrier(&store, &carrier).await?;
-            store.change_carrier(carrier.id, NewCarrier { active: Switch::On, ..carrier.settings }).await?;
-            show(context, &store.carriers().await?);
-        }
-        Command::Remove { carrier } => {
-            let carrier = find::carrier(&store, &carrier).await?;
-            store.remove_carrier(carrier.id).await?;
-            context.output.done(&format!("The carrier {} is removed.", carrier.settings.name));
-        }
-        Command::List => show(context, &store.carriers().await?),
-    }
-    store.close().await;
+    let gateway = context.gateway().await?;
+    obey(context, &gateway, command).await?;
+    gateway.close().await;
     Ok(())
 }
 
-fn show(context: &Context, carriers: &[Carrier]) {
+async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Add(Add { name, host, settings }) => {
+            let mut new = settings.fields()?;
+            new.insert("name".to_owned(), name.into());
+            new.insert("host".to_owned(), host.into());
+            show(context, &[gateway.post("/carriers", new.into()).await?]);
+        }
+        Command::Change(change) => {
+            let carrier = find::carrier(gateway, &change.carrier).await?;
+            let changed = gateway.patch(&place(&carrier), change.fields()?.into()).await?;
+            show(context, &[changed]);
+        }
+        Command::Disable { carrier } => switch(context, gateway, &carrier, false).await?,
+        Command::Enable { carrier } => switch(context, gateway, &carrier, true).await?,
+        Command::Remove { carrier } => {
+            let carrier = find::carrier(gateway, &carrier).await?;
+            gateway.delete(&place(&carrier)).await?;
+            context.output.done(&format!("The carrier {} is removed.", text(&carrier["name"])));
+        }
+        Command::List => show(context, &gateway.list("/carriers").await?),
+    }
+    Ok(())
+}
+
+fn place(carrier: &Value) -> String {
+    format!("/carriers/{}", id(carrier))
+}
+
+async fn switch(context: &Context, gateway: &Gateway, wanted: &str, is_active: bool) -> Result<(), Failure> {
+    let carrier = find::carrier(gateway, wanted).await?;
+    gateway.patch(&place(&carrier), json!({ "is_active": is_active })).await?;
+    show(context, &gateway.list("/carriers").await?);
+    Ok(())
+}
+
+fn show(context: &Context, carriers: &[Value]) {
+    let mut carriers = carriers.to_vec();
+    // In the order in which they are tried.
+    carriers.sort_by_key(|carrier| (carrier["priority"].as_u64(), id(carrier)));
     context.output.show(&carriers, || {
-        let mut table = Table::new([
-            "id",
-            "name",
-            "host",
-            "port",
-            "transport",
-            "priority",
-            "weight",
-            "sources",
-            "active",
-        ]);
-        for carrier in carriers {
-            let settings = &carrier.settings;
-            let sources: Vec<String> = settings.sources.iter().map(IpNet::to_string).collect();
-            table.row([
-                carrier.id.to_string(),
-                settings.name.clone(),
-                settings.host.clone(),
-                or_dash(settings.port),
-                settings.transport.to_string(),
-                settings.priority.to_string(),
-                settings.weight.to_string(),
-                or_dash(Some(sources.join(",")).filter(|sources| !sources.is_empty())),
-                settings.active.to_string(),
-            ]);
+        let columns = ["id", "name", "host", "port", "transport", "priority", "weight", "sources", "active"];
+        let mut table = Table::new(columns);
+        for carrier in &carriers {
+            let mut row = columns.map(|field| cell(&carrier[field]));
+            row[8] = if carrier["is_active"] == true { "on" } else { "off" }.to_owned();
+            table.row(row);
         }
         table.text("There is no carrier yet: sipgw carrier add NAME HOST")
     });

@@ -1,13 +1,18 @@
 //! `sipgw cdr ...`
 
 use clap::{Args, Subcommand};
-use provisioning_store::cdr::{Answer, CallId, Cdr, CdrFilter, Direction};
+use provisioning_store::cdr::Direction;
 use provisioning_store::model::Timestamp;
-use provisioning_store::store::Store;
+use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::output::{Table, time};
+use super::gateway::{Gateway, asking, step};
+use super::output::Table;
+use super::shown::{self, cell, when};
 use super::{Context, find};
+
+/// Records on a page.
+const PAGE: usize = 50;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -50,8 +55,8 @@ pub(crate) struct List {
     #[arg(long)]
     unanswered: bool,
     /// Which page.
-    #[arg(long, default_value_t = 1)]
-    page: u32,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    page: u16,
 }
 
 /// A day or a moment of it, UTC.
@@ -64,101 +69,94 @@ pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
 }
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
-    let store = context.store().await?;
+    let gateway = context.gateway().await?;
     match command {
         Command::List(list) => {
-            let page = list.page;
-            let found = store.cdrs(&list.filter(&store).await?, page).await?;
-            context.output.show(&found, || {
-                let (pages, total) = (found.pages(), found.total);
-                format!("{}Page {page} of {pages}, {total} records.\n", text(&found.rows))
+            let page = usize::from(list.page);
+            let path = list.path(&gateway).await?;
+            // One more than is shown tells whether another page follows.
+            let mut found = gateway.first(page * PAGE + 1, &path).await?;
+            let has_more = found.len() > page * PAGE;
+            found.truncate(page * PAGE);
+            let rows = found.split_off(found.len().min((page - 1) * PAGE));
+            let json = json!({ "page": page, "rows": rows, "has_more": has_more });
+            context.output.show(&json, || {
+                let next = page + 1;
+                let more = if has_more {
+                    format!("--page {next} shows older ones")
+                } else {
+                    "the last one".to_owned()
+                };
+                format!("{}Page {page}, {more}.\n", text(&rows))
             });
         }
         Command::Show { call } => {
-            let found = store.cdr(&CallId::new(&call)).await?;
+            let found = gateway.find(&format!("/cdrs/{}", step(&call))).await?;
             let cdr = found.ok_or_else(|| {
                 Failure::no_such("record of the call", &call, "sipgw cdr list shows what there is")
             })?;
             context.output.show(&cdr, || details(&cdr));
         }
     }
-    store.close().await;
+    gateway.close().await;
     Ok(())
 }
 
 impl List {
-    async fn filter(self, store: &Store) -> Result<CdrFilter, Failure> {
-        let profile = match self.profile {
-            Some(profile) => Some(find::profile(store, &profile).await?.id),
-            None => None,
-        };
-        let company = match self.company {
-            Some(company) => Some(find::company(store, &company).await?.id),
-            None => None,
-        };
-        let answer = match (self.answered, self.unanswered) {
-            (true, _) => Some(Answer::Answered),
-            (_, true) => Some(Answer::Unanswered),
+    async fn path(self, gateway: &Gateway) -> Result<String, Failure> {
+        let is_answered = match (self.answered, self.unanswered) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
             _ => None,
         };
-        Ok(CdrFilter {
-            profile,
-            company,
-            direction: self.direction,
-            since: self.since,
-            before: self.before,
-            number: self.number,
-            reason_code: self.reason,
-            answer,
-        })
+        let questions = [
+            ("profile", find::profile_if_any(gateway, self.profile.as_deref()).await?),
+            ("company", find::company_if_any(gateway, self.company.as_deref()).await?),
+            ("direction", self.direction.map(|direction| direction.to_string())),
+            ("since", self.since.map(shown::moment)),
+            ("before", self.before.map(shown::moment)),
+            ("number", self.number),
+            ("reason_code", self.reason),
+            ("is_answered", is_answered.map(|it| it.to_string())),
+        ];
+        Ok(asking("/cdrs", questions))
     }
 }
 
-fn text(cdrs: &[Cdr]) -> String {
+fn text(cdrs: &[Value]) -> String {
     let mut table = Table::new(["call", "began", "direction", "from", "to", "seconds", "amount", "reason"]);
     for cdr in cdrs {
-        let (attempt, ending) = (&cdr.record.attempt, &cdr.record.ending);
-        table.row([
-            cdr.call.to_string(),
-            time(attempt.started_at.0),
-            attempt.direction.to_string(),
-            attempt.from.clone(),
-            attempt.to.clone(),
-            cdr.settlement.duration_s.to_string(),
-            cdr.settlement.amount.to_string(),
-            ending.reason_code.clone(),
-        ]);
+        let [call, direction, from, to, seconds, amount, reason] =
+            ["call", "direction", "from", "to", "duration_s", "amount", "reason_code"]
+                .map(|field| cell(&cdr[field]));
+        table.row([call, when(&cdr["started_at"]), direction, from, to, seconds, amount, reason]);
     }
     table.text("No call fits.")
 }
 
-fn details(cdr: &Cdr) -> String {
-    let (attempt, ending, settlement) = (&cdr.record.attempt, &cdr.record.ending, &cdr.settlement);
+fn details(cdr: &Value) -> String {
+    let said = |field: &str| cell(&cdr[field]);
     let lines = [
-        ("Call", cdr.call.to_string()),
-        ("Profile", super::output::or_dash(cdr.record.profile)),
-        ("Kind", format!("{} {}", attempt.direction, attempt.kind)),
-        ("From", attempt.from.clone()),
-        ("To", attempt.to.clone()),
-        ("Destination", attempt.destination.clone()),
-        ("Began", time(attempt.started_at.0)),
-        ("Answered", super::output::or_dash(ending.answered_at.map(|at| time(at.0)))),
-        ("Ended", time(ending.ended_at.0)),
-        ("Talked", format!("{} s", settlement.duration_s)),
-        ("Billed", format!("{} s, of these {} s by bundle", settlement.billed_s, settlement.bundle_s)),
-        ("Amount", settlement.amount.to_string()),
-        ("Reason", format!("{} ({})", ending.reason, ending.reason_code)),
-        ("Status", super::output::or_dash(ending.sip_status)),
-        ("Carrier", ending.carrier.clone()),
-        ("Media", ending.media.clone()),
-        ("User-Agent", ending.user_agent.clone()),
-        ("Call-IDs", format!("{} {}", ending.caller_call_id, ending.callee_call_id)),
+        ("Call", said("call")),
+        ("Profile", said("profile")),
+        ("Kind", format!("{} {}", said("direction"), said("kind"))),
+        ("From", said("from")),
+        ("To", said("to")),
+        ("Destination", said("destination")),
+        ("Began", when(&cdr["started_at"])),
+        ("Answered", when(&cdr["answered_at"])),
+        ("Ended", when(&cdr["ended_at"])),
+        ("Talked", format!("{} s", said("duration_s"))),
+        ("Billed", format!("{} s, of these {} s by bundle", said("billed_s"), said("bundle_s"))),
+        ("Amount", said("amount")),
+        ("Reason", format!("{} ({})", said("reason"), said("reason_code"))),
+        ("Status", said("sip_status")),
+        ("Carrier", said("carrier")),
+        ("Media", said("media")),
+        ("User-Agent", said("user_agent")),
+        ("Call-IDs", said("call_ids")),
     ];
-    lines
-        .iter()
-        .filter(|(_, text)| !text.trim().is_empty())
-        .map(|(name, text)| format!("{name:<12}{text}\n"))
-        .collect()
+    lines.iter().map(|(name, text)| format!("{name:<12}{text}\n")).collect()
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ mod administrator;
 mod payment;
 
 use clap::Subcommand;
-use provisioning_store::model::{Company, Landline, NewCompany};
 use provisioning_store::money::Micros;
-use sipgw::storage;
+use serde_json::{Value, json};
 
 use super::failure::Failure;
+use super::gateway::{Gateway, step};
 use super::output::Table;
+use super::shown::{cell, given, id, money, text};
 use super::{Context, find};
 
 #[derive(Subcommand)]
@@ -21,9 +22,9 @@ pub(crate) enum Command {
         /// Its country, two letters: decides how national numbers are read.
         #[arg(long)]
         country: String,
-        /// The currency of its credit, three letters.
-        #[arg(long, default_value = "USD")]
-        currency: String,
+        /// The currency of its credit, three letters: the installation's, which may be left out.
+        #[arg(long)]
+        currency: Option<String>,
     },
     /// Show all companies.
     List,
@@ -79,93 +80,100 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
-    let store = context.store().await?;
-    match command {
-        Command::Create { name, country, currency } => {
-            let company =
-                store.create_company(storage::now(), &NewCompany { name, country, currency }).await?;
-            show(context, &[company]);
-        }
-        Command::List => show(context, &store.companies().await?),
-        Command::TopUp { company, amount, note } => {
-            let company = find::company(&store, &company).await?;
-            show(context, &[store.top_up(storage::now(), company.id, amount, &note).await?]);
-        }
-        Command::PriceList { company, list } => {
-            let company = find::company(&store, &company).await?;
-            show(context, &[store.set_price_list(company.id, &list).await?]);
-        }
-        Command::Payment(command) => payment::run(context, &store, command).await?,
-        Command::Administrator(command) => administrator::run(context, &store, command).await?,
-        Command::Verify { company, by, undo } => {
-            let company = find::company(&store, &company).await?;
-            match by.filter(|_| !undo) {
-                Some(by) => store.verify_company(storage::now(), company.id, &by).await?,
-                None => store.unverify_company(company.id).await?,
-            }
-            show(context, &[store.company(company.id).await?]);
-        }
-        Command::Landline { company, number, remove: true } => {
-            let company = find::company(&store, &company).await?;
-            store.remove_landline(company.id, &number).await?;
-            context.output.done(&format!("{number} is forgotten."));
-        }
-        Command::Landline { company, number, remove: false } => {
-            let company = find::company(&store, &company).await?;
-            let by = Some("the command line");
-            let landline = store.add_landline(storage::now(), company.id, &number, by).await?;
-            context.output.show(&landline, || match company.is_verified {
-                true => format!("{} may be shown by {}.\n", landline.number, company.name),
-                false => format!(
-                    "{} is stored; it may be shown once {name} is verified: sipgw company verify \"{name}\" --by WHO\n",
-                    landline.number,
-                    name = company.name
-                ),
-            });
-        }
-        Command::Landlines { company } => {
-            let companies = match company {
-                Some(company) => vec![find::company(&store, &company).await?],
-                None => store.companies().await?,
-            };
-            show_landlines(context, &companies, &store.landlines().await?);
-        }
-    }
-    store.close().await;
+    let gateway = context.gateway().await?;
+    obey(context, &gateway, command).await?;
+    gateway.close().await;
     Ok(())
 }
 
-fn show(context: &Context, companies: &[Company]) {
+async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Create { name, country, currency } => {
+            let new = given(json!({ "name": name, "country": country, "currency": currency }));
+            show(context, &[gateway.post("/companies", new).await?]);
+        }
+        Command::List => show(context, &gateway.list("/companies").await?),
+        Command::TopUp { company, amount, note } => {
+            let company = find::company(gateway, &company).await?;
+            let paid = json!({ "amount": money(amount, &company["currency"]), "note": note });
+            show(context, &[gateway.post(&format!("/companies/{}/top-ups", id(&company)), paid).await?]);
+        }
+        Command::PriceList { company, list } => {
+            let path = format!("/companies/{}/price-list", id(&find::company(gateway, &company).await?));
+            show(context, &[gateway.put(&path, json!({ "price_list": list })).await?]);
+        }
+        Command::Payment(command) => payment::run(context, gateway, command).await?,
+        Command::Administrator(command) => administrator::run(context, gateway, command).await?,
+        Command::Verify { company, by, undo } => {
+            let path = format!("/companies/{}/verification", id(&find::company(gateway, &company).await?));
+            let changed = match by.filter(|_| !undo) {
+                Some(by) => gateway.put(&path, json!({ "by": by })).await?,
+                None => gateway.delete(&path).await?,
+            };
+            show(context, &[changed]);
+        }
+        Command::Landline { company, number, remove: true } => {
+            let company = find::company(gateway, &company).await?;
+            gateway.delete(&format!("/companies/{}/landlines/{}", id(&company), step(&number))).await?;
+            context.output.done(&format!("{number} is forgotten."));
+        }
+        Command::Landline { company, number, remove: false } => {
+            let company = find::company(gateway, &company).await?;
+            let path = format!("/companies/{}/landlines/{}", id(&company), step(&number));
+            let landline = gateway.put(&path, Value::Null).await?;
+            context.output.show(&landline, || stored(&cell(&landline["number"]), &company));
+        }
+        Command::Landlines { company } => landlines(context, gateway, company).await?,
+    }
+    Ok(())
+}
+
+fn stored(number: &str, company: &Value) -> String {
+    let name = text(&company["name"]);
+    match company["is_verified"] == true {
+        true => format!("{number} may be shown by {name}.\n"),
+        false => format!(
+            "{number} is stored; it may be shown once {name} is verified: sipgw company verify \"{name}\" --by WHO\n"
+        ),
+    }
+}
+
+fn show(context: &Context, companies: &[Value]) {
     context.output.show(&companies, || {
-        let mut table = Table::new(["id", "name", "country", "credit", "currency", "verified"]);
+        let columns = ["id", "name", "country", "credit", "currency", "verified"];
+        let mut table = Table::new(columns);
         for company in companies {
-            table.row([
-                company.id.to_string(),
-                company.name.clone(),
-                company.country.clone(),
-                company.credit.to_string(),
-                company.currency.clone(),
-                if company.is_verified { "yes" } else { "no" }.to_owned(),
-            ]);
+            let fields = ["id", "name", "country", "credit", "currency", "is_verified"];
+            table.row(fields.map(|field| cell(&company[field])));
         }
         table.text("There is no company yet: sipgw company create NAME --country US")
     });
 }
 
-fn show_landlines(context: &Context, companies: &[Company], landlines: &[Landline]) {
-    let of = |landline: &Landline| companies.iter().find(|company| company.id == landline.company);
-    let shown: Vec<&Landline> = landlines.iter().filter(|landline| of(landline).is_some()).collect();
-    context.output.show(&shown, || {
+async fn landlines(context: &Context, gateway: &Gateway, company: Option<String>) -> Result<(), Failure> {
+    let companies = match company {
+        Some(company) => vec![find::company(gateway, &company).await?],
+        None => gateway.list("/companies").await?,
+    };
+    let mut found = Vec::new();
+    for company in &companies {
+        for landline in gateway.list(&format!("/companies/{}/landlines", id(company))).await? {
+            found.push(json!({
+                "number": landline["number"],
+                "company": company["id"],
+                "company_name": company["name"],
+                "may_be_shown": company["is_verified"] == true && landline["is_verified"] == true,
+                "verified_by": landline["verified_by"],
+            }));
+        }
+    }
+    context.output.show(&found, || {
         let mut table = Table::new(["number", "company", "may be shown"]);
-        for landline in &shown {
-            let company = of(landline);
-            table.row([
-                landline.number.clone(),
-                company.map_or_else(String::new, |company| company.name.clone()),
-                if company.is_some_and(|company| company.is_verified) { "yes" } else { "not verified" }
-                    .to_owned(),
-            ]);
+        for landline in &found {
+            let is_shown = if landline["may_be_shown"] == true { "yes" } else { "not verified" };
+            table.row([cell(&landline["number"]), cell(&landline["company_name"]), is_shown.to_owned()]);
         }
         table.text("There is no landline number yet: sipgw company landline COMPANY NUMBER")
     });
+    Ok(())
 }

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use provisioning_store::moving::copy_to_postgres;
 use provisioning_store::store::Location;
 use serde_json::json;
-use sipgw::storage;
+use sipgw::storage::{self, Purpose};
 
 use super::Context;
 use super::failure::Failure;
@@ -31,7 +31,7 @@ async fn copy(context: &Context) -> Result<(), Failure> {
         return Err(Failure::Refused(cure.to_owned()));
     };
     // Held until the copy is done, so that no gateway starts on the file meanwhile.
-    let _ownership = storage::own(&context.config)?;
+    let _ownership = storage::own(&context.config, Purpose::Command)?;
     let file = context.config.resolve_path(&context.config.store.path);
     let moved = copy_to_postgres(&file, &url).await?;
     let rows: u64 = moved.rows.values().sum();

@@ -1,17 +1,17 @@
 //! `sipgw number ...`
 
 use clap::{Args, Subcommand};
-use provisioning_store::lifecycle::{NumberOffer, Renewal};
-use provisioning_store::model::{NumberTarget, OnlineNumber, StockNumber};
 use provisioning_store::money::Micros;
-use sipgw::storage;
+use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::output::{Table, or_dash, time};
+use super::gateway::{Gateway, asking, step};
+use super::output::Table;
+use super::shown::{cell, id, text, when};
 use super::{Context, find};
 
 /// Most offers that are shown at once.
-const MOST_OFFERS: u32 = 10_000;
+const MOST_OFFERS: usize = 10_000;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -100,101 +100,112 @@ pub(crate) struct Target {
 }
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
-    let store = context.store().await?;
-    match command {
-        Command::Offer { number, country, fee, days } => {
-            let offer = NumberOffer { number, fee, term_days: days };
-            offers(context, &[store.stock_number(StockNumber { country, offer }).await?]);
-        }
-        Command::Withdraw { number } => {
-            store.withdraw_number(&number).await?;
-            context.output.done(&format!("{number} is offered no longer."));
-        }
-        Command::Offers { country } => {
-            offers(context, &store.numbers_on_offer(country.as_deref(), MOST_OFFERS, 0).await?);
-        }
-        Command::Buy { company, number } => {
-            let company = find::company(&store, &company).await?;
-            show(context, &[store.buy_number(storage::now(), company.id, &number).await?]);
-        }
-        Command::Cancel { number } => {
-            let number = find::number(&store, &number).await?;
-            show(context, &[store.cancel_number(storage::now(), number.id).await?]);
-        }
-        Command::Keep { number } => {
-            let number = find::number(&store, &number).await?;
-            show(context, &[store.keep_number(storage::now(), number.id).await?]);
-        }
-        Command::Add { company, number, country } => {
-            let company = find::company(&store, &company).await?;
-            show(context, &[store.add_number(company.id, &number, &country).await?]);
-        }
-        Command::Assign { number, target } => {
-            let number = find::number(&store, &number).await?;
-            let target = match target {
-                Target { profile: Some(profile), .. } => {
-                    NumberTarget::Profile(find::profile(&store, &profile).await?.id)
-                }
-                Target { account: Some(account), .. } => {
-                    NumberTarget::BusinessAccount(find::account(&store, &account).await?.id)
-                }
-                Target { .. } => NumberTarget::Nobody,
-            };
-            store.assign_number(number.id, target).await?;
-            show(context, &[OnlineNumber { target, ..number }]);
-        }
-        Command::Remove { number } => {
-            let number = find::number(&store, &number).await?;
-            store.remove_number(number.id).await?;
-            context.output.done(&format!("{} is no longer hosted here.", number.number));
-        }
-        Command::List => show(context, &store.numbers().await?),
-    }
-    store.close().await;
+    let gateway = context.gateway().await?;
+    obey(context, &gateway, command).await?;
+    gateway.close().await;
     Ok(())
 }
 
-fn offers(context: &Context, numbers: &[StockNumber]) {
+async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Offer { number, country, fee, days } => {
+            let offer = json!({ "country": country, "fee": fee.to_string(), "term_days": days });
+            offers(context, &[gateway.put(&format!("/stock/{}", step(&number)), offer).await?]);
+        }
+        Command::Withdraw { number } => {
+            gateway.delete(&format!("/stock/{}", step(&number))).await?;
+            context.output.done(&format!("{number} is offered no longer."));
+        }
+        Command::Offers { country } => {
+            offers(context, &gateway.first(MOST_OFFERS, &asking("/stock", [("country", country)])).await?);
+        }
+        Command::Buy { company, number } => {
+            let path = format!("/companies/{}/numbers", id(&find::company(gateway, &company).await?));
+            show(context, &[gateway.post(&path, json!({ "number": number })).await?]);
+        }
+        Command::Cancel { number } => {
+            let path = format!("{}/cancellation", place(&find::number(gateway, &number).await?));
+            show(context, &[gateway.put(&path, Value::Null).await?]);
+        }
+        Command::Keep { number } => {
+            let path = format!("{}/cancellation", place(&find::number(gateway, &number).await?));
+            show(context, &[gateway.delete(&path).await?]);
+        }
+        Command::Add { company, number, country } => {
+            let company = id(&find::company(gateway, &company).await?);
+            let new = json!({ "company": company, "number": number, "country": country });
+            show(context, &[gateway.post("/numbers", new).await?]);
+        }
+        Command::Assign { number, target } => {
+            let path = format!("{}/target", place(&find::number(gateway, &number).await?));
+            show(context, &[gateway.put(&path, target.meant(gateway).await?).await?]);
+        }
+        Command::Remove { number } => {
+            let number = find::number(gateway, &number).await?;
+            gateway.delete(&place(&number)).await?;
+            context.output.done(&format!("{} is no longer hosted here.", text(&number["number"])));
+        }
+        Command::List => show(context, &gateway.list("/numbers").await?),
+    }
+    Ok(())
+}
+
+impl Target {
+    async fn meant(self, gateway: &Gateway) -> Result<Value, Failure> {
+        Ok(match self {
+            Self { profile: Some(profile), .. } => {
+                json!({ "to": "profile", "id": id(&find::profile(gateway, &profile).await?) })
+            }
+            Self { account: Some(account), .. } => {
+                json!({ "to": "business_account", "id": id(&find::account(gateway, &account).await?) })
+            }
+            Self { .. } => json!({ "to": "nobody" }),
+        })
+    }
+}
+
+fn place(number: &Value) -> String {
+    format!("/numbers/{}", id(number))
+}
+
+fn offers(context: &Context, numbers: &[Value]) {
     context.output.show(&numbers, || {
         let mut table = Table::new(["number", "country", "fee", "term"]);
-        for StockNumber { country, offer } in numbers {
-            table.row([
-                offer.number.clone(),
-                country.clone(),
-                offer.fee.to_string(),
-                format!("{} days", offer.term_days),
-            ]);
+        for number in numbers {
+            let [number, country, fee, days] =
+                ["number", "country", "fee", "term_days"].map(|field| cell(&number[field]));
+            table.row([number, country, fee, format!("{days} days")]);
         }
         table.text("No number is on offer: sipgw number offer NUMBER --country US --fee 6.00")
     });
 }
 
 /// How the company goes on having it.
-fn lease(number: &OnlineNumber) -> String {
-    let Some(lease) = &number.lease else { return "free of charge".to_owned() };
-    let until = time(lease.paid_until.0);
-    match lease.renewal {
-        Renewal::Automatic => format!("{} due at {until}", lease.offer.fee),
-        Renewal::Unpaid => format!("unpaid since {until}: out of service"),
-        Renewal::Cancelled | Renewal::Expired => format!("cancelled, works until {until}"),
+fn lease(lease: &Value) -> String {
+    let until = when(&lease["paid_until"]);
+    match lease["renewal"].as_str() {
+        None => "free of charge".to_owned(),
+        Some("automatic") => format!("{} due at {until}", cell(&lease["fee"])),
+        Some("unpaid") => format!("unpaid since {until}: out of service"),
+        Some(_) => format!("cancelled, works until {until}"),
     }
 }
 
-fn show(context: &Context, numbers: &[OnlineNumber]) {
+/// Where its calls go.
+fn reaches(target: &Value) -> String {
+    match target["to"].as_str() {
+        Some("profile") => format!("profile {}", target["id"]),
+        Some("business_account") => format!("business account {}", target["id"]),
+        _ => "nobody".to_owned(),
+    }
+}
+
+fn show(context: &Context, numbers: &[Value]) {
     context.output.show(&numbers, || {
         let mut table = Table::new(["number", "country", "company", "reaches", "fee"]);
         for number in numbers {
-            table.row([
-                number.number.clone(),
-                or_dash(Some(&number.country).filter(|country| !country.is_empty())),
-                number.company.to_string(),
-                match number.target {
-                    NumberTarget::Nobody => "nobody".to_owned(),
-                    NumberTarget::Profile(profile) => format!("profile {profile}"),
-                    NumberTarget::BusinessAccount(account) => format!("business account {account}"),
-                },
-                lease(number),
-            ]);
+            let [digits, country, company] = ["number", "country", "company"].map(|it| cell(&number[it]));
+            table.row([digits, country, company, reaches(&number["target"]), lease(&number["lease"])]);
         }
         table.text("There is no Online Number yet: sipgw number add COMPANY NUMBER")
     });

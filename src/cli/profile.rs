@@ -1,30 +1,28 @@
 //! `sipgw profile ...`
 
+mod address;
 mod caller_id;
 mod create;
 mod guard;
 mod rehearse;
 mod settings;
 mod show;
+mod subscription;
 
 use clap::Subcommand;
 use ipnet::IpNet;
-use provisioning_store::ledger::CapStanding;
-use provisioning_store::lifecycle::Order;
-use provisioning_store::model::{
-    Credentials, IpRule, NewIpRule, Profile, ProfileSettings, Recharge, Transport,
-};
+use provisioning_store::model::{Recharge, Transport};
 use provisioning_store::money::Micros;
-use provisioning_store::store::Store;
-use serde::Serialize;
-use serde_json::json;
-use sipgw::storage;
+use serde_json::{Value, json};
 
 use self::create::Create;
 use self::guard::Guard;
 use self::settings::Settings;
+use super::consent::Consent;
 use super::failure::Failure;
-use super::output::{Table, or_dash, time};
+use super::gateway::{Gateway, asking};
+use super::output::Table;
+use super::shown::{cell, given, id, money, text, when};
 use super::{Context, find};
 
 #[derive(Subcommand)]
@@ -66,20 +64,24 @@ pub(crate) enum Command {
     Cancel {
         /// Number, SIP user or name.
         profile: String,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Take a cancellation back while what is paid still runs, of the bundles too; it renews on its old date.
     Extend {
         /// Number, SIP user or name.
         profile: String,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Delete a profile. Its running calls are ended, its credit and numbers are the company's again, its business
-    /// accounts are free, its call records go; a running subscription is not refunded.
+    /// accounts are free, its call records go (`sipgw cdr list --profile` shows them before); a running subscription is not
+    /// refunded.
     Delete {
         /// Number, SIP user or name.
         profile: String,
-        /// Say that this is meant; `sipgw cdr list --profile` shows the records before they go.
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Move credit between the company and the profile.
     #[command(subcommand)]
@@ -182,162 +184,128 @@ pub(crate) fn network(text: &str) -> Result<IpNet, String> {
 }
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
-    let store = context.store().await?;
-    obey(context, &store, command).await?;
-    store.close().await;
+    let gateway = context.gateway().await?;
+    obey(context, &gateway, command).await?;
+    gateway.close().await;
     Ok(())
 }
 
-async fn obey(context: &Context, store: &Store, command: Command) -> Result<(), Failure> {
+async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Create(create) => return create::run(context, store, create).await,
-        Command::Guard(command) => return guard::run(context, store, command).await,
+        Command::Create(create) => create::run(context, gateway, create).await?,
+        Command::Guard(command) => guard::run(context, gateway, command).await?,
         Command::List { company } => {
-            let company = match company {
-                Some(company) => Some(find::company(store, &company).await?.id),
-                None => None,
-            };
-            show(context, store, &store.profiles(company).await?);
+            let company = find::company_if_any(gateway, company.as_deref()).await?;
+            show(context, &gateway.list(&asking("/profiles", [("company", company)])).await?);
         }
         Command::ShowCredentials { profile } => {
-            let profile = find::profile(store, &profile).await?;
-            show_credentials(context, &profile, &store.credentials(profile.id).await?);
+            let profile = find::profile(gateway, &profile).await?;
+            show_credentials(context, &profile, &gateway.get(&below(&profile, "/credentials")).await?);
         }
         Command::NewPassword { profile } => {
-            let profile = find::profile(store, &profile).await?;
-            show_credentials(context, &profile, &store.new_password(profile.id).await?);
+            let profile = find::profile(gateway, &profile).await?;
+            let path = below(&profile, "/credentials");
+            show_credentials(context, &profile, &gateway.post(&path, Value::Null).await?);
         }
         Command::Channels { profile, channels, bundles } => {
-            let profile = find::profile(store, &profile).await?;
-            let order = Order { channels, bundles };
-            let prices = context.config.price_list();
-            let (subscription, refund) = store.subscribe(storage::now(), profile.id, order, &prices).await?;
-            context.output.show(&json!({ "subscription": subscription, "refund_micros": refund }), || {
-                let until = time(subscription.paid_until.0);
-                format!(
-                    "{} channels, {} bundles until {until}; {refund} came back.\n",
-                    subscription.channels, subscription.bundles
-                )
-            });
+            subscription::buy(context, gateway, &profile, (channels, bundles)).await?;
         }
-        Command::Cancel { profile } => {
-            let profile = find::profile(store, &profile).await?;
-            let cancelled = store.cancel_subscription(storage::now(), profile.id).await?;
-            context.output.show(&cancelled, || {
-                let until = time(cancelled.paid_until.0);
-                let days = context.config.prices.disabled_days;
-                format!("{} works until {until}; {days} days later it is deleted.\n", profile.name)
-            });
+        Command::Cancel { profile, consent } => {
+            subscription::cancel(context, gateway, &profile, &consent).await?
         }
-        Command::Extend { profile } => {
-            let profile = find::profile(store, &profile).await?;
-            let extended = store.extend_subscription(storage::now(), profile.id).await?;
-            context.output.show(&extended, || {
-                format!("{} is renewed at {}.\n", profile.name, time(extended.paid_until.0))
-            });
+        Command::Extend { profile, consent } => {
+            subscription::extend(context, gateway, &profile, &consent).await?
         }
-        Command::Delete { profile, yes } => {
-            let profile = find::profile(store, &profile).await?;
-            if !yes {
-                return Err(Failure::Refused(format!(
-                    "{} would be deleted with its call records, and its {} go back to the company; say --yes",
-                    profile.name, profile.credit
-                )));
-            }
-            store.delete_profile(storage::now(), profile.id).await?;
-            context.output.done(&format!("{} is deleted.", profile.name));
+        Command::Delete { profile, consent } => {
+            let profile = find::profile(gateway, &profile).await?;
+            let [name, credit] = ["name", "credit"].map(|field| cell(&profile[field]));
+            consent.to(&format!(
+                "{name} would be deleted with its call records, and its {credit} go back to the company"
+            ))?;
+            gateway.delete(&below(&profile, "")).await?;
+            context.output.done(&format!("{name} is deleted."));
         }
         Command::Credit(Credit::Add { profile, amount }) => {
-            let profile = find::profile(store, &profile).await?;
-            show(context, store, &[store.allocate(storage::now(), profile.id, amount).await?]);
+            let profile = find::profile(gateway, &profile).await?;
+            let moved = json!({ "amount": money(amount, currency(&profile)) });
+            show(context, &[gateway.post(&below(&profile, "/allocations"), moved).await?]);
         }
         Command::Credit(Credit::TakeBack { profile, amount }) => {
-            let profile = find::profile(store, &profile).await?;
-            show(context, store, &[store.take_back(storage::now(), profile.id, amount).await?]);
+            let profile = find::profile(gateway, &profile).await?;
+            let moved = given(json!({ "amount": amount.map(|amount| money(amount, currency(&profile))) }));
+            show(context, &[gateway.post(&below(&profile, "/returns"), moved).await?]);
         }
-        Command::Recharge { profile, below, amount, off } => {
-            let profile = find::profile(store, &profile).await?;
-            let recharge = (!off).then_some(Recharge { threshold: below, amount });
-            store.set_recharge(storage::now(), profile.id, recharge).await?;
-            show(context, store, &[store.profile(profile.id).await?]);
-            if recharge.is_some_and(|recharge| recharge.is_below_recommended()) {
-                context.output.warn(&format!(
-                    "These values are low: credit may run out within a call. {} below {} is recommended.",
-                    Recharge::RECOMMENDED.amount,
-                    Recharge::RECOMMENDED.threshold
-                ));
-            }
+        Command::Recharge { profile, below: threshold, amount, off } => {
+            let recharge = (!off).then_some(Recharge { threshold, amount });
+            set_recharge(context, gateway, &profile, recharge).await?;
         }
         Command::Set { profile, settings } => {
-            let profile = find::profile(store, &profile).await?;
-            store.set_profile_settings(profile.id, settings.over(profile.settings)).await?;
-            show(context, store, &[store.profile(profile.id).await?]);
+            let path = below(&find::profile(gateway, &profile).await?, "");
+            show(context, &[gateway.patch(&path, json!({ "settings": settings.fields() })).await?]);
         }
         Command::Allow { profile, network, port, transport } => {
-            let profile = find::profile(store, &profile).await?;
-            let rule = NewIpRule { network, port, transport };
-            let id = store.add_ip_rule(profile.id, &rule).await?;
-            context.output.show(&json!({ "id": id, "profile": profile.id, "rule": rule }), || {
-                format!("{} is known at {network}.\n", profile.name)
-            });
+            let rule = given(json!({ "network": network, "port": port, "transport": transport }));
+            address::allow(context, gateway, &profile, rule).await?;
         }
-        Command::Allowed { profile } => {
-            let only = match profile {
-                Some(profile) => Some(find::profile(store, &profile).await?.id),
-                None => None,
-            };
-            let rules = store.ip_rules().await?;
-            let shown: Vec<_> =
-                rules.into_iter().filter(|rule| only.is_none_or(|only| rule.profile == only)).collect();
-            show_rules(context, &shown);
-        }
+        Command::Allowed { profile } => address::list(context, gateway, profile).await?,
         Command::Disallow { profile, network } => {
-            let profile = find::profile(store, &profile).await?;
-            let rules = store.ip_rules().await?;
-            let meant =
-                |rule: &&IpRule| rule.profile == profile.id && rule.rule.network.trunc() == network.trunc();
-            let meant: Vec<_> = rules.iter().filter(meant).collect();
-            if meant.is_empty() {
-                return Err(Failure::no_such(
-                    "address of the profile",
-                    &network.to_string(),
-                    "sipgw profile allowed shows what there is",
-                ));
-            }
-            for rule in meant {
-                store.remove_ip_rule(rule.id).await?;
-            }
-            context.output.done(&format!("{} is no longer known at {network}.", profile.name));
+            address::disallow(context, gateway, &profile, network).await?
         }
-        Command::CallerId(set) => caller_id::set(context, store, set).await?,
-        Command::CallerIds(list) => caller_id::list(context, store, list).await?,
+        Command::CallerId(set) => caller_id::set(context, gateway, set).await?,
+        Command::CallerIds(list) => caller_id::list(context, gateway, list).await?,
         Command::Show { profile } => {
-            let profile = find::profile(store, &profile).await?;
-            show::show(context, store, profile).await?;
+            let profile = find::profile(gateway, &profile).await?;
+            show::show(context, gateway, profile).await?;
         }
-        Command::Rehearse { profile, number } => rehearse::run(context, store, &profile, number).await?,
+        Command::Rehearse { profile, number } => rehearse::run(context, gateway, &profile, &number).await?,
         Command::Rename { profile, name } => {
-            let profile = find::profile(store, &profile).await?;
-            store.rename_profile(profile.id, &name).await?;
-            show(context, store, &[store.profile(profile.id).await?]);
+            let path = below(&find::profile(gateway, &profile).await?, "");
+            show(context, &[gateway.patch(&path, json!({ "name": name })).await?]);
         }
     }
     Ok(())
 }
 
-/// A profile with how it stands towards its spend caps.
-#[derive(Serialize)]
-struct ProfileView<'a> {
-    #[serde(flatten)]
-    profile: &'a Profile,
-    caps: Vec<CapStanding>,
+/// The path of something of a profile's.
+fn below(profile: &Value, rest: &str) -> String {
+    format!("/profiles/{}{rest}", id(profile))
 }
 
-fn show(context: &Context, store: &Store, profiles: &[Profile]) {
-    let now = storage::now();
-    let view = |profile| ProfileView { profile, caps: store.cap_standings(profile, now) };
-    let views: Vec<_> = profiles.iter().map(view).collect();
-    context.output.show(&views, || {
+/// The currency of whoever pays for a profile.
+fn currency(profile: &Value) -> &Value {
+    &profile["credit"]["currency"]
+}
+
+async fn set_recharge(
+    context: &Context,
+    gateway: &Gateway,
+    profile: &str,
+    recharge: Option<Recharge>,
+) -> Result<(), Failure> {
+    let profile = find::profile(gateway, profile).await?;
+    let path = below(&profile, "/recharge");
+    let changed = match recharge {
+        None => gateway.delete(&path).await?,
+        Some(Recharge { threshold, amount }) => {
+            let currency = currency(&profile);
+            let wanted =
+                json!({ "threshold": money(threshold, currency), "amount": money(amount, currency) });
+            gateway.put(&path, wanted).await?
+        }
+    };
+    show(context, &[changed]);
+    if recharge.is_some_and(|recharge| recharge.is_below_recommended()) {
+        context.output.warn(&format!(
+            "These values are low: credit may run out within a call. {} below {} is recommended.",
+            Recharge::RECOMMENDED.amount,
+            Recharge::RECOMMENDED.threshold
+        ));
+    }
+    Ok(())
+}
+
+fn show(context: &Context, profiles: &[Value]) {
+    context.output.show(&profiles, || {
         let mut table = Table::new([
             "id",
             "name",
@@ -350,56 +318,39 @@ fn show(context: &Context, store: &Store, profiles: &[Profile]) {
             "spend caps",
             "paid until",
         ]);
-        for ProfileView { profile, caps } in &views {
-            let subscription = profile.subscription.as_ref();
+        for profile in profiles {
+            let [id, name, user, company, in_use, credit] =
+                ["id", "name", "sip_user", "company", "channels_in_use", "credit"]
+                    .map(|field| cell(&profile[field]));
+            let subscription = &profile["subscription"];
             table.row([
-                profile.id.to_string(),
-                profile.name.clone(),
-                profile.sip_user.clone(),
-                profile.company.to_string(),
-                or_dash(subscription.map(|subscription| subscription.channels)),
-                profile.channels_in_use.to_string(),
-                profile.credit.to_string(),
-                format!("{} s", profile.bundle_left_s),
-                guard::worst(caps),
-                or_dash(subscription.map(|subscription| time(subscription.paid_until.0))),
+                id,
+                name,
+                user,
+                company,
+                cell(&subscription["channels"]),
+                in_use,
+                credit,
+                format!("{} s", cell(&profile["bundle_left_s"])),
+                guard::worst(&profile["caps"]),
+                when(&subscription["paid_until"]),
             ]);
         }
         table.text("There is no profile yet: sipgw profile create COMPANY NAME")
     });
 }
 
-fn show_rules(context: &Context, rules: &[IpRule]) {
-    context.output.show(&rules, || {
-        let mut table = Table::new(["profile", "network", "port", "transport"]);
-        for IpRule { profile, rule, .. } in rules {
-            table.row([
-                profile.to_string(),
-                rule.network.to_string(),
-                or_dash(rule.port),
-                rule.transport.to_string(),
-            ]);
-        }
-        table.text("No address is allowed: sipgw profile allow PROFILE NETWORK")
-    });
-}
-
-fn show_credentials(context: &Context, profile: &Profile, credentials: &Credentials) {
-    let domain = &context.config.node.domain;
+fn show_credentials(context: &Context, profile: &Value, credentials: &Value) {
+    let [domain, user, password] = ["domain", "sip_user", "password"].map(|field| text(&credentials[field]));
+    let [id, name] = ["id", "name"].map(|field| cell(&profile[field]));
     let json = json!({
-        "profile": profile.id,
-        "name": profile.name,
+        "profile": profile["id"],
+        "name": name,
         "domain": domain,
-        "user": credentials.sip_user,
-        "password": credentials.password.reveal(),
+        "user": user,
+        "password": password,
     });
     context.output.show(&json, || {
-        format!(
-            "Profile   {} ({})\nDomain    {domain}\nUser      {}\nPassword  {}\n",
-            profile.name,
-            profile.id,
-            credentials.sip_user,
-            credentials.password.reveal()
-        )
+        format!("Profile   {name} ({id})\nDomain    {domain}\nUser      {user}\nPassword  {password}\n")
     });
 }

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use provisioning_store::model::Timestamp;
 use provisioning_store::store::STANDARD_PRICE_LIST;
-use serde_json::json;
-use sipgw::storage;
+use serde_json::Value;
 
 use super::Context;
 use super::cdr::moment;
 use super::failure::Failure;
-use super::output::{Table, or_dash, time};
+use super::gateway::{Gateway, asking};
+use super::output::{Table, time};
+use super::shown::{self, cell, when};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -45,69 +46,72 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
-    let store = context.store().await?;
+    // Before the database is taken: the file may be a pipe that takes its time.
+    let csv = match &command {
+        Command::Import { file, .. } => std::fs::read_to_string(file)
+            .map_err(|error| Failure::Refused(format!("{} cannot be read: {error}", file.display())))?,
+        _ => String::new(),
+    };
+    let gateway = context.gateway().await?;
+    obey(context, &gateway, command, csv).await?;
+    gateway.close().await;
+    Ok(())
+}
+
+async fn obey(context: &Context, gateway: &Gateway, command: Command, csv: String) -> Result<(), Failure> {
     match command {
-        Command::Import { file, list, from } => {
-            let csv = std::fs::read_to_string(&file)
-                .map_err(|error| Failure::Refused(format!("{} cannot be read: {error}", file.display())))?;
-            let rates = store.import_rates(storage::now(), &list, from, &csv).await?;
-            context.output.show(&json!({ "rates": rates }), || match from {
+        Command::Import { list, from, .. } => {
+            let questions = [("price_list", Some(list.clone())), ("from", from.map(shown::moment))];
+            let imported = gateway.put_csv(&asking("/rates", questions), csv).await?;
+            let rates = cell(&imported["rates"]);
+            context.output.show(&imported, || match from {
                 Some(from) => format!("{rates} rates of {list} are in use from {}.\n", time(from.0)),
                 None => format!("{rates} rates of {list} are in use.\n"),
             });
         }
         Command::Lists => {
-            let editions = store.editions().await?;
+            let editions = gateway.list("/price-lists").await?;
             context.output.show(&editions, || {
                 let mut table = Table::new(["price list", "from", "rates"]);
                 for edition in &editions {
-                    let from = Some(edition.from).filter(|from| from.0 > 0);
                     table.row([
-                        edition.price_list.clone(),
-                        or_dash(from.map(|from| time(from.0))),
-                        edition.rates.to_string(),
+                        cell(&edition["price_list"]),
+                        when(&edition["from"]),
+                        cell(&edition["rates"]),
                     ]);
                 }
                 table.text("There are no rates yet: sipgw rates import FILE")
             });
         }
         Command::List { list } => {
-            let table = store.rates(&list, storage::now()).await?;
-            let rates = table.rates();
-            context.output.show(&rates, || {
-                let mut table =
-                    Table::new(["prefix", "destination", "country", "minute", "answer", "least", "step"]);
-                for rate in &rates {
-                    table.row([
-                        rate.prefix.clone(),
-                        rate.destination.clone(),
-                        or_dash(Some(&rate.country).filter(|country| !country.is_empty())),
-                        rate.rate_per_minute.to_string(),
-                        rate.connection_fee.to_string(),
-                        format!("{} s", rate.minimum_s),
-                        format!("{} s", rate.increment_s),
-                    ]);
-                }
-                table.text("There are no rates yet: sipgw rates import FILE")
-            });
+            let rates = gateway.list(&asking("/rates", [("price_list", Some(list))])).await?;
+            context.output.show(&rates, || table(&rates));
         }
         Command::Quote { number, list } => {
-            let us_bundle = context.config.us_bundle().map_err(Failure::Refused)?;
-            let quote = store.rates(&list, storage::now()).await?.quote(&number, &us_bundle);
-            let quote = quote
-                .ok_or_else(|| Failure::no_such("rate for", &number, "import rates with a prefix of it"))?;
+            gateway.learn().await?;
+            let questions = [("number", Some(number)), ("price_list", Some(list))];
+            let quote = gateway.get(&asking("/rates/quote", questions)).await?;
             context.output.show(&quote, || {
+                let [destination, rate, fee, least, step] =
+                    ["destination", "rate_per_minute", "connection_fee", "minimum_s", "increment_s"]
+                        .map(|field| cell(&quote[field]));
                 format!(
-                    "{}: {} a minute, {} for the answer, at least {} s, then steps of {} s.\n",
-                    quote.destination,
-                    quote.tariff.rate_per_minute,
-                    quote.tariff.connection_fee,
-                    quote.tariff.minimum_s,
-                    quote.tariff.increment_s
+                    "{destination}: {rate} a minute, {fee} for the answer, at least {least} s, then steps of {step} s.\n"
                 )
             });
         }
     }
-    store.close().await;
     Ok(())
+}
+
+fn table(rates: &[Value]) -> String {
+    let mut table = Table::new(["prefix", "destination", "country", "minute", "answer", "least", "step"]);
+    for rate in rates {
+        let [prefix, destination, country, minute, answer] =
+            ["prefix", "destination", "country", "rate_per_minute", "connection_fee"]
+                .map(|field| cell(&rate[field]));
+        let [least, step] = ["minimum_s", "increment_s"].map(|field| format!("{} s", cell(&rate[field])));
+        table.row([prefix, destination, country, minute, answer, least, step]);
+    }
+    table.text("There are no rates yet: sipgw rates import FILE")
 }

@@ -2,28 +2,38 @@
 
 use std::collections::HashMap;
 
-use sipgw::http::view::RegistrationView;
+use serde_json::Value;
 
 use super::Context;
-use super::client::Client;
 use super::failure::Failure;
-use super::output::{Table, or_dash, time};
+use super::output::Table;
+use super::shown::{cell, id, text, when};
 
 pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
-    let registrations: Vec<RegistrationView> = Client::new(&context.config).read("/registrations")?;
-    let profiles = context.store().await?.profiles(None).await?;
-    let names: HashMap<i64, String> = profiles.into_iter().map(|p| (p.id.0, p.name)).collect();
+    let gateway = context.gateway().await?;
+    let registrations = gateway.list("/registrations").await?;
+    let profiles = gateway.list("/profiles").await?;
+    if !gateway.is_running() {
+        context.output.warn("No gateway answers; these were registered when one ran last.");
+    }
+    gateway.close().await;
+    let names: HashMap<i64, String> = profiles.iter().map(|it| (id(it), text(&it["name"]))).collect();
+    let name = |profile: &Value| profile.as_i64().and_then(|id| names.get(&id).cloned());
     context.output.show(&registrations, || {
         let mut table = Table::new(["profile", "from", "transport", "nat", "until", "user agent", "contact"]);
         for registration in &registrations {
+            let profile = &registration["profile"];
             table.row([
-                names.get(&registration.profile).cloned().unwrap_or_else(|| registration.profile.to_string()),
-                registration.source.clone(),
-                registration.transport.clone(),
-                if registration.behind_nat { "yes" } else { "no" }.to_owned(),
-                time(i64::try_from(registration.expires_unix_s).unwrap_or(0).saturating_mul(1_000_000)),
-                or_dash(registration.user_agent.clone()),
-                registration.contact.clone(),
+                match profile {
+                    Value::Null => format!("business account {}", cell(&registration["business_account"])),
+                    profile => name(profile).unwrap_or_else(|| cell(profile)),
+                },
+                cell(&registration["source"]),
+                cell(&registration["transport"]),
+                cell(&registration["is_behind_nat"]),
+                when(&registration["expires_at"]),
+                cell(&registration["user_agent"]),
+                cell(&registration["contact"]),
             ]);
         }
         table.text("No PBX is registered.")

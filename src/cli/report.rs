@@ -2,12 +2,14 @@
 
 use clap::Subcommand;
 use provisioning_store::lifecycle::Order;
-use provisioning_store::reports::{AllocationRow, Month, Payee, Statement, Usage, csv};
+use provisioning_store::reports::Month;
 use provisioning_store::sizing::Load;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::output::{Table, or_dash, time};
+use super::gateway::{Gateway, asking};
+use super::output::Table;
+use super::shown::{cell, id, items, when};
 use super::{Context, find};
 
 /// Of how many calls one may find no channel free.
@@ -62,92 +64,95 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
     if let Command::Channels { people, calls_an_hour, minutes_a_call } = command {
         return channels(context, Load { people, calls_an_hour, minutes_a_call });
     }
-    let store = context.store().await?;
+    let gateway = context.gateway().await?;
+    let outcome = report(context, &gateway, command).await;
+    gateway.close().await;
+    outcome
+}
+
+async fn report(context: &Context, gateway: &Gateway, command: Command) -> Result<(), Failure> {
+    let show = |report: &Value, text: fn(&Value) -> String| context.output.show(report, || text(report));
     match command {
         Command::Channels { .. } => {}
-        Command::Usage { profile, month, csv: true } => {
-            let profile = find::profile(&store, &profile).await?;
-            context.output.write(&csv(&store.usage_records(profile.id, month).await?));
-        }
-        Command::Usage { profile, month, csv: false } => {
-            let profile = find::profile(&store, &profile).await?;
-            let usage = store.usage(profile.id, month).await?;
-            let ledger = store.usage_by_ledger(profile.id, month).await?;
-            context.output.show(&json!({ "usage": usage, "ledger": ledger }), || usage_text(&usage));
-            if (ledger.amount, ledger.bundle_s) != (usage.total.amount, usage.total.bundle_s) {
-                let (report, books) = (usage.total.amount, ledger.amount);
-                return Err(Failure::Refused(format!("the records say {report} and the ledger {books}")));
+        Command::Usage { profile, month, csv } => {
+            let path = format!("/profiles/{}/reports/usage", id(&find::profile(gateway, &profile).await?));
+            if csv {
+                return file(context, gateway, &path, month).await;
+            }
+            let usage = gateway.get(&of(&path, month)).await?;
+            show(&usage, usage_text);
+            if usage["is_proved"] != true {
+                return Err(Failure::Refused("the ledger says otherwise than the records".to_owned()));
             }
         }
-        Command::Allocations { profile, month, csv: as_csv } => {
-            let profile = find::profile(&store, &profile).await?;
-            let rows = store.allocations(profile.id, month).await?;
-            match as_csv {
-                true => context.output.write(&csv(&rows)),
-                false => context.output.show(&rows, || allocations_text(&rows)),
+        Command::Allocations { profile, month, csv } => {
+            let path =
+                format!("/profiles/{}/reports/allocations", id(&find::profile(gateway, &profile).await?));
+            match csv {
+                true => file(context, gateway, &path, month).await?,
+                false => show(&gateway.get(&of(&path, month)).await?, allocations_text),
             }
         }
-        Command::Statement { company, month, csv: as_csv } => {
-            let company = find::company(&store, &company).await?;
-            let statement = store.statement(company.id, month, &context.config.price_list()).await?;
-            match as_csv {
-                true => context.output.write(&csv(&statement.rows)),
-                false => context.output.show(&statement, || statement_text(&statement)),
+        Command::Statement { company, month, csv } => {
+            let path =
+                format!("/companies/{}/reports/statement", id(&find::company(gateway, &company).await?));
+            match csv {
+                true => file(context, gateway, &path, month).await?,
+                false => show(&gateway.get(&of(&path, month)).await?, statement_text),
             }
         }
     }
-    store.close().await;
     Ok(())
 }
 
-fn usage_text(usage: &Usage) -> String {
+fn of(path: &str, month: Month) -> String {
+    asking(path, [("month", Some(month.to_string()))])
+}
+
+async fn file(context: &Context, gateway: &Gateway, path: &str, month: Month) -> Result<(), Failure> {
+    context.output.write(&gateway.text(&of(&format!("{path}.csv"), month)).await?);
+    Ok(())
+}
+
+fn usage_text(usage: &Value) -> String {
     let mut table = Table::new(["destination", "calls", "seconds", "billed", "by bundle", "amount"]);
-    for row in usage.rows.iter().chain([&usage.total]) {
-        let is_total = std::ptr::eq(row, &usage.total);
-        table.row([
-            if is_total { "total".to_owned() } else { row.destination.clone() },
-            row.calls.to_string(),
-            row.duration_s.to_string(),
-            row.billed_s.to_string(),
-            row.bundle_s.to_string(),
-            row.amount.to_string(),
-        ]);
+    let fields = ["destination", "calls", "duration_s", "billed_s", "bundle_s", "amount"];
+    for row in items(&usage["rows"]) {
+        table.row(fields.map(|field| cell(&row[field])));
     }
+    let mut total = fields.map(|field| cell(&usage["total"][field]));
+    total[0] = "total".to_owned();
+    table.row(total);
     table.text("")
 }
 
-fn allocations_text(rows: &[AllocationRow]) -> String {
+fn allocations_text(allocations: &Value) -> String {
     let mut table = Table::new(["at", "kind", "amount", "note"]);
-    for row in rows {
-        table.row([time(row.at.0), row.kind.to_string(), row.amount.to_string(), row.note.clone()]);
+    for row in items(&allocations["rows"]) {
+        let [kind, amount, note] = ["kind", "amount", "note"].map(|field| cell(&row[field]));
+        table.row([when(&row["at"]), kind, amount, note]);
     }
     table.text("Nothing was allocated.")
 }
 
-fn statement_text(statement: &Statement) -> String {
+fn statement_text(statement: &Value) -> String {
     let mut table = Table::new(["at", "kind", "amount", "credit", "profile", "note"]);
-    for row in &statement.rows {
-        table.row([
-            time(row.at.0),
-            row.kind.to_string(),
-            row.amount.to_string(),
-            row.balance.to_string(),
-            or_dash(row.profile),
-            row.note.clone(),
-        ]);
+    for row in items(&statement["rows"]) {
+        let [kind, amount, credit, profile, note] =
+            ["kind", "amount", "balance", "profile", "note"].map(|field| cell(&row[field]));
+        table.row([when(&row["at"]), kind, amount, credit, profile, note]);
     }
     let mut upcoming = Table::new(["to be paid", "for", "amount"]);
-    for payment in &statement.upcoming {
-        let what = match payment.payee {
-            Payee::Profile(profile) => format!("channels of profile {profile}"),
-            Payee::Number(number) => format!("number {number}"),
+    for payment in items(&statement["upcoming"]) {
+        let what = match &payment["profile"] {
+            Value::Null => format!("number {}", cell(&payment["number"])),
+            profile => format!("channels of profile {profile}"),
         };
-        upcoming.row([time(payment.at.0), what, payment.amount.to_string()]);
+        upcoming.row([when(&payment["at"]), what, cell(&payment["amount"])]);
     }
-    let (opening, closing) = (statement.opening, statement.closing);
+    let [month, opening, closing] = ["month", "opening", "closing"].map(|field| cell(&statement[field]));
     format!(
-        "{} from {opening} to {closing}\n{}\n{}",
-        statement.month,
+        "{month} from {opening} to {closing}\n{}\n{}",
         table.text("Nothing moved."),
         upcoming.text("Nothing is to be paid.")
     )

@@ -1,27 +1,25 @@
 //! `sipgw status`
 
-use sipgw::http::view::StatusView;
-
 use super::Context;
-use super::client::Client;
 use super::failure::Failure;
+use super::shown::cell;
 
-pub(crate) fn run(context: &Context) -> Result<(), Failure> {
-    let status: StatusView = Client::new(&context.config).read("/status")?;
+pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
+    let status = context.running().await?.get("/status").await?;
+    let obstacle = status["obstacle"].as_str();
     context.output.show(&status, || {
-        let takes = status.obstacle.as_deref().map_or_else(
-            || match &status.trouble {
-                None => "It takes calls.".to_owned(),
-                Some(trouble) => format!("It takes calls, but {trouble}."),
-            },
-            |obstacle| format!("It takes no new calls: {obstacle}."),
-        );
+        let takes = match (obstacle, status["trouble"].as_str()) {
+            (Some(obstacle), _) => format!("It takes no new calls: {obstacle}."),
+            (None, Some(trouble)) => format!("It takes calls, but {trouble}."),
+            (None, None) => "It takes calls.".to_owned(),
+        };
+        let [version, calls, registrations, transactions] =
+            ["version", "calls", "registrations", "transactions"].map(|name| cell(&status[name]));
         format!(
-            "sipgw {} runs: {} calls, {} registrations, {} transactions. {takes}\n",
-            status.version, status.calls, status.registrations, status.transactions
+            "sipgw {version} runs: {calls} calls, {registrations} registrations, {transactions} transactions. {takes}\n"
         )
     });
-    match status.obstacle {
+    match obstacle {
         None => Ok(()),
         Some(obstacle) => Err(Failure::Unanswered(format!("the gateway takes no new calls: {obstacle}"))),
     }

@@ -1,14 +1,13 @@
 //! `sipgw token ...`
 
 use clap::{Args, Subcommand};
-use provisioning_store::model::{Timestamp, TokenId};
-use provisioning_store::pages::Slice;
-use provisioning_store::tokens::{NewToken, Role, Token};
-use serde_json::json;
+use serde_json::{Value, json};
 use sipgw::storage;
 
 use super::failure::Failure;
-use super::output::{Table, or_dash, time};
+use super::gateway::{Gateway, asking};
+use super::output::Table;
+use super::shown::{cell, given, id, moment, text, when};
 use super::{Context, find};
 
 #[derive(Subcommand)]
@@ -47,54 +46,51 @@ pub(crate) struct For {
     company: Option<String>,
 }
 
-/// Tokens that are shown at once.
-const ALL: Slice = Slice { after: None, most: 100_000 };
-
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
-    let store = context.store().await?;
-    match command {
-        Command::Create { name, role, days } => {
-            let role = match role.company {
-                Some(company) => Role::Administrator(find::company(&store, &company).await?.id),
-                None => Role::Operator,
-            };
-            let now = storage::now();
-            let expires_at = days.map(|days| now.plus_days(i64::from(days)));
-            let (token, secret) = store.create_token(now, NewToken { name, role, expires_at }).await?;
-            context.output.show(&json!({ "token": token, "secret": secret.reveal() }), || {
-                format!("Token     {} ({})\nSecret    {}\n", token.name, token.id, secret.reveal())
-            });
-        }
-        Command::List { company } => {
-            let company = match company {
-                Some(company) => Some(find::company(&store, &company).await?.id),
-                None => None,
-            };
-            show(context, &store.tokens(company, ALL).await?);
-        }
-        Command::Revoke { token } => {
-            let token = store.revoke_token(storage::now(), TokenId(token)).await?;
-            context.output.done(&format!("The token {} ({}) opens nothing any more.", token.id, token.name));
-        }
-    }
-    store.close().await;
+    let gateway = context.gateway().await?;
+    obey(context, &gateway, command).await?;
+    gateway.close().await;
     Ok(())
 }
 
-fn show(context: &Context, tokens: &[Token]) {
+async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Create { name, role, days } => {
+            let company = match role.company {
+                Some(company) => Some(id(&find::company(gateway, &company).await?)),
+                None => None,
+            };
+            let role = if company.is_some() { "administrator" } else { "operator" };
+            let end = days.map(|days| moment(storage::now().plus_days(i64::from(days))));
+            let new = given(json!({ "name": name, "role": role, "company": company, "expires_at": end }));
+            let made = gateway.post("/tokens", new).await?;
+            context.output.show(&made, || {
+                let token = &made["token"];
+                let [name, id] = ["name", "id"].map(|field| cell(&token[field]));
+                format!("Token     {name} ({id})\nSecret    {}\n", text(&made["secret"]))
+            });
+        }
+        Command::List { company } => {
+            let company = find::company_if_any(gateway, company.as_deref()).await?;
+            show(context, &gateway.list(&asking("/tokens", [("company", company)])).await?);
+        }
+        Command::Revoke { token } => {
+            let path = format!("/tokens/{token}");
+            let name = text(&gateway.get(&path).await?["name"]);
+            gateway.delete(&path).await?;
+            context.output.done(&format!("The token {token} ({name}) opens nothing any more."));
+        }
+    }
+    Ok(())
+}
+
+fn show(context: &Context, tokens: &[Value]) {
     context.output.show(&tokens, || {
-        let day = |at: Option<Timestamp>| or_dash(at.map(|at| time(at.0)));
         let mut table = Table::new(["id", "name", "role", "company", "made", "ends", "revoked"]);
         for token in tokens {
-            table.row([
-                token.id.to_string(),
-                token.name.clone(),
-                token.role.word().to_owned(),
-                or_dash(token.role.company()),
-                time(token.created_at.0),
-                day(token.expires_at),
-                day(token.revoked_at),
-            ]);
+            let [id, name, role, company] = ["id", "name", "role", "company"].map(|it| cell(&token[it]));
+            let [made, ends, revoked] = ["created_at", "expires_at", "revoked_at"].map(|it| when(&token[it]));
+            table.row([id, name, role, company, made, ends, revoked]);
         }
         table.text("There is no token yet: sipgw token create NAME --operator")
     });

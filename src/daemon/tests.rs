@@ -353,10 +353,11 @@ async fn pages_say_how_it_does_and_the_token_guards_the_rest() {
     let (status, metrics) = page("/metrics", None).await;
     assert_eq!(status, 200);
     assert!(metrics.contains("sipgw_channels_limit{profile=\"990500"), "{metrics}");
-    assert_eq!(page("/admin/calls", None).await.0, 401);
-    assert_eq!(page("/admin/calls", Some("open")).await.0, 401);
-    assert_eq!(page("/admin/calls", Some("open sesame")).await, (200, "[]".to_owned()));
-    let (_, status) = page("/admin/status", Some("open sesame")).await;
+    assert_eq!(page("/api/v1/calls", None).await.0, 401);
+    assert_eq!(page("/api/v1/calls", Some("open")).await.0, 401);
+    let (status, calls) = page("/api/v1/calls", Some("open sesame")).await;
+    assert!(status == 200 && calls.contains("\"items\":[]"), "{calls}");
+    let (_, status) = page("/api/v1/status", Some("open sesame")).await;
     assert!(status.contains("\"obstacle\":null"), "{status}");
     daemon.stop().await;
 }

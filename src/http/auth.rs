@@ -33,14 +33,6 @@ impl Access {
     }
 }
 
-/// Lets a request to the administration interface pass that shows the token, if there is one to show.
-pub(super) async fn require_token(State(site): State<Site>, request: Request, next: Next) -> Response {
-    match &site.access.load().admin {
-        Some(token) if !shows(request.headers(), token) => refused("http.token"),
-        _ => next.run(request).await,
-    }
-}
-
 /// Metrics tell every profile's credit: whoever asks from another machine has to show a token.
 pub(super) async fn require_metrics_token(
     State(site): State<Site>,

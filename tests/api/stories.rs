@@ -22,6 +22,32 @@ pub(crate) fn administrator(house: &House, company: i64) -> String {
 }
 
 #[test]
+fn a_profile_comes_with_its_channels_and_credit_or_not_at_all() {
+    let house = House::new("34900-34919");
+    let id = company(&house, "Architects");
+    let path = format!("/companies/{id}");
+    house.operate("POST", &format!("{path}/top-ups"), json!({"amount": dollars("50.00")})).expect(201);
+    let wanted = |credit: Value| json!({"company": id, "name": "Sales", "subscription": {"channels": 2}, "credit": credit});
+    let create = |credit: Value| house.operate("POST", "/profiles", wanted(credit));
+    assert_eq!(create(dollars("40.00")).expect(409)["code"], "insufficient_company_credit");
+    let euros = json!({"amount": "1.00", "currency": "EUR"});
+    assert_eq!(create(euros).expect(422)["field"], "credit.currency");
+    let none = house.operate("GET", "/profiles", Value::Null).expect(200);
+    assert_eq!(none["items"], json!([]));
+    let profile = create(dollars("10.00")).expect(201);
+    assert_eq!((&profile["credit"], &profile["state"]), (&dollars("10.00"), &json!("active")));
+    // Two channels at 6.95.
+    let left = house.operate("GET", &path, Value::Null).expect(200);
+    assert_eq!(left["credit"], dollars("26.10"));
+
+    let verification = format!("{path}/verification");
+    let by = |body: Value| house.operate("PUT", &verification, body).expect(200)["verified_by"].clone();
+    assert_eq!(by(json!({"by": "Ms Morel"})), "Ms Morel");
+    assert_eq!(by(Value::Null), "http.token");
+    house.stop();
+}
+
+#[test]
 fn an_administrator_runs_one_company_and_finds_nothing_of_others() {
     let house = House::new("34000-34019");
     let (own, other) = (company(&house, "Architects"), company(&house, "Builders"));

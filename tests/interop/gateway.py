@@ -8,6 +8,8 @@ import subprocess
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 
 from peers.process import free_port, patience, stop, wait_until
@@ -58,6 +60,26 @@ log:
 """
 
 COMPANY = "Architects"
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def in_micros(said):
+    """What a command says, with amounts and moments as whole numbers: `credit` 6.95 USD is `credit_micros` 6950000."""
+    if isinstance(said, list):
+        return [in_micros(one) for one in said]
+    if not isinstance(said, dict):
+        return said
+    plain = {}
+    for name, value in said.items():
+        if isinstance(value, dict) and value.keys() == {"amount", "currency"}:
+            plain[f"{name}_micros"] = int(Decimal(value["amount"]) * 1_000_000)
+        elif name.endswith("_at"):
+            plain[f"{name}_micros"] = value and (datetime.fromisoformat(value) - EPOCH) // timedelta(microseconds=1)
+        else:
+            plain[name] = in_micros(value)
+    return plain
+
 # Where calls from the telephone network come from.
 OUTSIDE = "127.0.0.8"
 
@@ -246,7 +268,7 @@ class Gateway:
             cwd=self.folder,
         )
         assert done.returncode == 0, f"sipgw {' '.join(map(str, words))}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return json.loads(done.stdout) if done.stdout.strip() else {}
+        return in_micros(json.loads(done.stdout)) if done.stdout.strip() else {}
 
     def set_up_company(self):
         """The guide's company, rates, and a carrier that only calls in, from the address OUTSIDE."""

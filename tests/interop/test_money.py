@@ -108,7 +108,7 @@ def test_a_denied_country_is_refused(bench):
     finished(bench.pbx(Caller(profile, STEEP).invites().is_challenged().is_refused(403)))
     assert bench.cdr(2)["reason_code"] == "price_too_high"
     shown = bench.gateway.cli("profile", "guard", "show", profile.id)
-    assert (shown["limits"]["denied"], shown["limits"]["day_cap_micros"]) == (["CU", "EE"], None)
+    assert (shown["in_force"]["denied_countries"], shown["in_force"]["day_cap"]) == (["CU", "EE"], None)
 
 
 def test_incoming_calls_are_free_for_the_profile(bench):

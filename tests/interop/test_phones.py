@@ -27,7 +27,7 @@ def test_a_baresip_signs_in_with_a_business_account_and_is_called(bench):
     call.hang_up().ends()
     ringing.ended()
     cdr = bench.cdr()
-    assert (cdr["to"], cdr["profile"], cdr["amount_micros"]) == (NAME, None, 0)
+    assert (cdr["to"], cdr["profile"], cdr["amount"]) == (NAME, None, None)
 
 
 def test_an_account_that_a_profile_has_cannot_sign_in(bench):

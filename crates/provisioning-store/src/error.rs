@@ -32,6 +32,17 @@ pub enum StoreError {
         /// The name of both.
         owner: String,
     },
+    /// The tables are another program's.
+    #[error(
+        "the database is of version {found} and this program of version {needed}; use the program that the gateway \
+         runs with, or stop the gateway and start it with this one"
+    )]
+    OtherVersion {
+        /// Of which version the tables are.
+        found: i64,
+        /// Which one this program works with.
+        needed: i64,
+    },
     /// A row holds what this program would never have written.
     #[error("the database holds \"{found}\" where {expected} belongs; it was changed by hand or is damaged")]
     Damaged {

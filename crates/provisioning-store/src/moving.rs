@@ -23,7 +23,9 @@ pub async fn copy_to_postgres(from: &Path, to: &PostgresUrl) -> Result<Moved, St
     if !from.exists() {
         return Err(StoreError::NotFound { what: "database", name: from.display().to_string() });
     }
-    let from = Database::open(&Location::File(from.to_owned()), Durability::default(), None).await?;
+    // Nobody else has the file meanwhile, so its tables may be brought up to date.
+    let from = Location::File(from.to_owned());
+    let from = Database::open(&from, Durability::default(), Some("copy")).await?;
     let to = Database::open(&Location::Postgres(to.clone()), Durability::default(), None).await?;
     sound(&from.imbalances().await?, "sound books to copy")?;
     let moved = sql::copy(&from, &to).await?;

@@ -61,10 +61,10 @@ pub struct StoreOptions {
 /// By what right a store is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Claim {
-    /// Beside a gateway that may be running: its calls are left alone.
+    /// Beside a gateway that may be running: its calls are left alone, and so are its tables, unless there are none yet.
     #[default]
     Beside,
-    /// As the one gateway of its name. PostgreSQL is asked to let no second one in, from whichever machine; whoever opens
+    /// As the one gateway of its name, which brings the tables up to date. PostgreSQL is asked to let no second one in, from whichever machine; whoever opens
     /// a file keeps others out by a lock beside it.
     Owner,
 }
@@ -153,7 +153,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or creates the database, brings its tables up to date and checks the key.
+    /// Opens or creates the database and checks the key. Its owner brings the tables up to date; for anybody else they
+    /// have to be as this program knows them.
     pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
         let owner = (options.claim == Claim::Owner).then_some(options.owner.as_str());
         let database = Database::open(&options.location, options.durability, owner).await?;

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ipnet::IpNet;
-use provisioning_store::model::{CarrierAuthentication, NewCarrier, NumberFormat, Srtp, Transport};
-use provisioning_store::secrets::Password;
+use provisioning_store::model::{NumberFormat, Srtp, Transport};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::Failure;
 
@@ -77,48 +78,49 @@ pub(crate) struct Change {
     settings: Settings,
 }
 
+/// Fields of a request.
+pub(super) type Fields = Map<String, Value>;
+
+/// Puts a field there if it was named.
+fn put<T: Serialize>(fields: &mut Fields, name: &str, value: Option<T>) {
+    if let Some(value) = value {
+        fields.insert(name.to_owned(), json!(value));
+    }
+}
+
 impl Settings {
-    /// What is named replaces what is there.
-    pub(super) fn over(self, before: NewCarrier) -> Result<NewCarrier, Failure> {
-        let authentication = match (self.user, self.password_file) {
-            (Some(user), Some(file)) => CarrierAuthentication::Digest { user, password: password(&file)? },
-            _ => before.authentication,
-        };
-        Ok(NewCarrier {
-            port: self.port.or(before.port),
-            transport: self.transport.unwrap_or(before.transport),
-            priority: self.priority.unwrap_or(before.priority),
-            weight: self.weight.unwrap_or(before.weight),
-            authentication,
-            sources: if self.sources.is_empty() { before.sources } else { self.sources },
-            number_format: self.format.unwrap_or(before.number_format),
-            country: self.country.or(before.country),
-            strip: self.strip.unwrap_or(before.strip),
-            prefix: self.prefix.unwrap_or(before.prefix),
-            srtp: self.srtp.unwrap_or(before.srtp),
-            ..before
-        })
+    /// What is named, as the API calls it.
+    pub(super) fn fields(self) -> Result<Fields, Failure> {
+        let mut fields = Fields::new();
+        if let (Some(user), Some(file)) = (self.user, self.password_file) {
+            let proof = json!({ "user": user, "password": password(&file)? });
+            fields.insert("authentication".to_owned(), proof);
+        }
+        put(&mut fields, "port", self.port);
+        put(&mut fields, "transport", self.transport);
+        put(&mut fields, "priority", self.priority);
+        put(&mut fields, "weight", self.weight);
+        put(&mut fields, "sources", Some(self.sources).filter(|sources| !sources.is_empty()));
+        put(&mut fields, "number_format", self.format);
+        put(&mut fields, "country", self.country);
+        put(&mut fields, "strip", self.strip);
+        put(&mut fields, "prefix", self.prefix);
+        put(&mut fields, "srtp", self.srtp);
+        Ok(fields)
     }
 }
 
 impl Change {
-    /// What is named replaces what is there.
-    pub(super) fn over(self, mut before: NewCarrier) -> Result<NewCarrier, Failure> {
-        if self.no_port {
-            before.port = None;
-        }
-        if self.no_user {
-            before.authentication = CarrierAuthentication::Ip;
-        }
-        if self.no_country {
-            before.country = None;
-        }
-        if self.no_source {
-            before.sources.clear();
-        }
-        before.name = self.name.unwrap_or(before.name);
-        before.host = self.host.unwrap_or(before.host);
-        self.settings.over(before)
+    /// What is named, as the API calls it; null takes something away.
+    pub(super) fn fields(self) -> Result<Fields, Failure> {
+        let mut fields = self.settings.fields()?;
+        put(&mut fields, "name", self.name);
+        put(&mut fields, "host", self.host);
+        put(&mut fields, "port", self.no_port.then_some(Value::Null));
+        put(&mut fields, "authentication", self.no_user.then_some(Value::Null));
+        put(&mut fields, "country", self.no_country.then_some(Value::Null));
+        put(&mut fields, "sources", self.no_source.then_some(json!([])));
+        Ok(fields)
     }
 }
 
@@ -132,7 +134,7 @@ fn country(text: &str) -> Result<String, String> {
     }
 }
 
-fn password(file: &Path) -> Result<Password, Failure> {
+fn password(file: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let read = if file == Path::new("-") {
         std::io::stdin().read_to_string(&mut text)
@@ -140,7 +142,7 @@ fn password(file: &Path) -> Result<Password, Failure> {
         std::fs::File::open(file).and_then(|mut file| file.read_to_string(&mut text))
     };
     read.map_err(|error| Failure::Refused(format!("{} cannot be read: {error}", file.display())))?;
-    Ok(Password::new(text.trim_end_matches(['\r', '\n'])))
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 #[cfg(test)]
@@ -154,38 +156,27 @@ mod tests {
         change: Change,
     }
 
-    fn change(words: &[&str], before: NewCarrier) -> NewCarrier {
+    fn change(words: &[&str]) -> Value {
         let line =
             Line::try_parse_from([&["change", "up"], words].concat()).unwrap_or_else(|e| panic!("{e}"));
-        line.change.over(before).unwrap()
-    }
-
-    fn before() -> NewCarrier {
-        NewCarrier {
-            port: Some(5080),
-            sources: vec!["198.51.100.0/24".parse().unwrap()],
-            prefix: "9".to_owned(),
-            authentication: CarrierAuthentication::Digest { user: "us".into(), password: Password::new("x") },
-            ..NewCarrier::new("up", "203.0.113.5")
-        }
+        line.change.fields().unwrap().into()
     }
 
     #[test]
     fn what_is_not_named_stays() {
-        assert_eq!(change(&[], before()), before());
-        let changed = change(&["--host", "203.0.113.6", "--transport", "tls", "--priority", "5"], before());
-        let wanted = NewCarrier { transport: Transport::Tls, priority: 5, ..before() };
-        assert_eq!(changed, NewCarrier { host: "203.0.113.6".to_owned(), ..wanted });
+        assert_eq!(change(&[]), json!({}));
+        let wanted = json!({ "host": "203.0.113.6", "transport": "tls", "priority": 5 });
+        assert_eq!(change(&["--host", "203.0.113.6", "--transport", "tls", "--priority", "5"]), wanted);
+        assert_eq!(change(&["--source", "198.51.100.0/24"]), json!({ "sources": ["198.51.100.0/24"] }));
     }
 
     #[test]
     fn what_there_is_can_be_taken_away() {
-        let national = change(&["--country", "us"], before());
-        assert_eq!(national.country.as_deref(), Some("US"));
-        assert_eq!(change(&["--no-country"], national), before());
+        assert_eq!(change(&["--country", "us"]), json!({ "country": "US" }));
+        assert_eq!(change(&["--no-country"]), json!({ "country": null }));
         assert!(Line::try_parse_from(["change", "up", "--country", "USA"]).is_err());
-        let bare = change(&["--no-port", "--no-user", "--no-source", "--prefix", ""], before());
-        assert_eq!(bare, NewCarrier::new("up", "203.0.113.5"));
+        let bare = json!({ "port": null, "authentication": null, "sources": [], "prefix": "" });
+        assert_eq!(change(&["--no-port", "--no-user", "--no-source", "--prefix", ""]), bare);
         assert!(Line::try_parse_from(["change", "up", "--no-port", "--port", "5060"]).is_err());
     }
 }

@@ -1,11 +1,12 @@
 //! `sipgw company administrator ...`
 
 use clap::Subcommand;
-use provisioning_store::model::Administrator;
-use provisioning_store::store::Store;
+use serde_json::{Value, json};
 
 use crate::cli::failure::Failure;
-use crate::cli::output::{Table, or_dash};
+use crate::cli::gateway::{Gateway, step};
+use crate::cli::output::Table;
+use crate::cli::shown::{cell, given, id, text};
 use crate::cli::{Context, find};
 
 #[derive(Subcommand)]
@@ -36,39 +37,35 @@ pub(crate) enum Command {
     },
 }
 
-pub(super) async fn run(context: &Context, store: &Store, command: Command) -> Result<(), Failure> {
+pub(super) async fn run(context: &Context, gateway: &Gateway, command: Command) -> Result<(), Failure> {
+    let (Command::Set { company, .. } | Command::Remove { company, .. } | Command::List { company }) =
+        &command;
+    let company = find::company(gateway, company).await?;
+    let path = format!("/companies/{}/administrators", id(&company));
     match command {
-        Command::Set { company, email, name, account } => {
-            let company = find::company(store, &company).await?.id;
+        Command::Set { email, name, account, .. } => {
             let account = match account {
-                Some(account) => Some(find::account(store, &account).await?.id),
+                Some(account) => Some(id(&find::account(gateway, &account).await?)),
                 None => None,
             };
-            let new = Administrator { company, email, name, account };
-            show(context, &[store.set_administrator(new).await?]);
+            let path = format!("{path}/{}", step(&email));
+            show(context, &[gateway.put(&path, given(json!({ "name": name, "account": account }))).await?]);
         }
-        Command::Remove { company, email } => {
-            let company = find::company(store, &company).await?;
-            store.remove_administrator(company.id, &email).await?;
-            context.output.done(&format!("{email} no longer looks after {}.", company.name));
+        Command::Remove { email, .. } => {
+            gateway.delete(&format!("{path}/{}", step(&email))).await?;
+            let sentence = format!("{email} no longer looks after {}.", text(&company["name"]));
+            context.output.done(&sentence);
         }
-        Command::List { company } => {
-            let company = find::company(store, &company).await?;
-            show(context, &store.administrators(company.id).await?);
-        }
+        Command::List { .. } => show(context, &gateway.list(&path).await?),
     }
     Ok(())
 }
 
-fn show(context: &Context, administrators: &[Administrator]) {
+fn show(context: &Context, administrators: &[Value]) {
     context.output.show(&administrators, || {
         let mut table = Table::new(["email", "name", "business account"]);
         for administrator in administrators {
-            table.row([
-                administrator.email.clone(),
-                administrator.name.clone(),
-                or_dash(administrator.account),
-            ]);
+            table.row(["email", "name", "account"].map(|field| cell(&administrator[field])));
         }
         table.text("Nobody looks after it yet: sipgw company administrator set COMPANY EMAIL NAME")
     });

@@ -1,17 +1,17 @@
 //! `sipgw company payment ...`
 
 use clap::Subcommand;
-use provisioning_store::model::{Payment, PaymentId, Recharge};
 use provisioning_store::money::Micros;
-use provisioning_store::store::Store;
-use sipgw::storage;
+use serde_json::{Value, json};
 
 use crate::cli::failure::Failure;
-use crate::cli::output::{Table, or_dash, time};
+use crate::cli::gateway::{Gateway, asking};
+use crate::cli::output::Table;
+use crate::cli::shown::{cell, id, money, text, when};
 use crate::cli::{Context, find};
 
 /// Most payments that are shown at once.
-const MOST: u32 = 1_000;
+const MOST: usize = 1_000;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -59,59 +59,68 @@ pub(crate) enum Command {
     },
 }
 
-pub(super) async fn run(context: &Context, store: &Store, command: Command) -> Result<(), Failure> {
-    let now = storage::now();
+pub(super) async fn run(context: &Context, gateway: &Gateway, command: Command) -> Result<(), Failure> {
     match command {
         Command::Ask { company, amount } => {
-            let company = find::company(store, &company).await?;
-            show(context, &[store.request_payment(now, company.id, amount).await?]);
+            let company = find::company(gateway, &company).await?;
+            let path = format!("/companies/{}/payments", id(&company));
+            let asked = json!({ "amount": money(amount, &company["currency"]) });
+            show(context, &[gateway.post(&path, asked).await?]);
         }
         Command::Paid { payment, reference } => {
-            show(context, &[store.pay_payment(now, PaymentId(payment), &reference).await?]);
+            show(context, &[settle(gateway, payment, "paid", &reference).await?]);
         }
         Command::Failed { payment, reason } => {
-            show(context, &[store.fail_payment(now, PaymentId(payment), &reason).await?]);
+            show(context, &[settle(gateway, payment, "failed", &reason).await?]);
         }
         Command::List { company } => {
-            let company = match company {
-                Some(company) => Some(find::company(store, &company).await?.id),
-                None => None,
-            };
-            show(context, &store.payments(company, MOST, 0).await?);
+            let company = find::company_if_any(gateway, company.as_deref()).await?;
+            show(context, &gateway.first(MOST, &asking("/payments", [("company", company)])).await?);
         }
         Command::Recharge { company, below, amount, off } => {
-            let company = find::company(store, &company).await?;
-            let recharge = below.zip(amount).filter(|_| !off);
-            let recharge = recharge.map(|(threshold, amount)| Recharge { threshold, amount });
-            store.set_company_recharge(company.id, recharge).await?;
-            context.output.show(&recharge, || match recharge {
-                Some(Recharge { threshold, amount }) => {
-                    format!(
-                        "{amount} is asked for when the credit of {} is below {threshold}.\n",
-                        company.name
-                    )
-                }
-                None => format!("Nothing is asked of {} any more.\n", company.name),
-            });
+            let company = find::company(gateway, &company).await?;
+            recharge(context, gateway, &company, below.zip(amount).filter(|_| !off)).await?;
         }
     }
     Ok(())
 }
 
-fn show(context: &Context, payments: &[Payment]) {
+async fn settle(gateway: &Gateway, payment: i64, state: &str, word: &str) -> Result<Value, Failure> {
+    gateway.put(&format!("/payments/{payment}/settlement"), json!({ "state": state, "word": word })).await
+}
+
+async fn recharge(
+    context: &Context,
+    gateway: &Gateway,
+    company: &Value,
+    wanted: Option<(Micros, Micros)>,
+) -> Result<(), Failure> {
+    let path = format!("/companies/{}/recharge", id(company));
+    let name = text(&company["name"]);
+    let Some((below, amount)) = wanted else {
+        gateway.delete(&path).await?;
+        context
+            .output
+            .show(&json!({ "recharge": null }), || format!("Nothing is asked of {name} any more.\n"));
+        return Ok(());
+    };
+    let currency = &company["currency"];
+    let recharge = json!({ "threshold": money(below, currency), "amount": money(amount, currency) });
+    let set = gateway.put(&path, recharge).await?;
+    context
+        .output
+        .show(&set, || format!("{amount} is asked for when the credit of {name} is below {below}.\n"));
+    Ok(())
+}
+
+fn show(context: &Context, payments: &[Value]) {
     context.output.show(&payments, || {
         let mut table = Table::new(["id", "company", "amount", "cause", "state", "asked", "settled", "word"]);
         for payment in payments {
-            table.row([
-                payment.id.to_string(),
-                payment.company.to_string(),
-                payment.amount.to_string(),
-                payment.cause.to_string(),
-                payment.state.to_string(),
-                time(payment.requested_at.0),
-                or_dash(payment.settled_at.map(|at| time(at.0))),
-                payment.word.clone(),
-            ]);
+            let [id, company, amount, cause, state, word] =
+                ["id", "company", "amount", "cause", "state", "word"].map(|field| cell(&payment[field]));
+            let (asked, settled) = (when(&payment["requested_at"]), when(&payment["settled_at"]));
+            table.row([id, company, amount, cause, state, asked, settled, word]);
         }
         table.text("No payment was ever asked for: sipgw company payment ask COMPANY AMOUNT")
     });

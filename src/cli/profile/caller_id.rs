@@ -1,9 +1,13 @@
 //! `sipgw profile caller-id` and `caller-ids`
 
 use clap::Args;
-use provisioning_store::model::{CallerId, CallerIdRule};
+use serde_json::{Value, json};
 
-use super::{Context, Failure, Store, Table, find};
+use super::{Context, Failure, Gateway, Table, asking, below, find, text};
+use crate::cli::gateway::step;
+
+/// In the place of a country: what is shown to all that have no rule of their own.
+pub(super) const DEFAULT: &str = "default";
 
 #[derive(Args)]
 pub(crate) struct Set {
@@ -29,43 +33,51 @@ pub(crate) struct List {
     company: Option<String>,
 }
 
-pub(super) async fn set(context: &Context, store: &Store, set: Set) -> Result<(), Failure> {
-    let profile = find::profile(store, &set.profile).await?;
-    let shown = match (set.number.as_str(), set.landline) {
-        ("none", _) => None,
-        (_, true) => Some(CallerId::Landline(set.number)),
-        (_, false) => {
-            let number = find::number(store, &set.number).await?;
-            Some(CallerId::OnlineNumber(number.number))
+pub(super) async fn set(context: &Context, gateway: &Gateway, set: Set) -> Result<(), Failure> {
+    let profile = find::profile(gateway, &set.profile).await?;
+    let country = set.country.as_deref().unwrap_or(DEFAULT);
+    let path = below(&profile, &format!("/caller-ids/{}", step(country)));
+    let to = set.country.map_or_else(String::new, |country| format!(" to {}", country.to_uppercase()));
+    let name = text(&profile["name"]);
+    if set.number == "none" {
+        gateway.delete(&path).await?;
+        context.output.done(&format!("{name} shows no number of its own{to}."));
+        return Ok(());
+    }
+    let shown = match set.landline {
+        true => json!({ "choice": "landline", "number": set.number }),
+        false => {
+            let number = find::number(gateway, &set.number).await?;
+            json!({ "choice": "online_number", "number": number["number"] })
         }
     };
-    store.set_caller_id(profile.id, set.country.as_deref(), shown.as_ref()).await?;
-    let to = set.country.map_or_else(String::new, |country| format!(" to {}", country.to_uppercase()));
-    context.output.done(&match &shown {
-        Some(shown) => format!("{} shows {}{to}.", profile.name, shown.number()),
-        None => format!("{} shows no number of its own{to}.", profile.name),
-    });
+    let shown = gateway.put(&path, shown).await?;
+    context.output.done(&format!("{name} shows {}{to}.", text(&shown["number"])));
     Ok(())
 }
 
-pub(super) async fn list(context: &Context, store: &Store, list: List) -> Result<(), Failure> {
-    let profiles = match (list.profile, list.company) {
-        (Some(profile), _) => vec![find::profile(store, &profile).await?],
-        (None, Some(company)) => store.profiles(Some(find::company(store, &company).await?.id)).await?,
-        (None, None) => store.profiles(None).await?,
+pub(super) async fn list(context: &Context, gateway: &Gateway, list: List) -> Result<(), Failure> {
+    let profiles = match list.profile {
+        Some(profile) => vec![find::profile(gateway, &profile).await?],
+        None => {
+            let company = find::company_if_any(gateway, list.company.as_deref()).await?;
+            gateway.list(&asking("/profiles", [("company", company)])).await?
+        }
     };
-    let name = |rule: &CallerIdRule| profiles.iter().find(|p| p.id == rule.profile).map(|p| p.name.clone());
-    let mut rules = store.caller_ids().await?;
-    rules.retain(|rule| name(rule).is_some());
+    let mut rules = Vec::new();
+    for profile in &profiles {
+        for mut rule in gateway.list(&below(profile, "/caller-ids")).await? {
+            rule["profile"] = profile["id"].clone();
+            rule["profile_name"] = profile["name"].clone();
+            rules.push(rule);
+        }
+    }
     context.output.show(&rules, || {
         let mut table = Table::new(["profile", "calls to", "shows", "which is"]);
         for rule in &rules {
-            table.row([
-                name(rule).unwrap_or_default(),
-                rule.country.clone().unwrap_or_else(|| "all others".to_owned()),
-                rule.shown.number().to_owned(),
-                kind(&rule.shown).to_owned(),
-            ]);
+            let to =
+                if rule["country"] == DEFAULT { "all others".to_owned() } else { text(&rule["country"]) };
+            table.row([text(&rule["profile_name"]), to, text(&rule["number"]), kind(rule).to_owned()]);
         }
         table.text("No number is shown: sipgw profile caller-id PROFILE NUMBER")
     });
@@ -73,9 +85,6 @@ pub(super) async fn list(context: &Context, store: &Store, list: List) -> Result
 }
 
 /// Which sort of number it is.
-pub(super) fn kind(shown: &CallerId) -> &'static str {
-    match shown {
-        CallerId::OnlineNumber(_) => "an Online Number",
-        CallerId::Landline(_) => "a landline number",
-    }
+pub(super) fn kind(rule: &Value) -> &'static str {
+    if rule["choice"] == "landline" { "a landline number" } else { "an Online Number" }
 }

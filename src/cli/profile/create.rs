@@ -1,11 +1,9 @@
 //! `sipgw profile create`
 
 use clap::Args;
-use provisioning_store::store::NewProfile;
+use serde_json::json;
 
-use super::{
-    Context, Failure, Micros, Order, ProfileSettings, Settings, Store, find, show_credentials, storage,
-};
+use super::{Context, Failure, Gateway, Micros, Settings, below, find, given, money, show_credentials};
 
 #[derive(Args)]
 pub(crate) struct Create {
@@ -26,16 +24,17 @@ pub(crate) struct Create {
     settings: Settings,
 }
 
-pub(super) async fn run(context: &Context, store: &Store, create: Create) -> Result<(), Failure> {
-    let company = find::company(store, &create.company).await?;
-    let prices = context.config.price_list();
-    let order = create.channels.map(|channels| (Order { channels, bundles: create.bundles }, prices));
-    let settings = create.settings.over(ProfileSettings::default());
-    let new = NewProfile { company: company.id, name: create.name, settings, order };
-    let (profile, credentials) = store.create_profile(storage::now(), new).await?;
-    if let Some(credit) = create.credit {
-        store.allocate(storage::now(), profile.id, credit).await?;
-    }
-    show_credentials(context, &profile, &credentials);
+pub(super) async fn run(context: &Context, gateway: &Gateway, create: Create) -> Result<(), Failure> {
+    let company = find::company(gateway, &create.company).await?;
+    let order = create.channels.map(|channels| json!({ "channels": channels, "bundles": create.bundles }));
+    let new = given(json!({
+        "company": company["id"],
+        "name": create.name,
+        "settings": create.settings.fields(),
+        "subscription": order,
+        "credit": create.credit.map(|credit| money(credit, &company["currency"])),
+    }));
+    let profile = gateway.post("/profiles", new).await?;
+    show_credentials(context, &profile, &gateway.get(&below(&profile, "/credentials")).await?);
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! `sipgw profile guard`
 
 use clap::{Args, Subcommand};
-use provisioning_store::ledger::CapStanding;
-use provisioning_store::model::{Countries, GuardOverrides, Override, Profile};
-use serde_json::json;
+use provisioning_store::ledger::CapState;
+use provisioning_store::model::{Countries, Override};
+use serde_json::{Value, json};
 
-use super::{Context, Failure, Micros, Store, Table, find, or_dash, storage, time};
+use super::{Context, Failure, Gateway, Micros, Table, below, cell, find, when};
+use crate::cli::output::or_dash;
+use crate::cli::shown::items;
 
 #[derive(Subcommand)]
 pub(crate) enum Guard {
@@ -57,101 +59,96 @@ pub(crate) struct Limits {
     warn_percent: Option<Override<u8>>,
 }
 
-impl Limits {
-    /// What is named replaces what is there.
-    fn over(self, before: GuardOverrides) -> GuardOverrides {
-        GuardOverrides {
-            hour_cap: self.hour_cap.unwrap_or(before.hour_cap),
-            day_cap: self.day_cap.unwrap_or(before.day_cap),
-            highest_rate: self.highest_rate.unwrap_or(before.highest_rate),
-            allowed: self.allowed.unwrap_or(before.allowed),
-            denied: self.denied.unwrap_or(before.denied),
-            calls_to_one_country: self.calls_to_one_country.unwrap_or(before.calls_to_one_country),
-            longest_call_s: self.longest_call_s.unwrap_or(before.longest_call_s),
-            warn_percent: self.warn_percent.unwrap_or(before.warn_percent),
-        }
+/// A limit as the API takes it: null returns to the configuration's.
+fn limit<T>(wanted: Override<T>, own: impl Fn(T) -> Value) -> Value {
+    match wanted {
+        Override::Inherited => Value::Null,
+        Override::Lifted => json!("none"),
+        Override::Set(wanted) => own(wanted),
     }
 }
 
-pub(super) async fn run(context: &Context, store: &Store, command: Guard) -> Result<(), Failure> {
+impl Limits {
+    /// What is named, as the API calls it.
+    fn fields(self) -> Value {
+        let amount =
+            |wanted: Option<Override<Micros>>| wanted.map(|it| limit(it, |it| json!(it.to_string())));
+        let countries = |wanted: Option<Override<Countries>>| wanted.map(|it| limit(it, |it| json!(it)));
+        let fields = [
+            ("hour_cap", amount(self.hour_cap)),
+            ("day_cap", amount(self.day_cap)),
+            ("highest_rate", amount(self.highest_rate)),
+            ("allowed_countries", countries(self.allowed)),
+            ("denied_countries", countries(self.denied)),
+            ("calls_to_one_country", self.calls_to_one_country.map(|it| limit(it, |it| json!(it)))),
+            ("longest_call_s", self.longest_call_s.map(|it| limit(it, |it| json!(it)))),
+            ("warn_percent", self.warn_percent.map(|it| limit(it, |it| json!(it)))),
+        ];
+        let named = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Value::Object(named.collect())
+    }
+}
+
+pub(super) async fn run(context: &Context, gateway: &Gateway, command: Guard) -> Result<(), Failure> {
     let (Guard::Show { profile: wanted }
     | Guard::Set { profile: wanted, .. }
     | Guard::Release { profile: wanted }) = &command;
-    let profile = find::profile(store, wanted).await?;
+    let profile = find::profile(gateway, wanted).await?;
+    let path = below(&profile, "/spend-guard");
     match command {
         Guard::Show { .. } => {}
-        Guard::Set { limits, .. } => {
-            store.set_spend_guard(storage::now(), profile.id, limits.over(profile.guard)).await?;
-        }
-        Guard::Release { .. } => store.release_spend_guard(storage::now(), profile.id).await?,
+        Guard::Set { limits, .. } => drop(gateway.patch(&path, limits.fields()).await?),
+        Guard::Release { .. } => drop(gateway.post(&format!("{path}/release"), Value::Null).await?),
     }
-    show(context, store, &store.profile(profile.id).await?);
+    let mut guard = gateway.get(&path).await?;
+    guard["profile"] = profile["id"].clone();
+    guard["caps"] = gateway.get(&below(&profile, "")).await?["caps"].take();
+    context.output.show(&guard, || format!("{}\n{}", limits(&guard), standings(&guard["caps"])));
     Ok(())
 }
 
-fn show(context: &Context, store: &Store, profile: &Profile) {
-    let caps = store.cap_standings(profile, storage::now());
-    let json = json!({
-        "profile": profile.id,
-        "limits": store.spend_guard(profile),
-        "set_by_profile": profile.guard,
-        "spending": profile.spending.at(storage::now()),
-        "caps": caps,
-    });
-    context.output.show(&json, || format!("{}\n{}", limits(store, profile), standings(&caps)));
-}
-
-fn limits(store: &Store, profile: &Profile) -> String {
-    let (guard, own) = (store.spend_guard(profile), &profile.guard);
-    let denied = Some(guard.denied).filter(|denied| !denied.is_empty());
+fn limits(guard: &Value) -> String {
     let mut table = Table::new(["limit", "in force", "set by"]);
-    let mut row = |limit: &str, in_force: String, is_own: bool| {
+    for (words, name) in [
+        ("cost of an hour", "hour_cap"),
+        ("cost of a day", "day_cap"),
+        ("price of a minute", "highest_rate"),
+        ("allowed countries", "allowed_countries"),
+        ("denied countries", "denied_countries"),
+        ("calls at once to one country", "calls_to_one_country"),
+        ("seconds of a call", "longest_call_s"),
+        ("percent to warn at", "warn_percent"),
+    ] {
+        let is_own = items(&guard["own"]).any(|own| own == name);
         let set_by = if is_own { "profile" } else { "configuration" };
-        table.row([limit.to_owned(), in_force, set_by.to_owned()]);
-    };
-    row("cost of an hour", or_dash(guard.hour_cap), own.hour_cap.is_own());
-    row("cost of a day", or_dash(guard.day_cap), own.day_cap.is_own());
-    row("price of a minute", or_dash(guard.highest_rate), own.highest_rate.is_own());
-    row("allowed countries", or_dash(guard.allowed), own.allowed.is_own());
-    row("denied countries", or_dash(denied), own.denied.is_own());
-    row(
-        "calls at once to one country",
-        or_dash(guard.calls_to_one_country),
-        own.calls_to_one_country.is_own(),
-    );
-    row("seconds of a call", or_dash(guard.longest_call_s), own.longest_call_s.is_own());
-    row("percent to warn at", or_dash(guard.warn_percent), own.warn_percent.is_own());
+        table.row([words.to_owned(), cell(&guard["in_force"][name]), set_by.to_owned()]);
+    }
     table.text("")
 }
 
-fn standings(caps: &[CapStanding]) -> String {
+fn standings(caps: &Value) -> String {
     let mut table = Table::new(["cap", "used", "of", "state", "renews at"]);
-    for cap in caps {
-        table.row([
-            cap.window.to_string(),
-            cap.committed.to_string(),
-            cap.cap.to_string(),
-            cap.state.to_string(),
-            time(cap.renews_at.0),
-        ]);
+    for cap in items(caps) {
+        let [window, used, of, state] =
+            ["window", "committed", "cap", "state"].map(|field| cell(&cap[field]));
+        table.row([window, used, of, state, when(&cap["renews_at"])]);
     }
     table.text("What calls cost is not capped.")
 }
 
 /// The state of the cap that is nearest, for a table of profiles.
-pub(super) fn worst(caps: &[CapStanding]) -> String {
-    let worst = caps.iter().max_by_key(|cap| cap.state);
-    or_dash(worst.map(|cap| format!("{} ({})", cap.state, cap.window)))
+pub(super) fn worst(caps: &Value) -> String {
+    let state = |cap: &&Value| serde_json::from_value::<CapState>(cap["state"].clone()).ok();
+    let worst = items(caps).max_by_key(state);
+    or_dash(worst.map(|cap| format!("{} ({})", cell(&cap["state"]), cell(&cap["window"]))))
 }
 
 /// How the caps stand, a sentence each.
-pub(super) fn facts(caps: &[CapStanding]) -> Vec<String> {
-    let fact = |it: &CapStanding| {
-        let renews_at = time(it.renews_at.0);
-        format!(
-            "this {}: {} of {} used, {}; renews at {renews_at}",
-            it.window, it.committed, it.cap, it.state
-        )
+pub(super) fn facts(caps: &Value) -> Vec<String> {
+    let fact = |cap: &Value| {
+        let [window, used, of, state] =
+            ["window", "committed", "cap", "state"].map(|field| cell(&cap[field]));
+        format!("this {window}: {used} of {of} used, {state}; renews at {}", when(&cap["renews_at"]))
     };
-    caps.iter().map(fact).collect()
+    items(caps).map(fact).collect()
 }

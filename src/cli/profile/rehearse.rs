@@ -1,62 +1,49 @@
 //! `sipgw profile rehearse`: what a call would do and cost, without making it.
 
-use sipgw::directory::{self, Shape, Tariffs};
-use sipgw::rehearsal::{Rehearsal, Rules, rehearse};
+use serde_json::Value;
 
-use super::{Context, Failure, Store, find};
+use super::{Context, Failure, Gateway, asking, below, cell, find, text};
+use crate::cli::shown::items;
 
 pub(super) async fn run(
     context: &Context,
-    store: &Store,
+    gateway: &Gateway,
     profile: &str,
-    number: String,
+    number: &str,
 ) -> Result<(), Failure> {
-    let profile = find::profile(store, profile).await?;
-    let rows = store.load_directory().await?;
-    let tariffs = Tariffs {
-        rates: store.rate_book(sipgw::storage::now()).await?,
-        price_lists: directory::price_lists(&rows),
-        us_bundle: context.config.us_bundle().map_err(Failure::Refused)?,
-        on_net: context.config.on_net_tariff(),
-        carriers: directory::carrier_names(&rows),
-        subscribers: directory::subscribers(&rows),
-    };
-    let directory = directory::build(&rows, &Shape::of(&context.config));
-    let calls = context.config.tuning()?.calls;
-    let rules = Rules { directory: &directory, calls: &calls, tariffs: &tariffs };
-    let rehearsal = rehearse(store, rules, profile.id, &number).await?;
-    context.output.show(&rehearsal, || text(&rehearsal));
+    let path = below(&find::profile(gateway, profile).await?, "/rehearsal");
+    gateway.learn().await?;
+    let rehearsal = gateway.get(&asking(&path, [("number", Some(number.to_owned()))])).await?;
+    context.output.show(&rehearsal, || said(&rehearsal, number));
     Ok(())
 }
 
-fn text(rehearsal: &Rehearsal) -> String {
-    let number = rehearsal.number.as_deref().unwrap_or(&rehearsal.dialled);
-    let mut text = format!("{number}: {}\n", rehearsal.reason);
-    if let Some(callee) = rehearsal.callee {
-        text += &format!("It is hosted here and would reach profile {callee}.\n");
+fn said(rehearsal: &Value, dialled: &str) -> String {
+    let number = rehearsal["number"].as_str().unwrap_or(dialled);
+    let mut said = format!("{number}: {}\n", text(&rehearsal["reason"]));
+    if let Some(callee) = rehearsal["callee"].as_i64() {
+        said += &format!("It is hosted here and would reach profile {callee}.\n");
     }
-    if !rehearsal.carriers.is_empty() {
-        text += &format!("Over {}.\n", rehearsal.carriers.join(", then "));
+    let carriers: Vec<String> = items(&rehearsal["carriers"]).map(text).collect();
+    if !carriers.is_empty() {
+        said += &format!("Over {}.\n", carriers.join(", then "));
     }
-    if let Some(price) = &rehearsal.quote {
-        let cover = if price.is_covered() {
-            "bundle minutes pay it while there are any"
-        } else {
-            "bundle minutes do not pay it"
+    let price = &rehearsal["price"];
+    if price.is_object() {
+        let cover = match price["is_covered"] == true {
+            true => "bundle minutes pay it while there are any",
+            false => "bundle minutes do not pay it",
         };
-        text += &format!(
-            "{}: {} a minute, {} for the shortest call of {} s, then steps of {} s; {cover}.\n",
-            price.destination,
-            price.tariff.rate_per_minute,
-            price.shortest_micros,
-            price.tariff.minimum_s,
-            price.tariff.increment_s
+        let [destination, rate, shortest, least, step] =
+            ["destination", "rate_per_minute", "shortest", "minimum_s", "increment_s"]
+                .map(|field| cell(&price[field]));
+        said += &format!(
+            "{destination}: {rate} a minute, {shortest} for the shortest call of {least} s, then steps of {step} s; {cover}.\n"
         );
     }
-    if let Some(grant) = &rehearsal.grant {
-        let held = &grant.held;
-        text +=
-            &format!("Its first seconds would hold {} and {} bundle seconds.\n", held.credit, held.bundle_s);
+    if rehearsal["held"].is_object() {
+        let [credit, bundle] = ["held", "held_bundle_s"].map(|field| cell(&rehearsal[field]));
+        said += &format!("Its first seconds would hold {credit} and {bundle} bundle seconds.\n");
     }
-    text
+    said
 }

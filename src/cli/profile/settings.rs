@@ -2,8 +2,9 @@
 
 use clap::Args;
 use provisioning_store::model::{Authentication, CallerIdByCall, DigestAlgorithms, NumberPresentation, Srtp};
+use serde_json::{Value, json};
 
-use super::ProfileSettings;
+use crate::cli::shown::given;
 
 #[derive(Args)]
 pub(crate) struct Settings {
@@ -25,14 +26,14 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// What is named replaces what is there.
-    pub(super) fn over(self, before: ProfileSettings) -> ProfileSettings {
-        ProfileSettings {
-            authentication: self.authentication.unwrap_or(before.authentication),
-            digest: self.digest.unwrap_or(before.digest),
-            presentation: self.presentation.unwrap_or(before.presentation),
-            srtp: self.srtp.unwrap_or(before.srtp),
-            caller_id_by_call: self.caller_id_by_call.unwrap_or(before.caller_id_by_call),
-        }
+    /// What is named, as the API calls it.
+    pub(super) fn fields(&self) -> Value {
+        given(json!({
+            "authentication": self.authentication,
+            "digest": self.digest,
+            "presentation": self.presentation,
+            "srtp": self.srtp,
+            "caller_id_by_call": self.caller_id_by_call,
+        }))
     }
 }

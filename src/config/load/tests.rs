@@ -174,7 +174,7 @@ fn sip_and_rtp_ports_must_not_overlap() {
 }
 
 #[test]
-fn a_public_admin_interface_needs_a_token() {
+fn what_others_can_reach_needs_a_token() {
     let text = format!("{MINIMAL}http:\n  listen: 0.0.0.0:8060\n");
     assert!(refused(&text, &[]).contains("line 10, key http.listen"));
     assert!(read(&text, &[("SIPGW__HTTP__TOKEN", "secret")]).is_ok());

@@ -123,12 +123,12 @@ async fn changed_files_are_noticed_and_bad_ones_refused_as_a_whole() {
     house.edit("http: {", "http: {token: s3cret, ");
     house.edit("ports: 33900-33999", "ports: many");
     noticed("a bad file", || house.failures() > before).await;
-    assert_eq!(page(&house, "/admin/status").await, 200, "the old file, without a token, is in force");
+    assert_eq!(page(&house, "/api/v1/status").await, 401, "the old file, without the token, is in force");
 
     house.edit("ports: many", "ports: 33900-33999");
     let access = || house.daemon.reload.config().http.token.is_some();
     noticed("a mended file", access).await;
-    assert_eq!(page(&house, "/admin/status").await, 401);
+    assert_eq!(page(&house, "/api/v1/status").await, 200);
     house.edit("drain_s: 0", "drain_s: 0, spend_guard: {day_cap: 5}");
     let cap = || house.daemon.store().policy().guard.day_cap;
     noticed("a spend cap", || cap() == Some(Micros::from_units(5))).await;
@@ -198,11 +198,12 @@ async fn changed_calls_and_registrations_hold_for_the_next_ones() {
     daemon.stop().await;
 }
 
+/// The status of a page for whoever shows the token.
 async fn page(house: &House, path: &str) -> u16 {
     let url = format!("http://{}{path}", house.daemon.http());
     let asked = tokio::task::spawn_blocking(move || {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        agent.get(url).call().unwrap().status().as_u16()
+        agent.get(url).header("authorization", "Bearer s3cret").call().unwrap().status().as_u16()
     });
     asked.await.unwrap()
 }

@@ -1,8 +1,11 @@
 //! Who is not heard for having guessed too many passwords.
 
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use sip_core::bans::{Ban, Banned};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -13,7 +16,6 @@ use super::caller::Caller;
 use super::error::Problem;
 use super::page::{Cursor, Limit, Page};
 use super::status::TAG;
-use crate::http::view;
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(list_bans)).routes(routes!(release_ban))
@@ -24,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter {
 #[schema(as = Ban)]
 struct BanView {
     /// `source` or `user`.
-    kind: String,
+    kind: &'static str,
     /// An IPv4 address, an IPv6 /64, or a user name.
     whom: String,
     /// The user name tried last.
@@ -33,10 +35,21 @@ struct BanView {
     left_s: u64,
 }
 
-impl From<view::BanView> for BanView {
-    fn from(seen: view::BanView) -> Self {
-        Self { kind: seen.kind, whom: seen.whom, user: seen.user, left_s: seen.left_s }
+impl From<Ban> for BanView {
+    fn from(ban: Ban) -> Self {
+        let (kind, whom) = match ban.whom {
+            Banned::Source(IpAddr::V6(first)) => ("source", format!("{first}/64")),
+            Banned::Source(address) => ("source", address.to_string()),
+            Banned::User(name) => ("user", name),
+        };
+        Self { kind, whom, user: ban.user, left_s: ban.left.as_secs() }
     }
+}
+
+/// Who is meant by the text that stands for it; whatever is no address is a user name.
+fn meant(text: &str) -> Banned {
+    let address = text.strip_suffix("/64").unwrap_or(text).parse();
+    address.map_or_else(|_| Banned::User(text.to_owned()), Banned::Source)
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -58,9 +71,8 @@ struct BanQuery {
     responses((status = 200, body = Page<BanView>)),
 )]
 async fn list_bans(caller: Caller, Query(query): Query<BanQuery>) -> Answer<Page<BanView>> {
-    let bans: Vec<view::BanView> = caller.site.engine.bans().await.iter().map(view::BanView::of).collect();
-    let page = Page::of_whole(bans, (query.limit, query.cursor.as_ref()), |ban| ban.whom.clone())?;
-    Ok(Json(page.map(BanView::from)))
+    let bans: Vec<BanView> = caller.site.engine.bans().await.into_iter().map(BanView::from).collect();
+    Ok(Json(Page::of_whole(bans, (query.limit, query.cursor.as_ref()), |ban| ban.whom.clone())?))
 }
 
 /// Hear a source or a user again
@@ -69,10 +81,29 @@ async fn list_bans(caller: Caller, Query(query): Query<BanQuery>) -> Answer<Page
     params(("whom" = String, Path, description = "As the list shows it")), responses((status = 204)),
 )]
 async fn release_ban(caller: Caller, Path(whom): Path<String>) -> Result<StatusCode, Problem> {
-    let banned = view::BanView::whom(&whom);
-    if !caller.site.engine.release_ban(banned).await {
+    if !caller.site.engine.release_ban(meant(&whom)).await {
         return Err(Problem::absent("ban of", &whom));
     }
     caller.acting_on(None).record().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ban_is_named_as_it_is_shown() {
+        for whom in [
+            Banned::Source("203.0.113.66".parse().unwrap()),
+            Banned::Source("2001:db8::".parse().unwrap()),
+            Banned::User("99050000000101".to_owned()),
+            Banned::User("../?#/ %".to_owned()),
+        ] {
+            let ban =
+                Ban { whom: whom.clone(), user: String::new(), left: std::time::Duration::from_secs(5) };
+            let shown = BanView::from(ban);
+            assert_eq!((meant(&shown.whom), shown.left_s), (whom, 5));
+        }
+    }
 }

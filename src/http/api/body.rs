@@ -55,6 +55,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
+/// A JSON body that may be left out.
+pub(super) struct IfAny<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for IfAny<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let headers = request.headers().clone();
+        let octets = octets(request, state).await?;
+        if octets.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        expect_type(&headers, "application/json")?;
+        json(&octets).map(Self)
+    }
+}
+
 /// Reads a JSON text.
 pub(super) fn json<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(octets);

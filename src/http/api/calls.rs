@@ -1,6 +1,7 @@
 //! Calls that are going on.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -20,7 +21,6 @@ use super::caller::Caller;
 use super::error::Problem;
 use super::page::{Cursor, Limit, Page};
 use crate::engine;
-use crate::http::view;
 
 /// Their part of the description.
 pub(super) const TAG: &str = "Calls";
@@ -57,7 +57,7 @@ struct CallView {
 struct ShareView {
     profile: i64,
     /// `outgoing`, `on_net`, `incoming` or `echo`.
-    usage: String,
+    usage: &'static str,
 }
 
 /// The calls that the caller may see, each with those of its profiles that it may see.
@@ -72,19 +72,22 @@ async fn visible(caller: &Caller) -> Result<(Vec<LiveCall>, BTreeMap<ProfileId, 
 }
 
 fn show(caller: &Caller, call: &LiveCall, purses: &BTreeMap<ProfileId, Purse>) -> CallView {
-    let seen = view::CallView::of(call, engine::now());
+    let now = engine::now();
+    let since = |at: Instant| now.monotonic.saturating_duration_since(at).as_secs();
     let is_operator = caller.role == Role::Operator;
-    let mut shares = seen.shares;
-    shares.retain(|share| is_operator || purses.contains_key(&ProfileId(share.profile)));
+    let is_seen = |profile: i64| is_operator || purses.contains_key(&ProfileId(profile));
+    let shares = call.shares.iter().filter(|(profile, _)| is_seen(profile.0));
     CallView {
-        id: seen.call,
-        stage: seen.stage,
-        from: seen.from,
-        to: seen.to,
-        age_s: seen.age_s,
-        talk_s: seen.talk_s,
-        carrier: seen.carrier.filter(|_| is_operator),
-        shares: shares.into_iter().map(|it| ShareView { profile: it.profile, usage: it.usage }).collect(),
+        id: call.call.to_string(),
+        stage: format!("{:?}", call.stage).to_lowercase(),
+        from: call.from.clone(),
+        to: call.to.clone(),
+        age_s: since(call.started),
+        talk_s: call.answered.map(since),
+        carrier: call.carrier.map(|carrier| carrier.0).filter(|_| is_operator),
+        shares: shares
+            .map(|(profile, usage)| ShareView { profile: profile.0, usage: usage.as_str() })
+            .collect(),
     }
 }
 

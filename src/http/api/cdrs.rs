@@ -65,6 +65,8 @@ struct CdrView {
     sip_status: Option<u16>,
     /// The carrier's name; operators see it.
     carrier: Option<String>,
+    /// The Call-IDs of its two halves; operators see them.
+    call_ids: Option<Vec<String>>,
     /// The PBX's product name.
     user_agent: String,
     /// Codec, encryption and losses, in words.
@@ -76,6 +78,8 @@ fn show(caller: &Caller, cdr: Cdr, purses: &BTreeMap<ProfileId, Purse>) -> CdrVi
     let Cdr { call, record, settlement } = cdr;
     let purse = record.profile.and_then(|profile| purses.get(&profile));
     let (attempt, ending) = (record.attempt, record.ending);
+    let call_ids = [ending.caller_call_id, ending.callee_call_id].into_iter().filter(|id| !id.is_empty());
+    let call_ids = (caller.role == Role::Operator).then(|| call_ids.collect());
     let carrier = Some(ending.carrier).filter(|name| caller.role == Role::Operator && !name.is_empty());
     CdrView {
         call: call.as_str().to_owned(),
@@ -98,6 +102,7 @@ fn show(caller: &Caller, cdr: Cdr, purses: &BTreeMap<ProfileId, Purse>) -> CdrVi
         reason: ending.reason,
         sip_status: ending.sip_status,
         carrier,
+        call_ids,
         user_agent: ending.user_agent,
         media: ending.media,
     }

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body::{Body, Path, Query};
+use super::body::{Body, IfAny, Path, Query};
 use super::caller::Caller;
 use super::error::Problem;
 use super::money::{Moment, Money};
@@ -173,15 +173,29 @@ async fn top_up(
     Ok((StatusCode::CREATED, Json(company.into())))
 }
 
+/// Who has verified a company.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Verification {
+    /// Who has made sure of it; whoever asks, if it is left out.
+    #[schema(min_length = 1, max_length = 100)]
+    by: Option<String>,
+}
+
 /// Verify a company
 ///
 /// It is who it claims to be; it may now show its landline numbers.
 #[utoipa::path(
     put, path = "/companies/{company}/verification", tag = TAG, security(("token" = ["operator"])),
-    params(("company" = i64, Path)), responses((status = 200, body = CompanyView)),
+    params(("company" = i64, Path)), request_body = Option<Verification>, responses((status = 200, body = CompanyView)),
 )]
-async fn verify_company(caller: Caller, Path(company): Path<CompanyId>) -> Answer<CompanyView> {
-    caller.acting_on(company).verify_company(storage::now(), company, &caller.deed.actor).await?;
+async fn verify_company(
+    caller: Caller,
+    Path(company): Path<CompanyId>,
+    IfAny(verification): IfAny<Verification>,
+) -> Answer<CompanyView> {
+    let by = verification.by.unwrap_or_else(|| caller.deed.actor.clone());
+    caller.acting_on(company).verify_company(storage::now(), company, &by).await?;
     Ok(Json(caller.company(company).await?.into()))
 }
 

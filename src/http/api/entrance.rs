@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -21,6 +22,7 @@ use super::error::Problem;
 use super::once;
 use crate::http::Site;
 use crate::http::connections::Source;
+use crate::http::local::Operator;
 use crate::storage;
 
 /// Most octets of a JSON body.
@@ -31,6 +33,8 @@ const CSV_MOST: usize = 16 * 1024 * 1024;
 const SECRETS: [&str; 2] = ["password", "secret"];
 /// How the configuration's own token is called.
 const CONFIGURED: &str = "http.token";
+/// Where the commands of this machine come from.
+const COMMAND_LINE: &str = "command line";
 
 /// What the entrance knows.
 #[derive(Clone)]
@@ -42,7 +46,6 @@ pub(super) struct Entrance {
 /// Lets a request in, or says why not.
 pub(super) async fn admit(
     State(entrance): State<Entrance>,
-    ConnectInfo(Source(peer)): ConnectInfo<Source>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
@@ -51,10 +54,12 @@ pub(super) async fn admit(
     let rules = path.and_then(|path| entrance.contract.rules(&parts.method, &path));
     let Some(rules) = rules.filter(|rules| rules.needs_token) else {
         // Whoever needs no token sees to it himself what he may do.
+        let origin = Origin::of(&parts);
         parts.extensions.insert(entrance.site.clone());
+        parts.extensions.insert(origin);
         return Ok(next.run(Request::from_parts(parts, body)).await);
     };
-    let (role, name) = known(&entrance.site, &parts.headers).await?;
+    let (role, name) = known(&entrance.site, &parts).await?;
     // Read before anything is refused: a connection with a body left over has to be closed, to the surprise of a client that
     // sends its next request on it.
     let octets = read(&parts.headers, body).await?;
@@ -68,7 +73,7 @@ pub(super) async fn admit(
     let deed = Deed {
         at: storage::now(),
         actor: name,
-        origin: peer.ip().to_canonical().to_string(),
+        origin: Origin::of(&parts).0,
         company: None,
         // The router has taken the beginning of the path off.
         action: format!("{} {BASE}{}", parts.method, parts.uri.path()),
@@ -88,12 +93,26 @@ pub(super) async fn admit(
     Ok(answer)
 }
 
-/// The role and the name of whoever shows a token.
-async fn known(site: &Site, headers: &HeaderMap) -> Result<(Role, String), Problem> {
-    if site.access.load().is_admin(headers) {
+/// Where a request comes from, as the audit trail shows it.
+#[derive(Clone)]
+pub(super) struct Origin(pub(super) String);
+
+impl Origin {
+    fn of(parts: &Parts) -> Self {
+        let peer = parts.extensions.get::<ConnectInfo<Source>>().map(|ConnectInfo(Source(peer))| peer);
+        Self(peer.map_or_else(|| COMMAND_LINE.to_owned(), |peer| peer.ip().to_canonical().to_string()))
+    }
+}
+
+/// The role and the name of whoever shows a token; or of a user of this machine, whom the connection itself names.
+async fn known(site: &Site, parts: &Parts) -> Result<(Role, String), Problem> {
+    if let Some(ConnectInfo(Operator { name })) = parts.extensions.get() {
+        return Ok((Role::Operator, name.clone()));
+    }
+    if site.access.load().is_admin(&parts.headers) {
         return Ok((Role::Operator, CONFIGURED.to_owned()));
     }
-    let secret = crate::http::auth::shown(headers).ok_or_else(caller::unknown)?;
+    let secret = crate::http::auth::shown(&parts.headers).ok_or_else(caller::unknown)?;
     let token = site.store.token_of(storage::now(), secret).await?.ok_or_else(caller::unknown)?;
     Ok((token.role, format!("token {} ({})", token.id, token.name)))
 }

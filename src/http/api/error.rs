@@ -105,7 +105,8 @@ impl From<StoreError> for Problem {
             StoreError::Database { .. }
             | StoreError::Conflict
             | StoreError::Closed
-            | StoreError::Owned { .. } => {
+            | StoreError::Owned { .. }
+            | StoreError::OtherVersion { .. } => {
                 tracing::warn!(%text, "A request of the API was not done.");
                 let sentence = "the database does not answer; ask again in a moment";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", sentence)

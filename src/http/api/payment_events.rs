@@ -1,7 +1,6 @@
 //! What a payment provider's adapter says of a payment: a message signed with the secret that it shares with the gateway.
 
 use axum::Extension;
-use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, StatusCode};
 use provisioning_store::audit::Deed;
 use provisioning_store::model::{Company, Payment, PaymentId, PaymentState};
@@ -12,13 +11,13 @@ use utoipa_axum::routes;
 
 use super::body::{self, Raw};
 use super::companies::TAG;
+use super::entrance::Origin;
 use super::error::Problem;
 use super::money::Money;
 use super::openapi::{BadRequest, BadSignature, Conflict, NotFound, TooLong, Unavailable, Unprocessable};
 use super::payments::{Settled, settled_already};
 use super::signature::{self, SIGNATURE};
 use crate::http::Site;
-use crate::http::connections::Source;
 use crate::storage;
 
 pub(super) fn routes() -> OpenApiRouter {
@@ -56,7 +55,7 @@ struct PaymentEvent {
 )]
 async fn payment_event(
     Extension(site): Extension<Site>,
-    ConnectInfo(Source(peer)): ConnectInfo<Source>,
+    Extension(Origin(origin)): Extension<Origin>,
     headers: HeaderMap,
     Raw(octets): Raw,
 ) -> Result<StatusCode, Problem> {
@@ -77,7 +76,7 @@ async fn payment_event(
     let deed = Deed {
         at: now,
         actor: "payment source".to_owned(),
-        origin: peer.ip().to_canonical().to_string(),
+        origin,
         company: Some(payment.company),
         action: format!("POST {}/payment-events", super::BASE),
         detail: String::from_utf8_lossy(&octets).into_owned(),

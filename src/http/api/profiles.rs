@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use provisioning_store::ledger::{CapStanding, CapState, Window};
+use provisioning_store::lifecycle::ProfileState;
 use provisioning_store::model::{CompanyId, Profile, ProfileId, ProfileSettings};
 use provisioning_store::pages::ProfileFilter;
 use provisioning_store::store::NewProfile;
@@ -48,6 +49,10 @@ pub(super) struct ProfileView {
     /// The user name that its PBX registers with.
     sip_user: String,
     settings: SettingsView,
+    #[schema(schema_with = super::word::profile_state)]
+    state: &'static str,
+    /// When it is deleted unless channels are bought; null unless it is disabled.
+    deleted_at: Option<Moment>,
     /// The latest one, also when it has run out; null if none was ever bought.
     subscription: Option<SubscriptionView>,
     /// Calls going on now.
@@ -96,12 +101,19 @@ impl ProfileView {
     /// How a profile looks, in its company's currency.
     pub(super) fn of(caller: &Caller, profile: Profile, currency: &str) -> Self {
         let caps = caller.store().cap_standings(&profile, storage::now());
+        let state = profile.state(caller.site.config.load().terms(), storage::now());
+        let deleted_at = match state {
+            ProfileState::Disabled { deleted_at, .. } => Some(Moment(deleted_at)),
+            _ => None,
+        };
         Self {
             id: profile.id.0,
             company: profile.company.0,
             name: profile.name,
             sip_user: profile.sip_user,
             settings: profile.settings.into(),
+            state: state.word(),
+            deleted_at,
             subscription: profile.subscription.map(|it| SubscriptionView::of(it, currency)),
             channels_in_use: profile.channels_in_use,
             credit: Money::of(profile.credit, currency),
@@ -166,11 +178,13 @@ struct ProfileRequest {
     settings: SettingsChange,
     /// What to buy for it at once from the company's credit; without it the profile is not active yet.
     subscription: Option<OrderRequest>,
+    /// Credit to move to it at once from the company's.
+    credit: Option<Money>,
 }
 
 /// Create a profile
 ///
-/// Its user name and password are then under `credentials`.
+/// All of it or nothing. Its user name and password are then under `credentials`.
 #[utoipa::path(
     post, path = "/profiles", tag = TAG, params(IdempotencyKey),
     request_body = ProfileRequest, responses((status = 201, body = ProfileView)),
@@ -181,13 +195,15 @@ async fn create_profile(
 ) -> Result<Created<ProfileView>, Problem> {
     let company = caller.company(CompanyId(request.company)).await.map_err(|it| it.named_in("company"))?;
     let prices = caller.site.config.load().price_list();
+    let credit = request.credit.map(|credit| credit.paid_by(&company, "credit")).transpose()?;
     let new = NewProfile {
         company: company.id,
         name: request.name,
         settings: request.settings.over(ProfileSettings::default()),
         order: request.subscription.map(|order| (order.order(), prices)),
     };
-    let (profile, _) = caller.acting_on(company.id).create_profile(storage::now(), new).await?;
+    let store = caller.acting_on(company.id);
+    let (profile, _) = store.create_profile_with_credit(storage::now(), new, credit).await?;
     let path = format!("/profiles/{}", profile.id);
     Ok(Created::at(path, ProfileView::of(&caller, profile, &company.currency)))
 }

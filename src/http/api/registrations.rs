@@ -18,7 +18,9 @@ use super::calls::TAG;
 use super::error::Problem;
 use super::money::{Moment, moment_of_unix_s};
 use super::page::{Cursor, Limit, Page};
-use crate::http::view;
+use crate::bindings;
+use crate::storage;
+use sip_core::types::Binding;
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(list_registrations))
@@ -37,7 +39,7 @@ struct RegistrationView {
     /// Where its packets come from.
     source: String,
     /// `udp`, `tcp` or `tls`.
-    transport: String,
+    transport: &'static str,
     /// Its product name.
     user_agent: Option<String>,
     /// Whether a NAT or firewall stands between.
@@ -45,17 +47,17 @@ struct RegistrationView {
     expires_at: Moment,
 }
 
-impl From<view::RegistrationView> for RegistrationView {
-    fn from(seen: view::RegistrationView) -> Self {
+impl From<Binding> for RegistrationView {
+    fn from(binding: Binding) -> Self {
         Self {
-            profile: Some(seen.profile).filter(|number| *number >= 0),
-            business_account: Some(-seen.profile).filter(|number| *number > 0),
-            contact: seen.contact,
-            source: seen.source,
-            transport: seen.transport,
-            user_agent: seen.user_agent,
-            is_behind_nat: seen.behind_nat,
-            expires_at: moment_of_unix_s(seen.expires_unix_s),
+            profile: Some(binding.profile.0).filter(|number| *number >= 0),
+            business_account: Some(-binding.profile.0).filter(|number| *number > 0),
+            contact: binding.contact_uri,
+            source: binding.flow.peer.to_string(),
+            transport: binding.flow.transport.param(),
+            user_agent: binding.user_agent,
+            is_behind_nat: binding.behind_nat,
+            expires_at: moment_of_unix_s(binding.expires_unix_s),
         }
     }
 }
@@ -75,6 +77,15 @@ struct RegistrationQuery {
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
     limit: Limit,
+}
+
+/// Those that are registered; while no gateway runs, those that were when one ran last.
+async fn known(caller: &Caller) -> Result<Vec<Binding>, Problem> {
+    if caller.site.engine.counts().await.is_some() {
+        return Ok(caller.site.engine.bindings().await);
+    }
+    let rows = caller.store().load_registrations(storage::now()).await?;
+    Ok(bindings::last_known(&rows, caller.site.config.load().registration.nat_s))
 }
 
 /// What may register for a company: its profiles' PBXs, and the phones of its business accounts.
@@ -98,12 +109,12 @@ async fn list_registrations(
 ) -> Answer<Page<RegistrationView>> {
     let RegistrationQuery { company, profile, cursor, limit } = query;
     let company = caller.scope(company)?;
-    let mut bindings = caller.site.engine.bindings().await;
+    let mut bindings = known(&caller).await?;
     bindings.retain(|binding| profile.is_none_or(|asked| asked == binding.profile.0));
     if let Some(company) = company {
         let own = stations(&caller, company).await?;
         bindings.retain(|binding| own.contains(&binding.profile));
     }
     let page = Page::of_whole(bindings, (limit, cursor.as_ref()), |binding| binding.profile.0)?;
-    Ok(Json(page.map(|binding| view::RegistrationView::of(&binding).into())))
+    Ok(Json(page.map(RegistrationView::from)))
 }

@@ -68,6 +68,8 @@ struct RehearsalView {
     number: Option<String>,
     /// `outgoing`, `on_net` or `echo`; null if it would go nowhere.
     kind: Option<String>,
+    /// The profile here that would be called; operators see it.
+    callee: Option<i64>,
     /// The carriers that would be tried, in this order; operators see them.
     carriers: Option<Vec<String>>,
     /// Whether it would be let out.
@@ -86,6 +88,7 @@ struct RehearsalView {
 
 fn view(caller: &Caller, it: Rehearsal, currency: &str) -> RehearsalView {
     RehearsalView {
+        callee: it.callee.filter(|_| caller.role == Role::Operator),
         number: it.number,
         kind: it.kind.map(str::to_owned),
         carriers: Some(it.carriers).filter(|_| caller.role == Role::Operator),

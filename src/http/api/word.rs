@@ -50,6 +50,11 @@ pub(super) fn word<T: Choice>() -> RefOr<Schema> {
     RefOr::T(Schema::Object(text(T::words())))
 }
 
+/// The schema of the word for where a profile is in its life.
+pub(super) fn profile_state() -> RefOr<Schema> {
+    RefOr::T(Schema::Object(text(vec!["not_subscribed", "active", "cancelled", "disabled"])))
+}
+
 fn text(words: Vec<&'static str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build()
 }

@@ -27,8 +27,8 @@ enum Writer {
 }
 
 impl Database {
-    /// Opens the database, makes the file if that is what it is, and brings its tables up to date. With an owner it is
-    /// his alone, where the database can see to that.
+    /// Opens the database, makes the file if that is what it is. With an owner it is his alone, where the database can see
+    /// to that, and its tables are brought up to date; without one they have to be of this program's version.
     pub(crate) async fn open(
         location: &Location,
         durability: Durability,
@@ -37,7 +37,7 @@ impl Database {
         let shelf = Arc::new(Shelf::default());
         let (writer, reader) = match location {
             Location::File(path) => {
-                let (writer, reader) = sqlite::open(path, durability, &shelf).await?;
+                let (writer, reader) = sqlite::open(path, durability, owner, &shelf).await?;
                 (Writer::Sqlite(writer), Reader::Sqlite(reader))
             }
             Location::Postgres(url) => {

@@ -30,6 +30,7 @@ mod rows;
 mod sqlite;
 mod statements;
 mod stock;
+mod tables;
 mod tokens;
 
 use connection::Connection;

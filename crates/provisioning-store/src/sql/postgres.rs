@@ -9,6 +9,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use super::connection::Transaction;
 use super::failed;
 use super::ledger::Done;
+use super::tables;
 use crate::error::StoreError;
 use crate::store::{Durability, PostgresUrl};
 
@@ -47,7 +48,8 @@ pub(super) enum Turn {
 #[derive(Clone, Debug)]
 pub(super) struct Writer(PgPool);
 
-/// Opens the database and brings its tables up to date. With an owner, the connection that writes has the owner's lock.
+/// Opens the database. With an owner, the connection that writes has the owner's lock, and the tables are brought up to
+/// date.
 pub(super) async fn open(
     url: &PostgresUrl,
     durability: Durability,
@@ -114,9 +116,22 @@ async fn prepare(url: &PostgresUrl, owner: Option<&str>) -> Result<(), StoreErro
     {
         return Err(StoreError::Owned { owner: owner.to_owned() });
     }
-    let migrated = sqlx::migrate!("migrations/postgres").run(&mut connection).await;
+    let program = sqlx::migrate!("migrations/postgres");
+    tables::judge(version(&mut connection).await?, &program, owner)?;
+    let migrated = program.run(&mut connection).await;
     migrated.map_err(|error| failed("bringing its tables up to date")(error.into()))?;
     connection.close().await.map_err(connecting)
+}
+
+/// Of which version the tables are; `None` if there are none yet.
+async fn version(connection: &mut PgConnection) -> Result<Option<i64>, StoreError> {
+    let reading = failed("reading the version of its tables");
+    let has_list: bool =
+        sqlx::query_scalar(tables::POSTGRES_HAS_LIST).fetch_one(&mut *connection).await.map_err(&reading)?;
+    if !has_list {
+        return Ok(None);
+    }
+    sqlx::query_scalar(tables::VERSION).fetch_one(connection).await.map_err(reading)
 }
 
 /// A lock of the session, which the server gives back when the connection ends, however it ends.

@@ -82,6 +82,8 @@ pub(crate) struct ProfileOrder<'a> {
     pub(crate) name: &'a str,
     pub(crate) settings: ProfileSettings,
     pub(crate) order: Option<(Order, PriceList)>,
+    /// To move from the company.
+    pub(crate) credit: Option<Micros>,
 }
 
 /// What a profile's password is sealed for.
@@ -90,7 +92,7 @@ fn identity(profile: ProfileId) -> String {
 }
 
 impl Database {
-    /// Creates the profile, its accounts and, if ordered, its subscription: all or nothing.
+    /// Creates the profile, its accounts and, if ordered, its subscription and credit: all or nothing.
     pub(crate) async fn create_profile(
         &self,
         author: Author<'_>,
@@ -103,8 +105,9 @@ impl Database {
         let open = LedgerOp::OpenProfile { profile, company: new.company };
         let subscribe =
             new.order.map(|(order, prices)| LedgerOp::Subscribe { profile, order, prices: Box::new(prices) });
-        let entries: Vec<_> =
-            [Some(open), subscribe].into_iter().flatten().map(|op| LedgerEntry { at: now, op }).collect();
+        let allocate = new.credit.map(|amount| LedgerOp::Allocate { profile, amount });
+        let ops = [Some(open), subscribe, allocate].into_iter().flatten();
+        let entries: Vec<_> = ops.map(|op| LedgerEntry { at: now, op }).collect();
         for outcome in apply_in(&mut transaction, author, &entries).await? {
             outcome?;
         }

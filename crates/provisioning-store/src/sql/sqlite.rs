@@ -14,6 +14,7 @@ use sqlx::{Either, Executor, Row, Sqlite, SqliteConnection, SqlitePool};
 use super::connection::Transaction;
 use super::failed;
 use super::ledger::{Done, Shelf};
+use super::tables;
 use crate::error::StoreError;
 use crate::store::Durability;
 
@@ -43,10 +44,11 @@ pub(super) fn is_busy(error: &sqlx::Error) -> bool {
 #[derive(Clone, Debug)]
 pub(super) struct Writer(SqlitePool);
 
-/// Opens or creates the file and brings its tables up to date. A new connection clears the shelf.
+/// Opens or creates the file; with an owner its tables are brought up to date. A new connection clears the shelf.
 pub(super) async fn open(
     path: &Path,
     durability: Durability,
+    owner: Option<&str>,
     shelf: &Arc<Shelf>,
 ) -> Result<(Writer, SqlitePool), StoreError> {
     let synchronous = match durability {
@@ -76,7 +78,9 @@ pub(super) async fn open(
         .connect_with(options.clone())
         .await
         .map_err(failed("opening the database file"))?;
-    let migrated = sqlx::migrate!("migrations/sqlite").run(&writer).await;
+    let program = sqlx::migrate!("migrations/sqlite");
+    tables::judge(version(&writer).await?, &program, owner)?;
+    let migrated = program.run(&writer).await;
     migrated.map_err(|error| failed("bringing its tables up to date")(error.into()))?;
     // Should the file go, a new connection must not make an empty one in its place.
     writer.set_connect_options(options.clone().create_if_missing(false));
@@ -86,6 +90,17 @@ pub(super) async fn open(
         .await
         .map_err(failed("opening the database file for reading"))?;
     Ok((Writer(writer), reader))
+}
+
+/// Of which version the tables are; `None` if there are none yet.
+async fn version(writer: &SqlitePool) -> Result<Option<i64>, StoreError> {
+    let reading = failed("reading the version of its tables");
+    let has_list: bool =
+        sqlx::query_scalar(tables::SQLITE_HAS_LIST).fetch_one(writer).await.map_err(&reading)?;
+    if !has_list {
+        return Ok(None);
+    }
+    sqlx::query_scalar(tables::VERSION).fetch_one(writer).await.map_err(reading)
 }
 
 impl Writer {
@@ -292,7 +307,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let shelf = Arc::new(Shelf::default());
         let (writer, _) =
-            super::open(&folder.path().join("sipgw.db"), Durability::default(), &shelf).await.unwrap();
+            super::open(&folder.path().join("sipgw.db"), Durability::default(), None, &shelf).await.unwrap();
         let (here, away) = (folder.path().join("sipgw.db"), folder.path().join("away.db"));
         std::fs::rename(&here, &away).unwrap();
         writer.0.acquire().await.unwrap().close().await.unwrap();
@@ -308,7 +323,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let shelf = Arc::new(Shelf::default());
         let (writer, _) =
-            super::open(&folder.path().join("sipgw.db"), Durability::default(), &shelf).await.unwrap();
+            super::open(&folder.path().join("sipgw.db"), Durability::default(), None, &shelf).await.unwrap();
         let mut writer = writer.0.acquire().await.unwrap();
         let before = "ALTER TABLE carriers DROP COLUMN country; \
             INSERT INTO carriers (name, host, transport, priority, weight, sources, number_format, strip, prefix, srtp, \

@@ -18,10 +18,25 @@ impl Store {
         now: Timestamp,
         new: NewProfile,
     ) -> Result<(Profile, Credentials), StoreError> {
+        self.create_profile_with_credit(now, new, None).await
+    }
+
+    /// The same, with credit that comes from the company at once: all of it or nothing.
+    pub async fn create_profile_with_credit(
+        &self,
+        now: Timestamp,
+        new: NewProfile,
+        credit: Option<Micros>,
+    ) -> Result<(Profile, Credentials), StoreError> {
         self.company(new.company).await?;
         let name = named("profile name", &new.name)?;
-        let order =
-            ProfileOrder { company: new.company, name: &name, settings: new.settings, order: new.order };
+        let order = ProfileOrder {
+            company: new.company,
+            name: &name,
+            settings: new.settings,
+            order: new.order,
+            credit,
+        };
         let credentials = self.database.create_profile(self.author(), &self.vault, now, order).await?;
         Ok((self.profile(credentials.profile).await?, credentials))
     }

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use provisioning_store::cdr::CdrFilter;
+use provisioning_store::error::StoreError;
 use provisioning_store::ledger::TransferKind;
 use provisioning_store::lifecycle::{PriceList, Renewal, Terms};
 use provisioning_store::model::*;
 use provisioning_store::money::Micros;
 use provisioning_store::pages::Slice;
 use provisioning_store::reports::Month;
-use provisioning_store::store::{Location, STANDARD_PRICE_LIST, Store};
+use provisioning_store::store::{Claim, Location, STANDARD_PRICE_LIST, Store, StoreOptions};
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection, SqliteConnection};
 
@@ -108,7 +109,12 @@ async fn databases_of_every_version_are_brought_up_to_date_with_what_is_in_them(
         println!("version {version}");
         let home = Home::new();
         live_until(&home, version).await;
-        let store = home.open().await;
+        if version < latest {
+            let refused = Store::open(home.options()).await.unwrap_err();
+            assert!(matches!(refused, StoreError::OtherVersion { .. }), "{refused}");
+        }
+        let owner = StoreOptions { claim: Claim::Owner, ..home.options() };
+        let store = Store::open(owner).await.unwrap();
         is_sound(&store).await;
         let on_hand = store.on_hand().await.unwrap();
         assert_eq!(on_hand.len(), usize::from(version >= 2));

@@ -1,0 +1,35 @@
+//! Whether what cannot be taken back is meant.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use clap::Args;
+
+use super::failure::Failure;
+
+#[derive(Args)]
+pub(crate) struct Consent {
+    /// Say that this is meant; otherwise it is asked.
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Consent {
+    /// Asks whoever sits at the terminal whether this is to happen. Where nobody does, it has been said already or it does
+    /// not happen.
+    pub(crate) fn to(&self, what: &str) -> Result<(), Failure> {
+        if self.yes {
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() {
+            return Err(Failure::Refused(format!("{what}; say --yes if this is meant")));
+        }
+        let mut terminal = io::stderr().lock();
+        let asked = write!(terminal, "{what}. Go on? [y/N] ").and_then(|()| terminal.flush());
+        let mut answer = String::new();
+        let heard = asked.and_then(|()| io::stdin().lock().read_line(&mut answer));
+        match heard.is_ok() && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
+            true => Ok(()),
+            false => Err(Failure::Refused("nothing was done".to_owned())),
+        }
+    }
+}

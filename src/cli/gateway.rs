@@ -1,0 +1,327 @@
+//! The gateway as commands see it: its API. The one that runs answers on its socket; while none runs, this process takes
+//! the database and asks the same handlers.
+
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use axum::http::{Method, Request, StatusCode, header};
+use axum::response::Response;
+use form_urlencoded::Serializer;
+use http_body_util::BodyExt;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use sipgw::http::{AtRest, local};
+use sipgw::storage::{self, OpenError};
+use sipgw::{Config, StartError};
+use tokio::sync::Mutex;
+
+use super::failure::Failure;
+
+/// How long a gateway that starts or stops, or another command, is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long an answer may take; large rate tables need a while.
+const ANSWER: Duration = Duration::from_secs(120);
+/// Where the API is.
+const BASE: &str = "/api/v1";
+/// Most things on a page of a list.
+const PAGE: usize = 200;
+
+/// Whoever answers.
+pub(crate) enum Gateway {
+    /// The one that runs.
+    Running(Mutex<SendRequest<Body>>),
+    /// The database itself.
+    AtRest(Box<AtRest>),
+}
+
+/// What is sent with a request.
+enum Content {
+    Nothing,
+    Json(Value),
+    Csv(String),
+}
+
+impl Gateway {
+    /// The gateway that runs; without one, the database.
+    pub(crate) async fn open(config: &Config) -> Result<Self, Failure> {
+        let begun = Instant::now();
+        loop {
+            if let Some(running) = Self::connect(config).await? {
+                return Ok(running);
+            }
+            match AtRest::open(config).await {
+                Ok(at_rest) => return Ok(Self::AtRest(Box::new(at_rest))),
+                Err(StartError::Open(OpenError::Owned { .. })) if begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(LOOK).await;
+                }
+                Err(StartError::Open(error @ OpenError::Owned { .. })) => {
+                    let socket = storage::socket(config);
+                    return Err(Failure::Unanswered(format!(
+                        "{error}; it does not answer at {}: it starts, stops or is of another version",
+                        socket.display()
+                    )));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The gateway that runs, for what only that one knows.
+    pub(crate) async fn running(config: &Config) -> Result<Self, Failure> {
+        let nobody = || {
+            let socket = storage::socket(config);
+            Failure::Unanswered(format!(
+                "no running gateway answers at {}; start it with sipgw run",
+                socket.display()
+            ))
+        };
+        Self::connect(config).await?.ok_or_else(nobody)
+    }
+
+    async fn connect(config: &Config) -> Result<Option<Self>, Failure> {
+        let socket = storage::socket(config);
+        let stream = local::connect(&socket).await.map_err(|error| {
+            let cure = match error.kind() {
+                ErrorKind::PermissionDenied => "; do it as the user that the gateway runs for, or as root",
+                _ => "",
+            };
+            Failure::Unanswered(format!("the gateway at {} cannot be asked: {error}{cure}", socket.display()))
+        })?;
+        let Some(stream) = stream else { return Ok(None) };
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
+        // What goes wrong on the connection is told to whoever waits for the answer.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(Some(Self::Running(Mutex::new(sender))))
+    }
+
+    /// Whether it takes calls, and not a database without one.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self, Self::Running(_))
+    }
+
+    /// Makes ready for questions about calls and their prices, which a running gateway always is.
+    pub(crate) async fn learn(&self) -> Result<(), Failure> {
+        match self {
+            Self::Running(_) => Ok(()),
+            Self::AtRest(at_rest) => Ok(at_rest.learn().await?),
+        }
+    }
+
+    /// Lets go of the database, if this process had to take it.
+    pub(crate) async fn close(self) {
+        if let Self::AtRest(at_rest) = self {
+            at_rest.close().await;
+        }
+    }
+
+    /// Reads one thing.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
+        json(self.ask(Method::GET, path, Content::Nothing).await?)
+    }
+
+    /// Reads one thing; `None` if it is not there.
+    pub(crate) async fn find(&self, path: &str) -> Result<Option<Value>, Failure> {
+        let (status, octets) = self.send(Method::GET, path, Content::Nothing).await?;
+        match status {
+            StatusCode::NOT_FOUND => Ok(None),
+            status => json(done(status, octets)?).map(Some),
+        }
+    }
+
+    /// Reads a text that has its own form, such as CSV.
+    pub(crate) async fn text(&self, path: &str) -> Result<String, Failure> {
+        let octets = self.ask(Method::GET, path, Content::Nothing).await?;
+        String::from_utf8(octets.into()).map_err(|error| unreadable(&error))
+    }
+
+    /// Reads a whole list.
+    pub(crate) async fn list(&self, path: &str) -> Result<Vec<Value>, Failure> {
+        self.first(usize::MAX, path).await
+    }
+
+    /// Reads a list up to so many things.
+    pub(crate) async fn first(&self, most: usize, path: &str) -> Result<Vec<Value>, Failure> {
+        self.first_after(None, most, path).await
+    }
+
+    /// The same, from a place on that the list has given.
+    pub(crate) async fn first_after(
+        &self,
+        mut cursor: Option<String>,
+        most: usize,
+        path: &str,
+    ) -> Result<Vec<Value>, Failure> {
+        let mut found = Vec::new();
+        loop {
+            let limit = most.saturating_sub(found.len()).min(PAGE);
+            if limit == 0 {
+                return Ok(found);
+            }
+            let questions = [("limit", Some(limit.to_string())), ("cursor", cursor)];
+            let mut page = self.get(&asking(path, questions)).await?;
+            if let Value::Array(items) = page["items"].take() {
+                found.extend(items);
+            }
+            match page["next"].take() {
+                Value::String(next) => cursor = Some(next),
+                _ => return Ok(found),
+            }
+        }
+    }
+
+    /// Makes something, or lets something happen.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Result<Value, Failure> {
+        json(self.ask(Method::POST, path, Content::Json(body)).await?)
+    }
+
+    /// Puts something in its place.
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Result<Value, Failure> {
+        json(self.ask(Method::PUT, path, Content::Json(body)).await?)
+    }
+
+    /// Puts a table in its place.
+    pub(crate) async fn put_csv(&self, path: &str, csv: String) -> Result<Value, Failure> {
+        json(self.ask(Method::PUT, path, Content::Csv(csv)).await?)
+    }
+
+    /// Changes what is named.
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Result<Value, Failure> {
+        json(self.ask(Method::PATCH, path, Content::Json(body)).await?)
+    }
+
+    /// Takes something away.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        json(self.ask(Method::DELETE, path, Content::Nothing).await?)
+    }
+
+    async fn ask(&self, method: Method, path: &str, content: Content) -> Result<Bytes, Failure> {
+        let (status, octets) = self.send(method, path, content).await?;
+        done(status, octets)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content: Content,
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        let exchange = async {
+            let request = request(method, path, content);
+            let response = match self {
+                Self::AtRest(at_rest) => at_rest.answer(request).await,
+                Self::Running(sender) => {
+                    let mut sender = sender.lock().await;
+                    // The answer before has been read, but the connection may not know it yet.
+                    sender.ready().await.map_err(|error| lost(&error))?;
+                    sender.send_request(request).await.map_err(|error| lost(&error))?.map(Body::new)
+                }
+            };
+            read(response).await
+        };
+        let late = |_| Failure::Unanswered(format!("the gateway did not answer within {ANSWER:?}"));
+        tokio::time::timeout(ANSWER, exchange).await.map_err(late)?
+    }
+}
+
+fn request(method: Method, path: &str, content: Content) -> Request<Body> {
+    let (kind, body) = match content {
+        Content::Nothing => (None, Body::empty()),
+        // Where there may be nothing, null is nothing.
+        Content::Json(Value::Null) => (None, Body::empty()),
+        Content::Json(value) => (Some("application/json"), Body::from(value.to_string())),
+        Content::Csv(text) => (Some("text/csv"), Body::from(text)),
+    };
+    let mut request = Request::builder().method(method).uri(format!("{BASE}{path}"));
+    request = request.header(header::HOST, "localhost");
+    if let Some(kind) = kind {
+        request = request.header(header::CONTENT_TYPE, kind);
+    }
+    request.body(body).expect("a path is made of escaped steps and questions")
+}
+
+async fn read(response: Response) -> Result<(StatusCode, Bytes), Failure> {
+    let status = response.status();
+    let body = response.into_body().collect().await.map_err(|error| lost(&error))?;
+    Ok((status, body.to_bytes()))
+}
+
+/// What was answered, unless that is why it was not done (RFC 9457).
+fn done(status: StatusCode, octets: Bytes) -> Result<Bytes, Failure> {
+    if status.is_success() {
+        return Ok(octets);
+    }
+    let problem: Value = serde_json::from_slice(&octets).unwrap_or_default();
+    let sentence = problem["detail"].as_str().map_or_else(|| format!("it answered {status}"), str::to_owned);
+    Err(if status.is_server_error() { Failure::Unanswered(sentence) } else { Failure::Refused(sentence) })
+}
+
+fn json(octets: Bytes) -> Result<Value, Failure> {
+    match octets.is_empty() {
+        true => Ok(Value::Null),
+        false => serde_json::from_slice(&octets).map_err(|error| unreadable(&error)),
+    }
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> Failure {
+    Failure::Unanswered(format!("the gateway's answer cannot be read: {error}"))
+}
+
+fn lost(error: &dyn std::fmt::Display) -> Failure {
+    Failure::Unanswered(format!(
+        "the gateway went away before it had answered: {error}; look whether it was done"
+    ))
+}
+
+/// A path with what is asked of it; what is not given is left out.
+pub(crate) fn asking<const N: usize>(path: &str, questions: [(&str, Option<String>); N]) -> String {
+    let mut query = Serializer::new(String::new());
+    for (name, value) in questions {
+        query.extend_pairs(value.map(|value| (name, value)));
+    }
+    let query = query.finish();
+    let mark = if path.contains('?') { '&' } else { '?' };
+    if query.is_empty() { path.to_owned() } else { format!("{path}{mark}{query}") }
+}
+
+/// One step of a path, whatever is in it: whoever guesses passwords chooses the user names.
+pub(crate) fn step(text: &str) -> String {
+    let escape = |octet: u8| match octet {
+        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' => char::from(octet).to_string(),
+        _ => format!("%{octet:02X}"),
+    };
+    text.bytes().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_is_one_step_of_a_path() {
+        assert_eq!(step("203.0.113.66"), "203%2E0%2E113%2E66");
+        assert_eq!(step("2001:db8::/64"), "2001%3Adb8%3A%3A%2F64");
+        assert_eq!(step("../ü"), "%2E%2E%2F%C3%BC");
+    }
+
+    #[test]
+    fn a_question_is_asked_if_there_is_one() {
+        assert_eq!(asking("/companies", [("name", None)]), "/companies");
+        let named = asking("/companies", [("name", Some("A & B".to_owned())), ("country", None)]);
+        assert_eq!(named, "/companies?name=A+%26+B");
+        assert_eq!(asking(&named, [("limit", Some("2".to_owned()))]), "/companies?name=A+%26+B&limit=2");
+    }
+
+    #[test]
+    fn a_problem_is_a_failure_with_its_sentence() {
+        let problem = || Bytes::from_static(br#"{"detail": "There is no company 7.", "status": 404}"#);
+        let refused = done(StatusCode::NOT_FOUND, problem()).unwrap_err();
+        assert!(matches!(&refused, Failure::Refused(said) if said == "There is no company 7."), "{refused}");
+        let failed = done(StatusCode::SERVICE_UNAVAILABLE, Bytes::new()).unwrap_err();
+        assert!(matches!(failed, Failure::Unanswered(_)), "{failed}");
+    }
+}

@@ -1,0 +1,94 @@
+//! The API over a database that no gateway runs on: commands are obeyed by the same handlers, in their own process.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use axum::response::Response;
+use provisioning_store::store::Store;
+use sip_core::directory::Directory;
+use tower::ServiceExt;
+
+use super::local::Operator;
+use super::{Access, Readiness, Site, api};
+use crate::config::Config;
+use crate::directory::{self, Shape, Tariffs};
+use crate::storage::{self, Ownership, Purpose};
+use crate::{StartError, engine};
+
+/// A database that this process has for itself for a moment.
+pub struct AtRest {
+    router: Router,
+    site: Site,
+    operator: Operator,
+    /// Keeps a gateway from starting meanwhile.
+    ownership: Ownership,
+}
+
+impl AtRest {
+    /// Takes the database, makes it if it is not there, and brings its tables up to date.
+    pub async fn open(config: &Config) -> Result<Self, StartError> {
+        let tariffs = Tariffs {
+            rates: Default::default(),
+            price_lists: Default::default(),
+            us_bundle: config.us_bundle().map_err(StartError::Prefixes)?,
+            on_net: config.on_net_tariff(),
+            carriers: Default::default(),
+            subscribers: Default::default(),
+        };
+        let (store, ownership) = storage::open_owned(config, Purpose::Command).await?;
+        // Its other end is gone: an engine that has stopped.
+        let (engine, _) = engine::handle();
+        let readiness = Readiness::default();
+        readiness.set_store(true);
+        let site = Site {
+            engine,
+            store,
+            config: Arc::new(ArcSwap::from_pointee(config.clone())),
+            tariffs: Arc::new(ArcSwap::from_pointee(tariffs)),
+            directory: Arc::new(ArcSwap::from_pointee(Directory::new())),
+            changed: Arc::default(),
+            readiness,
+            access: Arc::new(ArcSwap::from_pointee(Access::of(&config.http))),
+        };
+        Ok(Self { router: api(site.clone()), site, operator: Operator::of_this_process(), ownership })
+    }
+
+    /// Loads what calls are routed and rated by, for requests that ask about calls; a running gateway has it at hand.
+    pub async fn learn(&self) -> Result<(), StartError> {
+        let Site { store, config, .. } = &self.site;
+        let config = config.load();
+        let rows = store.load_directory().await?;
+        let tariffs = Tariffs {
+            rates: store.rate_book(storage::now()).await?,
+            price_lists: directory::price_lists(&rows),
+            us_bundle: self.site.tariffs.load().us_bundle.clone(),
+            on_net: config.on_net_tariff(),
+            carriers: directory::carrier_names(&rows),
+            subscribers: directory::subscribers(&rows),
+        };
+        self.site.tariffs.store(Arc::new(tariffs));
+        self.site.directory.store(Arc::new(directory::build(&rows, &Shape::of(&config))));
+        Ok(())
+    }
+
+    /// Answers a request as a running gateway would.
+    pub async fn answer(&self, mut request: Request<Body>) -> Response {
+        request.extensions_mut().insert(ConnectInfo(self.operator.clone()));
+        match self.router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Lets go of the database.
+    pub async fn close(self) {
+        let Self { router, site, ownership, .. } = self;
+        drop(router);
+        let store: Store = site.store;
+        store.close().await;
+        drop(ownership);
+    }
+}

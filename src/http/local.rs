@@ -1,0 +1,154 @@
+//! Where commands of this machine reach a running gateway: the API on a socket beside the database. Whoever may open the
+//! socket may read the database too, so no token is asked for.
+
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use axum::Router;
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// For the user of the gateway alone, and for root.
+const MODE: u32 = 0o600;
+/// Connections that wait to be accepted.
+const WAITING: i32 = 64;
+/// Longest path that fits into a socket's address, its end included (unix(7)).
+const PATH_LONGEST: usize = 108;
+
+/// Somebody of this machine who may do everything.
+#[derive(Clone, Debug)]
+pub(super) struct Operator {
+    /// As the audit trail shows it.
+    pub(super) name: String,
+}
+
+impl Operator {
+    /// The user whom this process runs for; the environment could say anything.
+    pub(super) fn of_this_process() -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self::of(std::fs::metadata("/proc/self").ok().map(|process| process.uid()))
+    }
+
+    fn of(uid: Option<u32>) -> Self {
+        let Some(uid) = uid else { return Self { name: "unknown user".to_owned() } };
+        let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let name = users.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)?.parse() == Ok(uid)).then(|| format!("user {name}"))
+        });
+        Self { name: name.unwrap_or_else(|| format!("user {uid}")) }
+    }
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Operator {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        Self::of(stream.io().peer_cred().ok().map(|peer| peer.uid()))
+    }
+}
+
+/// Serves the API at `path` until `stop` is cancelled, and takes the socket away then. Only the owner of the database may
+/// do so: what is left there by another one is nobody's any more.
+pub(crate) fn serve(path: &Path, api: Router, stop: CancellationToken) -> io::Result<JoinHandle<()>> {
+    let listener = bind(path)?;
+    let service = api.into_make_service_with_connect_info::<Operator>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
+    let path = path.to_owned();
+    Ok(tokio::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "The socket for commands ended.");
+        }
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::warn!(%error, path = %path.display(), "The socket for commands is left behind.");
+        }
+    }))
+}
+
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // Its file begins with the rights of the socket, so there is no moment in which others could open it.
+    let unbound = File::from(OwnedFd::from(socket));
+    unbound.set_permissions(Permissions::from_mode(MODE))?;
+    let socket = Socket::from(OwnedFd::from(unbound));
+    let short = Short::of(path)?;
+    socket.bind(&SockAddr::unix(&short.path)?)?;
+    socket.listen(WAITING)?;
+    socket.set_nonblocking(true)?;
+    UnixListener::from_std(socket.into())
+}
+
+/// Connects to the gateway that serves at `path`; `None` if nobody does.
+pub async fn connect(path: &Path) -> io::Result<Option<UnixStream>> {
+    let short = match Short::of(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        short => short?,
+    };
+    match UnixStream::connect(&short.path).await {
+        Ok(stream) => Ok(Some(stream)),
+        // Not there, or left behind by one that was killed.
+        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused].contains(&error.kind()) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A path that fits into a socket's address: a longer one is named by its folder's descriptor.
+struct Short {
+    path: PathBuf,
+    _folder: Option<File>,
+}
+
+impl Short {
+    fn of(path: &Path) -> io::Result<Self> {
+        let parts = path.parent().zip(path.file_name());
+        match parts.filter(|_| path.as_os_str().len() >= PATH_LONGEST) {
+            None => Ok(Self { path: path.to_owned(), _folder: None }),
+            Some((folder, name)) => {
+                let folder = File::open(folder)?;
+                let path = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+                Ok(Self { path, _folder: Some(folder) })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_is_its_owners_alone_and_replaces_one_that_was_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("d".repeat(PATH_LONGEST));
+        std::fs::create_dir(&deep).unwrap();
+        for path in [folder.path().join("sipgw.db.socket"), deep.join("sipgw.db.socket")] {
+            assert!(connect(&path).await.unwrap().is_none());
+            drop(bind(&path).unwrap());
+            assert!(path.exists() && connect(&path).await.unwrap().is_none(), "left behind");
+            let listener = bind(&path).unwrap();
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, MODE);
+            let ours = connect(&path).await.unwrap().expect("it listens");
+            let (theirs, _) = listener.accept().await.unwrap();
+            assert_eq!(theirs.peer_cred().unwrap().uid(), ours.peer_cred().unwrap().uid());
+        }
+    }
+
+    #[test]
+    fn the_user_has_a_name() {
+        let name = Operator::of_this_process().name;
+        assert!(name.starts_with("user "), "{name}");
+        assert_eq!(Operator::of(Some(4_000_000_001)).name, "user 4000000001");
+    }
+}

@@ -255,7 +255,6 @@ fn whatever_is_asked_is_answered_as_the_description_says() {
                 ("company", own.to_string()),
                 ("profile", "1".to_owned()),
                 ("number that is dialled", "+12025550100".to_owned()),
-                ("landline number", "+12025550199".to_owned()),
             ]),
         },
         askers: vec![

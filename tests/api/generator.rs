@@ -29,6 +29,8 @@ pub(crate) enum Manner {
     Careless,
 }
 
+/// A landline number of a company, and so no Online Number.
+const LANDLINE: &str = "+12025550199";
 /// Identities kept of each kind; the latest, because they are likely to be there still.
 const SEEN_MOST: usize = 12;
 /// Texts for names that say what has to stand there.
@@ -107,6 +109,9 @@ impl Generator<'_> {
             Some((_, schema)) => {
                 let mut ask = self.with_json(ask, schema);
                 let is_purchase = operation.path == "/companies/{company}/numbers" && !self.slips(30);
+                if operation.path.contains("caller-ids") && self.rng.bool() && !self.slips(30) {
+                    ask.body = json!({ "choice": "landline", "number": LANDLINE }).to_string().into_bytes();
+                }
                 if let Some(offer) = self.known("offer").filter(|_| is_purchase) {
                     ask.body = json!({ "number": offer }).to_string().into_bytes();
                 }
@@ -138,7 +143,7 @@ impl Generator<'_> {
         }
         let known = match name {
             // Here the number itself is meant, not its identity.
-            "number" if operation.path.contains("landlines") => self.anchor("landline number"),
+            "number" if operation.path.contains("landlines") => Some(LANDLINE.to_owned()),
             "number" if operation.path.contains("stock") => self.anchor("number that is dialled"),
             // Only what was bought can be cancelled.
             "number" if operation.path.contains("cancellation") => self.known("leased number"),
@@ -242,8 +247,9 @@ impl Generator<'_> {
                 .pick(&["2026-03-01T08:00:00Z", "2099-01-01T00:00:00+02:00", "1970-01-01T00:00:00Z"])
                 .to_owned();
         }
-        let anchor = if self.rng.bool() { "number that is dialled" } else { "landline number" };
-        if let Some(number) = Some(anchor).filter(|_| name == "number").and_then(|it| self.anchor(it)) {
+        if let Some(number) =
+            Some("number that is dialled").filter(|_| name == "number").and_then(|it| self.anchor(it))
+        {
             return number;
         }
         let of = |words: &[&str], rng: &mut Rng| words[rng.usize(0..words.len())].to_owned();

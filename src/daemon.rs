@@ -156,17 +156,20 @@ impl Daemon {
         let address = config.http.listen;
         let api = http::api(site.clone());
         let path = storage::socket(&config);
-        let commands_task = http::local::serve(&path, api.clone(), stop_http.clone())
-            .map_err(|error| StartError::Commands { path, error })?;
-        let (http, http_task) = http::serve(&config.http, metrics.clone(), site, (api, scrape), stop_http)
-            .await
-            .map_err(|error| StartError::Http { address, error })?;
+        let commands_listener =
+            http::local::bind(&path).map_err(|error| StartError::Commands { path: path.clone(), error })?;
+        let http_listener =
+            http::bind(&config.http).await.map_err(|error| StartError::Http { address, error })?;
         // Only now: whoever cannot listen must not have touched the books.
-        let journal = recover(&config, &store).await?;
-        settle_orphans(&store).await?;
+        let journal = settle_the_past(&config, &store).await?;
         let scheduler = Scheduler::new(store.clone(), rules, metrics.clone(), readiness.clone());
         // Before any call: what fell due while nothing ran decides who may call.
         scheduler.do_due(storage::now()).await?;
+        // Nobody is answered before the books are what the last run has left: it would change them in the wrong order.
+        let commands_task = http::local::serve(commands_listener, path, api.clone(), stop_http.clone());
+        let limits = (&config.http, metrics.clone());
+        let (http, http_task) = http::serve(http_listener, limits, site, (api, scrape), stop_http)
+            .map_err(|error| StartError::Http { address, error })?;
         let gateway = gateway(&config, &listeners, directory, &store).await?;
 
         let (reply_sender, replies) = mpsc::channel(engine::REPLIES);
@@ -302,7 +305,14 @@ impl Daemon {
     }
 }
 
-/// Puts into the database what the last run has decided without it: before its calls are settled.
+/// Puts into the database what the last run has decided without it, and then settles the calls that it left behind. Whoever
+/// takes the database begins with this. Gives the journal, which is empty.
+pub(crate) async fn settle_the_past(config: &Config, store: &Store) -> Result<Journal, StartError> {
+    let journal = recover(config, store).await?;
+    settle_orphans(store).await?;
+    Ok(journal)
+}
+
 async fn recover(config: &Config, store: &Store) -> Result<Journal, StartError> {
     let mut journal = storage::journal(config)?;
     let entries = admission::recover(store, &mut journal).await?;

@@ -94,8 +94,8 @@ impl Readiness {
         if self.is_degraded() || !self.0.has_store.load(Ordering::Relaxed) {
             return Some("the store does not answer; calls go on, new ones within what is on hand");
         }
-        let doubt = "the clock is far past the last time that something could fall due: nothing is renewed, lapses or is \
-             deleted until an operator confirms it; see sipgw schedule";
+        let doubt = "the clock is far past the last time that something could fall due: nothing is renewed or deleted, and \
+             profiles whose paid period is over by it cannot call, until an operator confirms it; see sipgw schedule";
         self.is_clock_in_doubt().then_some(doubt)
     }
 }
@@ -121,15 +121,19 @@ pub struct Site {
     pub access: Arc<ArcSwap<Access>>,
 }
 
-/// Listens, and serves until `stop` is cancelled. Gives the address it got.
-pub async fn serve(
-    config: &HttpConfig,
-    metrics: Metrics,
+/// Listens; whoever connects waits until he is served.
+pub async fn bind(config: &HttpConfig) -> std::io::Result<TcpListener> {
+    TcpListener::bind(config.listen).await
+}
+
+/// Serves until `stop` is cancelled. Gives the address that is listened at.
+pub fn serve(
+    listener: TcpListener,
+    (config, metrics): (&HttpConfig, Metrics),
     site: Site,
     (api, scrape): (Router, Scrape),
     stop: CancellationToken,
 ) -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
-    let listener = TcpListener::bind(config.listen).await?;
     let local = listener.local_addr()?;
     let service = router(site, api, scrape).into_make_service_with_connect_info::<Source>();
     let server = axum::serve(Bounded::new(listener, config, metrics), service)

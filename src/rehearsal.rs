@@ -128,7 +128,8 @@ impl Rehearsal {
         let now = storage::now();
         self.number = Some(format!("+{}", found.digits));
         self.kind = Some(found.usage.as_str());
-        self.callee = found.callee.map(|callee| callee.0);
+        // A business account's phone is no profile.
+        self.callee = found.callee.filter(|callee| !callee.is_phone()).map(|callee| callee.0);
         let name = |carrier| rules.tariffs.carriers.get(carrier).cloned();
         self.carriers = found.carriers.iter().filter_map(name).collect();
         let attempt = match admission::attempt(&found.usage, rules.tariffs, Some(profile), now) {

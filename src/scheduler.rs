@@ -61,20 +61,22 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Whether the clock can be right: it is not too far past the last look. A clock that was set back is.
+    /// Whether the clock can be right: it is not too far past the last look. A clock that was set back is; what it says then
+    /// is not kept, or the right time would be too far past it.
     async fn believes(&self, now: Timestamp, rules: &Rules) -> Result<bool, StoreError> {
         let away_s = self.store.last_look().await?.map(|last| now.unix_s() - last.unix_s());
         let is_doubtful = away_s.is_some_and(|away_s| away_s > i64::from(rules.longest_absence_days) * DAY_S);
         if is_doubtful && !self.readiness.is_clock_in_doubt() {
             tracing::error!(
                 days = away_s.map(|away_s| away_s / DAY_S),
-                "It was looked so long ago for what is due that the clock may be wrong: nothing is renewed, lapses or is \
-                 deleted until it is set, or confirmed by sipgw schedule confirm."
+                "It was looked so long ago for what is due that the clock may be wrong: nothing is renewed or deleted, and \
+                 profiles whose paid period is over by this clock cannot call, until it is set, or confirmed by sipgw \
+                 schedule confirm."
             );
         }
         self.readiness.set_clock_in_doubt(is_doubtful);
         self.metrics.clock_in_doubt.set(is_doubtful.into());
-        if !is_doubtful && away_s.is_none_or(|away_s| away_s.abs() > REMEMBERED_S) {
+        if !is_doubtful && away_s.is_none_or(|away_s| away_s > REMEMBERED_S) {
             self.store.note_look(now).await?;
         }
         Ok(!is_doubtful)
@@ -121,6 +123,7 @@ mod tests {
             on_net: None,
             spend_guard: SpendGuard::default(),
             prices: PriceList::default(),
+            currency: "USD".to_owned(),
             terms: Terms::default(),
             longest_absence_days: 40,
         }
@@ -152,6 +155,11 @@ mod tests {
         assert!(readiness.is_clock_in_doubt() && metrics.clock_in_doubt.get() == 1);
         assert_eq!(credit().await, Micros::from_cents(2 * 695), "nothing is billed");
         assert_eq!(store.profiles(None).await.unwrap().len(), 1, "nothing is deleted");
+
+        // A boot with the clock of 1970 is no reason to doubt the right time afterwards.
+        scheduler.do_due(Timestamp::from_unix_s(1_000)).await.unwrap();
+        scheduler.do_due(START.plus_days(1)).await.unwrap();
+        assert!(!readiness.is_clock_in_doubt());
 
         // The clock was set back; five weeks later a period has been billed, as ever.
         scheduler.do_due(START.plus_days(35)).await.unwrap();

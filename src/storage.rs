@@ -94,13 +94,14 @@ impl Holder {
         let words = lock.read_to_string(&mut text).map(|_| text.split_whitespace()).ok();
         let mut words = words.into_iter().flatten();
         let pid = words.next().and_then(|pid| pid.parse().ok());
-        let is_command = words.next() == Some(Purpose::Command.noun());
-        Self { purpose: if is_command { Purpose::Command } else { Purpose::Gateway }, pid }
+        // Whoever has taken it this moment has not written down what for; if it is a gateway, that shows at the next look.
+        let is_gateway = words.next() == Some(Purpose::Gateway.noun());
+        Self { purpose: if is_gateway { Purpose::Gateway } else { Purpose::Command }, pid }
     }
 }
 
-/// How long a gateway that starts waits for commands to be done with the database.
-const COMMAND_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a gateway that starts waits for commands to be done with the database: long enough for a large rate table.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -112,7 +113,14 @@ fn with_pid(pid: Option<u32>) -> String {
 /// however it ends: the lock is the system's, and a file that was left behind holds nobody up.
 #[derive(Debug)]
 pub struct Ownership {
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Ownership {
+    /// The file of a lock that nobody has says nothing of the last one who had it.
+    fn drop(&mut self) {
+        let _unheeded = self.lock.set_len(0);
+    }
 }
 
 /// Takes the database for one process. Who has it is written into the lock's file.
@@ -134,7 +142,7 @@ pub fn own(config: &Config, purpose: Purpose) -> Result<Ownership, OpenError> {
     }
     let note = format!("{} {}\n", std::process::id(), purpose.noun());
     lock.set_len(0).and_then(|()| lock.write_all(note.as_bytes())).map_err(failed)?;
-    Ok(Ownership { _lock: lock })
+    Ok(Ownership { lock })
 }
 
 fn make_directory_of(file: &Path) -> Result<(), OpenError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use provisioning_store::directory::DirectoryRows;
 use provisioning_store::error::StoreError;
 use provisioning_store::lifecycle::{PriceList, Terms};
 use provisioning_store::model::SpendGuard;
@@ -25,6 +26,9 @@ const AUDIT_EVERY: u32 = 10;
 /// Bindings that have expired are cleared away this often, in periods.
 const CLEAR_EVERY: u32 = 600;
 
+/// Lines about one fault that is everybody's.
+const MOST_WARNINGS: usize = 5;
+
 /// What of the configuration shapes provisioning; may change while it is watched.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -38,6 +42,8 @@ pub struct Rules {
     pub spend_guard: SpendGuard,
     /// At which prices subscriptions are renewed.
     pub prices: PriceList,
+    /// Of these prices.
+    pub currency: String,
     /// How long things are kept that nobody pays.
     pub terms: Terms,
     /// Days that the gateway may have been away without anybody having to confirm that its clock is right.
@@ -59,6 +65,18 @@ pub struct Watch {
     changed: Arc<Notify>,
     /// Leases without a live call at the last audit: only what stays so is wrong.
     suspects: HashSet<String>,
+}
+
+/// Prices are the same figures for every company, so one that counts in another currency pays the wrong ones.
+fn warn_of_other_currencies(rows: &DirectoryRows, currency: &str) {
+    let others = rows.companies.iter().filter(|company| company.currency != currency);
+    for company in others.take(MOST_WARNINGS) {
+        tracing::warn!(
+            company = company.id.0,
+            counts_in = company.currency,
+            "A company counts in another currency than prices.currency ({currency}), and pays the same figures in it."
+        );
+    }
 }
 
 impl Watch {
@@ -119,6 +137,7 @@ impl Watch {
         self.store.use_caller_id_countries(rules.shape.caller_id_countries.iter().cloned().collect());
         let rows = self.store.load_directory().await?;
         let rates = self.store.rate_book(crate::storage::now()).await?;
+        warn_of_other_currencies(&rows, &rules.currency);
         let revision = rows.revision;
         let carriers = directory::carrier_names(&rows);
         let subscribers = directory::subscribers(&rows);

@@ -67,9 +67,9 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     let gateway = context.gateway().await?;
-    obey(context, &gateway, command).await?;
+    let outcome = obey(context, &gateway, command).await;
     gateway.close().await;
-    Ok(())
+    outcome
 }
 
 async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<(), Failure> {
@@ -130,7 +130,7 @@ async fn ask_about_its_user(gateway: &Gateway, account: &Value, consent: &Consen
     match administrators.iter().find(|administrator| administrator["account"] == account["id"]) {
         Some(user) => {
             let (user, account) = (text(&user["name"]), text(&account["name"]));
-            consent.to(&format!("{user} uses {account} and could no longer sign in with it"))
+            consent.to(gateway, &format!("{user} uses {account} and could no longer sign in with it")).await
         }
         None => Ok(()),
     }

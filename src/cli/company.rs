@@ -38,7 +38,7 @@ pub(crate) enum Command {
         #[arg(long, default_value = "")]
         note: String,
     },
-    /// Say that a company is who it claims to be: it may show its landline numbers.
+    /// Say that a company is who it claims to be: it may show those of its landline numbers that are verified.
     Verify {
         /// Number or name.
         company: String,
@@ -62,7 +62,8 @@ pub(crate) enum Command {
     /// People who look after a company.
     #[command(subcommand)]
     Administrator(administrator::Command),
-    /// Store a landline number of the company for use as Caller ID, or forget it.
+    /// Store a landline number of the company for use as Caller ID, or forget it. Whoever stores it here has made sure that it is
+    /// the company's own.
     Landline {
         /// Number or name.
         company: String,
@@ -81,9 +82,9 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     let gateway = context.gateway().await?;
-    obey(context, &gateway, command).await?;
+    let outcome = obey(context, &gateway, command).await;
     gateway.close().await;
-    Ok(())
+    outcome
 }
 
 async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<(), Failure> {

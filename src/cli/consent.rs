@@ -5,6 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use clap::Args;
 
 use super::failure::Failure;
+use super::gateway::Gateway;
 
 #[derive(Args)]
 pub(crate) struct Consent {
@@ -16,13 +17,14 @@ pub(crate) struct Consent {
 impl Consent {
     /// Asks whoever sits at the terminal whether this is to happen. Where nobody does, it has been said already or it does
     /// not happen.
-    pub(crate) fn to(&self, what: &str) -> Result<(), Failure> {
+    pub(crate) async fn to(&self, gateway: &Gateway, what: &str) -> Result<(), Failure> {
         if self.yes {
             return Ok(());
         }
         if !io::stdin().is_terminal() {
             return Err(Failure::Refused(format!("{what}; say --yes if this is meant")));
         }
+        gateway.let_go().await;
         let mut terminal = io::stderr().lock();
         let asked = write!(terminal, "{what}. Go on? [y/N] ").and_then(|()| terminal.flush());
         let mut answer = String::new();

@@ -35,7 +35,36 @@ pub(crate) enum Gateway {
     /// The one that runs.
     Running(Mutex<SendRequest<Body>>),
     /// The database itself.
-    AtRest(Box<AtRest>),
+    AtRest(Box<Mutex<Rest>>),
+}
+
+/// A database that no gateway runs on, and that this process has in its hand while it needs it.
+pub(crate) struct Rest {
+    config: Config,
+    taken: Option<AtRest>,
+}
+
+impl Rest {
+    /// The database, taken anew if it was let go of.
+    async fn taken(&mut self) -> Result<&AtRest, Failure> {
+        let begun = Instant::now();
+        while self.taken.is_none() {
+            match AtRest::open(&self.config).await {
+                Ok(at_rest) => self.taken = Some(at_rest),
+                Err(StartError::Open(OpenError::Owned { .. })) if begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(LOOK).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.taken.as_ref().expect("it was taken just now"))
+    }
+
+    async fn let_go(&mut self) {
+        if let Some(at_rest) = self.taken.take() {
+            at_rest.close().await;
+        }
+    }
 }
 
 /// What is sent with a request.
@@ -54,7 +83,10 @@ impl Gateway {
                 return Ok(running);
             }
             match AtRest::open(config).await {
-                Ok(at_rest) => return Ok(Self::AtRest(Box::new(at_rest))),
+                Ok(at_rest) => {
+                    let rest = Rest { config: config.clone(), taken: Some(at_rest) };
+                    return Ok(Self::AtRest(Box::new(Mutex::new(rest))));
+                }
                 Err(StartError::Open(OpenError::Owned { .. })) if begun.elapsed() < PATIENCE => {
                     tokio::time::sleep(LOOK).await;
                 }
@@ -108,15 +140,21 @@ impl Gateway {
     pub(crate) async fn learn(&self) -> Result<(), Failure> {
         match self {
             Self::Running(_) => Ok(()),
-            Self::AtRest(at_rest) => Ok(at_rest.learn().await?),
+            Self::AtRest(rest) => Ok(rest.lock().await.taken().await?.learn().await?),
         }
     }
 
-    /// Lets go of the database, if this process had to take it.
-    pub(crate) async fn close(self) {
-        if let Self::AtRest(at_rest) = self {
-            at_rest.close().await;
+    /// Lets go of the database, if this process had to take it, until the next request: whoever thinks something over keeps
+    /// no gateway from starting.
+    pub(crate) async fn let_go(&self) {
+        if let Self::AtRest(rest) = self {
+            rest.lock().await.let_go().await;
         }
+    }
+
+    /// Nothing more is asked.
+    pub(crate) async fn close(self) {
+        self.let_go().await;
     }
 
     /// Reads one thing.
@@ -213,7 +251,7 @@ impl Gateway {
         let exchange = async {
             let request = request(method, path, content);
             let response = match self {
-                Self::AtRest(at_rest) => at_rest.answer(request).await,
+                Self::AtRest(rest) => rest.lock().await.taken().await?.answer(request).await,
                 Self::Running(sender) => {
                     let mut sender = sender.lock().await;
                     // The answer before has been read, but the connection may not know it yet.

@@ -47,7 +47,8 @@ pub(crate) enum Command {
         /// The number.
         number: String,
     },
-    /// Let a number that was bought run to the end of its paid term; then it goes back into the stock.
+    /// Let a number that was bought run to the end of its paid term; then it goes back into the stock. One whose fee is not
+    /// paid goes back at once.
     Cancel {
         /// The number.
         number: String,
@@ -101,9 +102,9 @@ pub(crate) struct Target {
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     let gateway = context.gateway().await?;
-    obey(context, &gateway, command).await?;
+    let outcome = obey(context, &gateway, command).await;
     gateway.close().await;
-    Ok(())
+    outcome
 }
 
 async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<(), Failure> {

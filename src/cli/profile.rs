@@ -185,9 +185,9 @@ pub(crate) fn network(text: &str) -> Result<IpNet, String> {
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     let gateway = context.gateway().await?;
-    obey(context, &gateway, command).await?;
+    let outcome = obey(context, &gateway, command).await;
     gateway.close().await;
-    Ok(())
+    outcome
 }
 
 async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<(), Failure> {
@@ -219,9 +219,10 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
         Command::Delete { profile, consent } => {
             let profile = find::profile(gateway, &profile).await?;
             let [name, credit] = ["name", "credit"].map(|field| cell(&profile[field]));
-            consent.to(&format!(
+            let what = format!(
                 "{name} would be deleted with its call records, and its {credit} go back to the company"
-            ))?;
+            );
+            consent.to(gateway, &what).await?;
             gateway.delete(&below(&profile, "")).await?;
             context.output.done(&format!("{name} is deleted."));
         }

@@ -53,9 +53,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
         _ => String::new(),
     };
     let gateway = context.gateway().await?;
-    obey(context, &gateway, command, csv).await?;
+    let outcome = obey(context, &gateway, command, csv).await;
     gateway.close().await;
-    Ok(())
+    outcome
 }
 
 async fn obey(context: &Context, gateway: &Gateway, command: Command, csv: String) -> Result<(), Failure> {

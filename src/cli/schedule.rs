@@ -23,10 +23,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
     let gateway = context.running().await?;
     let mut schedule = gateway.get("/schedule").await?;
     if let Command::Confirm { consent } = command {
-        consent.to(&format!(
-            "all that has fallen due until {} would be billed, lapse or be deleted",
-            when(&schedule["now"])
-        ))?;
+        let until = when(&schedule["now"]);
+        let what = format!("all that has fallen due until {until} would be billed, lapse or be deleted");
+        consent.to(&gateway, &what).await?;
         schedule = gateway.post("/schedule/confirmation", Value::Null).await?;
     }
     context.output.show(&schedule, || {

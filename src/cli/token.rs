@@ -48,9 +48,9 @@ pub(crate) struct For {
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     let gateway = context.gateway().await?;
-    obey(context, &gateway, command).await?;
+    let outcome = obey(context, &gateway, command).await;
     gateway.close().await;
-    Ok(())
+    outcome
 }
 
 async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<(), Failure> {

@@ -165,6 +165,7 @@ fn rules(config: &Config) -> Result<Rules, StartError> {
         on_net: config.on_net_tariff(),
         spend_guard: config.calls.spend_guard.guard(),
         prices: config.price_list(),
+        currency: config.prices.currency.clone(),
         terms: config.terms(),
         longest_absence_days: config.prices.longest_absence_days,
     })

@@ -16,7 +16,7 @@ use super::{Access, Readiness, Site, api};
 use crate::config::Config;
 use crate::directory::{self, Shape, Tariffs};
 use crate::storage::{self, Ownership, Purpose};
-use crate::{StartError, engine};
+use crate::{StartError, daemon, engine};
 
 /// A database that this process has for itself for a moment.
 pub struct AtRest {
@@ -39,6 +39,7 @@ impl AtRest {
             subscribers: Default::default(),
         };
         let (store, ownership) = storage::open_owned(config, Purpose::Command).await?;
+        drop(daemon::settle_the_past(config, &store).await?);
         // Its other end is gone: an engine that has stopped.
         let (engine, _) = engine::handle();
         let readiness = Readiness::default();

@@ -54,24 +54,32 @@ impl Connected<IncomingStream<'_, UnixListener>> for Operator {
     }
 }
 
-/// Serves the API at `path` until `stop` is cancelled, and takes the socket away then. Only the owner of the database may
-/// do so: what is left there by another one is nobody's any more.
-pub(crate) fn serve(path: &Path, api: Router, stop: CancellationToken) -> io::Result<JoinHandle<()>> {
-    let listener = bind(path)?;
+/// Serves the API on a socket at `path` until `stop` is cancelled, and takes the socket away at once then: the next gateway's
+/// would have the same name.
+pub(crate) fn serve(
+    listener: UnixListener,
+    path: PathBuf,
+    api: Router,
+    stop: CancellationToken,
+) -> JoinHandle<()> {
     let service = api.into_make_service_with_connect_info::<Operator>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
-    let path = path.to_owned();
-    Ok(tokio::spawn(async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "The socket for commands ended.");
-        }
+    let stopped = async move {
+        stop.cancelled().await;
         if let Err(error) = std::fs::remove_file(&path) {
             tracing::warn!(%error, path = %path.display(), "The socket for commands is left behind.");
         }
-    }))
+    };
+    let server = axum::serve(listener, service).with_graceful_shutdown(stopped);
+    tokio::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "The socket for commands ended.");
+        }
+    })
 }
 
-fn bind(path: &Path) -> io::Result<UnixListener> {
+/// Listens at `path`; whoever connects waits until he is served. Only the owner of the database may do so: what is left there
+/// by another one is nobody's any more.
+pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

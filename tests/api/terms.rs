@@ -1,5 +1,8 @@
 //! What is known before anything is bought, and what an installation asks of companies.
 
+use std::time::Duration;
+
+use provisioning_store::model::Timestamp;
 use serde_json::{Value, json};
 
 use crate::business::Firm;
@@ -61,9 +64,29 @@ fn an_operator_sees_the_schedule_and_confirms_the_clock() {
     let house = House::new("34560-34579");
     let firm = Firm::new(&house, "Architects");
     firm.ask(&house, "POST", "/schedule/confirmation", Value::Null).expect(403);
-    let schedule = house.operate("GET", "/schedule", Value::Null).expect(200);
-    assert_eq!(schedule["is_clock_in_doubt"], false);
-    assert!(schedule["last_look"].is_string(), "it is looked before any call: {schedule}");
+    let schedule = || house.operate("GET", "/schedule", Value::Null).expect(200);
+    let becomes = |is_in_doubt: bool| {
+        for _ in 0..600 {
+            if schedule()["is_clock_in_doubt"] == is_in_doubt {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("{} though it should be in doubt: {is_in_doubt}", schedule());
+    };
+    assert_eq!(schedule()["is_clock_in_doubt"], false);
+    assert!(schedule()["last_look"].is_string(), "it is looked before any call");
+    // To the gateway it is the same whether the clock has jumped ahead or the last look was long ago.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let long_ago = Timestamp::from_unix_s(i64::try_from(now).unwrap()).plus_days(-200);
+    house.runtime.block_on(house.daemon.store().note_look(long_ago)).unwrap();
+    becomes(true);
+    let trouble = house.operate("GET", "/status", Value::Null).expect(200)["trouble"].to_string();
+    assert!(trouble.contains("sipgw schedule"), "{trouble}");
     house.operate("POST", "/schedule/confirmation", Value::Null).expect(200);
+    becomes(false);
+    // The scheduler is of the same opinion: it would doubt again within seconds.
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(schedule()["is_clock_in_doubt"], false);
     house.stop();
 }

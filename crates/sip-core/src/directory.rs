@@ -335,6 +335,13 @@ impl Directory {
         phone.id.is_phone() && self.account(&phone.user).is_none_or(|route| route.profile != phone.id)
     }
 
+    /// Whether there is such a profile or phone, and it registers.
+    pub fn may_register(&self, id: ProfileId) -> bool {
+        self.profile(id).is_some_and(|profile| {
+            matches!(profile.authentication, Authentication::Registration { .. }) && !self.is_taken(profile)
+        })
+    }
+
     /// A carrier by number.
     pub fn carrier(&self, id: CarrierId) -> Option<&Arc<Carrier>> {
         self.carriers.iter().find(|carrier| carrier.id == id)

@@ -14,7 +14,7 @@ use crate::authenticator::Authenticator;
 use crate::bans::{self, Ban, Banned, Bans};
 use crate::call::{self, Call, CallTimer, ClientUser, Context, DialogIndex, Way, WayIndex};
 pub use crate::call::{LiveCall, Stage};
-use crate::directory::{Authentication, Directory, Peer, Profile};
+use crate::directory::{Directory, Peer, Profile};
 use crate::guard::{self, Guard, Rates, SourceRates};
 use crate::load::LoadGauge;
 use crate::message::{self, Fault, Message, Method, Name, lex, validate};
@@ -355,14 +355,8 @@ impl Gateway {
         for profile in deleted {
             self.end_calls_of(now, Peer::Profile(profile), Refusal::ProfileDeleted);
         }
-        let registers = |id: ProfileId| {
-            let profile = directory.profile(id);
-            profile.is_some_and(|p| {
-                matches!(p.authentication, Authentication::Registration { .. }) && !directory.is_taken(p)
-            })
-        };
-        let gone: Vec<_> =
-            self.registrar.bindings().map(|b| b.profile).filter(|id| !registers(*id)).collect();
+        let bound = self.registrar.bindings().map(|binding| binding.profile);
+        let gone: Vec<_> = bound.filter(|id| !directory.may_register(*id)).collect();
         for profile in gone {
             self.registrar.remove(profile, Unregistration::ProfileGone, &mut self.out);
         }
@@ -400,8 +394,11 @@ impl Gateway {
         (settings.registration, settings.calls, settings.makes) = (registration, calls, makes);
     }
 
-    /// Puts back a binding that was kept over a restart.
+    /// Puts back a binding that was kept over a restart, if whoever has it may still register.
     pub fn restore_binding(&mut self, now: Now, binding: Binding) {
+        if !self.directory.may_register(binding.profile) {
+            return;
+        }
         let RegistrationSettings { nat_s, direct_s, .. } = self.settings.registration;
         self.registrar.restore(now, binding, nat_s.max(direct_s));
     }

@@ -33,9 +33,10 @@ pub(super) async fn cancel(
     if profile["subscription"].is_object() {
         let until = when(&profile["subscription"]["paid_until"]);
         let what = channels_and_bundles(&profile);
-        consent.to(&format!(
+        let what = format!(
             "the {what} of {name} would end at {until}, and the profile would be deleted {days} days later"
-        ))?;
+        );
+        consent.to(gateway, &what).await?;
     }
     let cancelled = gateway.put(&below(&profile, "/subscription/cancellation"), Value::Null).await?;
     context.output.show(&cancelled, || {
@@ -57,7 +58,8 @@ pub(super) async fn extend(
     if subscription.is_object() {
         let (until, price) = (when(&subscription["paid_until"]), cell(&subscription["price"]));
         let what = channels_and_bundles(&profile);
-        consent.to(&format!("the {what} of {name} would be renewed at {until}, as before for {price}"))?;
+        let what = format!("the {what} of {name} would be renewed at {until}, as before for {price}");
+        consent.to(gateway, &what).await?;
     }
     let extended = gateway.delete(&below(&profile, "/subscription/cancellation")).await?;
     context.output.show(&extended, || format!("{name} is renewed at {}.\n", when(&extended["paid_until"])));

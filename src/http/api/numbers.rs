@@ -224,7 +224,8 @@ async fn assign_number(
 
 /// Cancel a number
 ///
-/// It works to the end of its paid term; then it is on offer again.
+/// It works to the end of its paid term; then it is on offer again. One whose fee is not paid is so at once, and is found no
+/// more.
 #[utoipa::path(
     put, path = "/numbers/{number}/cancellation", tag = TAG,
     params(("number" = i64, Path, description = "Its `id`")),

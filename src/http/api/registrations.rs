@@ -6,7 +6,7 @@ use axum::Json;
 use provisioning_store::model::CompanyId;
 use provisioning_store::pages::{AccountFilter, Slice};
 use serde::{Deserialize, Serialize};
-use sip_core::types::ProfileId;
+use sip_core::types::{Binding, ProfileId};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,9 +18,7 @@ use super::calls::TAG;
 use super::error::Problem;
 use super::money::{Moment, moment_of_unix_s};
 use super::page::{Cursor, Limit, Page};
-use crate::bindings;
-use crate::storage;
-use sip_core::types::Binding;
+use crate::{bindings, storage};
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(list_registrations))

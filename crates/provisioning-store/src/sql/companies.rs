@@ -219,6 +219,22 @@ impl Database {
     }
 }
 
+/// A number that is hosted from now on is no landline, whoever had stored it; nobody shows it any more.
+pub(super) async fn forget_landlines(connection: &mut Connection, number: &str) -> Result<(), StoreError> {
+    let gone = query(statements::DELETE_LANDLINES_LIKE)
+        .bind(number)
+        .execute(&mut *connection)
+        .await
+        .map_err(failed("forgetting landline numbers"))?;
+    if gone.rows_affected() > 0 {
+        query(statements::FORGET_LOST_LANDLINES)
+            .execute(&mut *connection)
+            .await
+            .map_err(failed("forgetting landline numbers"))?;
+    }
+    Ok(())
+}
+
 /// Tells the daemon that the directory has changed; part of every transaction that changes it.
 pub(super) async fn raise_revision(connection: &mut Connection) -> Result<(), StoreError> {
     query(statements::RAISE_REVISION)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sqlx::FromRow;
 
-use super::companies::raise_revision;
+use super::companies::{forget_landlines, raise_revision};
 use super::query::{Stored, query, query_as, query_scalar};
 use super::rows::{narrow, word};
 use super::{Connection, Database, failed, failed_unless_taken, statements, with_list};
@@ -103,6 +103,7 @@ impl Database {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed_unless_taken("adding a number", "number", number))?;
+        forget_landlines(&mut transaction, number).await?;
         raise_revision(&mut transaction).await?;
         transaction.commit().await.map_err(failed("adding a number"))?;
         Ok(NumberId(id))

@@ -212,6 +212,8 @@ pub(super) const INSERT_LANDLINE: &str = "INSERT INTO landlines (company_id, num
 /// An Online Number here, or what another company has proved to be its own.
 pub(super) const LANDLINE_IS_TAKEN: &str = "SELECT COUNT(*) FROM (SELECT number FROM online_numbers WHERE number = $2 \
      UNION ALL SELECT number FROM landlines WHERE number = $2 AND company_id <> $1 AND verified_by IS NOT NULL) AS taken";
+/// What is hosted here is nobody's landline any more.
+pub(super) const DELETE_LANDLINES_LIKE: &str = "DELETE FROM landlines WHERE number = $1";
 pub(super) const LANDLINES_OF_COMPANY: &str = "SELECT company_id, number, verified_by, verified_at FROM landlines WHERE company_id = $1 ORDER BY number";
 pub(super) const LANDLINES: &str =
     "SELECT company_id, number, verified_by, verified_at FROM landlines ORDER BY company_id, number";

@@ -2,7 +2,7 @@
 
 use sqlx::FromRow;
 
-use super::companies::raise_revision;
+use super::companies::{forget_landlines, raise_revision};
 use super::ledger::{Author, apply_in};
 use super::query::{query, query_as, query_scalar};
 use super::rows::narrow;
@@ -103,6 +103,7 @@ impl Database {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed_unless_taken("buying a number", "company with the number", number))?;
+        forget_landlines(&mut transaction, number).await?;
         let number = NumberId(id);
         let op = LedgerOp::LeaseNumber { number, company, offer: Box::new(offer) };
         for outcome in apply_in(&mut transaction, author, &[LedgerEntry { at: now, op }]).await? {

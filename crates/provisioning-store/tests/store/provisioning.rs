@@ -188,6 +188,10 @@ async fn refusals_name_the_culprit() {
     assert_eq!(add(one, "+12025550100", None).await.unwrap(), verified, "stored again, it stays verified");
     let taken = "there is a number +12025550100 already";
     assert_eq!(sentence(add(two, "+12025550100", Some("Ada")).await), taken, "it is another company's");
+    let sold = store.add_number(two, "+12025550100", "US").await.unwrap();
+    assert_eq!(store.landlines().await.unwrap(), [], "what is hosted is nobody's landline");
+    store.remove_number(sold.id).await.unwrap();
+    add(one, "+12025550100", Some("Ada")).await.unwrap();
     let hosted = "there is a number +12026843376 already";
     assert_eq!(sentence(add(two, "+12026843376", None).await), hosted, "it is an Online Number");
     store.set_caller_id(sales, None, Some(&landline)).await.unwrap();

@@ -39,7 +39,9 @@ impl Unregistration {
                 "A newer registration of another PBX took the place of this one: \
                  one profile serves one PBX."
             }
-            Self::ProfileGone => "The profile was deleted or no longer authenticates by registration.",
+            Self::ProfileGone => {
+                "The profile was deleted or no longer registers, or a profile got the phone's business account."
+            }
         }
     }
 }

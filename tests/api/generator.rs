@@ -144,6 +144,8 @@ impl Generator<'_> {
         let known = match name {
             // Here the number itself is meant, not its identity.
             "number" if operation.path.contains("landlines") => Some(LANDLINE.to_owned()),
+            // Whoever has it verified first keeps it.
+            "company" if operation.path.contains("landlines") => self.anchors.get(name).cloned(),
             "number" if operation.path.contains("stock") => self.anchor("number that is dialled"),
             // Only what was bought can be cancelled.
             "number" if operation.path.contains("cancellation") => self.known("leased number"),

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use provisioning_store::lifecycle::Order;
 use provisioning_store::reports::Month;
-use provisioning_store::sizing::Load;
+use provisioning_store::sizing::{LOST, Load};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
@@ -11,9 +11,6 @@ use super::gateway::{Gateway, asking};
 use super::output::Table;
 use super::shown::{cell, id, items, when};
 use super::{Context, find};
-
-/// Of how many calls one may find no channel free.
-const LOST: f64 = 0.01;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::MOST_CHANNELS;
 
+/// The share of calls that may find no channel free where nobody says otherwise: one in a hundred.
+pub const LOST: f64 = 0.01;
+
 /// What people telephone in the busiest hour.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Load {

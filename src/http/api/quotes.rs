@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use provisioning_store::ledger::Refusal;
 use provisioning_store::lifecycle::{self, Order};
-use provisioning_store::sizing::Load;
+use provisioning_store::sizing::{LOST, Load};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -17,9 +17,6 @@ use super::error::Problem;
 use super::money::{Moment, Money};
 use super::profiles::TAG;
 use crate::storage;
-
-/// Calls that may find no channel free, where nothing else is asked for: one in a hundred.
-const LOST_PERCENT: f64 = 1.0;
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(quote_subscription)).routes(routes!(size_channels))
@@ -118,7 +115,7 @@ struct Sizing {
 async fn size_channels(_caller: Caller, Query(query): Query<LoadQuery>) -> Answer<Sizing> {
     let LoadQuery { people, calls_an_hour, minutes_a_call } = query;
     let load = Load { people, calls_an_hour, minutes_a_call };
-    match load.channels(LOST_PERCENT / 100.0) {
+    match load.channels(LOST) {
         Some(channels) => Ok(Json(Sizing { erlangs: load.erlangs(), channels })),
         None => {
             let sentence = "no profile has so many channels; divide the people among several profiles";

@@ -22,6 +22,12 @@ fn an_order_is_priced_and_an_office_sized_before_anything_is_bought() {
     let refused = show("/subscription-quote?channels=1&bundles=2").expect(422);
     assert_eq!(refused["code"], "more_bundles_than_channels");
     assert_eq!(show("/channel-sizing?people=9").expect(200)["channels"], 5);
+    for (load, field) in
+        [("calls_an_hour=-2&minutes_a_call=-3", "calls_an_hour"), ("minutes_a_call=NaN", "minutes_a_call")]
+    {
+        let refused = show(&format!("/channel-sizing?people=9&{load}")).expect(422);
+        assert_eq!(refused["field"], field, "{refused}");
+    }
     assert_eq!(show("/channel-sizing?people=1000000").expect(422)["code"], "too_many_channels");
     house.stop();
 }

@@ -114,6 +114,11 @@ struct Sizing {
 )]
 async fn size_channels(_caller: Caller, Query(query): Query<LoadQuery>) -> Answer<Sizing> {
     let LoadQuery { people, calls_an_hour, minutes_a_call } = query;
+    for (field, figure) in [("calls_an_hour", calls_an_hour), ("minutes_a_call", minutes_a_call)] {
+        if !figure.is_finite() || figure < 0.0 {
+            return Err(Problem::invalid(field, "is no such figure; write zero or more"));
+        }
+    }
     let load = Load { people, calls_an_hour, minutes_a_call };
     match load.channels(LOST) {
         Some(channels) => Ok(Json(Sizing { erlangs: load.erlangs(), channels })),

@@ -9,7 +9,6 @@ use crate::call::{Arrival, Call};
 use crate::directory::{DigestPolicy, Peer, Profile, is_user_name};
 use crate::gateway::Gateway;
 use crate::guard::Pace;
-use crate::load::Load;
 use crate::message::{Message, MessageWriter, Method, Name, Uri};
 use crate::refusal::Refusal;
 use crate::registrar::{Registrar, Registration};
@@ -81,7 +80,7 @@ impl Gateway {
     }
 
     fn on_first_request(&mut self, now: Now, flow: Flow, request: &Message) {
-        if self.load.load() == Load::Overloaded && brings_new_work(request) {
+        if self.load.is_too_much(now.monotonic) && brings_new_work(request) {
             return self.shed(flow, request);
         }
         match request.method() {

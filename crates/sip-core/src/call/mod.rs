@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use crate::directory::{Directory, Peer};
+use crate::load::LoadGauge;
 use crate::outbox::Outbox;
 use crate::refusal::Refusal;
 use crate::registrar::Registrar;
@@ -155,6 +156,7 @@ pub(crate) struct Context<'a> {
     pub(crate) transactions: &'a mut Transactions<ClientUser>,
     pub(crate) timers: &'a mut Timers<(CallUid, CallTimer)>,
     pub(crate) index: &'a mut DialogIndex,
+    pub(crate) load: &'a mut LoadGauge,
     pub(crate) out: &'a mut Outbox,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! While a batch is being synced to disk, the next one gathers; so the busier the gateway, the larger its batches and
 //! the less each operation costs, and an idle one waits for nothing. Once operations come faster than a few hundred a
-//! second, a batch waits a few milliseconds for company: a batch costs about the same whether it carries two or ten. A
-//! caller listens while his call is reserved, so what reserves waits hardly at all; the rest rides along.
+//! second, a batch waits a few milliseconds for company, which no caller hears: a batch costs about the same whether it
+//! carries two or ten.
 //!
 //! After the database has failed, every operation behind it fails too, until the caller says that it has taken notice: so
 //! what was done is always the first part of what was asked, and never something behind a gap.
@@ -31,18 +31,11 @@ pub struct WriterLimits {
     pub queue: usize,
     /// How long a batch begins after the one before at the earliest, while operations come fast; zero gathers nothing.
     pub gather: Duration,
-    /// The same for a batch that lets a call in.
-    pub gather_reserve: Duration,
 }
 
 impl Default for WriterLimits {
     fn default() -> Self {
-        Self {
-            batch: 512,
-            queue: 8_192,
-            gather: Duration::from_millis(4),
-            gather_reserve: Duration::from_millis(1),
-        }
+        Self { batch: 512, queue: 8_192, gather: Duration::from_millis(4) }
     }
 }
 
@@ -58,12 +51,6 @@ pub struct QueueFull;
 struct Job {
     entry: LedgerEntry,
     reply: oneshot::Sender<Reply>,
-}
-
-impl Job {
-    fn reserves(&self) -> bool {
-        self.entry.op.reserved().is_some()
-    }
 }
 
 /// A handle on the writer task. Clones share it; when the last is dropped, the task ends after its queue is empty.
@@ -121,7 +108,6 @@ const RATE_WINDOW: Duration = Duration::from_millis(100);
 /// When batches begin.
 struct Pace {
     gather: Duration,
-    gather_reserve: Duration,
     last: Option<Instant>,
     window: Option<Instant>,
     /// Operations of the running window and of the one before.
@@ -130,15 +116,13 @@ struct Pace {
 
 impl Pace {
     fn new(limits: &WriterLimits) -> Self {
-        let WriterLimits { gather, gather_reserve, .. } = *limits;
-        Self { gather, gather_reserve, last: None, window: None, counts: [0; 2] }
+        Self { gather: limits.gather, last: None, window: None, counts: [0; 2] }
     }
 
     /// Until when a batch that could begin now waits for company.
-    fn wait(&self, now: Instant, has_reserve: bool) -> Option<Instant> {
+    fn wait(&self, now: Instant) -> Option<Instant> {
         let is_fast = self.counts.iter().max().is_some_and(|count| *count >= FAST);
-        let gather = if has_reserve { self.gather_reserve.min(self.gather) } else { self.gather };
-        self.last.filter(|_| is_fast).map(|last| last + gather).filter(|until| *until > now)
+        self.last.filter(|_| is_fast).map(|last| last + self.gather).filter(|until| *until > now)
     }
 
     /// A batch begins with so many operations.
@@ -193,13 +177,16 @@ async fn write(
 
 /// Waits for company as long as the pace says.
 async fn gather(pace: &Pace, queue: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job>, batch: usize) {
-    while jobs.len() < batch
-        && let Some(until) = pace.wait(Instant::now(), jobs.iter().any(Job::reserves))
-    {
-        match tokio::time::timeout_at(until, queue.recv()).await {
-            Ok(Some(job)) => jobs.push(job),
-            // What was taken out of a queue that is closed is done all the same.
-            Ok(None) | Err(_) => return,
+    if jobs.len() >= batch {
+        return;
+    }
+    if let Some(until) = pace.wait(Instant::now()) {
+        // It sleeps through: a wake for each that comes would cost more than it brings.
+        tokio::time::sleep_until(until).await;
+        while jobs.len() < batch
+            && let Ok(job) = queue.try_recv()
+        {
+            jobs.push(job);
         }
     }
 }
@@ -212,16 +199,14 @@ mod tests {
     fn an_idle_writer_waits_for_nothing_and_a_busy_one_for_company() {
         let limits = WriterLimits::default();
         let (mut pace, start) = (Pace::new(&limits), Instant::now());
-        assert_eq!(pace.wait(start, false), None);
+        assert_eq!(pace.wait(start), None);
         pace.began(start, 1);
-        assert_eq!(pace.wait(start, false), None, "one operation is no hurry");
+        assert_eq!(pace.wait(start), None, "one operation is no hurry");
         pace.began(start, 60);
-        assert_eq!(pace.wait(start, false), Some(start + limits.gather));
-        assert_eq!(pace.wait(start, true), Some(start + limits.gather_reserve), "a caller listens");
-        assert_eq!(pace.wait(start + limits.gather_reserve, true), None);
-        assert_eq!(pace.wait(start + limits.gather, false), None, "it has waited long enough");
+        assert_eq!(pace.wait(start), Some(start + limits.gather));
+        assert_eq!(pace.wait(start + limits.gather), None, "it has waited long enough");
         let later = start + 3 * RATE_WINDOW;
         pace.began(later, 1);
-        assert_eq!(pace.wait(later, false), None, "the hurry is over");
+        assert_eq!(pace.wait(later), None, "the hurry is over");
     }
 }

@@ -8,6 +8,7 @@ use crate::model::choices::choices;
 use crate::model::{CompanyId, ProfileId, Timestamp};
 use crate::money::Micros;
 use crate::rating::Tariff;
+use crate::reports::Month;
 
 /// The name of one call in the books, chosen by the daemon and unique for ever: every operation on the call is
 /// idempotent by it. A call between two profiles hosted here occupies a channel of each, so it has two names.
@@ -179,6 +180,20 @@ pub struct CdrFilter {
     pub answer: Option<Answer>,
 }
 
+impl CdrFilter {
+    /// What a report of usage is about: a profile's answered outgoing calls that began in a month.
+    pub fn of_usage(profile: ProfileId, month: Month) -> Self {
+        Self {
+            profile: Some(profile),
+            direction: Some(Direction::Outgoing),
+            answer: Some(Answer::Answered),
+            since: Some(month.start()),
+            before: Some(month.end()),
+            ..Self::default()
+        }
+    }
+}
+
 /// A record's place among others, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CdrPlace {
@@ -186,6 +201,13 @@ pub struct CdrPlace {
     pub started_at: Timestamp,
     /// Its name.
     pub call: CallId,
+}
+
+impl CdrPlace {
+    /// The place of a record.
+    pub fn of(record: &Cdr) -> Self {
+        Self { started_at: record.record.attempt.started_at, call: record.call.clone() }
+    }
 }
 
 /// Whether a call was answered.

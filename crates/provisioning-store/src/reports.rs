@@ -231,13 +231,23 @@ pub trait Table {
 
 /// A table as CSV, with a header line.
 pub fn csv<T: Table>(rows: &[T]) -> String {
+    csv_header::<T>() + &csv_lines(rows)
+}
+
+/// The header line of a table as CSV.
+pub fn csv_header<T: Table>() -> String {
+    written([T::COLUMNS.iter().map(|&column| column.to_owned()).collect()])
+}
+
+/// The lines below the header.
+pub fn csv_lines<T: Table>(rows: &[T]) -> String {
+    written(rows.iter().map(T::cells))
+}
+
+fn written(lines: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut writer = Writer::from_writer(Vec::new());
-    let mut write = |cells: &mut dyn Iterator<Item = String>| {
-        writer.write_record(cells.map(guarded)).expect("writing into memory does not fail");
-    };
-    write(&mut T::COLUMNS.iter().map(|&column| column.to_owned()));
-    for row in rows {
-        write(&mut row.cells().into_iter());
+    for cells in lines {
+        writer.write_record(cells.into_iter().map(guarded)).expect("writing into memory does not fail");
     }
     let octets = writer.into_inner().expect("writing into memory does not fail");
     String::from_utf8(octets).expect("text was written")

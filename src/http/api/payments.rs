@@ -175,15 +175,13 @@ struct PaymentQuery {
 async fn list_payments(caller: Caller, Query(query): Query<PaymentQuery>) -> Answer<Page<PaymentView>> {
     let PaymentQuery { company, cursor, limit } = query;
     let company = caller.scope(company)?;
-    let skip: u32 = cursor.as_ref().map(Cursor::parse).transpose()?.unwrap_or_default();
-    let found = caller.store().payments(company, limit.and_one(), skip).await?;
-    let next = skip.saturating_add(limit.and_one() - 1).to_string();
+    let found = caller.store().payments(company, limit.slice(cursor.as_ref())?).await?;
     let mut shown = Vec::with_capacity(found.len());
     for payment in found {
         let payer = caller.store().company(payment.company).await?;
         shown.push(PaymentView::of(payment, &payer.currency));
     }
-    Ok(Json(Page::of(shown, limit, |_| next.clone())))
+    Ok(Json(Page::of(shown, limit, |payment| payment.id.to_string())))
 }
 
 /// Show a payment

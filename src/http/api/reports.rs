@@ -1,13 +1,19 @@
 //! Reports by calendar month, as JSON and as CSV.
 
 use axum::Json;
+use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
+use provisioning_store::cdr::{Cdr, CdrFilter, CdrPlace};
+use provisioning_store::error::StoreError;
 use provisioning_store::ledger::TransferKind;
 use provisioning_store::model::{CompanyId, ProfileId};
 use provisioning_store::reports::{
-    AllocationRow, Month, Payee, Statement, StatementRow, UpcomingPayment, Usage, UsageRow, csv,
+    AllocationRow, Month, Payee, Statement, StatementRow, UpcomingPayment, Usage, UsageRow, csv, csv_header,
+    csv_lines,
 };
+use provisioning_store::store::Store;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -52,10 +58,28 @@ impl MonthQuery {
 }
 
 /// A file for a spreadsheet.
-fn file(name: &str, month: Month, text: String) -> Response {
+fn file(name: &str, month: Month, text: impl Into<Body>) -> Response {
     let disposition = format!("attachment; filename=\"{name}-{month}.csv\"");
     let headers = [(header::CONTENT_TYPE, "text/csv".to_owned()), (header::CONTENT_DISPOSITION, disposition)];
-    (headers, text).into_response()
+    (headers, text.into()).into_response()
+}
+
+/// Records that are read at once for a file.
+const RECORDS_AT_ONCE: u32 = 1_000;
+
+/// Records as CSV, read as they are sent: the calls of a busy month are more than belongs into the memory of a gateway. A
+/// file that cannot be read to its end breaks off, which its reader notices.
+fn records(store: Store, filter: CdrFilter) -> Body {
+    let lines = stream::try_unfold(Some(None), move |place: Option<Option<CdrPlace>>| {
+        let (store, filter) = (store.clone(), filter.clone());
+        async move {
+            let Some(after) = place else { return Ok::<_, StoreError>(None) };
+            let found = store.cdrs_after(&filter, after.as_ref(), RECORDS_AT_ONCE).await?;
+            let next = found.last().map(|last| Some(CdrPlace::of(last)));
+            Ok(Some((csv_lines(&found), next)))
+        }
+    });
+    Body::from_stream(stream::once(async { Ok(csv_header::<Cdr>()) }).chain(lines))
 }
 
 /// What calls came to.
@@ -138,8 +162,8 @@ async fn usage_file(
 ) -> Result<Response, Problem> {
     let month = query.month()?;
     let profile = caller.profile(profile).await?;
-    let records = caller.store().usage_records(profile.id, month).await?;
-    Ok(file("usage", month, csv(&records)))
+    let filter = CdrFilter::of_usage(profile.id, month);
+    Ok(file("usage", month, records(caller.store().clone(), filter)))
 }
 
 /// Something that was bought for a profile, or credit that went to or from it.

@@ -73,10 +73,15 @@ async fn list_stock(caller: Caller, Query(query): Query<StockQuery>) -> Answer<P
     if let Some(own) = caller.role.company() {
         country = Some(caller.company(own).await?.country);
     }
-    let skip: u32 = cursor.as_ref().map(Cursor::parse).transpose()?.unwrap_or_default();
-    let found = caller.store().numbers_on_offer(country.as_deref(), limit.and_one(), skip).await?;
-    let next = skip.saturating_add(limit.and_one() - 1).to_string();
-    Ok(Json(Page::of(found, limit, |_| next.clone()).map(OfferView::from)))
+    // Without the plus, which means a space where somebody forgets to encode it.
+    let after: Option<u64> = cursor.as_ref().map(Cursor::parse).transpose()?;
+    let after = after.map(|digits| format!("+{digits}"));
+    let found =
+        caller.store().numbers_on_offer(country.as_deref(), after.as_deref(), limit.and_one()).await?;
+    Ok(Json(
+        Page::of(found, limit, |stock| stock.offer.number.trim_start_matches('+').to_owned())
+            .map(OfferView::from),
+    ))
 }
 
 /// The terms on which a number is offered.

@@ -10,6 +10,7 @@ use crate::error::StoreError;
 use crate::ledger::{LedgerEntry, LedgerOp};
 use crate::model::{CompanyId, Payment, PaymentCause, PaymentId, PaymentState, Recharge, Timestamp};
 use crate::money::Micros;
+use crate::pages::Slice;
 
 #[derive(FromRow)]
 struct PaymentRow {
@@ -160,12 +161,12 @@ impl Database {
     pub(crate) async fn payments(
         &self,
         company: Option<CompanyId>,
-        (most, skip): (u32, u32),
+        Slice { after, most }: Slice,
     ) -> Result<Vec<Payment>, StoreError> {
         let rows: Vec<PaymentRow> = query_as(statements::PAYMENTS)
             .bind(company.map(|company| company.0))
+            .bind(after)
             .bind(i64::from(most))
-            .bind(i64::from(skip))
             .fetch_all(self.reader())
             .await
             .map_err(failed("reading payments"))?;

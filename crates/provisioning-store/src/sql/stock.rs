@@ -57,12 +57,13 @@ impl Database {
     pub(crate) async fn on_offer(
         &self,
         country: &str,
-        (most, skip): (u32, u32),
+        after: Option<&str>,
+        most: u32,
     ) -> Result<Vec<StockNumber>, StoreError> {
         let rows: Vec<StockRow> = query_as(statements::NUMBERS_ON_OFFER)
             .bind(country)
+            .bind(after.unwrap_or_default())
             .bind(i64::from(most))
-            .bind(i64::from(skip))
             .fetch_all(self.reader())
             .await
             .map_err(failed("reading numbers on offer"))?;

@@ -27,15 +27,15 @@ impl Store {
         self.database.withdraw(&e164(number)?).await
     }
 
-    /// Numbers on offer, by country and number; of one country, or with `None` of all.
+    /// Numbers on offer behind `after`, in their order; of one country, or with `None` of all.
     pub async fn numbers_on_offer(
         &self,
         country: Option<&str>,
+        after: Option<&str>,
         most: u32,
-        skip: u32,
     ) -> Result<Vec<StockNumber>, StoreError> {
         let country = country.map(|country| letters("country", country, 2)).transpose()?.unwrap_or_default();
-        self.database.on_offer(&country, (most, skip)).await
+        self.database.on_offer(&country, after, most).await
     }
 
     /// A company takes a number of its country from the stock and pays its first term.

@@ -8,6 +8,7 @@ use super::{Store, found, invalid};
 use crate::error::StoreError;
 use crate::model::{CompanyId, Payment, PaymentId, PaymentState, Recharge, Timestamp};
 use crate::money::Micros;
+use crate::pages::Slice;
 
 impl Store {
     /// Turns the recharge of a company's credit through the payment source on, or off with `None`.
@@ -91,10 +92,9 @@ impl Store {
     pub async fn payments(
         &self,
         company: Option<CompanyId>,
-        most: u32,
-        skip: u32,
+        slice: Slice,
     ) -> Result<Vec<Payment>, StoreError> {
-        self.database.payments(company, (most, skip)).await
+        self.database.payments(company, slice).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reports, and what a call would do: the store's verbs for them.
 
 use super::Store;
-use crate::cdr::{Answer, Attempt, CallId, Cdr, CdrFilter, Direction};
+use crate::cdr::{Attempt, CallId};
 use crate::error::StoreError;
 use crate::ledger::{LedgerEntry, LedgerOp, Outcome};
 use crate::lifecycle::{self, NumberLease, PriceList, Renewal};
@@ -19,19 +19,6 @@ impl Store {
     /// [`verify`](Self::verify) makes sure of.
     pub async fn usage_by_ledger(&self, profile: ProfileId, month: Month) -> Result<LedgerUsage, StoreError> {
         self.database.ledger_usage(profile, month).await
-    }
-
-    /// The records of the same calls, newest first, for files.
-    pub async fn usage_records(&self, profile: ProfileId, month: Month) -> Result<Vec<Cdr>, StoreError> {
-        let filter = CdrFilter {
-            profile: Some(profile),
-            direction: Some(Direction::Outgoing),
-            answer: Some(Answer::Answered),
-            since: Some(month.start()),
-            before: Some(month.end()),
-            ..CdrFilter::default()
-        };
-        self.latest_cdrs(&filter, u32::MAX).await
     }
 
     /// What was bought for a profile in a month, and what credit went to or from it.

@@ -110,10 +110,10 @@ async fn the_rest(store: &Store) -> String {
     let all = Slice { after: None, most: 100 };
     format!(
         "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
-        store.payments(None, 100, 0).await.unwrap(),
+        store.payments(None, Slice { after: None, most: 100 }).await.unwrap(),
         store.company_recharge(CompanyId(1)).await.unwrap(),
         store.administrators(CompanyId(1)).await.unwrap(),
-        store.numbers_on_offer(None, 100, 0).await.unwrap(),
+        store.numbers_on_offer(None, None, 100).await.unwrap(),
         store.tokens(None, all).await.unwrap(),
         store.audit(&Default::default(), None, 100).await.unwrap(),
         store.load_registrations(start()).await.unwrap(),

@@ -125,14 +125,17 @@ async fn databases_of_every_version_are_brought_up_to_date_with_what_is_in_them(
         if version >= 5 {
             let number = store.number(NumberId(2)).await.unwrap();
             assert_eq!(number.lease.unwrap().offer.fee, Micros::from_units(6));
-            assert_eq!(store.numbers_on_offer(None, 10, 0).await.unwrap().len(), 1);
+            assert_eq!(store.numbers_on_offer(None, None, 10).await.unwrap().len(), 1);
         }
         if version >= 6 {
             assert_eq!(store.tokens(None, Slice { after: None, most: 10 }).await.unwrap().len(), 1);
             assert_eq!(store.audit(&Default::default(), None, 10).await.unwrap().len(), 1);
         }
         if version >= 7 {
-            assert_eq!(store.payments(None, 10, 0).await.unwrap()[0].state, PaymentState::Pending);
+            assert_eq!(
+                store.payments(None, Slice { after: None, most: 10 }).await.unwrap()[0].state,
+                PaymentState::Pending
+            );
             assert!(store.company_recharge(COMPANY).await.unwrap().is_some());
             assert_eq!(store.administrators(COMPANY).await.unwrap().len(), 1);
             let by = store.company(COMPANY).await.unwrap().verification.map(|it| it.by);

@@ -37,7 +37,7 @@ async fn do_due(store: &Store, days: i64) -> usize {
 }
 
 async fn on_offer(store: &Store) -> usize {
-    store.numbers_on_offer(Some("US"), 10, 0).await.unwrap().len()
+    store.numbers_on_offer(Some("US"), None, 10).await.unwrap().len()
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn a_number_is_bought_from_the_stock_with_its_next_payment_shown() {
     let store = home.open().await;
     let company = company(&store, 10).await;
     assert_eq!(on_offer(&store).await, 1);
-    assert_eq!(store.numbers_on_offer(Some("GB"), 10, 0).await.unwrap(), []);
+    assert_eq!(store.numbers_on_offer(Some("GB"), None, 10).await.unwrap(), []);
     let number = store.buy_number(start(), company, "+1 202 684 3376").await.unwrap();
     let lease = number.lease.clone().unwrap();
     assert_eq!((number.country.as_str(), lease.paid_until), ("US", start().plus_days(30)));

@@ -3,6 +3,7 @@
 use provisioning_store::error::StoreError;
 use provisioning_store::model::*;
 use provisioning_store::money::Micros;
+use provisioning_store::pages::Slice;
 use provisioning_store::store::Store;
 
 use crate::world::*;
@@ -38,7 +39,10 @@ async fn a_payment_is_booked_once_however_often_the_source_says_so() {
     let refused = store.fail_payment(start(), payment.id, "late").await.unwrap_err().to_string();
     assert_eq!(refused, "payment: 1 is paid already; ask for another one");
     assert!(matches!(store.pay_payment(start(), PaymentId(9), "").await, Err(StoreError::NotFound { .. })));
-    assert_eq!(store.payments(Some(company), 10, 0).await.unwrap().len(), 2);
+    let all = store.payments(Some(company), Slice { after: None, most: 10 }).await.unwrap();
+    assert_eq!(all.len(), 2);
+    let after = Some(all[0].id.0);
+    assert_eq!(store.payments(None, Slice { after, most: 10 }).await.unwrap(), all[1..], "newest first");
     assert_eq!(store.verify().await.unwrap(), []);
 }
 

@@ -11,6 +11,7 @@ use form_urlencoded::Serializer;
 use http_body_util::BodyExt;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use provisioning_store::error::StoreError;
 use serde_json::Value;
 use sipgw::http::{AtRest, local};
 use sipgw::storage::{self, OpenError};
@@ -30,41 +31,19 @@ const BASE: &str = "/api/v1";
 /// Most things on a page of a list.
 const PAGE: usize = 200;
 
-/// Whoever answers.
-pub(crate) enum Gateway {
-    /// The one that runs.
-    Running(Mutex<SendRequest<Body>>),
-    /// The database itself.
-    AtRest(Box<Mutex<Rest>>),
-}
-
-/// A database that no gateway runs on, and that this process has in its hand while it needs it.
-pub(crate) struct Rest {
+/// The gateway of a configuration.
+pub(crate) struct Gateway {
     config: Config,
-    taken: Option<AtRest>,
+    /// Nobody while somebody thinks something over: then it is looked anew who answers.
+    answers: Mutex<Option<Answerer>>,
 }
 
-impl Rest {
-    /// The database, taken anew if it was let go of.
-    async fn taken(&mut self) -> Result<&AtRest, Failure> {
-        let begun = Instant::now();
-        while self.taken.is_none() {
-            match AtRest::open(&self.config).await {
-                Ok(at_rest) => self.taken = Some(at_rest),
-                Err(StartError::Open(OpenError::Owned { .. })) if begun.elapsed() < PATIENCE => {
-                    tokio::time::sleep(LOOK).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(self.taken.as_ref().expect("it was taken just now"))
-    }
-
-    async fn let_go(&mut self) {
-        if let Some(at_rest) = self.taken.take() {
-            at_rest.close().await;
-        }
-    }
+/// Whoever answers.
+enum Answerer {
+    /// The one that runs.
+    Running(SendRequest<Body>),
+    /// The database itself, which no gateway runs on.
+    AtRest(Box<AtRest>),
 }
 
 /// What is sent with a request.
@@ -77,29 +56,7 @@ enum Content {
 impl Gateway {
     /// The gateway that runs; without one, the database.
     pub(crate) async fn open(config: &Config) -> Result<Self, Failure> {
-        let begun = Instant::now();
-        loop {
-            if let Some(running) = Self::connect(config).await? {
-                return Ok(running);
-            }
-            match AtRest::open(config).await {
-                Ok(at_rest) => {
-                    let rest = Rest { config: config.clone(), taken: Some(at_rest) };
-                    return Ok(Self::AtRest(Box::new(Mutex::new(rest))));
-                }
-                Err(StartError::Open(OpenError::Owned { .. })) if begun.elapsed() < PATIENCE => {
-                    tokio::time::sleep(LOOK).await;
-                }
-                Err(StartError::Open(error @ OpenError::Owned { .. })) => {
-                    let socket = storage::socket(config);
-                    return Err(Failure::Unanswered(format!(
-                        "{error}; it does not answer at {}: it starts, stops or is of another version",
-                        socket.display()
-                    )));
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        Ok(Self::of(config, Answerer::find(config).await?))
     }
 
     /// The gateway that runs, for what only that one knows.
@@ -111,44 +68,31 @@ impl Gateway {
                 socket.display()
             ))
         };
-        Self::connect(config).await?.ok_or_else(nobody)
+        Ok(Self::of(config, Answerer::connect(config).await?.ok_or_else(nobody)?))
     }
 
-    async fn connect(config: &Config) -> Result<Option<Self>, Failure> {
-        let socket = storage::socket(config);
-        let stream = local::connect(&socket).await.map_err(|error| {
-            let cure = match error.kind() {
-                ErrorKind::PermissionDenied => "; do it as the user that the gateway runs for, or as root",
-                _ => "",
-            };
-            Failure::Unanswered(format!("the gateway at {} cannot be asked: {error}{cure}", socket.display()))
-        })?;
-        let Some(stream) = stream else { return Ok(None) };
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
-        // What goes wrong on the connection is told to whoever waits for the answer.
-        tokio::spawn(async move { drop(connection.await) });
-        Ok(Some(Self::Running(Mutex::new(sender))))
+    fn of(config: &Config, answerer: Answerer) -> Self {
+        Self { config: config.clone(), answers: Mutex::new(Some(answerer)) }
     }
 
     /// Whether it takes calls, and not a database without one.
-    pub(crate) fn is_running(&self) -> bool {
-        matches!(self, Self::Running(_))
+    pub(crate) async fn is_running(&self) -> bool {
+        matches!(&*self.answers.lock().await, Some(Answerer::Running(_)))
     }
 
     /// Makes ready for questions about calls and their prices, which a running gateway always is.
     pub(crate) async fn learn(&self) -> Result<(), Failure> {
-        match self {
-            Self::Running(_) => Ok(()),
-            Self::AtRest(rest) => Ok(rest.lock().await.taken().await?.learn().await?),
+        match &*self.answers.lock().await {
+            Some(Answerer::AtRest(at_rest)) => Ok(at_rest.learn().await?),
+            _ => Ok(()),
         }
     }
 
     /// Lets go of the database, if this process had to take it, until the next request: whoever thinks something over keeps
     /// no gateway from starting.
     pub(crate) async fn let_go(&self) {
-        if let Self::AtRest(rest) = self {
-            rest.lock().await.let_go().await;
+        if let Some(Answerer::AtRest(at_rest)) = self.answers.lock().await.take() {
+            at_rest.close().await;
         }
     }
 
@@ -250,20 +194,81 @@ impl Gateway {
     ) -> Result<(StatusCode, Bytes), Failure> {
         let exchange = async {
             let request = request(method, path, content);
-            let response = match self {
-                Self::AtRest(rest) => rest.lock().await.taken().await?.answer(request).await,
-                Self::Running(sender) => {
-                    let mut sender = sender.lock().await;
-                    // The answer before has been read, but the connection may not know it yet.
-                    sender.ready().await.map_err(|error| lost(&error))?;
-                    sender.send_request(request).await.map_err(|error| lost(&error))?.map(Body::new)
-                }
-            };
-            read(response).await
+            let mut answers = self.answers.lock().await;
+            if answers.is_none() {
+                *answers = Some(Answerer::find(&self.config).await?);
+            }
+            let answerer = answers.as_mut().expect("somebody was found just now");
+            read(answerer.answer(request).await?).await
         };
         let late = |_| Failure::Unanswered(format!("the gateway did not answer within {ANSWER:?}"));
         tokio::time::timeout(ANSWER, exchange).await.map_err(late)?
     }
+}
+
+impl Answerer {
+    /// The gateway that runs; without one, the database. One that is about to start or to stop is waited for, and so is
+    /// another command.
+    async fn find(config: &Config) -> Result<Self, Failure> {
+        let begun = Instant::now();
+        loop {
+            if let Some(running) = Self::connect(config).await? {
+                return Ok(running);
+            }
+            match AtRest::open(config).await {
+                Ok(at_rest) => return Ok(Self::AtRest(Box::new(at_rest))),
+                Err(error) if is_taken(&error) && begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(LOOK).await;
+                }
+                Err(error) if is_taken(&error) => {
+                    let socket = storage::socket(config);
+                    return Err(Failure::Unanswered(format!(
+                        "{error}; it does not answer at {}: it starts, stops, is of another version or runs on another \
+                         machine",
+                        socket.display()
+                    )));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn connect(config: &Config) -> Result<Option<Self>, Failure> {
+        let socket = storage::socket(config);
+        let stream = local::connect(&socket).await.map_err(|error| {
+            let cure = match error.kind() {
+                ErrorKind::PermissionDenied => "; do it as the user that the gateway runs for, or as root",
+                _ => "",
+            };
+            Failure::Unanswered(format!("the gateway at {} cannot be asked: {error}{cure}", socket.display()))
+        })?;
+        let Some(stream) = stream else { return Ok(None) };
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
+        // What goes wrong on the connection is told to whoever waits for the answer.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(Some(Self::Running(sender)))
+    }
+
+    async fn answer(&mut self, request: Request<Body>) -> Result<Response, Failure> {
+        match self {
+            Self::AtRest(at_rest) => Ok(at_rest.answer(request).await),
+            Self::Running(sender) => {
+                // The answer before has been read, but the connection may not know it yet.
+                sender.ready().await.map_err(|error| lost(&error))?;
+                Ok(sender.send_request(request).await.map_err(|error| lost(&error))?.map(Body::new))
+            }
+        }
+    }
+}
+
+/// Whether somebody else has the database: by its lock here, or by the server's, from whichever machine.
+fn is_taken(error: &StartError) -> bool {
+    matches!(
+        error,
+        StartError::Open(OpenError::Owned { .. } | OpenError::Store(StoreError::Owned { .. }))
+            | StartError::Store(StoreError::Owned { .. })
+    )
 }
 
 fn request(method: Method, path: &str, content: Content) -> Request<Body> {

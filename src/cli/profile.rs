@@ -294,14 +294,10 @@ async fn set_recharge(
             gateway.put(&path, wanted).await?
         }
     };
-    show(context, &[changed]);
-    if recharge.is_some_and(|recharge| recharge.is_below_recommended()) {
-        context.output.warn(&format!(
-            "These values are low: credit may run out within a call. {} below {} is recommended.",
-            Recharge::RECOMMENDED.amount,
-            Recharge::RECOMMENDED.threshold
-        ));
+    if let Some(warning) = changed["recharge"]["warning"].as_str() {
+        context.output.warn(warning);
     }
+    show(context, &[changed]);
     Ok(())
 }
 

@@ -13,7 +13,7 @@ pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
     let gateway = context.gateway().await?;
     let registrations = gateway.list("/registrations").await?;
     let profiles = gateway.list("/profiles").await?;
-    if !gateway.is_running() {
+    if !gateway.is_running().await {
         context.output.warn("No gateway answers; these were registered when one ran last.");
     }
     gateway.close().await;

@@ -107,6 +107,9 @@ async fn recharge(
     let currency = &company["currency"];
     let recharge = json!({ "threshold": money(below, currency), "amount": money(amount, currency) });
     let set = gateway.put(&path, recharge).await?;
+    if let Some(warning) = set["recharge"]["warning"].as_str() {
+        context.output.warn(warning);
+    }
     context
         .output
         .show(&set, || format!("{amount} is asked for when the credit of {name} is below {below}.\n"));

@@ -30,7 +30,8 @@ async fn gather(gateway: &Gateway, profile: Value) -> Result<Value, Failure> {
     whole["company_name"] = company["name"].clone();
     whole["currency"] = company["currency"].clone();
     // What is registered while no gateway runs is what the last one has left.
-    whole["registration_according_to"] = if gateway.is_running() { "gateway" } else { "database" }.into();
+    whole["registration_according_to"] =
+        if gateway.is_running().await { "gateway" } else { "database" }.into();
     whole["registration"] = registered.pop().unwrap_or_default();
     whole["addresses"] = addresses.into();
     whole["business_accounts"] = accounts.into();

@@ -79,12 +79,18 @@ async fn take_credit_back(
 pub(super) struct RechargeView {
     threshold: Money,
     amount: Money,
+    /// What speaks against these values; null if nothing does.
+    warning: Option<String>,
 }
 
 impl RechargeView {
     /// How a recharge looks, in the company's currency.
     pub(super) fn of(it: Recharge, currency: &str) -> Self {
-        Self { threshold: Money::of(it.threshold, currency), amount: Money::of(it.amount, currency) }
+        Self {
+            threshold: Money::of(it.threshold, currency),
+            amount: Money::of(it.amount, currency),
+            warning: it.warning(),
+        }
     }
 }
 

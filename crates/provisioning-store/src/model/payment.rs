@@ -56,9 +56,14 @@ pub struct Payment {
 }
 
 impl Recharge {
-    /// True when either value is below the recommended one: the credit may then run out within a call.
-    pub fn is_below_recommended(&self) -> bool {
-        self.threshold < Self::RECOMMENDED.threshold || self.amount < Self::RECOMMENDED.amount
+    /// What is said of values below the recommended ones, which are taken all the same.
+    pub fn warning(&self) -> Option<String> {
+        let Self { threshold, amount } = Self::RECOMMENDED;
+        (self.threshold < threshold || self.amount < amount).then(|| {
+            format!(
+                "These values are low: credit may run out within a call. {amount} below {threshold} is recommended."
+            )
+        })
     }
 
     /// Whether a company with this recharge is to be asked for a payment: its credit is low, none is on its way, and the
@@ -81,9 +86,9 @@ mod tests {
 
     #[test]
     fn values_below_the_recommended_ones_are_warned_of() {
-        assert!(!Recharge::RECOMMENDED.is_below_recommended());
-        assert!(Recharge { threshold: Micros(1), ..Recharge::RECOMMENDED }.is_below_recommended());
-        assert!(Recharge { amount: Micros(1), ..Recharge::RECOMMENDED }.is_below_recommended());
+        assert_eq!(Recharge::RECOMMENDED.warning(), None);
+        assert!(Recharge { threshold: Micros(1), ..Recharge::RECOMMENDED }.warning().is_some());
+        assert!(Recharge { amount: Micros(1), ..Recharge::RECOMMENDED }.warning().is_some());
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Observer {
         match event {
             Event::Registered(binding) => {
                 tracing::info!(
-                    profile = binding.profile.0,
+                    profile = %binding.profile,
                     source = %binding.flow.peer,
                     transport = binding.flow.transport.param(),
                     behind_nat = binding.behind_nat,
@@ -84,8 +84,8 @@ impl Observer {
                 self.metrics.registrations_ended.with_label_values(&[why.code()]).inc();
                 match why {
                     // Two PBXs on one profile take it from each other in turn; somebody has to be told.
-                    Unregistration::Replaced => tracing::warn!(profile = profile.0, "{}", why.sentence()),
-                    _ => tracing::info!(profile = profile.0, "{}", why.sentence()),
+                    Unregistration::Replaced => tracing::warn!(%profile, "{}", why.sentence()),
+                    _ => tracing::info!(%profile, "{}", why.sentence()),
                 }
                 self.keep(BindingChange::Ended(*profile));
             }

@@ -155,6 +155,16 @@ impl ProfileId {
     }
 }
 
+impl fmt::Display for ProfileId {
+    /// As logs show it: `7`, or `phone of account 5`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.is_phone() {
+            true => write!(f, "phone of account {}", -self.0),
+            false => self.0.fmt(f),
+        }
+    }
+}
+
 /// A carrier's number in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CarrierId(pub i64);

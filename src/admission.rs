@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use provisioning_store::cdr::{self, Attempt, CallId, CallKind, Direction};
 use provisioning_store::journal::Journal;
-use provisioning_store::ledger::{self, Limit, Outcome, SpendWarning};
+use provisioning_store::ledger::{self, Limit, Outcome, Payer, SpendWarning};
 use provisioning_store::model::{ProfileId as StoreProfileId, Timestamp};
 use provisioning_store::store::Store;
 use provisioning_store::writer::{Reply as Answer, Writer};
@@ -248,7 +248,7 @@ fn granted(lease: Lease, answer: Answer, metrics: &Metrics) -> Result<Grant, Ref
             grant.warnings.iter().for_each(|warning| warn(warning, metrics));
             Ok(Grant { paid: grant.paid_s.map(|paid_s| Duration::from_secs(paid_s.into())) })
         }
-        Ok(Ok(Outcome::LastGrant(_, limit))) => Err(exhausted(limit, Refusal::CreditExhausted)),
+        Ok(Ok(Outcome::LastGrant(grant, limit))) => Err(exhausted(limit, ran_out(grant.payer))),
         Ok(Ok(other)) => {
             tracing::error!(call = %lease.call, ?other, "The ledger's answer does not fit the question.");
             Err(Refusal::InternalFault)
@@ -280,6 +280,14 @@ fn warn(warning: &SpendWarning, metrics: &Metrics) {
     );
 }
 
+/// Whose credit has ended a call.
+fn ran_out(payer: Payer) -> Refusal {
+    match payer {
+        Payer::Profile => Refusal::CreditExhausted,
+        Payer::Company => Refusal::CompanyCreditExhausted,
+    }
+}
+
 /// Why a call that runs is granted no more.
 fn exhausted(limit: Limit, no_credit: Refusal) -> Refusal {
     match limit {
@@ -294,6 +302,7 @@ fn refused(refusal: &ledger::Refusal, no_credit: Refusal) -> Refusal {
         ledger::Refusal::NotActive(_) | ledger::Refusal::UnknownProfile(_) => Refusal::ProfileInactive,
         ledger::Refusal::NoFreeChannel { .. } => Refusal::NoChannel,
         ledger::Refusal::InsufficientCredit { .. } => no_credit,
+        ledger::Refusal::InsufficientCompanyCredit { .. } => Refusal::NoCompanyCredit,
         ledger::Refusal::CountryDenied { .. } => Refusal::CountryDenied,
         ledger::Refusal::CountryBusy { .. } => Refusal::CountryBusy,
         ledger::Refusal::PriceTooHigh { .. } => Refusal::PriceTooHigh,

@@ -104,8 +104,9 @@ impl Scheduler {
 mod tests {
     use std::collections::HashSet;
 
+    use provisioning_store::ledger::ReservePolicy;
     use provisioning_store::lifecycle::{Order, PriceList, Terms};
-    use provisioning_store::model::{CompanyId, NewCompany, ProfileSettings, SpendGuard};
+    use provisioning_store::model::{CompanyId, NewCompany, ProfileSettings};
     use provisioning_store::money::Micros;
     use provisioning_store::rating::UsBundle;
     use provisioning_store::secrets::SecretKey;
@@ -121,7 +122,7 @@ mod tests {
             shape: Shape { realm: String::new(), caller_id_countries: HashSet::new() },
             us_bundle: UsBundle::standard(),
             on_net: None,
-            spend_guard: SpendGuard::default(),
+            policy: ReservePolicy::default(),
             prices: PriceList::default(),
             currency: "USD".to_owned(),
             terms: Terms::default(),

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use provisioning_store::error::StoreError;
 use provisioning_store::journal::Journal;
-use provisioning_store::ledger::ReservePolicy;
 use provisioning_store::model::Timestamp;
 use provisioning_store::secrets::{OsEntropy, SecretError, SecretKey};
 use provisioning_store::store::{Claim, Durability, Location, PostgresUrl, Store, StoreOptions};
@@ -214,7 +213,7 @@ async fn open_as(config: &Config, claim: Claim) -> Result<Store, OpenError> {
         Synchronous::Full => Durability::PowerFailure,
         Synchronous::Normal => Durability::Crash,
     };
-    let policy = ReservePolicy { guard: config.calls.spend_guard.guard(), ..ReservePolicy::default() };
+    let policy = config.reserve_policy();
     let options = StoreOptions { location, durability, policy, claim, ..StoreOptions::new(path, key) };
     match Store::open(options).await {
         // Whether a server has the database already shows only when it is asked; the key that was made for it is none.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use provisioning_store::directory::DirectoryRows;
 use provisioning_store::error::StoreError;
+use provisioning_store::ledger::ReservePolicy;
 use provisioning_store::lifecycle::{PriceList, Terms};
-use provisioning_store::model::SpendGuard;
 use provisioning_store::rating::{Tariff, UsBundle};
 use provisioning_store::store::Store;
 use sip_core::directory::Directory;
@@ -38,8 +38,8 @@ pub struct Rules {
     pub us_bundle: UsBundle,
     /// What calls between profiles here are charged by; nothing where they are free.
     pub on_net: Option<Tariff>,
-    /// Limits of profiles that set none of their own.
-    pub spend_guard: SpendGuard,
+    /// How calls reserve what they may cost, and within which limits.
+    pub policy: ReservePolicy,
     /// At which prices subscriptions are renewed.
     pub prices: PriceList,
     /// Of these prices.
@@ -133,7 +133,7 @@ impl Watch {
     async fn reload(&mut self) -> Result<Arc<Directory>, StoreError> {
         let begun = Instant::now();
         let rules = self.rules.load_full();
-        self.store.use_default_guard(rules.spend_guard);
+        self.store.use_policy(rules.policy);
         self.store.use_caller_id_countries(rules.shape.caller_id_countries.iter().cloned().collect());
         let rows = self.store.load_directory().await?;
         let rates = self.store.rate_book(crate::storage::now()).await?;

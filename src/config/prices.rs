@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use provisioning_store::ledger::{Payer, ReservePolicy};
 use provisioning_store::lifecycle::{self, PriceList, Terms};
 use provisioning_store::money::Micros;
 use provisioning_store::rating::{BundleCover, Tariff, UsBundle};
@@ -27,6 +28,9 @@ pub struct PriceConfig {
     pub bundle_discounts: Vec<Discount>,
     /// The minutes of one bundle.
     pub bundle_minutes: u32,
+    /// Whose credit pays the rest of a call, and later calls, when a profile's bundle minutes are used up before they are
+    /// renewed.
+    pub bundle_overflow: Payer,
     /// A minute of a call to an Online Number hosted here; 0 is free.
     pub on_net_minute: Price,
     /// A file of US prefixes that bundles do not cover, one a line without the 1 in front; the standard list where
@@ -52,6 +56,7 @@ impl Default for PriceConfig {
             bundle: Price(Micros::from_units(30)),
             bundle_discounts: vec![discount(5, 5), discount(10, 10), discount(20, 15)],
             bundle_minutes: 5_000,
+            bundle_overflow: Payer::Profile,
             on_net_minute: Price(Micros::ZERO),
             bundle_excluded_file: None,
             period_days: 30,
@@ -126,6 +131,15 @@ impl Config {
             bundle_discounts: prices.bundle_discounts.iter().map(step).collect(),
             bundle_minutes: prices.bundle_minutes,
             period_days: prices.period_days,
+        }
+    }
+
+    /// How calls reserve what they may cost.
+    pub fn reserve_policy(&self) -> ReservePolicy {
+        ReservePolicy {
+            bundle_overflow: self.prices.bundle_overflow,
+            guard: self.calls.spend_guard.guard(),
+            ..ReservePolicy::default()
         }
     }
 

@@ -163,7 +163,7 @@ fn rules(config: &Config) -> Result<Rules, StartError> {
         shape: Shape::of(config),
         us_bundle,
         on_net: config.on_net_tariff(),
-        spend_guard: config.calls.spend_guard.guard(),
+        policy: config.reserve_policy(),
         prices: config.price_list(),
         currency: config.prices.currency.clone(),
         terms: config.terms(),

@@ -29,4 +29,4 @@ pub use books::{Books, Changes, Difference, Imbalance, Subscriber};
 pub use guard::{CapStanding, CapState, Limit, SpendWarning, Spending, Spent, Window};
 pub use on_hand::Held;
 pub use operation::{Closing, Grant, LedgerEntry, LedgerOp, Outcome, Refusal};
-pub use reservation::{Reservation, ReservePolicy};
+pub use reservation::{Payer, Reservation, ReservePolicy};

@@ -26,6 +26,11 @@ impl LedgerState {
         Self { policy, books: Books::new(), transfers: Vec::new(), cdrs: Vec::new() }
     }
 
+    /// From now on calls reserve by another policy.
+    pub fn set_policy(&mut self, policy: ReservePolicy) {
+        self.policy = policy;
+    }
+
     /// Does one operation, whole or not at all.
     pub fn apply(&mut self, now: Timestamp, op: LedgerOp) -> Result<Outcome, Refusal> {
         let outcome = self.books.apply(self.policy, &LedgerEntry { at: now, op });

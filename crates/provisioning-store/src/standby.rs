@@ -57,6 +57,7 @@ impl Standby {
             attempt: attempt.clone(),
             bundle_period: grant.held.bundle_period,
             bundle_s: grant.held.bundle_s,
+            payer: grant.payer,
             credit: grant.held.credit,
             paid_s: grant.paid_s,
             answered_at: None,

@@ -173,6 +173,11 @@ impl Store {
         Author { owner: &self.owner, policy: self.policy() }
     }
 
+    /// From now on calls reserve by another policy; what they hold already stays theirs.
+    pub fn use_policy(&self, policy: ReservePolicy) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+
     /// How far ahead calls reserve, and within which limits.
     pub fn policy(&self) -> ReservePolicy {
         *self.policy.read().unwrap_or_else(PoisonError::into_inner)

@@ -28,6 +28,7 @@ pub enum Refusal {
     Cancelled,
     CarrierAuthentication,
     CarriersFailed,
+    CompanyCreditExhausted,
     ConnectionLost,
     CountryBusy,
     CountryDenied,
@@ -51,6 +52,7 @@ pub enum Refusal {
     NoChannel,
     NoChannelIncoming,
     NoCarrier,
+    NoCompanyCredit,
     NoCredit,
     NoMediaInCommon,
     NoPrack,
@@ -104,7 +106,7 @@ const fn row(status: u16, cause: u8, code: &'static str, sentence: &'static str)
 
 impl Refusal {
     /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 74] = [
+    pub const ALL: [Self; 76] = [
         Self::AccountAttached,
         Self::AddressIncomplete,
         Self::BadContact,
@@ -124,6 +126,7 @@ impl Refusal {
         Self::Cancelled,
         Self::CarrierAuthentication,
         Self::CarriersFailed,
+        Self::CompanyCreditExhausted,
         Self::ConnectionLost,
         Self::CountryBusy,
         Self::CountryDenied,
@@ -147,6 +150,7 @@ impl Refusal {
         Self::NoChannel,
         Self::NoChannelIncoming,
         Self::NoCarrier,
+        Self::NoCompanyCredit,
         Self::NoCredit,
         Self::NoMediaInCommon,
         Self::NoPrack,
@@ -255,6 +259,12 @@ impl Refusal {
                 "country_denied",
                 "The profile's spend guard does not allow calls to this country.",
             ),
+            Self::CompanyCreditExhausted => row(
+                402,
+                16,
+                "company_credit_exhausted",
+                "The bundle minutes and the company's credit ran out, so the call was ended.",
+            ),
             Self::CreditExhausted => {
                 row(402, 16, "credit_exhausted", "The profile's credit ran out, so the call was ended.")
             }
@@ -323,6 +333,12 @@ impl Refusal {
                 row(486, 17, "no_channel_incoming", "All channels of the called profile are in use.")
             }
             Self::NoCarrier => row(503, 3, "no_carrier", "No carrier is set up for this destination."),
+            Self::NoCompanyCredit => row(
+                402,
+                21,
+                "no_company_credit",
+                "The bundle minutes are used up, and the company's credit does not pay for this call.",
+            ),
             Self::NoCredit => row(402, 21, "no_credit", "The profile's credit does not pay for this call."),
             Self::NoMediaInCommon => row(
                 488,

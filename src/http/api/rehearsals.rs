@@ -84,6 +84,8 @@ struct RehearsalView {
     held: Option<Money>,
     /// Bundle seconds that would be held for them.
     held_bundle_s: Option<u32>,
+    /// Whose credit pays what bundle minutes do not: `profile`, or `company`.
+    payer: Option<String>,
 }
 
 fn view(caller: &Caller, it: Rehearsal, currency: &str) -> RehearsalView {
@@ -97,7 +99,8 @@ fn view(caller: &Caller, it: Rehearsal, currency: &str) -> RehearsalView {
         reason: it.reason,
         price: it.quote.map(|price| PriceView::of(&price, currency)),
         held: it.grant.as_ref().map(|grant| Money::of(grant.held.credit, currency)),
-        held_bundle_s: it.grant.map(|grant| grant.held.bundle_s),
+        held_bundle_s: it.grant.as_ref().map(|grant| grant.held.bundle_s),
+        payer: it.grant.map(|grant| grant.payer.to_string()),
     }
 }
 

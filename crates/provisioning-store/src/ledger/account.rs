@@ -123,6 +123,8 @@ choices! {
         Allocation = "allocation",
         /// Company to profile, by itself.
         Recharge = "recharge",
+        /// Company to profile, for a call whose bundle is used up, and what the call did not need back again.
+        BundleOverflow = "bundle_overflow",
         /// Profile to company.
         TakeBack = "take_back",
         /// A subscription's price: company to revenue.

@@ -181,7 +181,7 @@ impl Books {
             LedgerOp::Hold { profile, credit, bundle_s } => {
                 self.keep_on_hand(now, &policy, *profile, (*credit, *bundle_s))
             }
-            LedgerOp::Adopt { granted } => self.adopt(granted),
+            LedgerOp::Adopt { granted } => self.adopt(now, granted),
         }
     }
 

@@ -6,7 +6,7 @@ use super::funding::{Funding, Purse, fund};
 use super::guard::Limit;
 use super::on_hand::Held;
 use super::operation::{Grant, Outcome, Refusal};
-use super::reservation::{Reservation, ReservePolicy};
+use super::reservation::{Payer, Reservation, ReservePolicy};
 use crate::cdr::{Attempt, CallId, CallRecord, Cdr, Ending, Settlement};
 use crate::lifecycle::{self, Standing};
 use crate::model::{ProfileId, SpendGuard, Timestamp};
@@ -48,6 +48,7 @@ impl Books {
             attempt: attempt.clone(),
             bundle_period: subscription.period,
             bundle_s: 0,
+            payer: policy.payer(&subscription, attempt),
             credit: Micros::ZERO,
             paid_s: guard.longest_call_s.filter(|_| attempt.charged().is_none()),
             answered_at: None,
@@ -57,7 +58,7 @@ impl Books {
         if let Some(tariff) = attempt.charged() {
             let funding = self
                 .afford(now, &guard, &reservation, &tariff, policy.first_s)
-                .map_err(|limit| self.unaffordable(&guard, profile, &tariff, limit))?;
+                .map_err(|limit| self.unaffordable(&guard, &reservation, &tariff, limit))?;
             on_hand = self.take(now, &guard, &mut reservation, funding);
         }
         let grant = Grant { on_hand, warnings: self.warn(now, &guard, profile), ..reservation.grant() };
@@ -135,16 +136,18 @@ impl Books {
     }
 
     /// Why a call that has not begun cannot be paid.
-    fn unaffordable(&self, guard: &SpendGuard, profile: ProfileId, tariff: &Tariff, limit: Limit) -> Refusal {
+    fn unaffordable(&self, guard: &SpendGuard, call: &Reservation, tariff: &Tariff, limit: Limit) -> Refusal {
         let needed = tariff.charge(tariff.minimum_s, 0);
         let cap = |window| guard.cap(window).unwrap_or_default();
         match limit {
             Limit::SpendCap(window) => Refusal::SpendCapReached { window, cap: cap(window), needed },
             // The longest call always leaves the shortest billed duration.
             Limit::Credit | Limit::LongestCall => {
-                let free = self.balance(Account::Profile(profile)).available();
-                let available = Micros(free + self.on_hand(profile).credit.0);
-                Refusal::InsufficientCredit { needed, available }
+                let available = self.credit_for(call);
+                match call.payer {
+                    Payer::Profile => Refusal::InsufficientCredit { needed, available },
+                    Payer::Company => Refusal::InsufficientCompanyCredit { needed, available },
+                }
             }
         }
     }
@@ -218,6 +221,8 @@ impl Books {
         let used_s = i64::from(settlement.bundle_s);
         self.transfer(now, TransferKind::CallCharge, (profile, Account::Revenue), settlement.amount.0, why);
         self.count_spent(now, call.profile, settlement.amount);
+        // What the company has given and the call did not need.
+        self.move_overflow(now, call, settlement.amount.0 - call.credit.0);
         self.transfer(now, TransferKind::BundleUse, (bundle, Account::MinutesUsed), used_s, why);
         if self.has_ended(call.profile, call.bundle_period) {
             self.end_bundle(now, bundle);
@@ -256,13 +261,39 @@ impl Books {
         };
         let company =
             subscriber.map_or(0, |subscriber| self.balance(Account::Company(subscriber.company)).available());
+        let recharge = subscriber.and_then(|subscriber| subscriber.recharge);
         Purse {
             bundle_s,
-            credit: Micros(
-                self.balance(Account::Profile(call.profile)).available() + on_hand.credit.0 + call.credit.0,
-            ),
+            credit: Micros(self.credit_for(call).0 + call.credit.0),
             company: Micros(company),
-            recharge: subscriber.and_then(|subscriber| subscriber.recharge),
+            // It fills up the profile's credit, which is not drawn on.
+            recharge: recharge.filter(|_| call.payer == Payer::Profile),
+        }
+    }
+
+    /// Credit that the call may still draw on.
+    pub(super) fn credit_for(&self, call: &Reservation) -> Micros {
+        match call.payer {
+            Payer::Profile => {
+                let free = self.balance(Account::Profile(call.profile)).available();
+                Micros(free + self.on_hand(call.profile).credit.0)
+            }
+            Payer::Company => {
+                let company = self.subscriber(call.profile).map(|it| Account::Company(it.company));
+                Micros(company.map_or(0, |company| self.balance(company).available()))
+            }
+        }
+    }
+
+    /// Moves what a call needs beyond the bundle from its company to its profile, where the call holds it; below zero,
+    /// back. So a profile's calls hold their credit in one place, whoever pays.
+    pub(super) fn move_overflow(&mut self, now: Timestamp, call: &Reservation, amount: i64) {
+        let Some(subscriber) = self.subscribers.get(&call.profile) else { return };
+        if call.payer == Payer::Company {
+            let (company, profile) = (Account::Company(subscriber.company), Account::Profile(call.profile));
+            let way = if amount < 0 { (profile, company) } else { (company, profile) };
+            let why = Why::Profile(call.profile, "");
+            self.transfer(now, TransferKind::BundleOverflow, way, amount.abs(), why);
         }
     }
 
@@ -285,6 +316,7 @@ impl Books {
                 self.transfer(now, TransferKind::Recharge, way, recharge.amount.0, why);
             }
         }
+        self.move_overflow(now, call, funding.credit.0 - call.credit.0);
         let over = self.over_cap(now, guard, call.profile, Micros(funding.credit.0 - call.credit.0));
         let has_drawn = self.draw(call, &funding, over);
         let bundle = Account::Bundle { profile: call.profile, period: call.bundle_period };

@@ -10,7 +10,7 @@ use super::account::Account;
 use super::books::Books;
 use super::funding::Funding;
 use super::operation::{Outcome, Refusal};
-use super::reservation::{Reservation, ReservePolicy};
+use super::reservation::{Payer, Reservation, ReservePolicy};
 use crate::lifecycle::{self, Standing};
 use crate::model::{ProfileId, Timestamp};
 use crate::money::Micros;
@@ -106,7 +106,7 @@ impl Books {
     /// holds as many seconds already keeps what it has, so a grant that was booked before is not booked twice, and one
     /// that is over stays so. What it needs comes from what is on hand first, then from what is free; should both be
     /// short, it holds the less, and never more is charged than it holds.
-    pub(super) fn adopt(&mut self, granted: &Reservation) -> Result<Outcome, Refusal> {
+    pub(super) fn adopt(&mut self, now: Timestamp, granted: &Reservation) -> Result<Outcome, Refusal> {
         if self.finished(&granted.call).is_some() {
             return Ok(Outcome::Booked);
         }
@@ -119,13 +119,13 @@ impl Books {
         call.proved_s = call.proved_s.max(granted.proved_s);
         // `None` of a free call equals `None`; of a call that is not booked yet it is below any grant.
         if granted.paid_s > call.paid_s {
-            self.raise(&mut call, granted);
+            self.raise(now, &mut call, granted);
         }
         self.keep(call);
         Ok(Outcome::Booked)
     }
 
-    fn raise(&mut self, call: &mut Reservation, granted: &Reservation) {
+    fn raise(&mut self, now: Timestamp, call: &mut Reservation, granted: &Reservation) {
         let Some((paid_s, tariff)) = granted.paid_s.zip(granted.attempt.tariff) else { return };
         let held = self.on_hand(call.profile);
         let (account, bundle) = (
@@ -136,10 +136,15 @@ impl Books {
         let there_s = i64::from(call.bundle_s) + i64::from(held_s) + self.balance(bundle).available().max(0);
         let bundle_s =
             granted.bundle_s.max(call.bundle_s).min(u32::try_from(there_s).unwrap_or(u32::MAX)).min(paid_s);
-        let there = call.credit.0 + held.credit.0 + self.balance(account).available().max(0);
+        let there = call.credit.0 + self.credit_for(call).0.max(0);
         let credit = Micros(tariff.charge(paid_s, bundle_s).0.min(there)).max(call.credit);
+        self.move_overflow(now, call, credit.0 - call.credit.0);
+        let lent = match call.payer {
+            Payer::Profile => held.credit.0,
+            Payer::Company => 0,
+        };
         let taken = Held {
-            credit: Micros((credit.0 - call.credit.0).clamp(0, held.credit.0)),
+            credit: Micros((credit.0 - call.credit.0).clamp(0, lent)),
             bundle_s: bundle_s.saturating_sub(call.bundle_s).min(held_s),
             ..held
         };

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::guard::{Limit, SpendWarning, Window};
 use super::on_hand::Held;
-use super::reservation::Reservation;
+use super::reservation::{Payer, Reservation};
 use crate::cdr::{Attempt, CallId, CallRecord, Settlement};
 use crate::lifecycle::{NumberLease, NumberOffer, Order, OrderRefused, PriceList, Standing, Subscription};
 use crate::model::{CompanyId, GuardFault, GuardOverrides, NumberId, ProfileId, Recharge, Timestamp};
@@ -236,6 +236,8 @@ pub struct Grant {
     pub paid_s: Option<u32>,
     /// What the call holds for them.
     pub held: Held,
+    /// Whose credit pays what bundle minutes do not.
+    pub payer: Payer,
     /// What is left on hand for its profile, if the call had to draw on it.
     pub on_hand: Option<Held>,
     /// Caps of the spend guard that this grant has brought near, each for the first time in its window.

@@ -5,8 +5,23 @@ use serde::{Deserialize, Serialize};
 use super::on_hand::Held;
 use super::operation::Grant;
 use crate::cdr::{Attempt, CallId};
+use crate::lifecycle::Subscription;
+use crate::model::choices::choices;
 use crate::model::{ProfileId, SpendGuard, Timestamp};
 use crate::money::Micros;
+use crate::rating::BundleCover;
+
+choices! {
+    /// Whose credit pays what bundle minutes do not.
+    #[derive(Default)]
+    Payer, "payer" {
+        /// The profile's.
+        #[default]
+        Profile = "profile",
+        /// The company's, once the minutes of a bundle are used up.
+        Company = "company",
+    }
+}
 
 /// How far ahead calls reserve, and within which limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +30,9 @@ pub struct ReservePolicy {
     pub first_s: u32,
     /// Seconds that each extension adds.
     pub extension_s: u32,
+    /// Whose credit pays the rest of a call, and later calls, when a profile's bundle minutes are used up before they
+    /// are renewed.
+    pub bundle_overflow: Payer,
     /// The spend guard of profiles that set none of their own.
     pub guard: SpendGuard,
 }
@@ -22,7 +40,15 @@ pub struct ReservePolicy {
 impl Default for ReservePolicy {
     /// A minute each: long enough to keep the database quiet, short enough to leave credit to other calls. No limits.
     fn default() -> Self {
-        Self { first_s: 60, extension_s: 60, guard: SpendGuard::default() }
+        Self { first_s: 60, extension_s: 60, bundle_overflow: Payer::Profile, guard: SpendGuard::default() }
+    }
+}
+
+impl ReservePolicy {
+    /// Whose credit a call that begins now draws on. There is no overflow where there is no bundle.
+    pub(super) fn payer(&self, subscription: &Subscription, attempt: &Attempt) -> Payer {
+        let is_covered = attempt.charged().is_some_and(|tariff| tariff.bundle == BundleCover::Covered);
+        if is_covered && subscription.bundles > 0 { self.bundle_overflow } else { Payer::Profile }
     }
 }
 
@@ -39,6 +65,9 @@ pub struct Reservation {
     pub bundle_period: i64,
     /// Bundle seconds reserved.
     pub bundle_s: u32,
+    /// Whose credit it draws on; settled when it begins, whatever the policy becomes.
+    #[serde(default)]
+    pub payer: Payer,
     /// Credit reserved.
     pub credit: Micros,
     /// Seconds from answer that are paid, or that the longest call leaves a free one; `None` is free of charge, without
@@ -53,7 +82,13 @@ pub struct Reservation {
 impl Reservation {
     /// What the caller of the ledger is told.
     pub fn grant(&self) -> Grant {
-        Grant { paid_s: self.paid_s, held: self.held(), on_hand: None, warnings: Vec::new() }
+        Grant {
+            paid_s: self.paid_s,
+            held: self.held(),
+            payer: self.payer,
+            on_hand: None,
+            warnings: Vec::new(),
+        }
     }
 
     /// What it holds.

@@ -14,7 +14,7 @@ macro_rules! live_call {
         concat!(
             "SELECT call_id, profile_id, ",
             attempt_columns!(),
-            ", bundle_period, bundle_held_s, credit_held_micros, paid_s, answered_at, proved_s FROM reservations WHERE "
+            ", bundle_period, bundle_held_s, payer, credit_held_micros, paid_s, answered_at, proved_s FROM reservations WHERE "
         )
     };
 }
@@ -239,7 +239,9 @@ pub(super) const LEDGER_USAGE: &str = "SELECT \
      CAST(COALESCE(SUM(CASE WHEN t.kind = 'bundle_use' THEN t.amount ELSE 0 END), 0) AS BIGINT) \
      FROM transfers t WHERE t.call_id IN \
      (SELECT call_id FROM cdrs WHERE profile_id = $1 AND started_at >= $2 AND started_at < $3)";
-pub(super) const ALLOCATIONS: &str = "SELECT at, kind, amount, profile_id, note FROM transfers \
+pub(super) const ALLOCATIONS: &str = "SELECT at, kind, \
+     CASE WHEN kind = 'bundle_overflow' AND to_account LIKE 'company:%' THEN -amount ELSE amount END AS amount, \
+     profile_id, note FROM transfers \
      WHERE profile_id = $1 AND at >= $2 AND at < $3 AND kind NOT IN ('bundle_grant', 'bundle_expiry') ORDER BY at, id";
 pub(super) const BALANCE_BEFORE: &str = "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM \
      (SELECT amount FROM transfers WHERE call_id IS NULL AND to_account = $1 AND at < $2 UNION ALL \
@@ -280,8 +282,9 @@ pub(super) const SETTLE_PAYMENT: &str = "UPDATE payments SET state = $2, settled
 pub(super) const PAYMENT: &str = payment!("WHERE id = $1");
 pub(super) const LATEST_RECHARGE: &str =
     payment!("WHERE company_id = $1 AND cause = 'recharge' ORDER BY id DESC LIMIT 1");
-pub(super) const PAYMENTS: &str =
-    payment!("WHERE company_id = COALESCE($1, company_id) ORDER BY id DESC LIMIT $2 OFFSET $3");
+pub(super) const PAYMENTS: &str = payment!(
+    "WHERE company_id = COALESCE($1, company_id) AND id < COALESCE($2, id + 1) ORDER BY id DESC LIMIT $3"
+);
 
 // Administrators.
 pub(super) const SET_ADMINISTRATOR: &str = "INSERT INTO administrators (company_id, email, name, business_account_id) \
@@ -382,8 +385,8 @@ pub(super) const STOCK_NUMBER: &str =
     "SELECT number, country, fee_micros, term_days FROM number_stock WHERE number = $1";
 /// What a company has is not on offer.
 pub(super) const NUMBERS_ON_OFFER: &str = "SELECT s.number, s.country, s.fee_micros, s.term_days FROM number_stock s \
-     WHERE (s.country = $1 OR $1 = '') AND NOT EXISTS (SELECT 1 FROM online_numbers n WHERE n.number = s.number) \
-     ORDER BY s.country, s.number LIMIT $2 OFFSET $3";
+     WHERE (s.country = $1 OR $1 = '') AND s.number > $2 \
+     AND NOT EXISTS (SELECT 1 FROM online_numbers n WHERE n.number = s.number) ORDER BY s.number LIMIT $3";
 
 // Carriers and rates.
 pub(super) const INSERT_CARRIER: &str = "INSERT INTO carriers (name, host, port, transport, priority, weight, \

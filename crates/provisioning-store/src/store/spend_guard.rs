@@ -1,7 +1,5 @@
 //! What profiles may spend: the store's verbs for it.
 
-use std::sync::PoisonError;
-
 use super::Store;
 use crate::error::StoreError;
 use crate::ledger::{CapStanding, LedgerOp};
@@ -22,11 +20,6 @@ impl Store {
     /// Lets a profile spend on: the caps of this hour and day begin anew.
     pub async fn release_spend_guard(&self, now: Timestamp, profile: ProfileId) -> Result<(), StoreError> {
         self.apply_one(now, LedgerOp::ReleaseGuard { profile }).await.map(|_| ())
-    }
-
-    /// Gives other limits to all profiles that set none of their own.
-    pub fn use_default_guard(&self, guard: SpendGuard) {
-        self.policy.write().unwrap_or_else(PoisonError::into_inner).guard = guard;
     }
 
     /// The spend guard in force for a profile.

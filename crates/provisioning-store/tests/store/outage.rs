@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseResult};
 use provisioning_store::cdr::{CallId, Settlement};
 use provisioning_store::journal::Journal;
-use provisioning_store::ledger::{Account, Balance, LedgerEntry, LedgerOp, Outcome, Refusal};
+use provisioning_store::ledger::{
+    Account, Balance, LedgerEntry, LedgerOp, Outcome, Payer, Refusal, ReservePolicy,
+};
 use provisioning_store::lifecycle::{Order, PriceList};
 use provisioning_store::memory::LedgerState;
 use provisioning_store::model::{GuardOverrides, Override};
@@ -90,15 +92,16 @@ struct Gateway {
 }
 
 impl Gateway {
-    async fn start(credit: i64, bundles: u32, cap: Option<Micros>) -> Self {
+    async fn start(credit: i64, bundles: u32, cap: Option<Micros>, policy: ReservePolicy) -> Self {
         let home = Home::new();
         let store = home.open().await;
+        store.use_policy(policy);
         let journal = Journal::open(&home.file("sipgw.outage")).unwrap();
         let mut gateway = Self {
             home,
             store,
-            oracle: LedgerState::default(),
-            standby: Standby::new(Default::default()),
+            oracle: LedgerState::new(policy),
+            standby: Standby::new(policy),
             journal,
             is_out: false,
             live: BTreeMap::new(),
@@ -113,6 +116,7 @@ impl Gateway {
         let hour_cap = cap.map_or(Override::Lifted, Override::Set);
         let guard = Box::new(GuardOverrides { hour_cap, ..GuardOverrides::default() });
         opening.push(LedgerOp::SetGuard { profile: PROFILE, guard });
+        opening.push(LedgerOp::TopUp { company: COMPANY, amount: Micros(300), note: String::new() });
         for op in opening {
             gateway.database(op).await.unwrap();
         }
@@ -130,7 +134,7 @@ impl Gateway {
 
     /// What a gateway loads when it starts.
     async fn wake(&mut self) {
-        self.standby = Standby::new(Default::default());
+        self.standby = Standby::new(self.store.policy());
         let subscriber = *self.oracle.books().subscriber(PROFILE).unwrap();
         self.standby.set_subscribers(BTreeMap::from([(PROFILE, subscriber)]));
         self.top_up().await;
@@ -290,7 +294,9 @@ impl Gateway {
     }
 
     async fn crash(&mut self) {
+        let policy = self.store.policy();
         self.store = self.home.open().await;
+        self.store.use_policy(policy);
         self.journal = Journal::open(&self.home.file("sipgw.outage")).unwrap();
         self.replay(0).await;
         let orphans = self.store.settle_orphans(start()).await.unwrap();
@@ -370,10 +376,12 @@ proptest! {
     fn what_is_granted_in_an_outage_is_paid_once(
         steps in prop::collection::vec(step(), 1..70), credit in 1i64..700, bundles in 0u32..2,
         cap in prop::option::of((0i64..400).prop_map(Micros)),
+        bundle_overflow in prop::sample::select(Payer::ALL),
     ) {
+        let policy = ReservePolicy { bundle_overflow, ..ReservePolicy::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let mut gateway = Gateway::start(credit, bundles, cap).await;
+            let mut gateway = Gateway::start(credit, bundles, cap, policy).await;
             for step in &steps {
                 gateway.step(step).await;
                 gateway.check().await?;

@@ -1,8 +1,8 @@
 //! Reports: what they say, and that the ledger says the same.
 
-use provisioning_store::cdr::{CallRecord, Ending};
+use provisioning_store::cdr::{CallRecord, CdrFilter, Ending};
 use provisioning_store::error::StoreError;
-use provisioning_store::ledger::{LedgerOp, Outcome, Refusal, TransferKind};
+use provisioning_store::ledger::{LedgerOp, Outcome, Payer, Refusal, ReservePolicy, TransferKind};
 use provisioning_store::lifecycle::{NumberOffer, Order, PriceList};
 use provisioning_store::model::*;
 use provisioning_store::money::Micros;
@@ -54,7 +54,7 @@ async fn usage_of_a_month_equals_the_ledger_to_the_millionth() {
     let ledger = store.usage_by_ledger(profile, june()).await.unwrap();
     assert_eq!((ledger.amount, ledger.bundle_s), (total.amount, total.bundle_s));
     assert_eq!(store.usage(profile, june().next()).await.unwrap().total.calls, 1);
-    let file = csv(&store.usage_records(profile, june()).await.unwrap());
+    let file = csv(&store.latest_cdrs(&CdrFilter::of_usage(profile, june()), 10).await.unwrap());
     assert_eq!(file.lines().count(), 4);
     assert!(file.contains("Estonia,0.00006,40,42,0,0.000042,"), "{file}");
 }
@@ -77,6 +77,36 @@ async fn allocations_name_what_was_bought_and_what_credit_moved() {
         ]
     );
     assert_eq!(store.allocations(profile, june().next()).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_the_company_paid_beyond_a_bundle_is_one_line_a_day() {
+    let home = Home::new();
+    let store = home.open().await;
+    let prices = PriceList { bundle_minutes: 1, ..PriceList::default() };
+    let (company, profile) = sales(&store, 0).await;
+    let order = Order { channels: 2, bundles: 1 };
+    store.subscribe(start().plus_days(1), profile, order, &prices).await.unwrap();
+    store.use_policy(ReservePolicy { bundle_overflow: Payer::Company, ..ReservePolicy::default() });
+    let before = store.company(company).await.unwrap().credit;
+    for (name, day) in [("a", 1), ("b", 1), ("c", 1), ("d", 2)] {
+        make_call(&store, name, start().plus_days(day), COVERED, 60).await;
+    }
+    assert_eq!(store.company(company).await.unwrap().credit, Micros(before.0 - 180));
+    let overflow = |kind| kind == TransferKind::BundleOverflow;
+    let allocations = store.allocations(profile, june()).await.unwrap();
+    let amounts: Vec<_> =
+        allocations.iter().filter(|row| overflow(row.kind)).map(|row| row.amount.0).collect();
+    assert_eq!(amounts, [120, 60]);
+    let statement = store.statement(company, june(), &prices).await.unwrap();
+    let amounts: Vec<_> =
+        statement.rows.iter().filter(|row| overflow(row.kind)).map(|row| row.amount.0).collect();
+    assert_eq!(amounts, [-120, -60]);
+    assert_eq!(statement.closing, Micros(before.0 - 180));
+    let usage = store.usage(profile, june()).await.unwrap().total;
+    let ledger = store.usage_by_ledger(profile, june()).await.unwrap();
+    assert_eq!((usage.amount, usage.bundle_s, ledger.amount), (Micros(180), 60, Micros(180)));
+    assert_eq!(store.verify().await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The rules of the ledger, one test a sentence, on maps.
 
-use provisioning_store::ledger::{Account, LedgerOp, Limit, Outcome, Refusal};
+use provisioning_store::ledger::{Account, LedgerOp, Limit, Outcome, Payer, Refusal, ReservePolicy};
 use provisioning_store::lifecycle::{Order, PriceList, Standing};
 use provisioning_store::memory::LedgerState;
 use provisioning_store::model::{ProfileId, Recharge};
@@ -74,6 +74,58 @@ fn a_bundle_that_ends_inside_a_call_passes_over_to_credit() {
     let settlement = settled(ledger.apply(start(), settle("a", Some(COVERED), 90)));
     assert_eq!((settlement.billed_s, settlement.bundle_s, settlement.amount), (90, 60, Micros(30)));
     assert_eq!((ledger.books().balance(bundle).balance, credit(&ledger)), (0, 70));
+    assert_sound(&ledger);
+}
+
+/// A ledger on which the company pays when bundles are used up: one channel with one bundle of a minute.
+fn overflowing(profile: i64, company: i64) -> LedgerState {
+    let mut ledger = ledger(1, 1, 1, profile, company);
+    ledger.set_policy(ReservePolicy { bundle_overflow: Payer::Company, ..ReservePolicy::default() });
+    ledger
+}
+
+#[test]
+fn a_used_up_bundle_is_followed_by_the_companys_credit_where_the_operator_says_so() {
+    let mut ledger = overflowing(100, 80);
+    let of = |ledger: &LedgerState, account| ledger.books().balance(account).balance;
+    assert_eq!(paid_s(ledger.apply(start(), reserve("a", Some(COVERED)))), Some(60));
+    assert_eq!(of(&ledger, Account::Company(COMPANY)), 80, "the bundle pays");
+    assert_eq!(paid_s(ledger.apply(start(), extend("a", 50))), Some(120));
+    assert_eq!(of(&ledger, Account::Company(COMPANY)), 20);
+    let settlement = settled(ledger.apply(start(), settle("a", Some(COVERED), 90)));
+    assert_eq!((settlement.bundle_s, settlement.amount), (60, Micros(30)));
+    assert_eq!(
+        (of(&ledger, Account::Company(COMPANY)), credit(&ledger)),
+        (50, 100),
+        "what was not needed is back"
+    );
+    // A later call before the renewal, and one that no bundle covers.
+    assert_eq!(paid_s(ledger.apply(start(), reserve("b", Some(COVERED)))), Some(48));
+    settled(ledger.apply(start(), settle("b", Some(COVERED), 48)));
+    let refused = ledger.apply(start(), reserve("c", Some(COVERED)));
+    let available = Micros(2);
+    assert_eq!(refused, Err(Refusal::InsufficientCompanyCredit { needed: Micros(30), available }));
+    assert_eq!(paid_s(ledger.apply(start(), reserve("d", Some(MICRO_A_SECOND)))), Some(60));
+    assert_eq!((of(&ledger, Account::Company(COMPANY)), credit(&ledger)), (2, 100));
+    assert_sound(&ledger);
+}
+
+#[test]
+fn without_a_bundle_nothing_overflows_and_a_running_call_keeps_its_payer() {
+    let mut none = ledger(1, 0, 0, 60, 500);
+    none.set_policy(ReservePolicy { bundle_overflow: Payer::Company, ..ReservePolicy::default() });
+    assert_eq!(paid_s(none.apply(start(), reserve("a", Some(COVERED)))), Some(60));
+    assert!(matches!(none.apply(start(), extend("a", 50)), Ok(Outcome::LastGrant(..))), "the profile pays");
+
+    let mut ledger = overflowing(0, 500);
+    paid_s(ledger.apply(start(), reserve("a", Some(COVERED))));
+    ledger.set_policy(ReservePolicy::default());
+    assert_eq!(paid_s(ledger.apply(start(), extend("a", 50))), Some(120), "the company pays on");
+    ledger.apply(start(), LedgerOp::Answer { call: call("a"), at: start() }).unwrap();
+    ledger.apply(start(), extend("a", 110)).unwrap();
+    settled(ledger.apply(start(), LedgerOp::Expire { call: call("a") }));
+    assert_eq!(ledger.books().balance(Account::Company(COMPANY)).balance, 446, "54 s beyond the minute");
+    assert_eq!(credit(&ledger), 0);
     assert_sound(&ledger);
 }
 

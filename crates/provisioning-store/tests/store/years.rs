@@ -7,7 +7,10 @@ mod dice;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use provisioning_store::ledger::{Account, LedgerEntry, LedgerOp, Outcome, Refusal, TransferKind};
+use provisioning_store::cdr::CdrFilter;
+use provisioning_store::ledger::{
+    Account, LedgerEntry, LedgerOp, Outcome, Payer, Refusal, ReservePolicy, TransferKind,
+};
 use provisioning_store::lifecycle::agenda::{Due, Duty, due_now};
 use provisioning_store::lifecycle::{PriceList, Renewal, Subscription, Terms};
 use provisioning_store::memory::LedgerState;
@@ -55,6 +58,8 @@ struct Seen {
     /// Payments that the operations told of, and those that the ledger shows.
     payments: u64,
     paid: u64,
+    /// Movements for calls whose bundle was used up, at the company's expense.
+    overflows: u64,
     paid_terms: BTreeSet<(NumberId, i64, i64)>,
     events: u64,
 }
@@ -64,7 +69,8 @@ impl World {
         let mut world = Self {
             dice: Dice::new(seed),
             books: LedgerState::default(),
-            prices: PriceList::default(),
+            // So few minutes that they are used up.
+            prices: PriceList { bundle_minutes: 1, ..PriceList::default() },
             terms: Terms::default(),
             companies,
             profiles: 0,
@@ -156,6 +162,7 @@ impl World {
 
     /// What there was of everything.
     pub(crate) fn summary(&self) -> String {
+        assert!(self.seen.overflows > 0, "no bundle was ever used up");
         format!(
             "{} profiles, {} calls, {} operations, {} payments",
             self.profiles, self.calls_made, self.seen.events, self.seen.payments
@@ -181,6 +188,7 @@ impl World {
                     *seen.charged.entry(call.to_string()).or_default() += transfer.amount;
                 }
                 (TransferKind::Subscription | TransferKind::NumberFee, _) => seen.paid += 1,
+                (TransferKind::BundleOverflow, _) => seen.overflows += 1,
                 _ => {}
             }
         }
@@ -205,6 +213,12 @@ impl World {
         }
         assert_eq!(self.seen.paid, self.seen.payments, "one payment for each period and term");
     }
+}
+
+/// In the first year profiles pay what their bundles do not, in the second their companies.
+fn policy(day: i64) -> ReservePolicy {
+    let bundle_overflow = if day < DAYS / 2 { Payer::Profile } else { Payer::Company };
+    ReservePolicy { bundle_overflow, ..ReservePolicy::default() }
 }
 
 /// The seeds to run, and the command that replays one.
@@ -259,7 +273,7 @@ async fn reports_equal_the_ledger(
         let usage = store.usage(profile.id, month).await.unwrap().total;
         let ledger = store.usage_by_ledger(profile.id, month).await.unwrap();
         assert_eq!((usage.amount, usage.bundle_s), (ledger.amount, ledger.bundle_s), "{month}: {profile:?}");
-        let files = store.usage_records(profile.id, month).await.unwrap();
+        let files = store.latest_cdrs(&CdrFilter::of_usage(profile.id, month), u32::MAX).await.unwrap();
         let summed: i64 = files.iter().map(|cdr| cdr.settlement.amount.0).sum();
         assert_eq!((files.len() as u64, summed), (usage.calls, usage.amount.0), "{month}: {profile:?}");
     }
@@ -272,6 +286,7 @@ async fn two_years_on_a_database_end_as_the_oracle_says() {
     let mut world = World::new(seeds()[0], 6);
     let mut closing = BTreeMap::new();
     for day in 0..DAYS {
+        store.use_policy(policy(day));
         let now = world.live_a_day(day);
         for done in std::mem::take(&mut world.today).chunk_by(|one, next| !opens(&one.0) && !opens(&next.0)) {
             let (entries, expected): (Vec<_>, Vec<_>) = done.iter().cloned().unzip();

@@ -238,6 +238,7 @@ fn put_new_call(row: &mut Row<'_>, owner: &str, call: &Reservation) {
     put_attempt(row, &call.attempt);
     row.put(call.bundle_period)
         .put(i64::from(call.bundle_s))
+        .put(call.payer.word())
         .put(call.credit.0)
         .put(call.paid_s.map(i64::from))
         .put(call.answered_at.map(|at| at.0))

@@ -28,8 +28,8 @@ const SPENDING: &str = "profile_id BIGINT, hour BIGINT, hour_spent_micros BIGINT
 const NEW_CALL: &str = concat!(
     "call_id TEXT, owner TEXT, profile_id BIGINT, ",
     attempt_columns!(),
-    ", bundle_period BIGINT, bundle_held_s BIGINT, credit_held_micros BIGINT, paid_s BIGINT, answered_at BIGINT, \
-     proved_s BIGINT"
+    ", bundle_period BIGINT, bundle_held_s BIGINT, payer TEXT, credit_held_micros BIGINT, paid_s BIGINT, \
+     answered_at BIGINT, proved_s BIGINT"
 );
 const CALL: &str = "call_id TEXT, bundle_held_s BIGINT, credit_held_micros BIGINT, paid_s BIGINT, answered_at BIGINT, \
      proved_s BIGINT";

@@ -17,6 +17,7 @@ const US: Tariff = Tariff::standard(Micros::from_cents(1), BundleCover::Covered)
 impl World {
     /// Lives through a day; returns the moment of its evening.
     pub(crate) fn live_a_day(&mut self, day: i64) -> Timestamp {
+        self.books.set_policy(super::policy(day));
         let midnight = start().plus_days(day);
         let mut at = midnight;
         for company in (1..=self.companies).map(CompanyId) {

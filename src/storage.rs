@@ -1,9 +1,10 @@
 //! Opening the store that the configuration names, for the daemon and for the command line.
 
-use std::fs::{File, TryLockError};
-use std::io::{self, Read, Write};
+mod ownership;
+
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use provisioning_store::error::StoreError;
 use provisioning_store::journal::Journal;
@@ -11,6 +12,7 @@ use provisioning_store::model::Timestamp;
 use provisioning_store::secrets::{OsEntropy, SecretError, SecretKey};
 use provisioning_store::store::{Claim, Durability, Location, PostgresUrl, Store, StoreOptions};
 
+pub use self::ownership::{Holder, Ownership, Purpose, own};
 use crate::config::{Config, Synchronous};
 
 /// Why the store could not be opened.
@@ -50,98 +52,13 @@ pub enum OpenError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The calls in the database are another gateway's, and they may be alive; or a command works on it.
-    #[error("another {}{} runs on {}; stop it first, or give this one a database of its own", holder.purpose.noun(), with_pid(.holder.pid), path.display())]
+    #[error("another {}{} runs on {}; stop it first, or give this one a database of its own", holder.purpose.noun(), ownership::with_pid(.holder.pid), path.display())]
     Owned {
         /// The database.
         path: PathBuf,
         /// Who has it.
         holder: Holder,
     },
-}
-
-/// What a process takes a database for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// To take calls until it is told to stop.
-    Gateway,
-    /// To do one thing while no gateway runs: it lets go in a moment.
-    Command,
-}
-
-impl Purpose {
-    fn noun(self) -> &'static str {
-        match self {
-            Self::Gateway => "gateway",
-            Self::Command => "command",
-        }
-    }
-}
-
-/// Who has a database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// For what.
-    pub purpose: Purpose,
-    /// Its process, if it could be read.
-    pub pid: Option<u32>,
-}
-
-impl Holder {
-    /// Reads what [`own`] writes.
-    fn read(mut lock: &File) -> Self {
-        let mut text = String::new();
-        let words = lock.read_to_string(&mut text).map(|_| text.split_whitespace()).ok();
-        let mut words = words.into_iter().flatten();
-        let pid = words.next().and_then(|pid| pid.parse().ok());
-        // Whoever has taken it this moment has not written down what for; if it is a gateway, that shows at the next look.
-        let is_gateway = words.next() == Some(Purpose::Gateway.noun());
-        Self { purpose: if is_gateway { Purpose::Gateway } else { Purpose::Command }, pid }
-    }
-}
-
-/// How long a gateway that starts waits for commands to be done with the database: long enough for a large rate table.
-const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
-/// How often it looks.
-const LOOK: Duration = Duration::from_millis(50);
-
-fn with_pid(pid: Option<u32>) -> String {
-    pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
-}
-
-/// The right to the live calls in a database. One gateway has it, until this is dropped or its process ends,
-/// however it ends: the lock is the system's, and a file that was left behind holds nobody up.
-#[derive(Debug)]
-pub struct Ownership {
-    lock: File,
-}
-
-impl Drop for Ownership {
-    /// The file of a lock that nobody has says nothing of the last one who had it.
-    fn drop(&mut self) {
-        let _unheeded = self.lock.set_len(0);
-    }
-}
-
-/// Takes the database for one process. Who has it is written into the lock's file.
-pub fn own(config: &Config, purpose: Purpose) -> Result<Ownership, OpenError> {
-    let path = config.resolve_path(&config.store.path);
-    make_directory_of(&path)?;
-    let lock_file = PathBuf::from(format!("{}.lock", path.display()));
-    let failed = |error| OpenError::File { path: lock_file.clone(), error };
-    // Not truncated yet: until the lock is taken the file says who has it.
-    let mut options = File::options();
-    options.read(true).write(true).create(true).truncate(false);
-    let mut lock = options.open(&lock_file).map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(OpenError::Owned { path, holder: Holder::read(&lock) });
-        }
-        Err(TryLockError::Error(error)) => return Err(failed(error)),
-    }
-    let note = format!("{} {}\n", std::process::id(), purpose.noun());
-    lock.set_len(0).and_then(|()| lock.write_all(note.as_bytes())).map_err(failed)?;
-    Ok(Ownership { lock })
 }
 
 fn make_directory_of(file: &Path) -> Result<(), OpenError> {
@@ -180,17 +97,7 @@ pub async fn open(config: &Config) -> Result<Store, OpenError> {
 /// The same for whoever takes the database for its own, which brings its tables up to date. A gateway waits for commands
 /// that are about to let go of it.
 pub async fn open_owned(config: &Config, purpose: Purpose) -> Result<(Store, Ownership), OpenError> {
-    let begun = Instant::now();
-    let ownership = loop {
-        match own(config, purpose) {
-            Err(OpenError::Owned { holder: Holder { purpose: Purpose::Command, .. }, .. })
-                if purpose == Purpose::Gateway && begun.elapsed() < COMMAND_PATIENCE =>
-            {
-                tokio::time::sleep(LOOK).await;
-            }
-            outcome => break outcome?,
-        }
-    };
+    let ownership = ownership::own_patiently(config, purpose).await?;
     Ok((open_as(config, Claim::Owner).await?, ownership))
 }
 

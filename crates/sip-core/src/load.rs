@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 const TARGET: Duration = Duration::from_millis(40);
 /// How long the wait may stay above [`TARGET`] before it counts as overload, and below it before that is over.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// A reservation that comes later is late. The disk of an idle machine may take that long once in a while; then
-/// nothing comes meanwhile, which is another matter than answers that come all the time to what was asked long ago.
-const LATE: Duration = Duration::from_millis(250);
+/// A reservation that comes later is late. A disk may take that long once in a while; then nothing comes meanwhile, which
+/// is another matter than answers that come all the time to what was asked long ago.
+const LATE: Duration = Duration::from_millis(400);
 
 /// Whether new calls may come in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

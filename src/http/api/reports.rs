@@ -69,12 +69,12 @@ const RECORDS_AT_ONCE: u32 = 1_000;
 
 /// Records as CSV, read as they are sent: the calls of a busy month are more than belongs into the memory of a gateway. A
 /// file that cannot be read to its end breaks off, which its reader notices.
-fn records(store: Store, filter: CdrFilter) -> Body {
+fn records(store: Store, filter: CdrFilter, at_once: u32) -> Body {
     let lines = stream::try_unfold(Some(None), move |place: Option<Option<CdrPlace>>| {
         let (store, filter) = (store.clone(), filter.clone());
         async move {
             let Some(after) = place else { return Ok::<_, StoreError>(None) };
-            let found = store.cdrs_after(&filter, after.as_ref(), RECORDS_AT_ONCE).await?;
+            let found = store.cdrs_after(&filter, after.as_ref(), at_once).await?;
             let next = found.last().map(|last| Some(CdrPlace::of(last)));
             Ok(Some((csv_lines(&found), next)))
         }
@@ -163,7 +163,7 @@ async fn usage_file(
     let month = query.month()?;
     let profile = caller.profile(profile).await?;
     let filter = CdrFilter::of_usage(profile.id, month);
-    Ok(file("usage", month, records(caller.store().clone(), filter)))
+    Ok(file("usage", month, records(caller.store().clone(), filter, RECORDS_AT_ONCE)))
 }
 
 /// Something that was bought for a profile, or credit that went to or from it.
@@ -326,4 +326,59 @@ async fn statement_file(
     let prices = caller.site.config.load().price_list();
     let statement = caller.store().statement(company.id, month, &prices).await?;
     Ok(file("statement", month, csv(&statement.rows)))
+}
+
+#[cfg(test)]
+mod tests {
+    use provisioning_store::cdr::{Attempt, CallId, CallKind, CallRecord, Direction, Ending};
+    use provisioning_store::ledger::LedgerOp;
+    use provisioning_store::lifecycle::{Order, PriceList};
+    use provisioning_store::model::{NewCompany, ProfileSettings, Timestamp};
+    use provisioning_store::secrets::SecretKey;
+    use provisioning_store::store::{NewProfile, StoreOptions};
+
+    use super::*;
+
+    const AT: Timestamp = Timestamp::from_unix_s(1_308_009_600);
+
+    fn call(profile: ProfileId, n: i64) -> LedgerOp {
+        let attempt = Attempt {
+            direction: Direction::Outgoing,
+            kind: CallKind::OnNet,
+            from: "+12026843376".into(),
+            to: format!("+1202555010{n}"),
+            destination: String::new(),
+            country: String::new(),
+            tariff: None,
+            started_at: AT.plus_s(n / 2),
+        };
+        let ending = Ending { answered_at: Some(AT), ended_at: AT.plus_s(60), ..Ending::default() };
+        let record = Box::new(CallRecord { profile: Some(profile), attempt, ending });
+        LedgerOp::Settle { call: CallId::new(n.to_string()), record }
+    }
+
+    #[tokio::test]
+    async fn a_file_of_records_is_read_in_parts_and_lacks_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = StoreOptions::new(folder.path().join("sipgw.db"), SecretKey::new([7; 32]));
+        let store = Store::open(options).await.unwrap();
+        let new = NewCompany { name: "Architects".into(), country: "US".into(), currency: "USD".into() };
+        let company = store.create_company(AT, &new).await.unwrap().id;
+        store.top_up(AT, company, "10".parse().unwrap(), "").await.unwrap();
+        let order = Some((Order { channels: 1, bundles: 0 }, PriceList::default()));
+        let new = NewProfile { company, name: "Sales".into(), settings: ProfileSettings::default(), order };
+        let profile = store.create_profile(AT, new).await.unwrap().0.id;
+        for calls in [0, 1, 4, 5] {
+            for n in 0..calls {
+                store.apply_one(AT, call(profile, n)).await.unwrap();
+            }
+            let filter = CdrFilter::of_usage(profile, Month::of(AT));
+            let octets = axum::body::to_bytes(records(store.clone(), filter, 2), usize::MAX).await.unwrap();
+            let text = String::from_utf8(octets.to_vec()).unwrap();
+            let mut called: Vec<_> = text.lines().skip(1).filter_map(|line| line.split(',').nth(3)).collect();
+            called.sort_unstable();
+            let expected: Vec<_> = (0..calls).map(|n| format!("+1202555010{n}")).collect();
+            assert_eq!(called, expected, "{text}");
+        }
+    }
 }

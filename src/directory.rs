@@ -392,7 +392,9 @@ fn carrier_sources(carrier: &model::Carrier) -> Vec<IpRule> {
 
 /// From any port and by any transport.
 fn from_anywhere_in(network: IpNet) -> IpRule {
-    let cidr = Cidr::new(network.addr(), network.prefix_len()).expect("a network's prefix fits its address");
+    // Cut to its prefix first: in a short range of IPv6 no IPv4 address is left, whose prefix would be another.
+    let cidr =
+        Cidr::new(network.network(), network.prefix_len()).expect("a network's prefix fits its address");
     IpRule { cidr, port: None, transport: None, certificate: None }
 }
 

@@ -145,6 +145,18 @@ fn a_range_alone_can_call_but_not_be_called() {
 }
 
 #[test]
+fn an_ipv4_address_in_a_range_of_ipv6_is_of_that_range() {
+    let mut rows = rows();
+    rows.ip_rules[0].rule.network = "::ffff:203.0.113.3/64".parse().unwrap();
+    rows.ip_rules[1].rule.network = "::ffff:203.0.113.0/120".parse().unwrap();
+    let directory = build(&rows, &shape(&[]));
+    let peer = |source: &str| directory.peer_at(source.parse().unwrap(), Transport::Udp);
+    assert_eq!(peer("[::7]:5060"), Some(Peer::Profile(ProfileId(2))));
+    assert_eq!(peer("203.0.113.3:5080"), Some(Peer::Profile(ProfileId(2))));
+    assert_eq!(peer("203.0.114.3:5080"), None);
+}
+
+#[test]
 fn a_certificates_name_is_a_rule_of_its_own() {
     let mut rows = rows();
     let rule = &mut rows.ip_rules[0].rule;

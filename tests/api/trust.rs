@@ -15,13 +15,30 @@ fn an_address_rule_takes_nobody_elses_calls() {
     let rules = |firm: &Firm| format!("/profiles/{}/addresses", firm.profile);
     other.ask(&house, "POST", &rules(&other), json!({"network": "192.0.2.16/28"})).expect(201);
 
-    for taken in ["203.0.113.7", "203.0.113.0/24", "198.51.100.3", "192.0.2.17", "192.0.2.0/24"] {
+    for taken in [
+        "203.0.113.7",
+        "203.0.113.0/24",
+        "198.51.100.3",
+        "192.0.2.17",
+        "192.0.2.0/24",
+        "::ffff:192.0.2.17",
+        "::ffff:203.0.113.0/120",
+    ] {
         let said = own.ask(&house, "POST", &rules(&own), json!({"network": taken, "transport": "tcp"}));
         assert_eq!(said.expect(409)["code"], "taken", "{taken}");
     }
-    for nobodys in
-        ["0.0.0.0/0", "192.0.0.0/16", "2001:db8::/32", "127.0.0.1", "::1", "169.254.0.1", "224.0.0.1"]
-    {
+    for nobodys in [
+        "0.0.0.0/0",
+        "192.0.0.0/16",
+        "2001:db8::/32",
+        "127.0.0.1",
+        "::1",
+        "169.254.0.1",
+        "224.0.0.1",
+        "::ffff:64.0.0.0/98",
+        "::ffff:127.0.0.1",
+        "::ffff:198.18.0.1/64",
+    ] {
         let said = own.ask(&house, "POST", &rules(&own), json!({"network": nobodys}));
         assert_eq!(said.expect(422)["field"], "network", "{nobodys}");
     }

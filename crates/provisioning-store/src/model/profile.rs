@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -189,23 +189,24 @@ impl NewIpRule {
 
     /// Whether some address is in both ranges.
     pub(crate) fn overlaps(&self, other: &IpNet) -> bool {
-        other.contains(&self.network) || self.network.contains(other)
+        let (own, other) = (canonical(self.network), canonical(*other));
+        other.contains(&own) || own.contains(&other)
     }
 
     fn is_wider_than_a_site(&self) -> bool {
-        self.network.prefix_len() < self.widest_claim()
+        canonical(self.network).prefix_len() < self.widest_claim()
     }
 
     fn widest_claim(&self) -> u8 {
         let (widest_v4, widest_v6) = Self::WIDEST_CLAIM;
-        if self.network.addr().is_ipv4() { widest_v4 } else { widest_v6 }
+        if canonical(self.network).addr().is_ipv4() { widest_v4 } else { widest_v6 }
     }
 
     /// Why a company may not claim this network as its own. A certificate does not widen what it may claim: nobody can
     /// see whose name it is, so whoever guessed another's would take its calls.
     pub(crate) fn obstacle(&self) -> Option<String> {
-        let (network, widest) = (self.network, self.widest_claim());
-        let address = network.addr().to_canonical();
+        let (network, widest) = (canonical(self.network), self.widest_claim());
+        let address = network.addr();
         let is_nobodys_site = address.is_loopback()
             || address.is_unspecified()
             || address.is_multicast()
@@ -217,6 +218,18 @@ impl NewIpRule {
         self.is_wider_than_a_site().then(|| {
             format!("{network} is wider than a site; an operator can allow it, a company /{widest} at most")
         })
+    }
+}
+
+/// IPv4 written as IPv6 is IPv4, to a rule as to a peer: `::ffff:192.0.2.0/120` is `192.0.2.0/24`.
+fn canonical(network: IpNet) -> IpNet {
+    let network = network.trunc();
+    match (network, network.addr().to_canonical()) {
+        // Only a prefix that covers the first 96 bits leaves such an address whole.
+        (IpNet::V6(_), IpAddr::V4(address)) => {
+            Ipv4Net::new(address, network.prefix_len().saturating_sub(96)).map_or(network, IpNet::V4)
+        }
+        _ => network,
     }
 }
 
@@ -259,6 +272,24 @@ mod tests {
         }
         let plain = rule("192.0.2.1/32", Transport::Udp, None);
         assert_eq!(plain.checked().unwrap(), plain);
+    }
+
+    #[test]
+    fn ipv4_written_as_ipv6_is_ipv4() {
+        let plain = |network| rule(network, Transport::Udp, None);
+        for (claim, is_refused) in [
+            ("::ffff:198.51.100.0/120", false),
+            ("::ffff:64.0.0.0/98", true),
+            ("::ffff:127.0.0.1/128", true),
+            ("::ffff:198.51.100.1/64", true),
+            ("2001:db8::/48", false),
+        ] {
+            assert_eq!(plain(claim).obstacle().is_some(), is_refused, "{claim}");
+        }
+        let mapped = plain("::ffff:192.0.2.17/128");
+        assert!(mapped.overlaps(&"192.0.2.16/28".parse().unwrap()));
+        assert!(plain("192.0.2.17/32").overlaps(&"::ffff:192.0.2.16/124".parse().unwrap()));
+        assert!(!mapped.overlaps(&"192.0.2.32/28".parse().unwrap()));
     }
 
     #[test]

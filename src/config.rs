@@ -206,6 +206,7 @@ impl Config {
             &self.tls.certificate,
             &self.tls.key,
             &self.tls.authorities,
+            &self.tls.client_ca,
             &self.calls.emergency_file,
             &self.calls.user_agents_file,
             &self.prices.bundle_excluded_file,

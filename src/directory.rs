@@ -212,11 +212,13 @@ impl Builder<'_> {
     fn authentication(&self, profile: &model::Profile) -> Option<Authentication> {
         if profile.settings.authentication == model::Authentication::Ip {
             let target = self.ip_target(profile.id);
-            if target.is_none() {
+            // Whoever shows a certificate is called over the connection on which it was shown.
+            let connects = of(&self.ip_rules, &profile.id).iter().any(|rule| rule.certificate.is_some());
+            if target.is_none() && !connects {
                 tracing::warn!(
                     profile = profile.id.0,
                     "A profile with IP authentication names no single address: it can call from the ranges it \
-                     names, but calls to it are refused until an address is allowed."
+                     names, but calls to it are refused until an address or a certificate is allowed."
                 );
             }
             return Some(Authentication::Ip { target });
@@ -236,7 +238,8 @@ impl Builder<'_> {
         })
     }
 
-    /// Calls to a PBX with IP authentication go to the first single address it has.
+    /// Calls to a PBX with IP authentication go to the first single address it has, unless it is connected with its
+    /// certificate.
     fn ip_target(&self, profile: model::ProfileId) -> Option<(SocketAddr, Transport)> {
         let is_single = |network: &IpNet| network.prefix_len() == network.max_prefix_len();
         let rule = of(&self.ip_rules, &profile).iter().find(|rule| is_single(&rule.network))?;
@@ -316,7 +319,12 @@ impl Builder<'_> {
             |profile: &&model::Profile| profile.settings.authentication == model::Authentication::Ip;
         for profile in self.rows.profiles.iter().filter(is_by_ip) {
             for rule in of(&self.ip_rules, &profile.id) {
-                let rule = ip_rule(rule.network, rule.port, Some(transport(rule.transport)));
+                let rule = IpRule {
+                    port: rule.port,
+                    transport: Some(transport(rule.transport)),
+                    certificate: rule.certificate.clone(),
+                    ..from_anywhere_in(rule.network)
+                };
                 directory.add_ip_rule(rule, Peer::Profile(ProfileId(profile.id.0)));
             }
         }
@@ -379,13 +387,15 @@ fn carrier(carrier: &model::Carrier) -> Carrier {
 fn carrier_sources(carrier: &model::Carrier) -> Vec<IpRule> {
     let settings = &carrier.settings;
     let own = settings.host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
-    let own = own.map(|address| ip_rule(IpNet::from(address), None, None));
-    settings.sources.iter().map(|source| ip_rule(*source, None, None)).chain(own).collect()
+    settings.sources.iter().copied().chain(own.map(IpNet::from)).map(from_anywhere_in).collect()
 }
 
-fn ip_rule(network: IpNet, port: Option<u16>, transport: Option<Transport>) -> IpRule {
-    let cidr = Cidr::new(network.addr(), network.prefix_len()).expect("a network's prefix fits its address");
-    IpRule { cidr, port, transport }
+/// From any port and by any transport.
+fn from_anywhere_in(network: IpNet) -> IpRule {
+    // Cut to its prefix first: in a short range of IPv6 no IPv4 address is left, whose prefix would be another.
+    let cidr =
+        Cidr::new(network.network(), network.prefix_len()).expect("a network's prefix fits its address");
+    IpRule { cidr, port: None, transport: None, certificate: None }
 }
 
 fn transport(transport: model::Transport) -> Transport {

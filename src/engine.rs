@@ -193,6 +193,7 @@ impl<D: Desk> Engine<D> {
                 self.gateway.note_waited(now, now.monotonic.saturating_duration_since(at));
                 self.gateway.handle_stream(now, flow, bytes);
             }
+            Inbound::Certified { flow, shown } => self.gateway.handle_connection_certified(now, flow, shown),
             Inbound::Lost(flow) => self.gateway.handle_connection_lost(now, flow),
             Inbound::SendFailed(flow) => self.gateway.handle_send_failed(now, flow),
         }

@@ -176,7 +176,7 @@ impl Metrics {
             calls_live: make.gauge("sipgw_calls_live", "Calls in set-up or running"),
             table_entries: make.gauges(
                 "sipgw_table_entries",
-                "How full the tables of signalling are: bindings, calls, dialogs, sources, timers, transactions",
+                "How full the tables of signalling are: bindings, calls, certified, dialogs, sources, timers, transactions, ways",
                 &["table"],
             ),
             calls: make.counters(

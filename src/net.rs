@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use sip_core::auth::CertificateNames;
 use sip_core::settings::Listener;
 use sip_core::types::{Flow, Transmit, Transport};
 use tokio::sync::mpsc;
@@ -48,6 +49,14 @@ pub enum Inbound {
         bytes: Bytes,
         /// When it was read.
         at: Instant,
+    },
+    /// A TLS connection was accepted on which the peer has shown a certificate. Comes before its first message; nothing
+    /// comes of those without one.
+    Certified {
+        /// Over which connection.
+        flow: Flow,
+        /// The names on the certificate.
+        shown: CertificateNames,
     },
     /// The connection of this flow ended.
     Lost(Flow),

@@ -212,6 +212,11 @@ profile allow Sales 203.0.113.0/28 --transport tls
 profile allowed
 profile disallow Sales 203.0.113.0/28
 profile disallow Sales 203.0.113.0/28
+profile allow Sales 0.0.0.0/0 --certificate PBX.example.com
+profile allow Sales 0.0.0.0/0 --certificate other.example.com
+profile allow Sales 0.0.0.0/0 --certificate *.example.com
+profile disallow Sales 0.0.0.0/0 --certificate other.example.com
+profile allowed
 number offer +12026843300 --country US --fee 6.00
 number offers --country US
 number buy Architects +12026843300
@@ -297,6 +302,8 @@ fn a_command_does_the_same_with_a_gateway_and_without_one() {
         "Estonia: 0.02 a minute",
         "say --yes if this is meant",
         "does not pay 1000000.00",
+        "Sales is known at 0.0.0.0/0 with the certificate of pbx.example.com.",
+        "\"*.example.com\" is no DNS name like pbx.example.com",
         // A profile whose credit was refused is not there.
         "Profile Site (2)",
         "The books are sound.",

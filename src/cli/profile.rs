@@ -120,9 +120,13 @@ pub(crate) enum Command {
         /// Only from this UDP port; calls to the PBX go there too.
         #[arg(long)]
         port: Option<u16>,
-        /// Over which transport.
-        #[arg(long, default_value = "udp")]
-        transport: Transport,
+        /// Over which transport: udp if left out, tls with a certificate.
+        #[arg(long)]
+        transport: Option<Transport>,
+        /// Only who shows a client certificate with this DNS name, such as pbx.example.com; the network may then be
+        /// 0.0.0.0/0.
+        #[arg(long)]
+        certificate: Option<String>,
     },
     /// Show the addresses and ranges that profiles with IP authentication are let in from.
     Allowed {
@@ -136,6 +140,9 @@ pub(crate) enum Command {
         /// As it was allowed, such as 203.0.113.7 or 203.0.113.0/28; whatever its port and transport.
         #[arg(value_parser = network)]
         network: IpNet,
+        /// Only with this certificate.
+        #[arg(long)]
+        certificate: Option<String>,
     },
     /// Set what calls show as the caller.
     CallerId(caller_id::Set),
@@ -244,13 +251,15 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
             let path = below(&find::profile(gateway, &profile).await?, "");
             show(context, &[gateway.patch(&path, json!({ "settings": settings.fields() })).await?]);
         }
-        Command::Allow { profile, network, port, transport } => {
-            let rule = given(json!({ "network": network, "port": port, "transport": transport }));
+        Command::Allow { profile, network, port, transport, certificate } => {
+            let rule = given(json!({
+                "network": network, "port": port, "transport": transport, "certificate": certificate
+            }));
             address::allow(context, gateway, &profile, rule).await?;
         }
         Command::Allowed { profile } => address::list(context, gateway, profile).await?,
-        Command::Disallow { profile, network } => {
-            address::disallow(context, gateway, &profile, network).await?
+        Command::Disallow { profile, network, certificate } => {
+            address::disallow(context, gateway, &profile, network, certificate.as_deref()).await?
         }
         Command::CallerId(set) => caller_id::set(context, gateway, set).await?,
         Command::CallerIds(list) => caller_id::list(context, gateway, list).await?,

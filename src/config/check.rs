@@ -2,7 +2,7 @@
 
 use provisioning_store::store::PostgresUrl;
 
-use super::{Config, ListenConfig, TransportName};
+use super::{Config, ListenConfig, TlsConfig, TransportName};
 
 /// A fault whose place is still to be found.
 pub(super) struct Found {
@@ -113,10 +113,16 @@ impl Findings {
 
     fn tls(&mut self, config: &Config) {
         let wants = config.sip.listen.iter().any(|l| l.transport == TransportName::Tls);
-        for (name, file) in [("certificate", &config.tls.certificate), ("key", &config.tls.key)] {
+        let TlsConfig { certificate, key, authorities, client_ca, .. } = &config.tls;
+        for (name, file, is_needed) in [
+            ("certificate", certificate, wants),
+            ("key", key, wants),
+            ("authorities", authorities, false),
+            ("client_ca", client_ca, false),
+        ] {
             let path = format!("tls.{name}");
             match file {
-                None if wants => {
+                None if is_needed => {
                     let cure = format!("Name the PEM file as {path}, or remove the listener.");
                     self.add(path, format!("there is a TLS listener but no {name}"), cure);
                 }

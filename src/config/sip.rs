@@ -237,7 +237,7 @@ impl Default for ConnectionConfig {
     }
 }
 
-/// Certificate of the TLS listeners.
+/// Certificate of the TLS listeners, and whose certificates are believed.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsConfig {
@@ -249,6 +249,8 @@ pub struct TlsConfig {
     pub min_version: TlsVersion,
     /// Further certificate authorities, PEM, that carriers' certificates may come from.
     pub authorities: Option<PathBuf>,
+    /// The certificate authorities, PEM, that PBXs' certificates must come from; PBXs are asked for none where absent.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// A TLS version.

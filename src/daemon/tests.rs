@@ -153,7 +153,13 @@ async fn provision_channels(daemon: &Daemon, channels: u32) -> Credentials {
     let (profile, credentials) = store.create_profile(now, profile).await.unwrap();
     let number = store.add_number(company.id, "+12026843376", "US").await.unwrap();
     store.assign_number(number.id, NumberTarget::Profile(profile.id)).await.unwrap();
-    let revision = store.revision().await.unwrap();
+    changes_hold(daemon).await;
+    credentials
+}
+
+/// Waits until what was provisioned is in force.
+async fn changes_hold(daemon: &Daemon) {
+    let revision = daemon.store().revision().await.unwrap();
     timeout(SOON, async {
         while daemon.metrics().directory_revision.get() < revision {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -161,7 +167,6 @@ async fn provision_channels(daemon: &Daemon, channels: u32) -> Credentials {
     })
     .await
     .expect("the change is noticed");
-    credentials
 }
 
 #[tokio::test]
@@ -413,5 +418,6 @@ async fn whoever_is_in_a_hurry_ends_the_calls_at_once_and_settles_them() {
     assert_eq!(records[0].record.ending.reason_code, "shutting_down");
 }
 
+mod certified;
 mod exhaustion;
 mod reloading;

@@ -4,6 +4,7 @@ use provisioning_store::model::{
 };
 use provisioning_store::money::Micros;
 use provisioning_store::secrets::Password;
+use sip_core::auth::CertificateNames;
 
 use super::*;
 
@@ -38,7 +39,7 @@ fn rows() -> DirectoryRows {
     let rule = |id, text, port| model::IpRule {
         id: IpRuleId(id),
         profile: model::ProfileId(2),
-        rule: NewIpRule { network: network(text), port, transport: model::Transport::Udp },
+        rule: NewIpRule { port, ..NewIpRule::new(network(text), model::Transport::Udp) },
     };
     let account = BusinessAccount {
         id: BusinessAccountId(1),
@@ -141,6 +142,33 @@ fn a_range_alone_can_call_but_not_be_called() {
     assert_eq!(caller, Some(Peer::Profile(ProfileId(2))));
     let profile = directory.profile(ProfileId(2)).expect("a profile that can call");
     assert!(matches!(profile.authentication, Authentication::Ip { target: None }));
+}
+
+#[test]
+fn an_ipv4_address_in_a_range_of_ipv6_is_of_that_range() {
+    let mut rows = rows();
+    rows.ip_rules[0].rule.network = "::ffff:203.0.113.3/64".parse().unwrap();
+    rows.ip_rules[1].rule.network = "::ffff:203.0.113.0/120".parse().unwrap();
+    let directory = build(&rows, &shape(&[]));
+    let peer = |source: &str| directory.peer_at(source.parse().unwrap(), Transport::Udp);
+    assert_eq!(peer("[::7]:5060"), Some(Peer::Profile(ProfileId(2))));
+    assert_eq!(peer("203.0.113.3:5080"), Some(Peer::Profile(ProfileId(2))));
+    assert_eq!(peer("203.0.114.3:5080"), None);
+}
+
+#[test]
+fn a_certificates_name_is_a_rule_of_its_own() {
+    let mut rows = rows();
+    let rule = &mut rows.ip_rules[0].rule;
+    (rule.network, rule.transport) = ("0.0.0.0/0".parse().unwrap(), model::Transport::Tls);
+    rule.certificate = Some("pbx.example.com".to_owned());
+    rows.ip_rules.truncate(1);
+    let directory = build(&rows, &shape(&[]));
+    let from = "203.0.113.3:40000".parse().unwrap();
+    let shown = |name| directory.peer_certified(from, &CertificateNames::new([name]));
+    assert_eq!(shown("pbx.example.com"), Some(Peer::Profile(ProfileId(2))));
+    assert_eq!(shown("other.example.com"), None);
+    assert_eq!(directory.peer_at(from, Transport::Tls), None, "without a certificate it is a stranger");
 }
 
 #[test]

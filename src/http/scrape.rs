@@ -58,6 +58,7 @@ impl Scrape {
         for (table, entries) in [
             ("bindings", counts.bindings),
             ("calls", counts.calls),
+            ("certified", counts.certified),
             ("dialogs", counts.dialogs),
             ("sources", counts.sources),
             ("timers", counts.timers),

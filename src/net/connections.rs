@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use sip_core::auth::CertificateNames;
 use sip_core::message::{Frame, FrameError, StreamFramer};
 use sip_core::types::{ConnectionId, Flow, Transmit, Transport};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::tally::Tally;
-use super::{Inbound, Tls, tcp};
+use super::{Inbound, Tls, tcp, tls};
 use crate::config::ConnectionConfig;
 use crate::metrics::{Direction, Metrics};
 
@@ -176,13 +177,23 @@ impl Connections {
             let outcome = timeout(patience, handshake).await;
             this.table().handshakes.leave(peer.ip());
             match outcome {
-                Ok(Some(Ok(stream))) => this.run(slot, stream).await,
+                Ok(Some(Ok(stream))) => {
+                    this.introduce(slot.flow, tls::names_shown(stream.get_ref().1)).await;
+                    this.run(slot, stream).await;
+                }
                 outcome => {
                     tracing::debug!(%peer, ?outcome, "a TLS handshake failed");
                     this.leave(slot, &Closed::Handshake).await;
                 }
             }
         });
+    }
+
+    /// Tells the engine who is at the other end, before anything is read from there.
+    async fn introduce(&self, flow: Flow, shown: CertificateNames) {
+        if !shown.is_empty() {
+            self.tell(Inbound::Certified { flow, shown }).await;
+        }
     }
 
     /// Queues a message for its connection, or for one to its peer, which is opened if need be.

@@ -1,4 +1,5 @@
-//! TLS for both roles: our certificate towards those who connect, and trust in those we connect to.
+//! TLS for both roles: our certificate towards those who connect and what we believe of theirs, and trust in those we
+//! connect to.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -6,13 +7,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
+use sip_core::auth::CertificateNames;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::{
+    self, ClientConfig, RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion,
+};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
+use x509_parser::prelude::{FromDer, GeneralName};
 
 use crate::config::{Config, TlsVersion};
 
@@ -20,7 +26,7 @@ use crate::config::{Config, TlsVersion};
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A PEM file cannot be read, or holds nothing of the kind.
-    #[error("{}: {error}", file.display())]
+    #[error("{}: {error}; it must be a PEM file that the gateway may read", file.display())]
     Pem {
         /// The file.
         file: PathBuf,
@@ -28,7 +34,7 @@ pub enum TlsError {
         error: pem::Error,
     },
     /// A PEM file without any certificate.
-    #[error("{} holds no certificate", .0.display())]
+    #[error("{} holds no certificate; it must be PEM and hold one at least", .0.display())]
     NoCertificate(PathBuf),
     /// Certificate and key do not fit, or are of a kind that is not supported.
     #[error("{}: {error}", file.display())]
@@ -37,6 +43,14 @@ pub enum TlsError {
         file: PathBuf,
         /// The library's word.
         error: rustls::Error,
+    },
+    /// What is to vouch for client certificates is no authority.
+    #[error("{}: {problem}; name a PEM file with the certificates of the authorities as tls.client_ca", file.display())]
+    ClientAuthority {
+        /// The file of the authorities.
+        file: PathBuf,
+        /// The library's word.
+        problem: String,
     },
 }
 
@@ -129,13 +143,46 @@ fn server_config(config: &Config) -> Result<Option<ServerConfig>, TlsError> {
     let chain = certificates(&file)?;
     let key =
         PrivateKeyDer::from_pem_file(&key_file).map_err(|error| TlsError::Pem { file: key_file, error })?;
+    let clients = client_verifier(config)?;
     let unusable = |error| TlsError::Unusable { file, error };
     // No ALPN: some PBXs end a handshake that names a protocol they did not ask for.
     let server = ServerConfig::builder_with_provider(ring::default_provider().into())
         .with_protocol_versions(versions(config))
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .and_then(|builder| builder.with_client_cert_verifier(clients).with_single_cert(chain, key))
         .map_err(unusable)?;
     Ok(Some(server))
+}
+
+/// Whose certificates are believed of those who connect. Whoever shows none is let in all the same, and proves otherwise
+/// who it is; one that shows a bad one is not.
+fn client_verifier(config: &Config) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let Some(named) = &config.tls.client_ca else { return Ok(WebPkiClientVerifier::no_client_auth()) };
+    let file = config.resolve_path(named);
+    let wrong = |problem: String| TlsError::ClientAuthority { file: file.clone(), problem };
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(&file)? {
+        roots.add(authority).map_err(|error| wrong(error.to_string()))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(roots.into(), ring::default_provider().into())
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| wrong(error.to_string()))
+}
+
+/// The DNS names on the certificate that a client has shown, which was verified in the handshake; none without one.
+pub(super) fn names_shown(connection: &ServerConnection) -> CertificateNames {
+    let own = connection.peer_certificates().and_then(<[_]>::first);
+    own.map(|certificate| dns_names(certificate)).unwrap_or_default()
+}
+
+/// RFC 5922 section 7.1, of which names of domains are what rules are written with.
+fn dns_names(certificate: &CertificateDer<'_>) -> CertificateNames {
+    let Ok((_rest, certificate)) = X509Certificate::from_der(certificate) else { return Default::default() };
+    let Ok(Some(subject)) = certificate.subject_alternative_name() else { return Default::default() };
+    CertificateNames::new(subject.value.general_names.iter().filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some(*name),
+        _ => None,
+    }))
 }
 
 fn client_config(config: &Config) -> Result<ClientConfig, TlsError> {

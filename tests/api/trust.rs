@@ -15,19 +15,67 @@ fn an_address_rule_takes_nobody_elses_calls() {
     let rules = |firm: &Firm| format!("/profiles/{}/addresses", firm.profile);
     other.ask(&house, "POST", &rules(&other), json!({"network": "192.0.2.16/28"})).expect(201);
 
-    for taken in ["203.0.113.7", "203.0.113.0/24", "198.51.100.3", "192.0.2.17", "192.0.2.0/24"] {
+    for taken in [
+        "203.0.113.7",
+        "203.0.113.0/24",
+        "198.51.100.3",
+        "192.0.2.17",
+        "192.0.2.0/24",
+        "::ffff:192.0.2.17",
+        "::ffff:203.0.113.0/120",
+    ] {
         let said = own.ask(&house, "POST", &rules(&own), json!({"network": taken, "transport": "tcp"}));
         assert_eq!(said.expect(409)["code"], "taken", "{taken}");
     }
-    for nobodys in
-        ["0.0.0.0/0", "192.0.0.0/16", "2001:db8::/32", "127.0.0.1", "::1", "169.254.0.1", "224.0.0.1"]
-    {
+    for nobodys in [
+        "0.0.0.0/0",
+        "192.0.0.0/16",
+        "2001:db8::/32",
+        "127.0.0.1",
+        "::1",
+        "169.254.0.1",
+        "224.0.0.1",
+        "::ffff:64.0.0.0/98",
+        "::ffff:127.0.0.1",
+        "::ffff:198.18.0.1/64",
+    ] {
         let said = own.ask(&house, "POST", &rules(&own), json!({"network": nobodys}));
         assert_eq!(said.expect(422)["field"], "network", "{nobodys}");
     }
     own.ask(&house, "POST", &rules(&own), json!({"network": "192.0.2.1"})).expect(201);
     own.ask(&house, "POST", &rules(&own), json!({"network": "192.0.2.0/29"})).expect(201);
     house.operate("POST", &rules(&own), json!({"network": "203.0.0.0/16"})).expect(201);
+    house.stop();
+}
+
+#[test]
+fn a_certificate_is_its_profiles_alone_and_from_anywhere_only_by_an_operator() {
+    let house = House::new("34640-34659");
+    let (own, other) = (Firm::new(&house, "Architects"), Firm::new(&house, "Builders"));
+    let rules = |firm: &Firm| format!("/profiles/{}/addresses", firm.profile);
+    let roaming = json!({"network": "0.0.0.0/0", "certificate": "PBX.Builders.example"});
+    let said = other.ask(&house, "POST", &rules(&other), roaming.clone());
+    assert_eq!(said.expect(422)["field"], "network");
+    let made = house.operate("POST", &rules(&other), roaming).expect(201);
+    let kept = json!({"id": made["id"], "network": "0.0.0.0/0", "port": null, "transport": "tls",
+        "certificate": "pbx.builders.example"});
+    assert_eq!(made, kept);
+    let listed = other.ask(&house, "GET", &rules(&other), Value::Null).expect(200);
+    assert_eq!(listed["items"], json!([kept]));
+
+    let claim = |certificate: &str| {
+        let rule = json!({"network": "198.51.100.0/28", "certificate": certificate});
+        own.ask(&house, "POST", &rules(&own), rule)
+    };
+    assert_eq!(claim("pbx.builders.example").expect(409)["code"], "taken");
+    let problem = claim("*.architects.example").expect(422);
+    assert_eq!(problem["field"], "certificate");
+    assert!(problem["detail"].as_str().unwrap().contains("like pbx.example.com"), "{problem}");
+    claim("pbx.architects.example").expect(201);
+    let over_udp = json!({"network": "198.51.100.1", "certificate": "a.example", "transport": "udp"});
+    assert_eq!(own.ask(&house, "POST", &rules(&own), over_udp).expect(422)["field"], "certificate");
+    // Another's certificate from anywhere keeps nobody from naming a site of its own.
+    own.ask(&house, "POST", &rules(&own), json!({"network": "192.0.2.1"})).expect(201);
     house.stop();
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use sip_core::auth::CertificateNames;
 use sip_core::types::{ConnectionId, Flow, Now, Transmit, Transport};
 
 use crate::provisioning::{GATEWAY, GATEWAY_TLS};
@@ -31,6 +32,15 @@ impl World {
         let port = 40_001 + self.connections as u16;
         let peer = SocketAddr::new(self.agents[agent].address.ip(), port);
         self.open_line(agent, transport, peer)
+    }
+
+    /// The same over TLS, with a certificate of this name.
+    pub(crate) fn connect_as(&mut self, agent: usize, name: &str) -> ConnectionId {
+        let line = self.connect(agent, Transport::Tls);
+        let (now, flow) = (self.present(), self.lines[&line].flow);
+        self.gateway.handle_connection_certified(now, flow, CertificateNames::new([name]));
+        self.flush();
+        line
     }
 
     fn open_line(&mut self, agent: usize, transport: Transport, peer: SocketAddr) -> ConnectionId {

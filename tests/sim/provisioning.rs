@@ -54,7 +54,18 @@ pub(crate) struct Provisions {
     /// How the carriers' media is protected.
     pub(crate) carriers_srtp: SrtpPolicy,
     pub(crate) vanessa: Vanessa,
+    pub(crate) engineering: Proof,
 }
+
+/// What Engineering is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    Address,
+    /// The certificate of [`ENGINEERING_HOST`], from anywhere.
+    Certificate,
+}
+
+pub(crate) const ENGINEERING_HOST: &str = "engineering.example";
 
 /// What the business account [`PHONE_USER`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +101,7 @@ impl Default for Provisions {
             carriers_transport: Transport::Udp,
             carriers_srtp: SrtpPolicy::Off,
             vanessa: Vanessa::Unknown,
+            engineering: Proof::Address,
         }
     }
 }
@@ -142,7 +154,8 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
         ha1_sha256: ha1(Algorithm::Sha256, SALES_USER, DOMAIN, provisions.sales_password),
         digest: DigestPolicy::Md5,
     };
-    let by_address = Authentication::Ip { target: Some((host([198, 51, 100, 12]), Transport::Udp)) };
+    let address = (provisions.engineering == Proof::Address).then(|| host([198, 51, 100, 12]));
+    let by_address = Authentication::Ip { target: address.map(|address| (address, Transport::Udp)) };
     let sales = Profile {
         number_format: provisions.sales_format,
         ..profile(SALES, SALES_USER, registration, SALES_NUMBER)
@@ -160,8 +173,18 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
         cidr: Cidr::new(address.ip(), 32).expect("32 bits fit"),
         port: None,
         transport: None,
+        certificate: None,
     };
-    directory.add_ip_rule(known(host([198, 51, 100, 12])), Peer::Profile(ENGINEERING));
+    let engineering = match provisions.engineering {
+        Proof::Address => known(host([198, 51, 100, 12])),
+        Proof::Certificate => IpRule {
+            cidr: "0.0.0.0/0".parse().expect("a range"),
+            port: None,
+            transport: Some(Transport::Tls),
+            certificate: Some(ENGINEERING_HOST.to_owned()),
+        },
+    };
+    directory.add_ip_rule(engineering, Peer::Profile(ENGINEERING));
     for (last, id) in [(21, ALPHA), (22, BETA), (23, GAMMA), (24, GAMMA)] {
         directory.add_ip_rule(known(host([203, 0, 113, last])), Peer::Carrier(id));
     }

@@ -488,7 +488,7 @@ impl World {
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        Counts { bindings: 0, sources: 0, ..self.gateway.counts() }
+        Counts { bindings: 0, sources: 0, certified: 0, ..self.gateway.counts() }
     }
 
     pub(crate) fn credit(&self, profile: ProfileId) -> Micros {

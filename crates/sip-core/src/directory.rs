@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::auth::CertificateNames;
 use crate::auth::ip::{IpRule, IpRules};
 use crate::types::{CarrierId, ProfileId, Transport};
 
@@ -78,10 +79,10 @@ pub enum Authentication {
         /// Which challenges it is offered.
         digest: DigestPolicy,
     },
-    /// By address.
+    /// By address, perhaps with a certificate.
     Ip {
-        /// Where calls to it go, and over which transport; `None` if it is known by a range alone: then it can
-        /// call, but not be called.
+        /// Where calls to it go, and over which transport, while no connection stands on which it has shown its
+        /// certificate; `None` if it is known by a range alone: then it can call, but not be called there.
         target: Option<(SocketAddr, Transport)>,
     },
 }
@@ -352,9 +353,14 @@ impl Directory {
         &self.carriers
     }
 
-    /// Who is known at this address, by the most specific rule.
+    /// Who is known at this address, by the most specific rule that asks for no certificate.
     pub fn peer_at(&self, source: SocketAddr, transport: Transport) -> Option<Peer> {
         self.ip_rules.find(source, transport).copied()
+    }
+
+    /// Who is known by a certificate with these names, shown on a TLS connection from this address.
+    pub fn peer_certified(&self, source: SocketAddr, shown: &CertificateNames) -> Option<Peer> {
+        self.ip_rules.find_certified(source, shown).copied()
     }
 }
 

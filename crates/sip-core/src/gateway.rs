@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use slotmap::SecondaryMap;
 
+use crate::auth::CertificateNames;
 use crate::authenticator::Authenticator;
 use crate::bans::{self, Ban, Banned, Bans};
 use crate::call::{self, Call, CallTimer, ClientUser, Context, DialogIndex, Way, WayIndex};
 pub use crate::call::{LiveCall, Stage};
+use crate::certified::Certified;
 use crate::directory::{Directory, Peer, Profile};
 use crate::guard::{self, Guard, Rates, SourceRates};
 use crate::load::LoadGauge;
@@ -44,6 +46,7 @@ pub struct Gateway {
     /// How fast attempts that prove nothing may leave records with the profile that they name.
     pub(crate) unproved_records: Rates<ProfileId>,
     pub(crate) registrar: Registrar,
+    pub(crate) certified: Certified,
     pub(crate) transactions: Transactions<ClientUser>,
     pub(crate) calls: HashMap<CallUid, Call>,
     /// The call that each unanswered INVITE opened, for CANCEL.
@@ -88,6 +91,8 @@ pub struct Counts {
     pub sources: usize,
     /// Connections that calls go over.
     pub ways: usize,
+    /// Connections on which a certificate was shown.
+    pub certified: usize,
 }
 
 impl Counts {
@@ -117,6 +122,7 @@ impl Gateway {
                 limits.sources,
             ),
             registrar: Registrar::new(limits.bindings),
+            certified: Certified::default(),
             transactions: Transactions::new(settings.timers.clone(), limits.transactions),
             calls: HashMap::new(),
             invites: SecondaryMap::new(),
@@ -208,8 +214,8 @@ impl Gateway {
     }
 
     fn on_response(&mut self, now: Now, flow: Flow, response: &Message) {
-        let directory = &self.directory;
-        let peer_at = |flow: Flow| directory.peer_at(flow.peer, flow.transport);
+        let (directory, certified) = (&self.directory, &self.certified);
+        let peer_at = |flow: Flow| certified.peer_at(directory, flow);
         // From the host that was asked, or from another address of the same carrier.
         let is_same_peer = |asked: Flow, answers: Flow| {
             asked.peer.ip() == answers.peer.ip()
@@ -282,6 +288,7 @@ impl Gateway {
             settings: &self.settings,
             directory: &self.directory,
             registrar: &mut self.registrar,
+            certified: &self.certified,
             rng: &mut self.rng,
             transactions: &mut self.transactions,
             timers: &mut self.timers,
@@ -291,11 +298,21 @@ impl Gateway {
         }
     }
 
+    /// A TLS connection was made whose other end has shown a certificate that was verified, with these names. Told before
+    /// the connection's first message.
+    pub fn handle_connection_certified(&mut self, now: Now, flow: Flow, shown: CertificateNames) {
+        let peer = self.certified.open(&self.directory, flow, shown);
+        if let Some(profile) = peer.and_then(Peer::profile) {
+            self.reunite(now, profile);
+        }
+    }
+
     /// The connection of this flow is gone: bindings made over it end, requests sent over it have failed, and running
     /// calls seek their peer.
     pub fn handle_connection_lost(&mut self, now: Now, lost: Flow) {
         if let Some(connection) = lost.connection {
             self.registrar.connection_lost(connection, &mut self.out);
+            self.certified.close(connection);
         }
         for uid in self.ways.calls(Way::lost_with(lost)) {
             self.with_call(now, uid, |call, ctx| call.on_connection_lost(ctx, lost));
@@ -304,10 +321,11 @@ impl Gateway {
         self.fail(now, failed);
     }
 
-    /// A PBX has registered: its calls that lost their connection go on over the new one.
+    /// A PBX has registered, or connected with its certificate: its calls that lost their connection go on over the new
+    /// one.
     pub(crate) fn reunite(&mut self, now: Now, profile: ProfileId) {
         for uid in self.ways.calls(std::iter::once(Way::Binding(profile))) {
-            self.with_call(now, uid, |call, ctx| call.on_registered(ctx, profile));
+            self.with_call(now, uid, |call, ctx| call.on_return(ctx, profile));
         }
     }
 
@@ -366,6 +384,7 @@ impl Gateway {
             self.registrar.remove(profile, Unregistration::ProfileGone, &mut self.out);
         }
         self.keep_passwords(&directory);
+        self.certified.find_anew(&directory);
         self.directory = directory;
     }
 
@@ -493,6 +512,7 @@ impl Gateway {
             timers: self.timers.len(),
             sources: self.rates.tracked(),
             ways: self.ways.len(),
+            certified: self.certified.len(),
         }
     }
 }

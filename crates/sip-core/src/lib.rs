@@ -19,6 +19,7 @@ mod authenticator;
 pub mod bans;
 mod call;
 mod caller;
+mod certified;
 mod dialog;
 pub mod directory;
 pub mod gateway;

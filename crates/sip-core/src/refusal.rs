@@ -325,7 +325,7 @@ impl Refusal {
                 480,
                 20,
                 "no_address_to_call",
-                "The called profile has no single address to send calls to.",
+                "The called profile has no single address to call, and no open connection with its certificate.",
             ),
             Self::NoAnswer => row(480, 19, "no_answer", "The called party did not answer in time."),
             Self::NoChannel => row(503, 34, "no_channel", "All channels of the profile are in use."),

@@ -129,9 +129,9 @@ impl Gateway {
         self.out.send(flow, writer.finish());
     }
 
-    /// Who speaks from here, by address alone.
+    /// Who speaks from here without having to prove a password: by certificate or address.
     pub(crate) fn known_peer(&self, flow: Flow) -> Option<Peer> {
-        self.directory.peer_at(flow.peer, flow.transport)
+        self.certified.peer_at(&self.directory, flow)
     }
 
     /// OPTIONS from somebody we serve is a question whether we live: without a 200 many PBXs take the trunk out of

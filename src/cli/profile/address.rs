@@ -5,6 +5,13 @@ use serde_json::Value;
 
 use super::{Context, Failure, Gateway, Table, below, cell, find, id, text};
 
+const COLUMNS: [&str; 5] = ["profile", "network", "port", "transport", "certificate"];
+
+/// What a rule asks for besides the address, as the end of a sentence.
+pub(super) fn by_certificate(rule: &Value) -> String {
+    rule["certificate"].as_str().map_or_else(String::new, |name| format!(" with the certificate of {name}"))
+}
+
 pub(super) async fn allow(
     context: &Context,
     gateway: &Gateway,
@@ -14,7 +21,7 @@ pub(super) async fn allow(
     let profile = find::profile(gateway, profile).await?;
     let added = gateway.post(&below(&profile, "/addresses"), rule).await?;
     let (name, network) = (text(&profile["name"]), cell(&added["network"]));
-    context.output.show(&added, || format!("{name} is known at {network}.\n"));
+    context.output.show(&added, || format!("{name} is known at {network}{}.\n", by_certificate(&added)));
     Ok(())
 }
 
@@ -35,9 +42,9 @@ pub(super) async fn list(
         }
     }
     context.output.show(&rules, || {
-        let mut table = Table::new(["profile", "network", "port", "transport"]);
+        let mut table = Table::new(COLUMNS);
         for rule in &rules {
-            table.row(["profile", "network", "port", "transport"].map(|field| cell(&rule[field])));
+            table.row(COLUMNS.map(|field| cell(&rule[field])));
         }
         table.text("No address is allowed: sipgw profile allow PROFILE NETWORK")
     });
@@ -49,11 +56,14 @@ pub(super) async fn disallow(
     gateway: &Gateway,
     profile: &str,
     network: IpNet,
+    certificate: Option<&str>,
 ) -> Result<(), Failure> {
     let profile = find::profile(gateway, profile).await?;
     let is_meant = |rule: &Value| {
         let known = rule["network"].as_str().and_then(|known| known.parse::<IpNet>().ok());
-        known.is_some_and(|known| known.trunc() == network.trunc())
+        let bears =
+            |name: &str| rule["certificate"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(name));
+        known.is_some_and(|known| known.trunc() == network.trunc()) && certificate.is_none_or(bears)
     };
     let mut rules = gateway.list(&below(&profile, "/addresses")).await?;
     rules.retain(is_meant);

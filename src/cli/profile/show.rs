@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::address::by_certificate;
 use super::caller_id::{DEFAULT, kind};
 use super::{Context, Failure, Gateway, asking, below, cell, guard, id, text, when};
 use crate::cli::output::Sheet;
@@ -64,7 +65,8 @@ fn authentication(whole: &Value) -> Vec<String> {
     }
     let address = |rule: &Value| {
         let port = rule["port"].as_u64().map_or_else(String::new, |port| format!(" port {port}"));
-        format!("by address {}{port} over {}", cell(&rule["network"]), cell(&rule["transport"]))
+        let [network, transport] = ["network", "transport"].map(|field| cell(&rule[field]));
+        format!("by address {network}{port} over {transport}{}", by_certificate(rule))
     };
     let facts: Vec<String> = items(&whole["addresses"]).map(address).collect();
     match facts.is_empty() {

@@ -146,6 +146,7 @@ fn each_contradiction_names_its_key() {
         ("store: {patience_ms: 4000}", "store.patience_ms"),
         ("prices: {bundle_minutes: 0}", "prices.bundle_minutes"),
         ("registration: {nat_s: 10}", "registration.min_s"),
+        ("tls: {client_ca: nowhere.pem}", "tls.client_ca"),
     ] {
         let text = format!("{MINIMAL}{more}\n");
         let error = read(&text, &[]).expect_err(more);

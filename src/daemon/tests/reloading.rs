@@ -7,7 +7,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::*;
@@ -16,18 +16,30 @@ use super::*;
 const NOTICED: Duration = Duration::from_secs(20);
 
 /// A gateway with a TLS listener, its configuration in a file.
-struct House {
-    directory: tempfile::TempDir,
-    daemon: Daemon,
+pub(super) struct House {
+    pub(super) directory: tempfile::TempDir,
+    pub(super) daemon: Daemon,
 }
+
+/// What a client shows of itself: its certificate and the key of it.
+pub(super) type Shown = (CertificateDer<'static>, PrivateKeyDer<'static>);
 
 impl House {
     async fn new(rtp_ports: &str) -> Self {
+        Self::believing(rtp_ports, None).await
+    }
+
+    /// Believes the certificates of this authority (PEM), in the file `ca.pem`.
+    pub(super) async fn believing(rtp_ports: &str, authority: Option<&str>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         certify(path, 2040);
+        let clients = authority.map_or("", |pem| {
+            std::fs::write(path.join("ca.pem"), pem).unwrap();
+            ", client_ca: ca.pem"
+        });
         let text = format!(
-            "node: {{domain: sip.test}}\nsip: {{listen: [{{transport: tls, address: \"127.0.0.1:0\"}}]}}\ntls: {{certificate: c.pem, key: k.pem}}\nmedia: {{addresses: [{{bind: \"127.0.0.1\"}}], ports: {rtp_ports}, workers: 1}}\nstore: {{path: sipgw.db, key_file: sipgw.key, synchronous: normal, patience_ms: 10000}}\nhttp: {{listen: \"127.0.0.1:0\"}}\ncalls: {{drain_s: 0, question_patience_s: 20}}\n"
+            "node: {{domain: sip.test}}\nsip: {{listen: [{{transport: tls, address: \"127.0.0.1:0\"}}]}}\ntls: {{certificate: c.pem, key: k.pem{clients}}}\nmedia: {{addresses: [{{bind: \"127.0.0.1\"}}], ports: {rtp_ports}, workers: 1}}\nstore: {{path: sipgw.db, key_file: sipgw.key, synchronous: normal, patience_ms: 10000}}\nhttp: {{listen: \"127.0.0.1:0\"}}\ncalls: {{drain_s: 0, question_patience_s: 20}}\n"
         );
         std::fs::write(path.join("sipgw.yaml"), text).unwrap();
         let daemon = Daemon::start(Config::load(&path.join("sipgw.yaml")).unwrap()).await.unwrap();
@@ -44,18 +56,26 @@ impl House {
 
     /// Connects with trust in the certificate that is in the file now; fails if another one is shown.
     async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_showing(None).await
+    }
+
+    /// The same, with a certificate of its own.
+    pub(super) async fn connect_showing(&self, own: Option<Shown>) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.directory.path().join("c.pem")).unwrap()).unwrap();
         let client = ClientConfig::builder_with_provider(ring::default_provider().into())
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let client = match own {
+            None => client.with_no_client_auth(),
+            Some((certificate, key)) => client.with_client_auth_cert(vec![certificate], key).unwrap(),
+        };
         let stream = TcpStream::connect(self.daemon.listeners()[0].local).await.unwrap();
         TlsConnector::from(Arc::new(client)).connect(ServerName::try_from("sip.test").unwrap(), stream).await
     }
 
-    fn failures(&self) -> u64 {
+    pub(super) fn failures(&self) -> u64 {
         self.daemon.metrics().reload_failures.get()
     }
 

@@ -35,11 +35,14 @@ struct AddressView {
     port: Option<u16>,
     #[schema(schema_with = word::<Transport>)]
     transport: Transport,
+    /// The DNS name that the client certificate must bear; null asks for no certificate.
+    certificate: Option<String>,
 }
 
 impl From<IpRule> for AddressView {
     fn from(IpRule { id, rule, .. }: IpRule) -> Self {
-        Self { id: id.0, network: rule.network.to_string(), port: rule.port, transport: rule.transport }
+        let NewIpRule { network, port, transport, certificate } = rule;
+        Self { id: id.0, network: network.to_string(), port, transport, certificate }
     }
 }
 
@@ -60,9 +63,13 @@ struct AddressRequest {
     /// Only from this port; calls to the PBX go there too.
     #[schema(minimum = 1)]
     port: Option<u16>,
-    /// Over which transport; udp if left out.
+    /// Over which transport; udp if left out, tls with a certificate.
     #[schema(schema_with = word::<Transport>, required = false)]
     transport: Option<Transport>,
+    /// Only who shows a client certificate of the gateway's `tls.client_ca` that bears this DNS name, whole: no pattern in
+    /// the certificate counts. It goes before every rule without a certificate, whatever its network.
+    #[schema(example = "pbx.example.com", max_length = 253)]
+    certificate: Option<String>,
 }
 
 /// Reads an address, or a range.
@@ -87,7 +94,9 @@ async fn list_addresses(caller: Caller, Path(profile): Path<ProfileId>) -> Answe
 /// Let a profile in from an address
 ///
 /// It counts while the profile's authentication is `ip`. An administrator may name a network where nobody else is known, of
-/// 256 addresses at most (IPv6: a /48); for anything else there are operators.
+/// 256 addresses at most (IPv6: a /48), and a certificate that no other profile has; for anything else, such as a certificate
+/// from anywhere (`0.0.0.0/0`), there are operators. Calls to the profile go over the connection on which its certificate was
+/// shown last; while there is none, to the first single address that it is let in from.
 #[utoipa::path(
     post, path = "/profiles/{profile}/addresses", tag = TAG, params(("profile" = i64, Path)),
     request_body = AddressRequest, responses((status = 201, body = AddressView)),
@@ -101,10 +110,13 @@ async fn add_address(
     if request.port == Some(0) {
         return Err(Problem::invalid("port", "0 is no port; write 1 to 65535, or leave it out"));
     }
+    let usual = if request.certificate.is_some() { Transport::Tls } else { Transport::Udp };
     let rule = NewIpRule {
         network: network("network", &request.network)?,
         port: request.port,
-        transport: request.transport.unwrap_or(Transport::Udp),
+        transport: request.transport.unwrap_or(usual),
+        // As the store keeps it.
+        certificate: request.certificate.map(|name| name.to_ascii_lowercase()),
     };
     let store = caller.acting_on(profile.company);
     let id = match caller.role {

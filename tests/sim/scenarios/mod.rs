@@ -3,6 +3,7 @@
 mod attempts;
 mod bounds;
 mod cancelled;
+mod certified;
 mod connections;
 mod dialogs;
 mod failover;

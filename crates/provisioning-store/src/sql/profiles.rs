@@ -1,6 +1,5 @@
 //! Profiles, their credentials and addresses in the database.
 
-use ipnet::IpNet;
 use sqlx::FromRow;
 
 use super::carriers::carrier_networks;
@@ -73,8 +72,8 @@ impl TryFrom<ProfileRow> for Profile {
     }
 }
 
-/// Identity, profile, network, port, transport.
-type IpRuleRow = (i64, i64, String, Option<i64>, String);
+/// Identity, profile, network, port, transport, certificate.
+type IpRuleRow = (i64, i64, String, Option<i64>, String, Option<String>);
 
 /// What a new profile is made of.
 pub(crate) struct ProfileOrder<'a> {
@@ -202,6 +201,7 @@ impl Database {
             .bind(rule.network.to_string())
             .bind(rule.port.map(i64::from))
             .bind(rule.transport.word())
+            .bind(rule.certificate.clone())
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed("adding an address"))?;
@@ -340,11 +340,14 @@ async fn refuse_overlap(
     profile: ProfileId,
     rule: &NewIpRule,
 ) -> Result<(), StoreError> {
-    let others = ip_rules(connection).await?.into_iter().filter(|other| other.profile != profile);
-    let mut taken = carrier_networks(connection).await?;
-    taken.extend(others.map(|other| other.rule.network));
-    let overlaps = |other: &IpNet| other.contains(&rule.network) || rule.network.contains(other);
-    if taken.iter().any(overlaps) {
+    let carriers = carrier_networks(connection).await?;
+    let rules = ip_rules(connection).await?;
+    let others = || rules.iter().filter(|other| other.profile != profile).map(|other| &other.rule);
+    if let Some(name) = rule.certificate.clone().filter(|_| others().any(|other| rule.wants_name_of(other))) {
+        return Err(StoreError::Taken { what: "peer with the certificate of", name });
+    }
+    let is_carriers = carriers.iter().any(|network| rule.overlaps(network));
+    if is_carriers || others().any(|other| rule.wants_ground_of(other)) {
         let name = rule.network.to_string();
         return Err(StoreError::Taken { what: "peer in the network", name });
     }
@@ -357,7 +360,7 @@ pub(super) async fn ip_rules(connection: &mut Connection) -> Result<Vec<IpRule>,
     rows.into_iter().map(ip_rule).collect()
 }
 
-fn ip_rule((id, profile, network, port, transport): IpRuleRow) -> Result<IpRule, StoreError> {
+fn ip_rule((id, profile, network, port, transport, certificate): IpRuleRow) -> Result<IpRule, StoreError> {
     Ok(IpRule {
         id: IpRuleId(id),
         profile: ProfileId(profile),
@@ -365,6 +368,7 @@ fn ip_rule((id, profile, network, port, transport): IpRuleRow) -> Result<IpRule,
             network: word(&network, "a network")?,
             port: port.map(|port| narrow(port, "a port")).transpose()?,
             transport: word(&transport, "a transport")?,
+            certificate,
         },
     })
 }

@@ -56,6 +56,13 @@ macro_rules! lease_columns {
     };
 }
 
+/// An address or range that a profile is let in from; conditions and order follow.
+macro_rules! ip_rule {
+    () => {
+        "SELECT id, profile_id, network, port, transport, certificate FROM ip_rules "
+    };
+}
+
 /// An Online Number with its terms; conditions and order follow.
 macro_rules! number {
     () => {
@@ -328,12 +335,11 @@ pub(super) const SEALED_PASSWORDS: &str = "SELECT id, sip_user, sealed_password 
 pub(super) const SEALED_PASSWORD: &str = "SELECT id, sip_user, sealed_password FROM profiles WHERE id = $1";
 pub(super) const SEAL_PASSWORD: &str = "UPDATE profiles SET sealed_password = $2 WHERE id = $1";
 pub(super) const CARRIER_PLACES: &str = "SELECT host, sources FROM carriers";
-pub(super) const INSERT_IP_RULE: &str =
-    "INSERT INTO ip_rules (profile_id, network, port, transport) VALUES ($1, $2, $3, $4) RETURNING id";
+pub(super) const INSERT_IP_RULE: &str = "INSERT INTO ip_rules (profile_id, network, port, transport, certificate) \
+     VALUES ($1, $2, $3, $4, $5) RETURNING id";
 pub(super) const DELETE_IP_RULE: &str = "DELETE FROM ip_rules WHERE id = $1";
-pub(super) const IP_RULES_OF_PROFILE: &str =
-    "SELECT id, profile_id, network, port, transport FROM ip_rules WHERE profile_id = $1 ORDER BY id";
-pub(super) const IP_RULES: &str = "SELECT id, profile_id, network, port, transport FROM ip_rules ORDER BY id";
+pub(super) const IP_RULES_OF_PROFILE: &str = concat!(ip_rule!(), "WHERE profile_id = $1 ORDER BY id");
+pub(super) const IP_RULES: &str = concat!(ip_rule!(), "ORDER BY id");
 
 // Numbers, business accounts, Caller ID.
 pub(super) const INSERT_NUMBER: &str =

@@ -122,21 +122,22 @@ impl Store {
         self.apply_one(now, LedgerOp::SetRecharge { profile, recharge }).await.map(|_| ())
     }
 
-    /// Lets a PBX with IP authentication in from an address or range, whoever else is there: the most specific rule
-    /// decides, so this is for operators.
+    /// Lets a PBX with IP authentication in from an address or range, whoever else is there: a certificate decides, and
+    /// then the most specific rule, so this is for operators.
     pub async fn add_ip_rule(&self, profile: ProfileId, rule: &NewIpRule) -> Result<IpRuleId, StoreError> {
         self.profile(profile).await?;
-        self.database.add_ip_rule(profile, rule, Ground::Anybodys).await
+        self.database.add_ip_rule(profile, &checked(rule)?, Ground::Anybodys).await
     }
 
     /// The same for administrators, who may not take others' calls: a range of a site at most, outside of what the
-    /// gateway's own machine and its neighbours use, where no other profile and no carrier is.
+    /// gateway's own machine and its neighbours use, where no other profile and no carrier is; with a certificate whose
+    /// name no other profile's rule has.
     pub async fn claim_ip_rule(&self, profile: ProfileId, rule: &NewIpRule) -> Result<IpRuleId, StoreError> {
         self.profile(profile).await?;
         if let Some(problem) = rule.obstacle() {
             return Err(StoreError::Invalid { field: "network", problem });
         }
-        self.database.add_ip_rule(profile, rule, Ground::Nobodys).await
+        self.database.add_ip_rule(profile, &checked(rule)?, Ground::Nobodys).await
     }
 
     /// All addresses and ranges, in the order they were added.
@@ -148,4 +149,8 @@ impl Store {
     pub async fn remove_ip_rule(&self, rule: IpRuleId) -> Result<(), StoreError> {
         self.database.remove_ip_rule(rule).await
     }
+}
+
+fn checked(rule: &NewIpRule) -> Result<NewIpRule, StoreError> {
+    rule.checked().map_err(|problem| StoreError::Invalid { field: "certificate", problem })
 }

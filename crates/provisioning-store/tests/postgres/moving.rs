@@ -47,8 +47,11 @@ async fn furnish(store: &Store) {
 }
 
 async fn furnish_provisioning(store: &Store, company: CompanyId) {
-    let rule = NewIpRule { network: "192.0.2.0/24".parse().unwrap(), port: None, transport: Transport::Udp };
+    let rule = NewIpRule::new("192.0.2.0/24".parse().unwrap(), Transport::Udp);
     store.add_ip_rule(PROFILE, &rule).await.unwrap();
+    let certificate = Some("pbx.example.com".to_owned());
+    let certified = NewIpRule { certificate, ..NewIpRule::new("0.0.0.0/0".parse().unwrap(), Transport::Tls) };
+    store.add_ip_rule(PROFILE, &certified).await.unwrap();
     store.verify_company(start(), company, "Ada").await.unwrap();
     store.set_caller_id(PROFILE, None, Some(&CallerId::Landline("+12025550100".into()))).await.unwrap();
     let account = store.create_business_account(company, "architects.sales", Some("200")).await.unwrap();

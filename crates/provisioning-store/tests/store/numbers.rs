@@ -150,7 +150,7 @@ async fn a_deleted_profile_leaves_its_numbers_and_accounts_to_the_company() {
     store.set_caller_id(sales, None, Some(&CallerId::OnlineNumber(NUMBER.into()))).await.unwrap();
     let account = store.create_business_account(company, "architects.sales", None).await.unwrap();
     store.attach_business_account(account.id, sales, None).await.unwrap();
-    let rule = NewIpRule { network: "192.0.2.0/24".parse().unwrap(), port: None, transport: Transport::Udp };
+    let rule = NewIpRule::new("192.0.2.0/24".parse().unwrap(), Transport::Udp);
     store.add_ip_rule(sales, &rule).await.unwrap();
     let record = Box::new(CallRecord { profile: Some(sales), ..record(None, None) });
     store.apply_one(start(), LedgerOp::Settle { call: call("a"), record }).await.unwrap();

@@ -75,8 +75,11 @@ async fn every_change_raises_the_revision_and_shows_in_the_directory() {
         ProfileSettings { srtp: Srtp::Required, authentication: Authentication::Ip, ..Default::default() };
     store.set_profile_settings(sales, settings).await.unwrap();
     raised("settings").await;
-    let rule =
-        NewIpRule { network: "192.0.2.0/24".parse().unwrap(), port: Some(5060), transport: Transport::Udp };
+    let rule = NewIpRule {
+        port: Some(5061),
+        certificate: Some("pbx.example.com".into()),
+        ..NewIpRule::new("192.0.2.0/24".parse().unwrap(), Transport::Tls)
+    };
     let rule_id = store.add_ip_rule(sales, &rule).await.unwrap();
     raised("address").await;
     let known = store.ip_rules().await.unwrap();
@@ -414,4 +417,60 @@ async fn price_lists_have_editions_that_hold_from_a_moment_on() {
     let before = store.revision().await.unwrap();
     assert_eq!(store.set_price_list(company, "wholesale").await.unwrap().price_list, "wholesale");
     assert_ne!(store.revision().await.unwrap(), before);
+}
+
+/// A rule that asks for a certificate.
+fn certified(network: &str, name: &str) -> NewIpRule {
+    NewIpRule { certificate: Some(name.into()), ..NewIpRule::new(network.parse().unwrap(), Transport::Tls) }
+}
+
+#[tokio::test]
+async fn a_certificate_is_named_as_it_is_compared_and_over_tls_alone() {
+    let home = Home::new();
+    let store = home.open().await;
+    let company = company(&store, "Architects").await;
+    let sales = profile(&store, company, "Sales").await;
+    store.add_ip_rule(sales, &certified("0.0.0.0/0", "PBX.Example.com")).await.unwrap();
+    assert_eq!(store.ip_rules_of(sales).await.unwrap()[0].rule, certified("0.0.0.0/0", "pbx.example.com"));
+    let over_udp = NewIpRule { transport: Transport::Udp, ..certified("192.0.2.1/32", "pbx.example.com") };
+    for wrong in [certified("192.0.2.1/32", "*.example.com"), over_udp] {
+        for refused in [
+            store.add_ip_rule(sales, &wrong).await.unwrap_err(),
+            store.claim_ip_rule(sales, &wrong).await.unwrap_err(),
+        ] {
+            assert!(matches!(refused, StoreError::Invalid { field: "certificate", .. }), "{refused}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_takes_nobody_elses_peers() {
+    let home = Home::new();
+    let store = home.open().await;
+    let company = company(&store, "Architects").await;
+    let own = profile(&store, company, "Sales").await;
+    let other = profile(&store, company, "Site").await;
+    let roaming = certified("0.0.0.0/0", "pbx.builders.example");
+    assert!(store.claim_ip_rule(other, &roaming).await.is_err(), "whose name it is an operator knows");
+    store.add_ip_rule(other, &roaming).await.unwrap();
+    store.add_ip_rule(other, &NewIpRule::new("192.0.2.0/28".parse().unwrap(), Transport::Udp)).await.unwrap();
+    store.create_carrier(NewCarrier::new("upstream", "203.0.113.7")).await.unwrap();
+
+    for taken in [
+        certified("198.51.100.0/28", "pbx.builders.example"),
+        certified("198.51.100.0/28", "PBX.builders.example"),
+        certified("192.0.2.1/32", "pbx.architects.example"),
+        certified("203.0.113.7/32", "pbx.architects.example"),
+    ] {
+        let refused = store.claim_ip_rule(own, &taken).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Taken { .. }), "{taken:?}: {refused}");
+    }
+    for free in [
+        certified("198.51.100.0/28", "pbx.architects.example"),
+        certified("198.51.100.16/28", "pbx.architects.example"),
+        NewIpRule::new("198.51.100.32/28".parse().unwrap(), Transport::Udp),
+    ] {
+        store.claim_ip_rule(own, &free).await.unwrap_or_else(|refused| panic!("{free:?}: {refused}"));
+    }
+    store.add_ip_rule(own, &roaming).await.expect("an operator knows what it does");
 }

@@ -1,4 +1,4 @@
-//! Recognising a peer by its address.
+//! Recognising a peer by its address, and by the certificate that it shows from there.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use super::CertificateNames;
 use crate::types::Transport;
 
 /// A range of addresses. IPv4 written as IPv6 (`::ffff:a.b.c.d`) counts as IPv4.
@@ -89,8 +90,9 @@ impl fmt::Display for Cidr {
     }
 }
 
-/// Who may speak without a password: anyone from these addresses, perhaps from one port or by one transport only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Who may speak without a password: anyone from these addresses, perhaps from one port, by one transport or with one
+/// certificate only.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IpRule {
     /// The addresses.
     pub cidr: Cidr,
@@ -98,55 +100,79 @@ pub struct IpRule {
     pub port: Option<u16>,
     /// The transport; `None` is any.
     pub transport: Option<Transport>,
+    /// A DNS name that the client certificate of a TLS connection must bear, whatever its case; `None` asks for no
+    /// certificate.
+    pub certificate: Option<String>,
 }
 
 impl IpRule {
-    /// Whether a message from there is the rule's.
+    /// Whether a message from there is the rule's, if it shows the certificate that the rule asks for.
     pub fn matches(&self, source: SocketAddr, transport: Transport) -> bool {
         self.cidr.contains(source.ip())
             && self.transport.is_none_or(|only| only == transport)
             && (transport.is_reliable() || self.port.is_none_or(|only| only == source.port()))
     }
 
-    /// Orders the rules of one range: of those that match, the highest is meant. Port before transport.
+    /// Orders rules: of those that match, the highest is meant. A longer prefix before a port, that before a transport.
     fn specificity(&self) -> impl Ord + use<> {
-        (self.port.is_some(), self.transport.is_some())
+        (self.cidr.prefix, self.port.is_some(), self.transport.is_some())
     }
 }
 
-/// The ranges of one length of prefix, each with its rules.
-type Ranges<T> = HashMap<Cidr, Vec<(IpRule, T)>>;
+/// Rules with what they stand for, the most specific first.
+type Ordered<T> = Vec<(IpRule, T)>;
 
 /// Rules, found by address: at most one look for each length of prefix that there is, however many rules there are.
+/// Those that ask for a certificate are found by its names.
 #[derive(Clone, Debug)]
 pub struct IpRules<T> {
-    /// Longest prefixes first; the rules of a range, the most specific first.
-    by_prefix: BTreeMap<Reverse<u8>, Ranges<T>>,
+    /// Longest prefixes first.
+    by_prefix: BTreeMap<Reverse<u8>, HashMap<Cidr, Ordered<T>>>,
+    by_certificate: HashMap<String, Ordered<T>>,
 }
 
 impl<T> Default for IpRules<T> {
     fn default() -> Self {
-        Self { by_prefix: BTreeMap::new() }
+        Self { by_prefix: BTreeMap::new(), by_certificate: HashMap::new() }
     }
 }
 
 impl<T> IpRules<T> {
     /// Adds a rule, and what it stands for. Of two that say the same, the first is meant.
     pub fn add(&mut self, rule: IpRule, stands_for: T) {
-        let rules =
-            self.by_prefix.entry(Reverse(rule.cidr.prefix)).or_default().entry(rule.cidr).or_default();
+        let rules = match &rule.certificate {
+            Some(name) => self.by_certificate.entry(name.to_ascii_lowercase()).or_default(),
+            None => {
+                let ranges = self.by_prefix.entry(Reverse(rule.cidr.prefix)).or_default();
+                ranges.entry(rule.cidr).or_default()
+            }
+        };
         let place = rules.partition_point(|(other, _)| other.specificity() >= rule.specificity());
         rules.insert(place, (rule, stands_for));
     }
 
-    /// What the most specific rule that matches stands for.
+    /// What the most specific rule stands for that matches and asks for no certificate.
     pub fn find(&self, source: SocketAddr, transport: Transport) -> Option<&T> {
         let address = source.ip().to_canonical();
         self.by_prefix.iter().find_map(|(Reverse(prefix), ranges)| {
             let rules = ranges.get(&Cidr::new(address, *prefix).ok()?)?;
-            rules.iter().find(|(rule, _)| rule.matches(source, transport)).map(|(_, found)| found)
+            first_match(rules, source, transport).map(|(_, found)| found)
         })
     }
+
+    /// What the most specific rule stands for that matches a TLS connection on which this certificate was shown. It
+    /// goes before all that [`Self::find`] finds, however small the range: an address can be shared, a key is one's own.
+    pub fn find_certified(&self, source: SocketAddr, shown: &CertificateNames) -> Option<&T> {
+        let rules = shown.iter().filter_map(|name| self.by_certificate.get(name));
+        let matching = rules.filter_map(|rules| first_match(rules, source, Transport::Tls));
+        let most_specific = matching
+            .reduce(|best, next| if next.0.specificity() > best.0.specificity() { next } else { best });
+        most_specific.map(|(_, found)| found)
+    }
+}
+
+fn first_match<T>(rules: &Ordered<T>, source: SocketAddr, transport: Transport) -> Option<&(IpRule, T)> {
+    rules.iter().find(|(rule, _)| rule.matches(source, transport))
 }
 
 #[cfg(test)]
@@ -194,7 +220,7 @@ mod tests {
 
     #[test]
     fn the_most_specific_rule_is_meant() {
-        let rule = |text, port, transport| IpRule { cidr: cidr(text), port, transport };
+        let rule = |text, port, transport| IpRule { cidr: cidr(text), port, transport, certificate: None };
         let mut rules = IpRules::default();
         rules.add(rule("192.0.2.0/24", None, None), "net");
         rules.add(rule("192.0.2.1", None, None), "host");
@@ -214,5 +240,36 @@ mod tests {
         let mut only_tls = IpRules::default();
         only_tls.add(rule("192.0.2.1", None, Some(Transport::Tls)), ());
         assert!(only_tls.find("192.0.2.1:1".parse().unwrap(), Transport::Udp).is_none());
+    }
+
+    #[test]
+    fn a_certificate_is_asked_for_by_name_and_goes_before_every_address() {
+        let rule = |text, name: Option<&str>| IpRule {
+            cidr: cidr(text),
+            port: None,
+            transport: Some(Transport::Tls),
+            certificate: name.map(str::to_owned),
+        };
+        let mut rules = IpRules::default();
+        rules.add(rule("0.0.0.0/0", Some("PBX.example.com")), "anywhere");
+        rules.add(rule("::/0", Some("pbx.example.com")), "anywhere in IPv6");
+        rules.add(rule("192.0.2.0/24", Some("pbx.example.com")), "site");
+        rules.add(rule("192.0.2.1", None), "host");
+        rules.add(rule("192.0.2.1", Some("other.example.com")), "other");
+        let find = |source: &str, names: &[&str]| {
+            let shown = CertificateNames::new(names.iter().copied());
+            rules.find_certified(source.parse().unwrap(), &shown).copied()
+        };
+        assert_eq!(find("203.0.113.7:40000", &["pbx.example.com"]), Some("anywhere"));
+        assert_eq!(find("203.0.113.7:40000", &["Pbx.Example.Com"]), Some("anywhere"));
+        assert_eq!(find("[2001:db8::1]:40000", &["pbx.example.com"]), Some("anywhere in IPv6"));
+        assert_eq!(find("192.0.2.9:40000", &["x.example", "pbx.example.com"]), Some("site"));
+        assert_eq!(find("192.0.2.1:40000", &["pbx.example.com", "other.example.com"]), Some("other"));
+        assert_eq!(find("192.0.2.1:40000", &["other.example.com", "pbx.example.com"]), Some("other"));
+        for names in [&["example.com"][..], &["*.example.com"], &["a.pbx.example.com"], &[]] {
+            assert_eq!(find("192.0.2.1:40000", names), None, "{names:?}");
+        }
+        assert_eq!(rules.find("203.0.113.7:40000".parse().unwrap(), Transport::Tls), None, "without it");
+        assert_eq!(rules.find("192.0.2.1:40000".parse().unwrap(), Transport::Tls), Some(&"host"));
     }
 }

@@ -1,11 +1,13 @@
-//! Who is speaking: digest (RFC 8760), nonces that need no memory, addresses.
+//! Who is speaking: digest (RFC 8760), nonces that need no memory, addresses, certificates.
 //!
 //! Nothing here knows a password store: hashes, keys, times and salts come in as arguments.
 
+pub mod certificate;
 pub mod digest;
 pub mod ip;
 pub mod nonce;
 
+pub use certificate::CertificateNames;
 pub use digest::{
     Algorithm, Challenge, DigestError, DigestResponse, Staleness, answer_challenge, challenge_value, ha1,
     verify,

@@ -430,10 +430,10 @@ fn pbx_address(ctx: &Context<'_>, profile: &Profile, user: &str) -> Result<(Flow
             Ok((binding.flow, uri))
         }
         Authentication::Ip { target } => {
-            let (target, transport) = target.ok_or(Refusal::NoAddressToCall)?;
             // Without a listener of that transport and family nothing can be sent there.
-            let flow = flow_to(ctx.settings, transport, target).ok_or(Refusal::NoAddressToCall)?;
-            Ok((flow, format!("sip:{user}@{target};transport={}", transport.param())))
+            let opened = || target.and_then(|(peer, transport)| flow_to(ctx.settings, transport, peer));
+            let flow = ctx.certified.way_to(profile.id).or_else(opened).ok_or(Refusal::NoAddressToCall)?;
+            Ok((flow, format!("sip:{user}@{};transport={}", flow.peer, flow.transport.param())))
         }
     }
 }

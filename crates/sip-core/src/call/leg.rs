@@ -93,12 +93,12 @@ impl CallLeg {
     }
 
     /// Whether a request within the dialog may come this way: from the host we talk to, for a carrier from any of its
-    /// addresses, for a PBX that moved over the flow that it has registered since. Anybody else could only have
-    /// guessed or seen the tags.
+    /// addresses, for a PBX that moved over the flow that it has registered since, or with its certificate. Anybody else
+    /// could only have guessed or seen the tags.
     pub(crate) fn is_from_peer(&self, ctx: &Context<'_>, flow: Flow) -> bool {
         let same_host = self.dialog.flow.peer.ip() == flow.peer.ip();
         let is_bound = || ctx.registrar.profile_at(flow).map(Peer::Profile) == Some(self.peer);
-        same_host || ctx.directory.peer_at(flow.peer, flow.transport) == Some(self.peer) || is_bound()
+        same_host || ctx.known_peer(flow) == Some(self.peer) || is_bound()
     }
 
     /// Sends a finished request of this leg.
@@ -160,17 +160,17 @@ impl CallLeg {
         self.session_refresh.is_some_and(|key| ctx.transactions.awaits_final(key))
     }
 
-    /// A PBX whose connection was lost is found again where it has registered since, but not in the clear if it was not
-    /// there before.
+    /// A PBX whose connection was lost is found again where it has registered since, or shown its certificate, but not in
+    /// the clear if it was not there before.
     fn follow_binding(&mut self, ctx: &Context<'_>) {
         let flow = self.dialog.flow;
         if let Peer::Profile(profile) = self.peer
             && flow.transport.is_reliable()
             && flow.connection.is_none()
-            && let Some(binding) = ctx.registrar.binding(profile)
-            && (flow.transport != Transport::Tls || binding.flow.transport == Transport::Tls)
+            && let Some(way) = ctx.way_to(profile)
+            && (flow.transport != Transport::Tls || way.transport == Transport::Tls)
         {
-            self.dialog.flow = binding.flow;
+            self.dialog.flow = way;
         }
     }
 

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use crate::certified::Certified;
 use crate::directory::{Directory, Peer};
 use crate::load::LoadGauge;
 use crate::outbox::Outbox;
@@ -35,7 +36,7 @@ use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::timers::{TimerHandle, Timers};
 use crate::transaction::Transactions;
-use crate::types::{CallUid, CarrierId, Leg, Now, ProfileId, Usage};
+use crate::types::{CallUid, CarrierId, Flow, Leg, Now, ProfileId, Usage};
 
 pub(crate) use answer::{hang_up_stray, is_answer};
 pub(crate) use attempt::Attempt;
@@ -152,12 +153,26 @@ pub(crate) struct Context<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) directory: &'a Directory,
     pub(crate) registrar: &'a mut Registrar,
+    pub(crate) certified: &'a Certified,
     pub(crate) rng: &'a mut Rng,
     pub(crate) transactions: &'a mut Transactions<ClientUser>,
     pub(crate) timers: &'a mut Timers<(CallUid, CallTimer)>,
     pub(crate) index: &'a mut DialogIndex,
     pub(crate) load: &'a mut LoadGauge,
     pub(crate) out: &'a mut Outbox,
+}
+
+impl Context<'_> {
+    /// Who speaks from there, by certificate or address.
+    pub(crate) fn known_peer(&self, flow: Flow) -> Option<Peer> {
+        self.certified.peer_at(self.directory, flow)
+    }
+
+    /// Where a PBX has registered, or else the connection on which it has shown its certificate.
+    fn way_to(&self, profile: ProfileId) -> Option<Flow> {
+        let bound = self.registrar.binding(profile).map(|binding| binding.flow);
+        bound.or_else(|| self.certified.way_to(profile))
+    }
 }
 
 /// How far a call has come.

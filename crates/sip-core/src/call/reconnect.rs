@@ -47,8 +47,9 @@ impl Call {
         self.start_timer(ctx, CallTimer::Reconnect(id.role()), after);
     }
 
-    /// A PBX has registered: legs of its that lost their connection go on over the new one.
-    pub(crate) fn on_registered(&mut self, ctx: &mut Context<'_>, profile: ProfileId) {
+    /// A PBX has registered, or connected with its certificate: legs of its that lost their connection go on over the new
+    /// one.
+    pub(crate) fn on_return(&mut self, ctx: &mut Context<'_>, profile: ProfileId) {
         for half in [Leg::Caller, Leg::Callee] {
             let is_sought =
                 |leg: &&mut super::CallLeg| leg.peer.profile() == Some(profile) && leg.sought_until.is_some();

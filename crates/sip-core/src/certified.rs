@@ -1,0 +1,143 @@
+//! TLS connections on which a certificate was shown: who is at the other end, and the way to them.
+//!
+//! Who it is is found once, when the connection opens or provisioning changes, and not for each message.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::auth::CertificateNames;
+use crate::directory::{Directory, Peer};
+use crate::types::{ConnectionId, Flow, ProfileId};
+
+/// As many as there are such connections, which the shell bounds.
+#[derive(Debug, Default)]
+pub(crate) struct Certified {
+    connections: HashMap<ConnectionId, Connection>,
+    /// Those of profiles. Numbers of connections rise, so a profile's last is its newest.
+    of_profiles: BTreeSet<(ProfileId, ConnectionId)>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    flow: Flow,
+    shown: CertificateNames,
+    /// Whom the certificate proves, if a rule names it.
+    peer: Option<Peer>,
+}
+
+impl Certified {
+    /// A connection was made. Gives whom its certificate proves.
+    pub(crate) fn open(
+        &mut self,
+        directory: &Directory,
+        flow: Flow,
+        shown: CertificateNames,
+    ) -> Option<Peer> {
+        let id = flow.connection?;
+        let peer = directory.peer_certified(flow.peer, &shown);
+        self.connections.insert(id, Connection { flow, shown, peer });
+        self.of_profiles.extend(peer.and_then(Peer::profile).map(|profile| (profile, id)));
+        peer
+    }
+
+    /// A connection has ended.
+    pub(crate) fn close(&mut self, id: ConnectionId) {
+        let profile = self.connections.remove(&id).and_then(|it| it.peer?.profile());
+        if let Some(profile) = profile {
+            self.of_profiles.remove(&(profile, id));
+        }
+    }
+
+    /// Provisioning has changed.
+    pub(crate) fn find_anew(&mut self, directory: &Directory) {
+        self.of_profiles.clear();
+        for (id, connection) in &mut self.connections {
+            connection.peer = directory.peer_certified(connection.flow.peer, &connection.shown);
+            let profile = connection.peer.and_then(Peer::profile);
+            self.of_profiles.extend(profile.map(|profile| (profile, *id)));
+        }
+    }
+
+    /// Who speaks from there: by certificate, or else by address alone.
+    pub(crate) fn peer_at(&self, directory: &Directory, flow: Flow) -> Option<Peer> {
+        let proved = || self.connections.get(&flow.connection?)?.peer;
+        proved().or_else(|| directory.peer_at(flow.peer, flow.transport))
+    }
+
+    /// The newest connection of a profile's PBX.
+    pub(crate) fn way_to(&self, profile: ProfileId) -> Option<Flow> {
+        let all = (profile, ConnectionId(u64::MIN))..=(profile, ConnectionId(u64::MAX));
+        let (_, newest) = self.of_profiles.range(all).next_back()?;
+        self.connections.get(newest).map(|connection| connection.flow)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.connections.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::IpRule;
+    use crate::types::{CarrierId, Transport};
+
+    const SALES: ProfileId = ProfileId(1);
+
+    /// Knows the names as the peers', from anywhere, and a carrier at 203.0.113.7.
+    fn directory(names: &[(&str, ProfileId)]) -> Directory {
+        let mut directory = Directory::new();
+        let rule = |network: &str, certificate: Option<&str>| IpRule {
+            cidr: network.parse().unwrap(),
+            port: None,
+            transport: Some(Transport::Tls),
+            certificate: certificate.map(str::to_owned),
+        };
+        for (name, profile) in names {
+            directory.add_ip_rule(rule("0.0.0.0/0", Some(name)), Peer::Profile(*profile));
+        }
+        directory.add_ip_rule(rule("203.0.113.7", None), Peer::Carrier(CarrierId(7)));
+        directory
+    }
+
+    fn flow(id: u64, peer: &str) -> Flow {
+        Flow {
+            transport: Transport::Tls,
+            local: "192.0.2.10:5061".parse().unwrap(),
+            peer: peer.parse().unwrap(),
+            connection: Some(ConnectionId(id)),
+        }
+    }
+
+    #[test]
+    fn a_connection_is_its_certificates_until_it_ends() {
+        let (directory, mut certified) = (directory(&[("pbx.example", SALES)]), Certified::default());
+        let shown = CertificateNames::new(["pbx.example"]);
+        let (old, new) = (flow(1, "203.0.113.7:40000"), flow(2, "203.0.113.7:40001"));
+        assert_eq!(certified.open(&directory, old, shown.clone()), Some(Peer::Profile(SALES)));
+        assert_eq!(certified.open(&directory, new, shown), Some(Peer::Profile(SALES)));
+        assert_eq!(certified.peer_at(&directory, old), Some(Peer::Profile(SALES)));
+        assert_eq!(certified.way_to(SALES), Some(new), "the newest");
+        let carriers = flow(3, "203.0.113.7:40002");
+        assert_eq!(certified.peer_at(&directory, carriers), Some(Peer::Carrier(CarrierId(7))));
+
+        certified.close(ConnectionId(2));
+        assert_eq!(certified.way_to(SALES), Some(old), "the one that is left");
+        certified.close(ConnectionId(1));
+        assert_eq!((certified.way_to(SALES), certified.len()), (None, 0));
+        assert_eq!(certified.peer_at(&directory, old), Some(Peer::Carrier(CarrierId(7))));
+        assert!(certified.of_profiles.is_empty());
+    }
+
+    #[test]
+    fn provisioning_may_change_while_connections_stand() {
+        let mut certified = Certified::default();
+        let there = flow(1, "198.51.100.1:40000");
+        assert_eq!(certified.open(&directory(&[]), there, CertificateNames::new(["pbx.example"])), None);
+        let known = directory(&[("pbx.example", SALES)]);
+        certified.find_anew(&known);
+        assert_eq!(certified.peer_at(&known, there), Some(Peer::Profile(SALES)));
+        assert_eq!(certified.way_to(SALES), Some(there));
+        certified.find_anew(&directory(&[]));
+        assert_eq!((certified.peer_at(&directory(&[]), there), certified.way_to(SALES)), (None, None));
+    }
+}

@@ -467,6 +467,8 @@ fn grant(granted: &Reservation) -> Grant {
 fn spent(refusal: &ledger::Refusal) -> Refusal {
     match refusal {
         ledger::Refusal::UnknownCall(_) | ledger::Refusal::UnknownProfile(_) => Refusal::StoreUnavailable,
+        // None of the company's credit is on hand, however much there is of it.
+        ledger::Refusal::InsufficientCompanyCredit { .. } => Refusal::NothingOnHand,
         other => refused(other, Refusal::NothingOnHand),
     }
 }
@@ -494,5 +496,16 @@ mod tests {
         assert!(!is_behind(Some(ms(400)), ms(1), LATE));
         assert!(is_behind(Some(ms(501)), ms(1), LATE));
         assert!(!is_behind(Some(ms(700)), ms(600), LATE), "an outage is decided on hand");
+    }
+
+    #[test]
+    fn what_is_not_on_hand_is_not_said_to_be_spent() {
+        let (needed, available) = (Micros(30), Micros::ZERO);
+        for refusal in [
+            ledger::Refusal::InsufficientCredit { needed, available },
+            ledger::Refusal::InsufficientCompanyCredit { needed, available },
+        ] {
+            assert_eq!(spent(&refusal), Refusal::NothingOnHand);
+        }
     }
 }

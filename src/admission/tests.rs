@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use provisioning_store::cdr::{Cdr, CdrFilter};
+use provisioning_store::ledger::ReservePolicy;
 use provisioning_store::lifecycle::{Order, PriceList};
 use provisioning_store::model::{GuardOverrides, NewCompany, Override, ProfileSettings};
 use provisioning_store::money::Micros;
@@ -42,8 +43,10 @@ impl Office {
         let new = NewProfile { company: company.id, name: "P".into(), settings, order };
         let (profile, _) = store.create_profile(now, new).await.unwrap();
         store.allocate(now, profile.id, credit.parse().unwrap()).await.unwrap();
-        let rates =
-            RateTable::from_csv("prefix,destination,country,rate_per_minute\n372,Estonia,EE,0.60\n").unwrap();
+        let rates = RateTable::from_csv(
+            "prefix,destination,country,rate_per_minute\n372,Estonia,EE,0.60\n1,United States,US,0.60\n",
+        )
+        .unwrap();
         let carriers = HashMap::from([(CarrierId(3), "Upstream".to_owned())]);
         let rows = store.load_directory().await.unwrap();
         let subscribers = crate::directory::subscribers(&rows);
@@ -209,6 +212,32 @@ async fn when_the_money_ends_the_last_grant_stands() {
         (cdr.settlement.amount.to_string().as_str(), cdr.record.ending.reason_code.as_str()),
         ("0.30", "credit_exhausted")
     );
+}
+
+#[tokio::test]
+async fn a_used_up_bundle_is_followed_by_the_companys_credit_and_that_ends_too() {
+    let mut office = Office::open(1, "500").await;
+    let (now, profile) = (wall(Instant::now()), StoreProfileId(office.profile.0));
+    let prices = PriceList { bundle_minutes: 1, ..PriceList::default() };
+    let order = Order { channels: 1, bundles: 1 };
+    office.store.subscribe(now, profile, order, &prices).await.unwrap();
+    let company = office.store.companies().await.unwrap().remove(0);
+    let all_but = Micros(company.credit.0 - 300_000);
+    office.store.allocate(now, profile, all_but).await.unwrap();
+    let policy = ReservePolicy { bundle_overflow: Payer::Company, ..ReservePolicy::default() };
+    office.store.use_policy(policy);
+
+    let us = || Usage::Outgoing { number: "12152751701".to_owned() };
+    assert_eq!(office.reserve(1, us()).await.unwrap().paid, Some(Duration::from_secs(60)));
+    assert!(office.admission.ask(Question::Answer { lease: lease(1) }).is_none());
+    assert_eq!(office.extend(1, 50).await.unwrap().paid, Some(Duration::from_secs(90)));
+    assert_eq!(office.extend(1, 80).await, Err(Refusal::CompanyCreditExhausted));
+    let ending = Ending::Refused(Refusal::CompanyCreditExhausted);
+    assert!(office.admission.ask(Question::Settle(talked(&office, 1, 90, ending))).is_none());
+    let settlement = office.record(name(lease(1))).await.settlement;
+    assert_eq!((settlement.bundle_s, settlement.amount), (60, Micros(300_000)));
+    assert_eq!(office.reserve(2, us()).await, Err(Refusal::NoCompanyCredit));
+    assert!(office.reserve(3, estonia()).await.is_ok(), "the profile pays what no bundle covers");
 }
 
 #[tokio::test]

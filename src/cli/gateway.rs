@@ -91,8 +91,10 @@ impl Gateway {
     /// Lets go of the database, if this process had to take it, until the next request: whoever thinks something over keeps
     /// no gateway from starting.
     pub(crate) async fn let_go(&self) {
-        if let Some(Answerer::AtRest(at_rest)) = self.answers.lock().await.take() {
-            at_rest.close().await;
+        let mut answers = self.answers.lock().await;
+        match answers.take() {
+            Some(Answerer::AtRest(at_rest)) => at_rest.close().await,
+            running => *answers = running,
         }
     }
 

@@ -137,10 +137,10 @@ pub(crate) enum Command {
     Disallow {
         /// Number, SIP user or name.
         profile: String,
-        /// As it was allowed, such as 203.0.113.7 or 203.0.113.0/28; whatever its port and transport.
+        /// As it was allowed, such as 203.0.113.7 or 203.0.113.0/28; whatever its port, transport and certificate.
         #[arg(value_parser = network)]
         network: IpNet,
-        /// Only with this certificate.
+        /// Only the rule that asks for this certificate.
         #[arg(long)]
         certificate: Option<String>,
     },

@@ -172,6 +172,13 @@ impl Standby {
         let outcome = self.books.apply(self.policy, &LedgerEntry { at: now, op });
         // There is no database to write them to.
         drop(self.books.take_changes());
+        // What a call of a company's gave back is not on hand: the database still holds it for the call.
+        if let Some(subscriber) =
+            self.books.live_call(call).and_then(|it| self.books.subscribers.get(&it.profile))
+        {
+            let company = Account::Company(subscriber.company);
+            self.books.accounts.remove(&company);
+        }
         match outcome? {
             Outcome::LastGrant(_, limit) => Err(Refusal::Exhausted(limit)),
             _ => self.books.live_call(call).cloned().ok_or_else(|| Refusal::UnknownCall(call.clone())),

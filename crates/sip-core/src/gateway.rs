@@ -293,7 +293,6 @@ impl Gateway {
             transactions: &mut self.transactions,
             timers: &mut self.timers,
             index: &mut self.index,
-            load: &mut self.load,
             out: &mut self.out,
         }
     }
@@ -343,8 +342,8 @@ impl Gateway {
 
     /// A question is answered.
     pub fn handle_reply(&mut self, now: Now, reply: Reply) {
-        if let Reply::Reserved { .. } = reply {
-            self.load.note_answered(now.monotonic);
+        if let Reply::Reserved { result: Err(Refusal::Overloaded), .. } = reply {
+            self.load.note_behind(now.monotonic);
         }
         let uid = match &reply {
             Reply::Reserved { lease, .. } | Reply::Extended { lease, .. } => lease.call,
@@ -355,7 +354,6 @@ impl Gateway {
 
     /// Some deadline may have passed.
     pub fn handle_timeout(&mut self, now: Now) {
-        self.load.forget_unanswered(now.monotonic, self.settings.calls.question_patience);
         self.registrar.handle_timeout(now.monotonic, &mut self.out);
         while let Some(lapse) = self.transactions.handle_timeout(now.monotonic, &mut self.out) {
             match lapse {

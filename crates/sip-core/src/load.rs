@@ -1,5 +1,4 @@
-//! Whether more comes in than can be handled, told by how long inputs wait for their turn and calls for their
-//! reservation.
+//! Whether more comes in than can be handled, told by how long inputs wait for their turn, and by a ledger that says so.
 //!
 //! A queue that is long for a moment is a burst and goes by itself; a queue whose wait stays long grows (the idea of
 //! CoDel, RFC 8289 section 3.2). Then new calls are refused while a refusal is still cheap and prompt, and calls
@@ -8,16 +7,13 @@
 //! Only as many are refused as are too many: a call whose own wait was short comes in even then. A door that stays shut
 //! until the queue is empty leaves the machine idle between two crowds.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// A wait that callers do not notice; longer than the pauses of a busy machine.
 const TARGET: Duration = Duration::from_millis(40);
-/// How long the wait may stay above [`TARGET`] before it counts as overload, and below it before that is over.
+/// How long the wait may stay above [`TARGET`] before it counts as overload, and below it before that is over. For so long
+/// calls are refused at the door, too, after the ledger was asked for more than it can do.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// A reservation that comes later is late. A disk may take that long once in a while; then nothing comes meanwhile, which
-/// is another matter than answers that come all the time to what was asked long ago.
-const LATE: Duration = Duration::from_millis(400);
 
 /// Whether new calls may come in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +25,7 @@ pub enum Load {
     Overloaded,
 }
 
-/// Follows how long inputs and reservations wait.
+/// Follows how long inputs wait, and whether the ledger keeps up.
 #[derive(Debug, Default)]
 pub(crate) struct LoadGauge {
     load: Load,
@@ -37,18 +33,15 @@ pub(crate) struct LoadGauge {
     turning_since: Option<Instant>,
     /// How long the last input waited.
     waited: Duration,
-    /// When reservations were asked for that are not answered yet; they are answered in this order.
-    asked: VecDeque<Instant>,
-    /// When a reservation was answered last, and after what wait.
-    answered: Option<(Instant, Duration)>,
+    /// When the ledger last had no time for a reservation.
+    behind: Option<Instant>,
 }
 
 impl LoadGauge {
     /// Notes how long an input has waited that is handled now. Tells when the load has changed.
     pub(crate) fn note(&mut self, now: Instant, waited: Duration) -> Option<Load> {
         self.waited = waited;
-        let tends_to =
-            if waited > TARGET || self.answers_are_late(now) { Load::Overloaded } else { Load::Normal };
+        let tends_to = if waited > TARGET { Load::Overloaded } else { Load::Normal };
         if tends_to == self.load {
             self.turning_since = None;
             return None;
@@ -62,35 +55,19 @@ impl LoadGauge {
         Some(tends_to)
     }
 
-    /// A reservation was asked for.
-    pub(crate) fn note_asked(&mut self, now: Instant) {
-        self.asked.push_back(now);
+    /// A reservation was refused because the ledger is asked for more than it can do.
+    pub(crate) fn note_behind(&mut self, now: Instant) {
+        self.behind = Some(now);
     }
 
-    /// A reservation was granted or refused.
-    pub(crate) fn note_answered(&mut self, now: Instant) {
-        if let Some(asked) = self.asked.pop_front() {
-            self.answered = Some((now, now.saturating_duration_since(asked)));
-        }
+    /// Whether inputs wait too long, the one that is handled now included.
+    pub(crate) fn inputs_wait(&self) -> bool {
+        self.load == Load::Overloaded && self.waited > TARGET
     }
 
-    /// Lets go of questions that nobody waits for any more: they were asked before `patience` began.
-    pub(crate) fn forget_unanswered(&mut self, now: Instant, patience: Duration) {
-        while self.asked.front().is_some_and(|asked| now.saturating_duration_since(*asked) > patience) {
-            self.asked.pop_front();
-        }
-    }
-
-    /// Whether a new call that comes now is one too many.
-    pub(crate) fn is_too_much(&self, now: Instant) -> bool {
-        self.load == Load::Overloaded && (self.waited > TARGET || self.answers_are_late(now))
-    }
-
-    /// Whether reservations are answered all the time, but each long after it was asked for.
-    fn answers_are_late(&self, now: Instant) -> bool {
-        let is_late =
-            |(at, waited): (Instant, Duration)| waited > LATE && now.saturating_duration_since(at) <= LATE;
-        !self.asked.is_empty() && self.answered.is_some_and(is_late)
+    /// Whether a reservation asked for now would be refused, after all the work that comes before it.
+    pub(crate) fn ledger_is_behind(&self, now: Instant) -> bool {
+        self.behind.is_some_and(|since| now.saturating_duration_since(since) < INTERVAL)
     }
 }
 
@@ -125,36 +102,18 @@ mod tests {
     fn in_overload_only_what_waited_too_long_itself_is_too_much() {
         let mut gauge = LoadGauge::default();
         told(&mut gauge, &[60, 60, 60, 60, 60, 60, 60]);
-        assert!(gauge.is_too_much(start()));
+        assert!(gauge.inputs_wait());
         assert_eq!(gauge.note(start() + Duration::from_millis(200), Duration::from_millis(10)), None);
-        assert_eq!((gauge.load, gauge.is_too_much(start())), (Load::Overloaded, false));
+        assert_eq!((gauge.load, gauge.inputs_wait()), (Load::Overloaded, false));
     }
 
     #[test]
-    fn reservations_that_come_late_all_the_time_are_overload_and_a_pause_of_the_disk_is_none() {
-        let ms = |ms| start() + Duration::from_millis(ms);
+    fn a_ledger_without_time_is_left_alone_for_a_moment() {
         let mut gauge = LoadGauge::default();
-        (0..100).for_each(|n| gauge.note_asked(ms(n)));
-        assert_eq!(
-            gauge.note(ms(2_000), Duration::ZERO),
-            None,
-            "nothing is answered: the disk makes a pause"
-        );
-        gauge.note_answered(ms(2_000));
-        assert_eq!(gauge.note(ms(2_001), Duration::ZERO), None);
-        assert_eq!(gauge.note(ms(2_101), Duration::ZERO), Some(Load::Overloaded));
-        assert!(gauge.is_too_much(ms(2_101)));
-        (1..100).for_each(|_| gauge.note_answered(ms(2_110)));
-        assert!(!gauge.is_too_much(ms(2_110)), "all are answered");
-    }
-
-    #[test]
-    fn questions_that_are_never_answered_are_forgotten() {
-        let ms = |ms| start() + Duration::from_millis(ms);
-        let mut gauge = LoadGauge::default();
-        (0..10).for_each(|n| gauge.note_asked(ms(n * 100)));
-        gauge.forget_unanswered(ms(1_000), Duration::from_millis(500));
-        assert_eq!(gauge.asked.len(), 5);
+        assert!(!gauge.ledger_is_behind(start()));
+        gauge.note_behind(start());
+        assert!(gauge.ledger_is_behind(start() + INTERVAL / 2));
+        assert!(!gauge.ledger_is_behind(start() + INTERVAL), "one is asked again");
     }
 
     #[test]

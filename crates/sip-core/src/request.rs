@@ -80,7 +80,7 @@ impl Gateway {
     }
 
     fn on_first_request(&mut self, now: Now, flow: Flow, request: &Message) {
-        if self.load.is_too_much(now.monotonic) && brings_new_work(request) {
+        if self.is_too_much(now, request) {
             return self.shed(flow, request);
         }
         match request.method() {
@@ -102,6 +102,13 @@ impl Gateway {
             }
             _ => self.refuse(now, flow, request, Refusal::MethodNotAllowed),
         }
+    }
+
+    /// Whether a request would only make the waits of others longer. A registration asks nothing of the ledger.
+    fn is_too_much(&self, now: Now, request: &Message) -> bool {
+        let is_call = *request.method() == Method::Invite;
+        let is_waited_for = self.load.inputs_wait() || is_call && self.load.ledger_is_behind(now.monotonic);
+        is_waited_for && brings_new_work(request)
     }
 
     /// Refuses new work while there is too much of it: those we know at once and without state, so that they can try

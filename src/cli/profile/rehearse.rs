@@ -43,7 +43,9 @@ fn said(rehearsal: &Value, dialled: &str) -> String {
     }
     if rehearsal["held"].is_object() {
         let [credit, bundle] = ["held", "held_bundle_s"].map(|field| cell(&rehearsal[field]));
-        said += &format!("Its first seconds would hold {credit} and {bundle} bundle seconds.\n");
+        let payer = cell(&rehearsal["payer"]);
+        said +=
+            &format!("Its first seconds would hold {credit} of the {payer}'s and {bundle} bundle seconds.\n");
     }
     said
 }

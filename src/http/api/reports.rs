@@ -69,17 +69,20 @@ const RECORDS_AT_ONCE: u32 = 1_000;
 
 /// Records as CSV, read as they are sent: the calls of a busy month are more than belongs into the memory of a gateway. A
 /// file that cannot be read to its end breaks off, which its reader notices.
-fn records(store: Store, filter: CdrFilter, at_once: u32) -> Body {
-    let lines = stream::try_unfold(Some(None), move |place: Option<Option<CdrPlace>>| {
+async fn records(store: Store, filter: CdrFilter, at_once: u32) -> Result<Body, StoreError> {
+    let first = store.cdrs_after(&filter, None, at_once).await?;
+    let place = first.last().map(CdrPlace::of);
+    let lines = stream::try_unfold(place, move |place| {
         let (store, filter) = (store.clone(), filter.clone());
         async move {
             let Some(after) = place else { return Ok::<_, StoreError>(None) };
-            let found = store.cdrs_after(&filter, after.as_ref(), at_once).await?;
-            let next = found.last().map(|last| Some(CdrPlace::of(last)));
+            let found = store.cdrs_after(&filter, Some(&after), at_once).await?;
+            let next = found.last().map(CdrPlace::of);
             Ok(Some((csv_lines(&found), next)))
         }
     });
-    Body::from_stream(stream::once(async { Ok(csv_header::<Cdr>()) }).chain(lines))
+    let begun = csv_header::<Cdr>() + &csv_lines(&first);
+    Ok(Body::from_stream(stream::once(async { Ok(begun) }).chain(lines)))
 }
 
 /// What calls came to.
@@ -163,7 +166,7 @@ async fn usage_file(
     let month = query.month()?;
     let profile = caller.profile(profile).await?;
     let filter = CdrFilter::of_usage(profile.id, month);
-    Ok(file("usage", month, records(caller.store().clone(), filter, RECORDS_AT_ONCE)))
+    Ok(file("usage", month, records(caller.store().clone(), filter, RECORDS_AT_ONCE).await?))
 }
 
 /// Something that was bought for a profile, or credit that went to or from it.
@@ -373,7 +376,9 @@ mod tests {
                 store.apply_one(AT, call(profile, n)).await.unwrap();
             }
             let filter = CdrFilter::of_usage(profile, Month::of(AT));
-            let octets = axum::body::to_bytes(records(store.clone(), filter, 2), usize::MAX).await.unwrap();
+            let octets = axum::body::to_bytes(records(store.clone(), filter, 2).await.unwrap(), usize::MAX)
+                .await
+                .unwrap();
             let text = String::from_utf8(octets.to_vec()).unwrap();
             let mut called: Vec<_> = text.lines().skip(1).filter_map(|line| line.split(',').nth(3)).collect();
             called.sort_unstable();

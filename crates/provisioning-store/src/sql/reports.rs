@@ -6,7 +6,7 @@ use super::query::{query_as, query_scalar};
 use super::rows::word;
 use super::{Database, failed, statements};
 use crate::error::StoreError;
-use crate::ledger::{Account, TransferKind};
+use crate::ledger::Account;
 use crate::model::{CompanyId, ProfileId, Timestamp};
 use crate::money::Micros;
 use crate::reports::{AllocationRow, LedgerUsage, Month, StatementRow, UsageRow};
@@ -28,24 +28,6 @@ struct MovementRow {
     amount: i64,
     profile_id: Option<i64>,
     note: String,
-}
-
-/// Calls whose bundle is used up draw on the company's credit minute by minute, and give back what they do not need. In
-/// a report, what follows one another of a profile's day is one row, and none if all of it was given back.
-fn one_overflow_a_day(rows: Vec<MovementRow>) -> Vec<MovementRow> {
-    let is_overflow = |row: &MovementRow| row.kind == TransferKind::BundleOverflow.word();
-    let day = |row: &MovementRow| (row.profile_id, Timestamp(row.at).date());
-    let mut folded: Vec<MovementRow> = Vec::with_capacity(rows.len());
-    for row in rows {
-        match folded.last_mut() {
-            Some(last) if is_overflow(last) && is_overflow(&row) && day(last) == day(&row) => {
-                *last = MovementRow { amount: last.amount + row.amount, ..row };
-            }
-            _ => folded.push(row),
-        }
-    }
-    folded.retain(|row| row.amount != 0);
-    folded
 }
 
 impl Database {
@@ -101,7 +83,7 @@ impl Database {
             let kind = word(&row.kind, "a kind of transfer")?;
             Ok(AllocationRow { at: Timestamp(row.at), kind, amount: Micros(row.amount), note: row.note })
         };
-        one_overflow_a_day(rows).into_iter().map(row).collect()
+        rows.into_iter().map(row).collect()
     }
 
     /// A company's credit at the beginning of a month, and what moved in it.
@@ -137,7 +119,7 @@ impl Database {
                 note: row.note,
             })
         };
-        let rows = one_overflow_a_day(rows).into_iter().map(row).collect::<Result<_, StoreError>>()?;
+        let rows = rows.into_iter().map(row).collect::<Result<_, StoreError>>()?;
         Ok((Micros(opening), rows))
     }
 }

@@ -246,18 +246,44 @@ pub(super) const LEDGER_USAGE: &str = "SELECT \
      CAST(COALESCE(SUM(CASE WHEN t.kind = 'bundle_use' THEN t.amount ELSE 0 END), 0) AS BIGINT) \
      FROM transfers t WHERE t.call_id IN \
      (SELECT call_id FROM cdrs WHERE profile_id = $1 AND started_at >= $2 AND started_at < $3)";
-pub(super) const ALLOCATIONS: &str = "SELECT at, kind, \
-     CASE WHEN kind = 'bundle_overflow' AND to_account LIKE 'company:%' THEN -amount ELSE amount END AS amount, \
-     profile_id, note FROM transfers \
-     WHERE profile_id = $1 AND at >= $2 AND at < $3 AND kind NOT IN ('bundle_grant', 'bundle_expiry') ORDER BY at, id";
+/// Calls whose bundle is used up draw on the company's credit minute by minute, and give back what they do not need: of these
+/// there is one row for each day and profile, and none if all of it was given back.
+macro_rules! one_overflow_a_day {
+    ($source:literal) => {
+        concat!(
+            "SELECT MAX(id), MAX(at), kind, CAST(SUM(amount) AS BIGINT), profile_id, '' FROM (",
+            $source,
+            ") AS overflow GROUP BY kind, profile_id, at / 86400000000 HAVING SUM(amount) <> 0"
+        )
+    };
+}
+pub(super) const ALLOCATIONS: &str = concat!(
+    "SELECT at, kind, amount, profile_id, note FROM (SELECT id, at, kind, amount, profile_id, note FROM transfers \
+     WHERE profile_id = $1 AND at >= $2 AND at < $3 \
+     AND kind NOT IN ('bundle_grant', 'bundle_expiry', 'bundle_overflow') UNION ALL ",
+    one_overflow_a_day!(
+        "SELECT id, at, kind, CASE WHEN to_account LIKE 'company:%' THEN -amount ELSE amount END AS amount, profile_id \
+         FROM transfers WHERE profile_id = $1 AND at >= $2 AND at < $3 AND kind = 'bundle_overflow'"
+    ),
+    ") AS moved ORDER BY at, id"
+);
 pub(super) const BALANCE_BEFORE: &str = "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM \
      (SELECT amount FROM transfers WHERE call_id IS NULL AND to_account = $1 AND at < $2 UNION ALL \
      SELECT -amount FROM transfers WHERE call_id IS NULL AND from_account = $1 AND at < $2) AS moved";
-pub(super) const MOVEMENTS: &str = "SELECT at, kind, amount, profile_id, note FROM \
+pub(super) const MOVEMENTS: &str = concat!(
+    "SELECT at, kind, amount, profile_id, note FROM \
      (SELECT id, at, kind, amount, profile_id, note FROM transfers \
-     WHERE call_id IS NULL AND to_account = $1 AND at >= $2 AND at < $3 UNION ALL \
+     WHERE call_id IS NULL AND to_account = $1 AND at >= $2 AND at < $3 AND kind <> 'bundle_overflow' UNION ALL \
      SELECT id, at, kind, -amount, profile_id, note FROM transfers \
-     WHERE call_id IS NULL AND from_account = $1 AND at >= $2 AND at < $3) AS moved ORDER BY at, id";
+     WHERE call_id IS NULL AND from_account = $1 AND at >= $2 AND at < $3 AND kind <> 'bundle_overflow' UNION ALL ",
+    one_overflow_a_day!(
+        "SELECT id, at, kind, amount, profile_id FROM transfers \
+         WHERE call_id IS NULL AND to_account = $1 AND at >= $2 AND at < $3 AND kind = 'bundle_overflow' UNION ALL \
+         SELECT id, at, kind, -amount, profile_id FROM transfers \
+         WHERE call_id IS NULL AND from_account = $1 AND at >= $2 AND at < $3 AND kind = 'bundle_overflow'"
+    ),
+    ") AS moved ORDER BY at, id"
+);
 
 // Payments.
 macro_rules! payment {
@@ -290,7 +316,7 @@ pub(super) const PAYMENT: &str = payment!("WHERE id = $1");
 pub(super) const LATEST_RECHARGE: &str =
     payment!("WHERE company_id = $1 AND cause = 'recharge' ORDER BY id DESC LIMIT 1");
 pub(super) const PAYMENTS: &str = payment!(
-    "WHERE company_id = COALESCE($1, company_id) AND id < COALESCE($2, id + 1) ORDER BY id DESC LIMIT $3"
+    "WHERE company_id = COALESCE($1, company_id) AND id < COALESCE($2, 9223372036854775807) ORDER BY id DESC LIMIT $3"
 );
 
 // Administrators.

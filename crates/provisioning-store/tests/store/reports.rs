@@ -24,13 +24,23 @@ async fn sales(store: &Store, bundles: u32) -> (CompanyId, ProfileId) {
 }
 
 async fn make_call(store: &Store, name: &str, at: Timestamp, tariff: Tariff, talk_s: u64) {
+    make_call_of(store, PROFILE, name, at, tariff, talk_s).await;
+}
+
+async fn make_call_of(
+    store: &Store,
+    profile: ProfileId,
+    name: &str,
+    at: Timestamp,
+    tariff: Tariff,
+    talk_s: u64,
+) {
     let mut attempt = attempt(Some(tariff));
     attempt.started_at = at;
-    let reserve =
-        LedgerOp::Reserve { call: call(name), profile: PROFILE, attempt: Box::new(attempt.clone()) };
+    let reserve = LedgerOp::Reserve { call: call(name), profile, attempt: Box::new(attempt.clone()) };
     store.apply_one(at, reserve).await.unwrap();
     let ending = Ending { answered_at: Some(at), talk_ms: talk_s * 1_000, ended_at: at, ..Ending::default() };
-    let record = Box::new(CallRecord { profile: Some(PROFILE), attempt, ending });
+    let record = Box::new(CallRecord { profile: Some(profile), attempt, ending });
     store.apply_one(at, LedgerOp::Settle { call: call(name), record }).await.unwrap();
 }
 
@@ -87,22 +97,36 @@ async fn what_the_company_paid_beyond_a_bundle_is_one_line_a_day() {
     let (company, profile) = sales(&store, 0).await;
     let order = Order { channels: 2, bundles: 1 };
     store.subscribe(start().plus_days(1), profile, order, &prices).await.unwrap();
+    let new = NewProfile {
+        company,
+        name: "Support".into(),
+        settings: ProfileSettings::default(),
+        order: Some((order, prices.clone())),
+    };
+    let other = store.create_profile(start().plus_days(1), new).await.unwrap().0.id;
     store.use_policy(ReservePolicy { bundle_overflow: Payer::Company, ..ReservePolicy::default() });
     let before = store.company(company).await.unwrap().credit;
-    for (name, day) in [("a", 1), ("b", 1), ("c", 1), ("d", 2)] {
-        make_call(&store, name, start().plus_days(day), COVERED, 60).await;
+    for (name, day, profile) in [
+        ("a", 1, profile),
+        ("b", 1, profile),
+        ("x", 1, other),
+        ("y", 1, other),
+        ("c", 1, profile),
+        ("d", 2, profile),
+    ] {
+        make_call_of(&store, profile, name, start().plus_days(day), COVERED, 60).await;
     }
-    assert_eq!(store.company(company).await.unwrap().credit, Micros(before.0 - 180));
+    assert_eq!(store.company(company).await.unwrap().credit, Micros(before.0 - 240));
     let overflow = |kind| kind == TransferKind::BundleOverflow;
     let allocations = store.allocations(profile, june()).await.unwrap();
     let amounts: Vec<_> =
         allocations.iter().filter(|row| overflow(row.kind)).map(|row| row.amount.0).collect();
     assert_eq!(amounts, [120, 60]);
     let statement = store.statement(company, june(), &prices).await.unwrap();
-    let amounts: Vec<_> =
-        statement.rows.iter().filter(|row| overflow(row.kind)).map(|row| row.amount.0).collect();
-    assert_eq!(amounts, [-120, -60]);
-    assert_eq!(statement.closing, Micros(before.0 - 180));
+    let lines: Vec<_> = statement.rows.iter().filter(|row| overflow(row.kind)).collect();
+    let lines: Vec<_> = lines.iter().map(|row| (row.profile, row.amount.0)).collect();
+    assert_eq!(lines, [(Some(other), -60), (Some(profile), -120), (Some(profile), -60)]);
+    assert_eq!(statement.closing, Micros(before.0 - 240));
     let usage = store.usage(profile, june()).await.unwrap().total;
     let ledger = store.usage_by_ledger(profile, june()).await.unwrap();
     assert_eq!((usage.amount, usage.bundle_s, ledger.amount), (Micros(180), 60, Micros(180)));

@@ -43,7 +43,6 @@ impl Share {
         let lease = Lease { call, leg };
         let (from, to) = (parties.from.clone(), parties.to.clone());
         ctx.out.ask(Question::Reserve { lease, profile, usage: usage.clone(), from, to });
-        ctx.load.note_asked(ctx.now.monotonic);
         Self { lease, profile, usage, state: ShareState::Asked, obstacle: None }
     }
 

@@ -28,7 +28,6 @@ use smallvec::SmallVec;
 
 use crate::certified::Certified;
 use crate::directory::{Directory, Peer};
-use crate::load::LoadGauge;
 use crate::outbox::Outbox;
 use crate::refusal::Refusal;
 use crate::registrar::Registrar;
@@ -158,7 +157,6 @@ pub(crate) struct Context<'a> {
     pub(crate) transactions: &'a mut Transactions<ClientUser>,
     pub(crate) timers: &'a mut Timers<(CallUid, CallTimer)>,
     pub(crate) index: &'a mut DialogIndex,
-    pub(crate) load: &'a mut LoadGauge,
     pub(crate) out: &'a mut Outbox,
 }
 

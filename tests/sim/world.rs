@@ -431,6 +431,15 @@ impl World {
         });
     }
 
+    /// Octets that are on their way to agents, each with its agent.
+    pub(crate) fn on_their_way(&self) -> Vec<(usize, Bytes)> {
+        let to_agent = |arrival: &Arrival| match arrival {
+            Arrival::AtAgent { agent, bytes, .. } => Some((*agent, bytes.clone())),
+            _ => None,
+        };
+        self.queue.values().filter_map(to_agent).collect()
+    }
+
     pub(crate) fn retain_arrivals(&mut self, is_kept: impl Fn(&Arrival) -> bool) {
         self.queue.retain(|_, arrival| is_kept(arrival));
     }

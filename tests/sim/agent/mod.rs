@@ -13,7 +13,7 @@ mod transactions;
 mod trouble;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -149,6 +149,8 @@ pub(crate) struct Agent {
     pub(crate) stray_responses: Vec<u16>,
     /// Final answers of ours to INVITEs that were never acknowledged.
     pub(crate) unacknowledged: Vec<String>,
+    /// Transactions of a gateway that died while its requests were on their way: nobody will acknowledge an answer.
+    orphans: BTreeSet<String>,
     pub(crate) registration: Option<Registration>,
     /// Whether it has sent words that were not its own, which answers repeat to it.
     pub(crate) is_forger: bool,
@@ -187,6 +189,7 @@ impl Agent {
             outcomes: BTreeMap::new(),
             stray_responses: Vec::new(),
             unacknowledged: Vec::new(),
+            orphans: BTreeSet::new(),
             registration: None,
             is_forger: false,
             was_cut_off: false,

@@ -124,6 +124,7 @@ impl Agent {
 
     pub(super) fn start_server(&mut self, request: &Message, call: Option<usize>) -> String {
         let key = key_of(request);
+        let is_excused = self.orphans.contains(&key);
         self.servers.push(Server {
             key: key.clone(),
             request: request.clone(),
@@ -133,7 +134,7 @@ impl Agent {
             next: None,
             interval: T1,
             end: None,
-            is_excused: false,
+            is_excused,
         });
         key
     }

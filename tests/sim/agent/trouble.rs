@@ -2,6 +2,10 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
+use sip_core::message::{Message, Transport, lex};
+
+use super::transactions::key_of;
 use super::{Agent, End, GIVE_UP, State, Step};
 
 impl Agent {
@@ -36,6 +40,12 @@ impl Agent {
                 self.plan(now + GIVE_UP, Step::GiveUp(call));
             }
         }
+    }
+
+    /// The gateway has died while these octets of it were on their way.
+    pub(crate) fn will_hear_from_the_dead(&mut self, bytes: &Bytes) {
+        let message = lex(bytes.clone(), Transport::Datagram);
+        self.orphans.extend(message.ok().filter(Message::is_request).map(|request| key_of(&request)));
     }
 
     fn excuse_everything(&mut self) {

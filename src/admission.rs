@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use provisioning_store::cdr::{self, Attempt, CallId, CallKind, Direction};
 use provisioning_store::journal::Journal;
 use provisioning_store::ledger::{self, Limit, Outcome, Payer, SpendWarning};
-use provisioning_store::model::{ProfileId as StoreProfileId, Timestamp};
+use provisioning_store::model::{CompanyId, ProfileId as StoreProfileId, Timestamp};
 use provisioning_store::store::Store;
 use provisioning_store::writer::{Reply as Answer, Writer};
 use sip_core::refusal::Refusal;
@@ -119,7 +119,8 @@ impl Admission {
 
     /// The same as [`Question::Settle`], with what the relay has counted.
     pub fn settle(&self, record: Box<CallRecord>, media: Option<String>) {
-        if !record.reserved && self.is_full(WAITING_RECORDS) {
+        let may_be_lost = !record.reserved && record.answered.is_none();
+        if may_be_lost && self.is_full(WAITING_RECORDS) {
             return self.metrics.queue_dropped.with_label_values(&["records"]).inc();
         }
         count_call(&self.metrics, &record);
@@ -238,7 +239,12 @@ fn store_record(record: &CallRecord, attempt: Attempt, tariffs: &Tariffs) -> cdr
         user_agent: kept(record.user_agent.as_deref().unwrap_or_default()),
         media: kept(&record.codecs.join(", ")),
     };
-    cdr::CallRecord { profile: record.profile.map(|profile| StoreProfileId(profile.0)), attempt, ending }
+    cdr::CallRecord {
+        profile: record.profile.map(|profile| StoreProfileId(profile.0)),
+        phone_of: record.phone_of.map(|company| CompanyId(company.0)),
+        attempt,
+        ending,
+    }
 }
 
 /// The ledger's answer in the core's words.

@@ -16,7 +16,7 @@ use sip_core::directory::{
     AccountRoute, Authentication, CallerId, Carrier, DigestPolicy, Directory, NumberFormat, Peer, Profile,
     SrtpPolicy,
 };
-use sip_core::types::{CarrierId, ProfileId, Transport};
+use sip_core::types::{CarrierId, CompanyId, ProfileId, Transport};
 
 use crate::config::Config;
 
@@ -192,6 +192,7 @@ impl Builder<'_> {
     fn profile(&self, profile: &model::Profile) -> Option<Profile> {
         Some(Profile {
             id: ProfileId(profile.id.0),
+            company: CompanyId(profile.company.0),
             name: profile.name.clone(),
             user: profile.sip_user.clone(),
             country: self.company(profile).map(|company| company.country.clone()).unwrap_or_default(),
@@ -292,11 +293,12 @@ impl Builder<'_> {
     /// The phones of business accounts; those of accounts that a profile has are told why they cannot sign in.
     fn phones(&self, directory: &mut Directory) {
         for phone in &self.rows.phones {
-            let company =
-                self.accounts.get(&phone.account).and_then(|account| self.companies.get(&account.company));
+            let Some(account) = self.accounts.get(&phone.account) else { continue };
+            let company = self.companies.get(&account.company);
             let hash = |algorithm| ha1(algorithm, &phone.user, &self.shape.realm, phone.password.reveal());
             directory.add_profile(Profile {
                 id: ProfileId::of_phone(phone.account.0),
+                company: CompanyId(account.company.0),
                 name: phone.user.clone(),
                 user: phone.user.clone(),
                 country: company.map(|company| company.country.clone()).unwrap_or_default(),

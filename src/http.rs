@@ -5,6 +5,7 @@ mod at_rest;
 mod auth;
 mod connections;
 pub mod local;
+mod operator;
 mod scrape;
 
 use std::net::SocketAddr;

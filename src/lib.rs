@@ -21,6 +21,7 @@ pub mod resolve;
 pub mod scheduler;
 pub mod storage;
 mod text;
+mod throttle;
 pub mod watch;
 
 pub use config::Config;

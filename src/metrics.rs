@@ -238,7 +238,7 @@ impl Metrics {
             ),
             log_suppressed: make.counter(
                 "sipgw_log_suppressed_total",
-                "Lines about refused requests that were left out of the log because there were too many",
+                "Lines about refused requests and certificates that were left out of the log because there were too many",
             ),
             queue_dropped: make.counters(
                 "sipgw_queue_dropped_total",

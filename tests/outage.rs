@@ -151,6 +151,7 @@ impl Gateway {
         let record = CallRecord {
             lease: lease(call),
             profile: Some(self.profile),
+            phone_of: None,
             usage: Some(Usage::Outgoing { number: "3726001234".to_owned() }),
             reserved: true,
             carrier: None,

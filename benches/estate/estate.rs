@@ -132,7 +132,8 @@ fn call(profile: ProfileId, start: Timestamp) -> [LedgerOp; 3] {
             .into(),
     };
     let name = CallId::new(format!("{:032x}-caller", profile.0));
-    let record = Box::new(CallRecord { profile: Some(profile), attempt: attempt.clone(), ending });
+    let record =
+        Box::new(CallRecord { profile: Some(profile), phone_of: None, attempt: attempt.clone(), ending });
     [
         LedgerOp::Reserve { call: name.clone(), profile, attempt: Box::new(attempt) },
         LedgerOp::Answer { call: name.clone(), at: start },

@@ -130,6 +130,7 @@ fn talked(office: &Office, call: u128, talk_s: u64, ending: Ending) -> Box<CallR
     Box::new(CallRecord {
         lease: lease(call),
         profile: Some(office.profile),
+        phone_of: None,
         usage: Some(estonia()),
         reserved: true,
         carrier: Some(CarrierId(3)),
@@ -278,6 +279,20 @@ async fn an_attempt_refused_before_it_had_a_profile_is_recorded() {
     assert_eq!((cdr.record.profile, cdr.record.ending.sip_status), (None, Some(404)));
     assert_eq!(cdr.record.attempt.direction, Direction::Incoming, "a carrier brought it");
     assert_eq!(office.store.cdrs(&CdrFilter::default(), 1).await.unwrap().total, 1);
+}
+
+#[tokio::test]
+async fn a_call_of_a_phone_is_its_companys_to_read() {
+    let office = Office::open(1, "1.00").await;
+    let mut record = talked(&office, 7, 12, Ending::HungUp(Leg::Caller));
+    (record.profile, record.phone_of, record.reserved) = (None, Some(sip_core::types::CompanyId(9)), false);
+    (record.usage, record.carrier) = (Some(Usage::Incoming { called: "architects.sales".into() }), None);
+    assert!(office.admission.ask(Question::Settle(record)).is_none());
+    let Cdr { record, settlement, .. } = office.record(name(lease(7))).await;
+    assert_eq!((record.profile, record.phone_of), (None, Some(CompanyId(9))));
+    let attempt = &record.attempt;
+    assert_eq!((attempt.direction, attempt.kind), (Direction::Incoming, CallKind::OnNet));
+    assert_eq!((settlement.duration_s, settlement.amount), (12, Micros::ZERO));
 }
 
 #[tokio::test]

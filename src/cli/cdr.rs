@@ -139,6 +139,7 @@ fn details(cdr: &Value) -> String {
     let lines = [
         ("Call", said("call")),
         ("Profile", said("profile")),
+        ("Company", said("company")),
         ("Kind", format!("{} {}", said("direction"), said("kind"))),
         ("From", said("from")),
         ("To", said("to")),
@@ -149,6 +150,7 @@ fn details(cdr: &Value) -> String {
         ("Talked", format!("{} s", said("duration_s"))),
         ("Billed", format!("{} s, of these {} s by bundle", said("billed_s"), said("bundle_s"))),
         ("Amount", said("amount")),
+        ("Paid by", said("payer")),
         ("Reason", format!("{} ({})", said("reason"), said("reason_code"))),
         ("Status", said("sip_status")),
         ("Carrier", said("carrier")),

@@ -11,7 +11,7 @@ use provisioning_store::store::Store;
 use sip_core::directory::Directory;
 use tower::ServiceExt;
 
-use super::local::Operator;
+use super::operator::Operator;
 use super::{Access, Readiness, Site, api};
 use crate::config::Config;
 use crate::directory::{self, Shape, Tariffs};

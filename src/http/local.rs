@@ -8,12 +8,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use axum::Router;
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use super::operator::Operator;
 
 /// For the user of the gateway alone, and for root.
 const MODE: u32 = 0o600;
@@ -21,38 +21,6 @@ const MODE: u32 = 0o600;
 const WAITING: i32 = 64;
 /// Longest path that fits into a socket's address, its end included (unix(7)).
 const PATH_LONGEST: usize = 108;
-
-/// Somebody of this machine who may do everything.
-#[derive(Clone, Debug)]
-pub(super) struct Operator {
-    /// As the audit trail shows it.
-    pub(super) name: String,
-}
-
-impl Operator {
-    /// The user whom this process runs for; the environment could say anything.
-    pub(super) fn of_this_process() -> Self {
-        use std::os::unix::fs::MetadataExt;
-        Self::of(std::fs::metadata("/proc/self").ok().map(|process| process.uid()))
-    }
-
-    fn of(uid: Option<u32>) -> Self {
-        let Some(uid) = uid else { return Self { name: "unknown user".to_owned() } };
-        let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let name = users.lines().find_map(|line| {
-            let mut fields = line.split(':');
-            let name = fields.next()?;
-            (fields.nth(1)?.parse() == Ok(uid)).then(|| format!("user {name}"))
-        });
-        Self { name: name.unwrap_or_else(|| format!("user {uid}")) }
-    }
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Operator {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self::of(stream.io().peer_cred().ok().map(|peer| peer.uid()))
-    }
-}
 
 /// Serves the API on a socket at `path` until `stop` is cancelled, and takes the socket away at once then: the next gateway's
 /// would have the same name.
@@ -151,12 +119,5 @@ mod tests {
             let (theirs, _) = listener.accept().await.unwrap();
             assert_eq!(theirs.peer_cred().unwrap().uid(), ours.peer_cred().unwrap().uid());
         }
-    }
-
-    #[test]
-    fn the_user_has_a_name() {
-        let name = Operator::of_this_process().name;
-        assert!(name.starts_with("user "), "{name}");
-        assert_eq!(Operator::of(Some(4_000_000_001)).name, "user 4000000001");
     }
 }

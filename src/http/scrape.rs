@@ -1,5 +1,7 @@
 //! The page of metrics, with what is read only when it is asked for.
 
+use std::collections::HashSet;
+
 use sip_core::bans::{Ban, Banned};
 use tokio::sync::Mutex;
 
@@ -31,7 +33,8 @@ impl Scrape {
     /// The page as of now. Profiles are left out while the store does not answer.
     pub(super) async fn page(&self, engine: &EngineHandle) -> String {
         let mut counted = self.counted.lock().await;
-        let registered: Vec<i64> = engine.bindings().await.iter().map(|binding| binding.profile.0).collect();
+        let registered: HashSet<i64> =
+            engine.bindings().await.iter().map(|binding| binding.profile.0).collect();
         if let Some(counts) = engine.counts().await {
             self.metrics.calls_live.set(counts.live_calls() as i64);
             self.tables(&counts);
@@ -86,7 +89,7 @@ impl Scrape {
         *before = now;
     }
 
-    fn profiles(&self, profiles: &[Profile], registered: &[i64]) {
+    fn profiles(&self, profiles: &[Profile], registered: &HashSet<i64>) {
         let metrics = &self.metrics;
         // A profile that was deleted must not stay on the page.
         metrics.channels_in_use.reset();

@@ -22,6 +22,7 @@ use super::tally::Tally;
 use super::{Inbound, Tls, tcp, tls};
 use crate::config::ConnectionConfig;
 use crate::metrics::{Direction, Metrics};
+use crate::throttle::Throttle;
 
 /// Octets read at once.
 const READ_SIZE: usize = 16 * 1024;
@@ -29,6 +30,8 @@ const READ_SIZE: usize = 16 * 1024;
 const WRITE_PATIENCE: Duration = Duration::from_secs(15);
 /// How long a connection that is to be closed is given for its last words.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Lines a second about certificates that are not believed.
+const UNBELIEVED_LINES: u32 = 5;
 /// The answer to a keepalive (RFC 5626 section 3.5.1).
 const PONG: Bytes = Bytes::from_static(b"\r\n");
 
@@ -52,6 +55,8 @@ enum Closed {
     Handshakes,
     #[error("the handshake took too long or failed")]
     Handshake,
+    #[error("its client certificate is not believed")]
+    Certificate,
     #[error("nothing came for too long")]
     Idle,
     #[error("the peer does not read what is sent to it")]
@@ -71,6 +76,7 @@ impl Closed {
             Self::Limit => "limit",
             Self::Handshakes => "handshakes",
             Self::Handshake => "handshake",
+            Self::Certificate => "certificate",
             Self::Idle => "idle",
             Self::Slow => "slow",
             Self::Framing(_) => "framing",
@@ -86,6 +92,8 @@ pub(super) struct Connections {
     tls: Arc<Tls>,
     shared: Shared,
     table: Mutex<Table>,
+    /// Lines about certificates that are not believed.
+    unbelieved: Mutex<Throttle>,
 }
 
 struct Table {
@@ -124,7 +132,8 @@ impl Connections {
             handshakes: Tally::new(limits.handshakes, limits.handshakes_per_source),
             local: Vec::new(),
         };
-        Self { limits: limits.clone(), tls, shared, table: Mutex::new(table) }
+        let unbelieved = Mutex::new(Throttle::new(Instant::now(), UNBELIEVED_LINES));
+        Self { limits: limits.clone(), tls, shared, table: Mutex::new(table), unbelieved }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -181,12 +190,33 @@ impl Connections {
                     this.introduce(slot.flow, tls::names_shown(stream.get_ref().1)).await;
                     this.run(slot, stream).await;
                 }
-                outcome => {
-                    tracing::debug!(%peer, ?outcome, "a TLS handshake failed");
-                    this.leave(slot, &Closed::Handshake).await;
+                Ok(Some(Err(error))) => {
+                    let why = this.why_failed(peer, &error);
+                    this.leave(slot, &why).await;
                 }
+                Ok(None) | Err(_) => this.leave(slot, &Closed::Handshake).await,
             }
         });
+    }
+
+    /// Strangers' handshakes fail all day; a certificate that is not believed may be a customer's, and is told.
+    fn why_failed(&self, peer: SocketAddr, error: &io::Error) -> Closed {
+        let Some(problem) = tls::problem_with_certificate(error) else {
+            tracing::debug!(%peer, %error, "A TLS handshake failed.");
+            return Closed::Handshake;
+        };
+        let now = Instant::now();
+        let may_write = self.unbelieved.lock().unwrap_or_else(PoisonError::into_inner).may_write(now);
+        match may_write {
+            Some(left_out) => tracing::warn!(
+                %peer,
+                %problem,
+                left_out,
+                "A client certificate is not believed (tls.client_ca), so the connection is closed."
+            ),
+            None => self.shared.metrics.log_suppressed.inc(),
+        }
+        Closed::Certificate
     }
 
     /// Tells the engine who is at the other end, before anything is read from there.

@@ -2,6 +2,7 @@
 //! connect to.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -175,6 +176,12 @@ pub(super) fn names_shown(connection: &ServerConnection) -> CertificateNames {
     own.map(|certificate| dns_names(certificate)).unwrap_or_default()
 }
 
+/// What is wrong with the peer's certificate, if it is that on which a handshake has failed.
+pub(super) fn problem_with_certificate(handshake: &io::Error) -> Option<&rustls::Error> {
+    let error = handshake.get_ref()?.downcast_ref::<rustls::Error>()?;
+    matches!(error, rustls::Error::InvalidCertificate(_)).then_some(error)
+}
+
 /// RFC 5922 section 7.1, of which names of domains are what rules are written with.
 fn dns_names(certificate: &CertificateDer<'_>) -> CertificateNames {
     let Ok((_rest, certificate)) = X509Certificate::from_der(certificate) else { return Default::default() };
@@ -230,5 +237,25 @@ impl ServerNames {
         let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let named = names.get(&peer).and_then(|host| ServerName::try_from(host.clone()).ok());
         named.unwrap_or_else(|| ServerName::IpAddress(peer.ip().into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_rustls::rustls::CertificateError;
+
+    use super::*;
+
+    #[test]
+    fn only_a_certificate_that_is_not_believed_is_told() {
+        let failed = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        let unknown = failed(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        assert_eq!(
+            problem_with_certificate(&unknown).unwrap().to_string(),
+            "invalid peer certificate: UnknownIssuer"
+        );
+        let gibberish = failed(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType));
+        assert!(problem_with_certificate(&gibberish).is_none());
+        assert!(problem_with_certificate(&io::Error::from(io::ErrorKind::UnexpectedEof)).is_none());
     }
 }

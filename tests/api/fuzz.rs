@@ -6,14 +6,11 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use provisioning_store::audit::AuditFilter;
-use provisioning_store::cdr::{Attempt, CallId, CallKind, CallRecord, Direction, Ending};
-use provisioning_store::ledger::LedgerOp;
-use provisioning_store::model::{ProfileId, Timestamp};
 use serde_json::{Value, json};
 
 use crate::description::{Description, Operation};
 use crate::generator::{Generator, Manner};
-use crate::house::{Ask, House, OPERATOR, Said};
+use crate::house::{Ask, House, OPERATOR, Said, Whose};
 
 /// Requests of a run, unless `API_REQUESTS` says otherwise.
 const REQUESTS: usize = 3_000;
@@ -58,32 +55,12 @@ fn furnish(house: &House, name: &'static str) -> (i64, String, i64) {
     let made = house.operate("POST", "/tokens", body).expect(201);
     let profile = json!({"company": company, "name": name, "subscription": {"channels": 2}});
     let profile = house.operate("POST", "/profiles", profile).expect(201);
-    record(house, profile["id"].as_i64().unwrap(), name);
+    let (profile, caller) = (profile["id"].as_i64().unwrap(), name.to_lowercase());
+    house.leave_record(&format!("{profile:032x}-caller"), Whose::Profiles(profile), &caller);
+    house.leave_record(&format!("{company:032x}-callee"), Whose::PhoneOf(company), &caller);
     let account = json!({"company": company, "name": name.to_lowercase()});
     house.operate("POST", "/business-accounts", account).expect(201);
     (company, made["secret"].as_str().unwrap().to_owned(), made["token"]["id"].as_i64().unwrap())
-}
-
-/// Leaves the record of a call that was not answered.
-fn record(house: &House, profile: i64, name: &str) {
-    let attempt = Attempt {
-        direction: Direction::Incoming,
-        kind: CallKind::OnNet,
-        from: name.to_lowercase(),
-        to: "+12026843376".into(),
-        destination: String::new(),
-        country: "US".into(),
-        tariff: None,
-        started_at: Timestamp::from_unix_s(1_700_000_000 + profile),
-    };
-    let ending = Ending { ended_at: Timestamp::from_unix_s(1_700_000_009 + profile), ..Ending::default() };
-    let (call, profile) = (CallId::new(format!("{profile:032x}-caller")), ProfileId(profile));
-    let record = Box::new(CallRecord { profile: Some(profile), attempt, ending });
-    let op = LedgerOp::Void { call, record };
-    house
-        .runtime
-        .block_on(house.daemon.store().apply_one(Timestamp::from_unix_s(1_700_000_010), op))
-        .unwrap();
 }
 
 impl Fuzzer<'_> {

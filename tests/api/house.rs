@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use provisioning_store::cdr::{Attempt, CallId, CallKind, CallRecord, Direction, Ending};
+use provisioning_store::ledger::LedgerOp;
+use provisioning_store::model::{CompanyId, ProfileId, Timestamp};
 use serde_json::Value;
 use sipgw::{Config, Daemon};
 use tokio::runtime::Runtime;
@@ -19,6 +22,14 @@ pub(crate) struct House {
     pub(crate) daemon: Daemon,
     agent: Agent,
     _folder: tempfile::TempDir,
+}
+
+/// Whose a call was.
+pub(crate) enum Whose {
+    Profiles(i64),
+    /// A company's business account's.
+    PhoneOf(i64),
+    Nobodys,
 }
 
 /// What the gateway said.
@@ -123,6 +134,30 @@ impl House {
             text: response.body_mut().read_to_string().unwrap(),
             headers,
         }
+    }
+
+    /// Leaves the record of a call that was not answered.
+    pub(crate) fn leave_record(&self, call: &str, whose: Whose, from: &str) {
+        let at = Timestamp::from_unix_s(1_700_000_000);
+        let attempt = Attempt {
+            direction: Direction::Incoming,
+            kind: CallKind::OnNet,
+            from: from.into(),
+            to: "+12026843376".into(),
+            destination: String::new(),
+            country: "US".into(),
+            tariff: None,
+            started_at: at,
+        };
+        let ending = Ending { ended_at: at.plus_s(9), ..Ending::default() };
+        let (profile, phone_of) = match whose {
+            Whose::Profiles(profile) => (Some(ProfileId(profile)), None),
+            Whose::PhoneOf(company) => (None, Some(CompanyId(company))),
+            Whose::Nobodys => (None, None),
+        };
+        let record = Box::new(CallRecord { profile, phone_of, attempt, ending });
+        let op = LedgerOp::Void { call: CallId::new(call), record };
+        self.runtime.block_on(self.daemon.store().apply_one(at.plus_s(10), op)).unwrap();
     }
 
     /// What an operator does.

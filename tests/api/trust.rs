@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::business::Firm;
-use crate::house::House;
+use crate::house::{House, Whose};
 
 #[test]
 fn an_address_rule_takes_nobody_elses_calls() {
@@ -103,5 +103,38 @@ fn a_spend_guard_is_tightened_by_administrators_and_loosened_by_operators() {
     firm.ask(&house, "POST", &format!("{path}/release"), Value::Null).expect(403);
     house.operate("POST", &format!("{path}/release"), Value::Null).expect(204);
     house.operate("PATCH", &path, json!({"day_cap": "none", "denied_countries": "none"})).expect(200);
+    house.stop();
+}
+
+#[test]
+fn an_administrator_reads_the_calls_of_own_phones_and_of_no_others() {
+    let house = House::new("34660-34679");
+    let (own, other) = (Firm::new(&house, "Architects"), Firm::new(&house, "Builders"));
+    house.leave_record("own", Whose::Profiles(own.profile), "a");
+    house.leave_record("own-phone", Whose::PhoneOf(own.company), "b");
+    house.leave_record("other-phone", Whose::PhoneOf(other.company), "c");
+    house.leave_record("nobodys", Whose::Nobodys, "d");
+    let calls = |said: Value| {
+        let calls =
+            said["items"].as_array().unwrap().iter().map(|cdr| cdr["call"].as_str().unwrap().to_owned());
+        let mut calls: Vec<_> = calls.collect();
+        calls.sort_unstable();
+        calls
+    };
+    let list = || own.ask(&house, "GET", "/cdrs", Value::Null).expect(200);
+    assert_eq!(calls(list()), ["own", "own-phone"]);
+    assert!(list()["items"].as_array().unwrap().iter().all(|cdr| cdr["company"] == own.company));
+    let phones = own.ask(&house, "GET", "/cdrs/own-phone", Value::Null).expect(200);
+    assert_eq!(
+        (&phones["profile"], &phones["amount"], &phones["payer"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
+    for hidden in ["other-phone", "nobodys"] {
+        own.ask(&house, "GET", &format!("/cdrs/{hidden}"), Value::Null).expect(404);
+    }
+    let all = house.operate("GET", &format!("/cdrs?company={}", other.company), Value::Null).expect(200);
+    assert_eq!(calls(all), ["other-phone"]);
+    let all = house.operate("GET", "/cdrs", Value::Null).expect(200);
+    assert_eq!(calls(all), ["nobodys", "other-phone", "own", "own-phone"]);
     house.stop();
 }

@@ -259,6 +259,7 @@ impl Books {
         };
         cdr::CallRecord {
             profile: record.profile.map(|profile| model::ProfileId(profile.0)),
+            phone_of: record.phone_of.map(|company| CompanyId(company.0)),
             attempt: Attempt {
                 from: record.from.clone(),
                 to: record.to.clone(),

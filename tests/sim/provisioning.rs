@@ -11,7 +11,7 @@ use sip_core::directory::{
 };
 use sip_core::limits::Limits;
 use sip_core::settings::{Listener, Settings};
-use sip_core::types::{CarrierId, ProfileId, Transport};
+use sip_core::types::{CarrierId, CompanyId, ProfileId, Transport};
 
 use crate::agent::Agent;
 use crate::dice::Dice;
@@ -61,9 +61,13 @@ pub(crate) struct Provisions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
     Address,
+    /// The address of Sales, claimed by this company.
+    SalesAddress(CompanyId),
     /// The certificate of [`ENGINEERING_HOST`], from anywhere.
     Certificate,
 }
+
+pub(crate) const COMPANY: CompanyId = CompanyId(1);
 
 pub(crate) const ENGINEERING_HOST: &str = "engineering.example";
 
@@ -160,7 +164,13 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
         number_format: provisions.sales_format,
         ..profile(SALES, SALES_USER, registration, SALES_NUMBER)
     };
-    let engineering = profile(ENGINEERING, "99050000000102", by_address, ENGINEERING_NUMBER);
+    let engineering = Profile {
+        company: match provisions.engineering {
+            Proof::SalesAddress(company) => company,
+            Proof::Address | Proof::Certificate => COMPANY,
+        },
+        ..profile(ENGINEERING, "99050000000102", by_address, ENGINEERING_NUMBER)
+    };
     let there_are = |profile: &Profile| provisions.profiles.contains(&profile.id);
     [sales, engineering].into_iter().filter(there_are).for_each(|profile| directory.add_profile(profile));
     directory.add_number(SALES_NUMBER, SALES);
@@ -177,6 +187,7 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
     };
     let engineering = match provisions.engineering {
         Proof::Address => known(host([198, 51, 100, 12])),
+        Proof::SalesAddress(_) => known(host([198, 51, 100, 11])),
         Proof::Certificate => IpRule {
             cidr: "0.0.0.0/0".parse().expect("a range"),
             port: None,
@@ -215,6 +226,7 @@ fn add_vanessa(directory: &mut Directory, vanessa: Vanessa) {
 fn profile(id: ProfileId, user: &str, authentication: Authentication, number: &str) -> Profile {
     Profile {
         id,
+        company: COMPANY,
         name: format!("profile {}", id.0),
         user: user.to_owned(),
         country: "US".to_owned(),

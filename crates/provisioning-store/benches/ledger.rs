@@ -54,7 +54,7 @@ fn record(profile: ProfileId) -> CallRecord {
         user_agent: "Asterisk PBX 20.9.2".into(),
         media: "PCMA, SRTP to RTP".into(),
     };
-    CallRecord { profile: Some(profile), attempt: attempt(), ending }
+    CallRecord { profile: Some(profile), phone_of: None, attempt: attempt(), ending }
 }
 
 /// A call's way through the ledger.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::Payer;
 use crate::model::choices::choices;
 use crate::model::{CompanyId, ProfileId, Timestamp};
 use crate::money::Micros;
@@ -112,6 +113,9 @@ pub struct Ending {
 pub struct CallRecord {
     /// The profile; `None` for attempts that reached none.
     pub profile: Option<ProfileId>,
+    /// The company whose business account's phone it was; `None` for the calls of profiles.
+    #[serde(default)]
+    pub phone_of: Option<CompanyId>,
     /// How it began.
     #[serde(flatten)]
     pub attempt: Attempt,
@@ -132,6 +136,9 @@ pub struct Settlement {
     /// The charge.
     #[serde(rename = "amount_micros")]
     pub amount: Micros,
+    /// Whose credit it was taken from; `None` where there was nothing to take.
+    #[serde(default)]
+    pub payer: Option<Payer>,
 }
 
 /// A call detail record; never changed once written.
@@ -162,7 +169,7 @@ pub const PAGE_ROWS: u32 = 50;
 pub struct CdrFilter {
     /// Only this profile's.
     pub profile: Option<ProfileId>,
-    /// Only those of this company's profiles.
+    /// Only those of this company's profiles and phones.
     pub company: Option<CompanyId>,
     /// Only one direction.
     pub direction: Option<Direction>,

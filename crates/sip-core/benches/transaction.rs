@@ -14,7 +14,7 @@ use sip_core::directory::{
 };
 use sip_core::message::{self, Name, lex};
 use sip_core::settings::Listener;
-use sip_core::types::{Flow, Now, ProfileId, Transport};
+use sip_core::types::{CompanyId, Flow, Now, ProfileId, Transport};
 use sip_core::{Gateway, Settings};
 
 const DOMAIN: &str = "sip.example.com";
@@ -80,6 +80,7 @@ fn profile() -> Profile {
     let secret = |algorithm| ha1(algorithm, USER, DOMAIN, PASSWORD);
     Profile {
         id: ProfileId(1),
+        company: CompanyId(1),
         name: "Sales".to_owned(),
         user: USER.to_owned(),
         country: "US".to_owned(),

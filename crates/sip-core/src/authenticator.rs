@@ -221,7 +221,7 @@ mod tests {
     use crate::auth::digest::tests::HASHES;
     use crate::directory::{CallerId, Carrier, NumberFormat, SrtpPolicy};
     use crate::message::{Transport, lex};
-    use crate::types::CarrierId;
+    use crate::types::{CarrierId, CompanyId};
     use bytes::Bytes;
 
     const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 66));
@@ -255,6 +255,7 @@ mod tests {
         ] {
             directory.add_profile(Profile {
                 id: ProfileId(id),
+                company: CompanyId(1),
                 name: String::new(),
                 user: user.to_owned(),
                 country: "US".to_owned(),

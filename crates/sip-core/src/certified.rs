@@ -59,8 +59,12 @@ impl Certified {
 
     /// Who speaks from there: by certificate, or else by address alone.
     pub(crate) fn peer_at(&self, directory: &Directory, flow: Flow) -> Option<Peer> {
-        let proved = || self.connections.get(&flow.connection?)?.peer;
-        proved().or_else(|| directory.peer_at(flow.peer, flow.transport))
+        self.proved_peer(flow).or_else(|| directory.peer_at(flow.peer, flow.transport))
+    }
+
+    /// Whom the certificate proves that was shown on the connection.
+    pub(crate) fn proved_peer(&self, flow: Flow) -> Option<Peer> {
+        self.connections.get(&flow.connection?)?.peer
     }
 
     /// The newest connection of a profile's PBX.

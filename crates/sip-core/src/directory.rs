@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::auth::CertificateNames;
 use crate::auth::ip::{IpRule, IpRules};
-use crate::types::{CarrierId, ProfileId, Transport};
+use crate::types::{CarrierId, CompanyId, ProfileId, Transport};
 
 /// All that is provisioned, indexed for the call path.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +51,8 @@ impl Peer {
 pub struct Profile {
     /// The number in the store.
     pub id: ProfileId,
+    /// Whose it is. Addresses that one company claims say nothing of another's PBX.
+    pub company: CompanyId,
     /// A label.
     pub name: String,
     /// The SIP user: 14 digits beginning 990500.
@@ -407,6 +409,7 @@ mod tests {
         let mut directory = Directory::new();
         directory.add_profile(Profile {
             id: ProfileId(1),
+            company: CompanyId(1),
             name: "Sales".into(),
             user: "99050000000101".into(),
             country: "US".into(),

@@ -214,10 +214,12 @@ impl Registrar {
         self.first_from(SocketAddr::new(host, 0)).is_some_and(|(source, _)| source.ip() == host)
     }
 
-    /// The profile whose PBX has registered over this very flow.
-    pub(crate) fn profile_at(&self, flow: Flow) -> Option<ProfileId> {
-        let (_, profile) = self.first_from(flow.peer).filter(|(source, _)| *source == flow.peer)?;
-        self.binding(profile).filter(|bound| bound.flow == flow).map(|bound| bound.profile)
+    /// The profiles whose PBXs have registered over this very flow: one PBX may have several.
+    pub(crate) fn profiles_at(&self, flow: Flow) -> impl Iterator<Item = ProfileId> {
+        let from_there = (flow.peer, ProfileId(i64::MIN))..=(flow.peer, ProfileId(i64::MAX));
+        let is_over =
+            move |profile: &ProfileId| self.binding(*profile).is_some_and(|bound| bound.flow == flow);
+        self.sources.range(from_there).map(|(_, profile)| *profile).filter(is_over)
     }
 
     fn first_from(&self, source: SocketAddr) -> Option<(SocketAddr, ProfileId)> {
@@ -508,6 +510,21 @@ mod tests {
         assert_eq!(run(&mut registrar, &leaves, "198.51.100.7:5060"), Registration::Done(None));
         assert!(!registrar.is_bound_host("198.51.100.7".parse().unwrap()));
         assert!(registrar.sources.is_empty());
+    }
+
+    #[test]
+    fn one_pbx_may_register_several_profiles_over_one_flow() {
+        let mut registrar = Registrar::new(10);
+        let (settings, mut out) = (RegistrationSettings::default(), Outbox::default());
+        let there = flow("198.51.100.9:5060");
+        for profile in [ProfileId(9), ProfileId(3)] {
+            registrar.register(now(), &settings, profile, &register("a", 1, CONTACT), there, &mut out);
+        }
+        let elsewhere = Flow { transport: Transport::Tcp, ..there };
+        registrar.register(now(), &settings, ProfileId(1), &register("b", 1, CONTACT), elsewhere, &mut out);
+        assert_eq!(registrar.profiles_at(there).collect::<Vec<_>>(), [ProfileId(3), ProfileId(9)]);
+        assert_eq!(registrar.profiles_at(elsewhere).collect::<Vec<_>>(), [ProfileId(1)]);
+        assert_eq!(registrar.profiles_at(flow("198.51.100.9:5061")).count(), 0);
     }
 
     #[test]

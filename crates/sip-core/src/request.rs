@@ -16,7 +16,7 @@ use crate::respond::{self, ALLOW};
 use crate::route;
 use crate::settings::Settings;
 use crate::transaction::Incoming;
-use crate::types::{Event, Flow, Now};
+use crate::types::{Event, Flow, Now, ProfileId};
 
 /// Why a stranger's request is met with silence.
 pub(crate) const TOO_FAST: &str = "too many unproved requests from this source";
@@ -139,6 +139,21 @@ impl Gateway {
     /// Who speaks from here without having to prove a password: by certificate or address.
     pub(crate) fn known_peer(&self, flow: Flow) -> Option<Peer> {
         self.certified.peer_at(&self.directory, flow)
+    }
+
+    /// Who calls, where no password is needed. A company may have claimed an address that it shares with another: over a
+    /// flow on which another's PBX has registered, only the password tells whose call it is.
+    pub(crate) fn caller_by_flow(&self, flow: Flow) -> Option<Peer> {
+        let known = self.known_peer(flow)?;
+        let is_certain = self.certified.proved_peer(flow).is_some() || self.neighbour(known, flow).is_none();
+        is_certain.then_some(known)
+    }
+
+    /// The profile of another company than this peer's whose PBX has registered over the flow.
+    fn neighbour(&self, peer: Peer, flow: Flow) -> Option<ProfileId> {
+        let company = |profile| self.directory.profile(profile).map(|profile| profile.company);
+        let claimant = company(peer.profile()?);
+        self.registrar.profiles_at(flow).find(|bound| company(*bound) != claimant)
     }
 
     /// OPTIONS from somebody we serve is a question whether we live: without a 200 many PBXs take the trunk out of
@@ -357,7 +372,7 @@ impl Gateway {
     /// Which of the names counts depends on their shape alone, so that the choice tells nobody which users exist.
     fn policy_for(&self, flow: Flow, request: &Message) -> DigestPolicy {
         let names: Vec<_> = authenticator::claimed_users(request, &self.settings.realm).collect();
-        let bound = || Some(&self.directory.profile(self.registrar.profile_at(flow)?)?.user);
+        let bound = || Some(&self.directory.profile(self.registrar.profiles_at(flow).next()?)?.user);
         let named = names.iter().find(|name| is_user_name(name)).or_else(bound).or_else(|| names.first());
         self.authenticator.policy(&self.directory, named.map_or("", String::as_str))
     }
@@ -401,7 +416,7 @@ impl Gateway {
     }
 
     fn on_invite(&mut self, now: Now, flow: Flow, invite: &Message) {
-        let peer = match self.known_peer(flow) {
+        let peer = match self.caller_by_flow(flow) {
             Some(peer) => peer,
             None => match self.authenticate(now, flow, invite, Party::Gateway) {
                 Some(peer) => peer,

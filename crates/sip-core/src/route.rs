@@ -150,6 +150,7 @@ mod tests {
     use super::*;
     use crate::directory::{CallerId, NumberFormat, carrier_of};
     use crate::settings::Listener;
+    use crate::types::CompanyId;
 
     #[test]
     fn every_name_and_address_of_ours_means_us() {
@@ -191,6 +192,7 @@ mod tests {
         let id = ProfileId(7);
         directory.add_profile(Profile {
             id,
+            company: CompanyId(1),
             name: "Sales".into(),
             user: "99050000000101".into(),
             country: "US".into(),

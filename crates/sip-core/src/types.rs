@@ -165,6 +165,10 @@ impl fmt::Display for ProfileId {
     }
 }
 
+/// A company's number in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CompanyId(pub i64);
+
 /// A carrier's number in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CarrierId(pub i64);
@@ -409,6 +413,8 @@ pub struct CallRecord {
     pub lease: Lease,
     /// Whose record it is; `None` if the attempt could not be told to belong to any profile.
     pub profile: Option<ProfileId>,
+    /// The company whose business account's phone this half of the call is; no profile's then.
+    pub phone_of: Option<CompanyId>,
     /// What the lease was for; `None` if the attempt was refused before that was known.
     pub usage: Option<Usage>,
     /// Whether a reservation was asked for, so that there is something to settle.

@@ -48,8 +48,8 @@ impl Gateway {
 
     /// Records a malformed INVITE, if it comes from where a peer is known to be.
     pub(crate) fn record_faulty(&mut self, now: Now, flow: Flow, invite: &Message, why: Refusal) {
-        let bound = || self.registrar.profile_at(flow).map(Peer::Profile);
-        let Some(peer) = self.known_peer(flow).or_else(bound) else { return };
+        let bound = || self.registrar.profiles_at(flow).next().map(Peer::Profile);
+        let Some(peer) = self.caller_by_flow(flow).or_else(bound) else { return };
         // Refused without state, so a repetition is another attempt.
         if self.may_record(now, peer) {
             self.record(now, flow, invite, peer, why);
@@ -74,6 +74,8 @@ impl Gateway {
         };
         let from = caller::claimed_caller(invite);
         let called = Uri::parse(invite.request_uri()).ok().and_then(|uri| number::dialled(&uri));
+        let of_phone = |phone| self.directory.profile(phone).map(|phone| phone.company);
+        let phone_of = profile.filter(|profile| profile.is_phone()).and_then(of_phone);
         let profile = profile.filter(|profile| !profile.is_phone());
         let (call, to) = (self.rng.call_uid(), called.unwrap_or_default());
         let ending = Ending::Refused(why);
@@ -81,6 +83,7 @@ impl Gateway {
         self.out.ask(Question::Settle(Box::new(CallRecord {
             lease: Lease { call, leg },
             profile,
+            phone_of,
             usage: None,
             reserved: false,
             carrier,

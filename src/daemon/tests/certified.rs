@@ -145,7 +145,7 @@ async fn a_pbx_is_known_by_its_certificate_and_by_no_other() {
     }
     let refused = || {
         let closed = &house.daemon.metrics().connections_closed;
-        closed.with_label_values(&["tls", "handshake"]).get()
+        closed.with_label_values(&["tls", "certificate"]).get()
     };
     assert!(!lets_in(&house, other.vouch_for("pbx.example.com")).await, "anybody may sign that");
     assert_eq!(refused(), 1);

@@ -56,7 +56,7 @@ impl Caller {
         self.site.store.on_behalf(Deed { company: company.into(), ..Deed::clone(&self.deed) })
     }
 
-    fn may_see(&self, company: CompanyId) -> bool {
+    pub(super) fn may_see(&self, company: CompanyId) -> bool {
         self.role.company().is_none_or(|own| own == company)
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use provisioning_store::cdr::{Answer as Answered, CallId, CallKind, Cdr, CdrFilter, CdrPlace, Direction};
+use provisioning_store::ledger::Payer;
 use provisioning_store::model::{ProfileId, Timestamp};
 use provisioning_store::pages::Purse;
 use provisioning_store::tokens::Role;
@@ -19,7 +20,7 @@ use super::calls::TAG;
 use super::error::Problem;
 use super::money::{Moment, Money};
 use super::page::{Cursor, Limit, Page};
-use super::word::word;
+use super::word::{word, word_if_any};
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(list_cdrs)).routes(routes!(show_cdr))
@@ -31,8 +32,11 @@ pub(super) fn routes() -> OpenApiRouter {
 struct CdrView {
     /// The call's name in the books.
     call: String,
-    /// Null for attempts that reached no profile; operators see them.
+    /// Null for calls of a business account's phone, and for attempts that reached nobody; operators see the latter.
     profile: Option<i64>,
+    /// The company of the profile, or of the phone's business account; null where the profile is gone, and for
+    /// attempts that reached nobody.
+    company: Option<i64>,
     #[schema(schema_with = word::<Direction>)]
     direction: Direction,
     #[schema(schema_with = word::<CallKind>)]
@@ -45,7 +49,7 @@ struct CdrView {
     destination: String,
     /// ISO 3166 alpha-2 of the called number, or empty.
     country: String,
-    /// Price of a minute; null where the profile is gone.
+    /// Price of a minute; null where no profile is, or none any more.
     rate_per_minute: Option<Money>,
     started_at: Moment,
     answered_at: Option<Moment>,
@@ -55,8 +59,11 @@ struct CdrView {
     billed_s: u32,
     /// Of these, what bundle minutes paid.
     bundle_s: u32,
-    /// The charge; null where the profile is gone.
+    /// The charge; null where no profile is, or none any more.
     amount: Option<Money>,
+    /// Whose credit the charge was taken from; null where nothing was charged.
+    #[schema(schema_with = word_if_any::<Payer>)]
+    payer: Option<Payer>,
     /// Why it ended, in one word.
     reason_code: String,
     /// Why it ended, in one sentence.
@@ -84,6 +91,7 @@ fn show(caller: &Caller, cdr: Cdr, purses: &BTreeMap<ProfileId, Purse>) -> CdrVi
     CdrView {
         call: call.as_str().to_owned(),
         profile: record.profile.map(|profile| profile.0),
+        company: purse.map(|purse| purse.company).or(record.phone_of).map(|company| company.0),
         direction: attempt.direction,
         kind: attempt.kind,
         from: attempt.from,
@@ -98,6 +106,7 @@ fn show(caller: &Caller, cdr: Cdr, purses: &BTreeMap<ProfileId, Purse>) -> CdrVi
         billed_s: settlement.billed_s,
         bundle_s: settlement.bundle_s,
         amount: purse.map(|purse| Money::of(settlement.amount, &purse.currency)),
+        payer: settlement.payer,
         reason_code: ending.reason_code,
         reason: ending.reason,
         sip_status: ending.sip_status,
@@ -112,7 +121,7 @@ fn show(caller: &Caller, cdr: Cdr, purses: &BTreeMap<ProfileId, Purse>) -> CdrVi
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct CdrQuery {
-    /// Only those of this company's profiles.
+    /// Only those of this company's profiles and phones.
     company: Option<i64>,
     /// Only this profile's.
     profile: Option<i64>,
@@ -178,7 +187,8 @@ async fn show_cdr(caller: Caller, Path(call): Path<String>) -> Answer<CdrView> {
     let absent = || Problem::absent("record of the call", &call);
     let cdr = caller.store().cdr(&CallId::new(&call)).await?.ok_or_else(absent)?;
     let purses = caller.purses(cdr.record.profile).await?;
-    if caller.role != Role::Operator && purses.is_empty() {
+    let is_of_phone = cdr.record.phone_of.is_some_and(|company| caller.may_see(company));
+    if caller.role != Role::Operator && purses.is_empty() && !is_of_phone {
         return Err(absent());
     }
     Ok(Json(show(&caller, cdr, &purses)))

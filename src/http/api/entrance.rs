@@ -22,7 +22,7 @@ use super::error::Problem;
 use super::once;
 use crate::http::Site;
 use crate::http::connections::Source;
-use crate::http::local::Operator;
+use crate::http::operator::Operator;
 use crate::storage;
 
 /// Most octets of a JSON body.

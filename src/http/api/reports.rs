@@ -356,7 +356,7 @@ mod tests {
             started_at: AT.plus_s(n / 2),
         };
         let ending = Ending { answered_at: Some(AT), ended_at: AT.plus_s(60), ..Ending::default() };
-        let record = Box::new(CallRecord { profile: Some(profile), attempt, ending });
+        let record = Box::new(CallRecord { profile: Some(profile), phone_of: None, attempt, ending });
         LedgerOp::Settle { call: CallId::new(n.to_string()), record }
     }
 

@@ -1,13 +1,13 @@
 //! Schemas of settings that are one of a few words, of numbers of identity, and of what is set over a default.
 
 use provisioning_store::cdr::{CallKind, Direction};
-use provisioning_store::ledger::{CapState, TransferKind, Window};
+use provisioning_store::ledger::{CapState, Payer, TransferKind, Window};
 use provisioning_store::lifecycle::Renewal;
 use provisioning_store::model::{
     Authentication, CallerIdByCall, DigestAlgorithms, NumberFormat, NumberPresentation, PaymentCause,
     PaymentState, Srtp, Switch, Transport,
 };
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Object, RefOr};
 
 /// A setting whose words are known.
@@ -35,6 +35,7 @@ choices!(
     Direction,
     NumberFormat,
     NumberPresentation,
+    Payer,
     PaymentCause,
     PaymentState,
     Renewal,
@@ -48,6 +49,13 @@ choices!(
 /// The schema of one of a setting's words.
 pub(super) fn word<T: Choice>() -> RefOr<Schema> {
     RefOr::T(Schema::Object(text(T::words())))
+}
+
+/// The schema of one of a setting's words, or nothing.
+pub(super) fn word_if_any<T: Choice>() -> RefOr<Schema> {
+    let words = T::words().into_iter().map(Some).chain([None]);
+    let kind = SchemaType::from_iter([Type::String, Type::Null]);
+    RefOr::T(Schema::Object(ObjectBuilder::new().schema_type(kind).enum_values(Some(words)).build()))
 }
 
 /// The schema of the word for where a profile is in its life.

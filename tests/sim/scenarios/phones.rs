@@ -2,9 +2,9 @@
 
 use sip_core::message::{Method, Name};
 use sip_core::refusal::Refusal;
-use sip_core::types::{Event, Unregistration};
+use sip_core::types::{Ending, Event, Unregistration, Usage};
 
-use crate::agent::manner::{Act, Dial, s};
+use crate::agent::manner::{Act, Dial, ms, s};
 use crate::provisioning::{self, FAR_AWAY, PHONE_NUMBER, PHONE_USER, Provisions, SALES_NUMBER, Vanessa};
 use crate::world::{ALPHA, PHONE, SALES, Setting, World};
 
@@ -33,8 +33,17 @@ fn a_phone_registers_and_is_called_by_its_name_and_its_number_as_it_has_register
     assert_eq!(world.desk.books.channels_in_use(provisioning::SALES), 1);
     world.settle();
     let records = &world.desk.books.records;
-    assert_eq!(records.len(), 3, "every call has its record");
-    assert!(records[..2].iter().all(|record| record.profile.is_none() && !record.reserved));
+    let whose: Vec<_> = records.iter().map(|record| (record.profile, record.phone_of)).collect();
+    let phones = (None, Some(provisioning::COMPANY));
+    assert_eq!(
+        whose,
+        [phones, phones, (Some(provisioning::SALES), None), phones],
+        "each half has its record"
+    );
+    assert!(records.iter().all(|record| record.reserved == record.profile.is_some()));
+    assert!(
+        records.iter().all(|record| matches!(record.usage, Some(Usage::Incoming { .. })) == !record.reserved)
+    );
     assert_eq!(world.credit(provisioning::SALES).0, 10_000_000, "nobody is charged");
 }
 
@@ -50,7 +59,43 @@ fn a_phone_calls_nobody_and_is_told_so() {
     let refusal = world.agents[PHONE].responses(Method::Invite).last().unwrap();
     assert!(refusal.header(Name::Reason).unwrap().contains(Refusal::PhoneCannotCall.sentence()));
     world.settle();
-    assert_eq!(world.desk.books.records.len(), 3);
+    let records = &world.desk.books.records;
+    assert_eq!(records.len(), 3);
+    assert!(
+        records.iter().all(|record| record.phone_of == Some(provisioning::COMPANY)),
+        "its company can read why"
+    );
+}
+
+#[test]
+fn a_call_that_did_not_reach_a_phone_is_no_affair_of_its_company_if_it_is_anothers() {
+    let provisions = Provisions { vanessa: Vanessa::Detached, ..Provisions::default() };
+    let mut world = World::of(Setting { provisions, channels: 1, ..Setting::clear(1) });
+    world.register(PHONE, 3_600);
+    world.dial(SALES, Dial::to(FAR_AWAY).then(s(5), Act::HangUp));
+    world.run(s(1));
+    world.dial(SALES, Dial::to(PHONE_NUMBER));
+    world.settle();
+    let records: Vec<_> = world.desk.books.records.iter().map(|it| (it.status, it.phone_of)).collect();
+    assert_eq!(records, [(503, None), (200, None)], "the only channel is in use");
+}
+
+#[test]
+fn a_call_that_a_phone_does_not_take_has_its_record() {
+    let mut world = world(Vanessa::Detached);
+    world.dial(ALPHA, Dial::to(PHONE_NUMBER));
+    world.settle();
+    world.register(PHONE, 3_600);
+    world.dial(ALPHA, Dial::to(PHONE_NUMBER).max_forwards(0));
+    let given_up = world.dial(ALPHA, Dial::to(PHONE_NUMBER));
+    world.run(ms(300));
+    world.act(ALPHA, given_up, Act::Cancel);
+    world.settle();
+    let records = &world.desk.books.records;
+    assert!(records.iter().all(|record| record.phone_of == Some(provisioning::COMPANY)));
+    let endings: Vec<_> = records.iter().map(|record| record.ending).collect();
+    let refused = [Refusal::NotRegistered, Refusal::LoopDetected].map(Ending::Refused);
+    assert_eq!(endings, [refused[0], refused[1], Ending::Cancelled]);
 }
 
 #[test]

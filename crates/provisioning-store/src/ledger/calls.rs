@@ -179,7 +179,12 @@ impl Books {
             reason: "The gateway stopped during the call; it is charged to its last proved second.".into(),
             ..Ending::default()
         };
-        let record = CallRecord { profile: Some(reservation.profile), attempt: reservation.attempt, ending };
+        let record = CallRecord {
+            profile: Some(reservation.profile),
+            phone_of: None,
+            attempt: reservation.attempt,
+            ending,
+        };
         Ok(self.settle(now, call, &record))
     }
 
@@ -346,5 +351,6 @@ fn charge(call: &Reservation, duration_s: u32) -> Settlement {
     let billed_s = tariff.billed_s(duration_s).min(paid_s);
     let bundle_s = call.bundle_s.min(billed_s);
     let amount = tariff.charge(billed_s, bundle_s).min(call.credit);
-    Settlement { duration_s, billed_s, bundle_s, amount }
+    let payer = (amount > Micros::ZERO).then_some(call.payer);
+    Settlement { duration_s, billed_s, bundle_s, amount, payer }
 }

@@ -1,8 +1,8 @@
 //! Call records: pages, filters, the latest.
 
-use super::query::QueryBuilder;
+use super::query::{QueryBuilder, query_scalar};
 use super::rows::CdrRow;
-use super::{Database, failed, statements};
+use super::{Connection, Database, failed, push_list, statements};
 use crate::cdr::{Answer, CallId, Cdr, CdrFilter, CdrPage, CdrPlace, PAGE_ROWS};
 use crate::error::StoreError;
 
@@ -10,15 +10,16 @@ impl Database {
     pub(crate) async fn cdrs(&self, filter: &CdrFilter, page: u32) -> Result<CdrPage, StoreError> {
         let page = page.max(1);
         let mut reader = self.reader().begin().await.map_err(failed("reading call records"))?;
+        let profiles = profiles_of(&mut reader, filter).await?;
         let mut statement = QueryBuilder::new(statements::COUNT_CDRS);
-        push_filter(&mut statement, filter);
+        push_filter(&mut statement, filter, &profiles);
         let total: i64 = statement
             .build_query_scalar()
             .fetch_one(&mut *reader)
             .await
             .map_err(failed("counting call records"))?;
         let mut statement = QueryBuilder::new(statements::CDRS);
-        push_filter(&mut statement, filter);
+        push_filter(&mut statement, filter, &profiles);
         push_newest(&mut statement, PAGE_ROWS, i64::from(page - 1) * i64::from(PAGE_ROWS));
         let rows: Vec<CdrRow> = statement
             .build_query_as()
@@ -30,12 +31,14 @@ impl Database {
     }
 
     pub(crate) async fn latest_cdrs(&self, filter: &CdrFilter, most: u32) -> Result<Vec<Cdr>, StoreError> {
+        let mut reader = self.reader().begin().await.map_err(failed("reading call records"))?;
+        let profiles = profiles_of(&mut reader, filter).await?;
         let mut statement = QueryBuilder::new(statements::CDRS);
-        push_filter(&mut statement, filter);
+        push_filter(&mut statement, filter, &profiles);
         push_newest(&mut statement, most, 0);
         let rows: Vec<CdrRow> = statement
             .build_query_as()
-            .fetch_all(self.reader())
+            .fetch_all(&mut *reader)
             .await
             .map_err(failed("reading call records"))?;
         rows.into_iter().map(Cdr::try_from).collect()
@@ -47,8 +50,10 @@ impl Database {
         after: Option<&CdrPlace>,
         most: u32,
     ) -> Result<Vec<Cdr>, StoreError> {
+        let mut reader = self.reader().begin().await.map_err(failed("reading call records"))?;
+        let profiles = profiles_of(&mut reader, filter).await?;
         let mut statement = QueryBuilder::new(statements::CDRS);
-        push_filter(&mut statement, filter);
+        push_filter(&mut statement, filter, &profiles);
         if let Some(CdrPlace { started_at, call }) = after {
             // The first condition is the index's; the second tells calls apart that began in the same moment.
             statement.push(" AND started_at <= ").push_bind(started_at.0);
@@ -58,7 +63,7 @@ impl Database {
         statement.push(" ORDER BY started_at DESC, call_id DESC LIMIT ").push_bind(i64::from(most));
         let rows: Vec<CdrRow> = statement
             .build_query_as()
-            .fetch_all(self.reader())
+            .fetch_all(&mut *reader)
             .await
             .map_err(failed("reading call records"))?;
         rows.into_iter().map(Cdr::try_from).collect()
@@ -76,20 +81,34 @@ impl Database {
     }
 }
 
+/// The profiles of the company that is asked for.
+async fn profiles_of(connection: &mut Connection, filter: &CdrFilter) -> Result<Vec<i64>, StoreError> {
+    let Some(company) = filter.company else { return Ok(Vec::new()) };
+    query_scalar(statements::PROFILE_IDS_OF_COMPANY)
+        .bind(company.0)
+        .fetch_all(connection)
+        .await
+        .map_err(failed("reading profiles"))
+}
+
 fn push_newest(statement: &mut QueryBuilder, most: u32, skip: i64) {
     statement.push(" ORDER BY started_at DESC, id DESC LIMIT ").push_bind(i64::from(most));
     statement.push(" OFFSET ").push_bind(skip);
 }
 
-fn push_filter(statement: &mut QueryBuilder, filter: &CdrFilter) {
+/// `profiles` are those of the company that is asked for. They are told one by one, because PostgreSQL finds no index for a
+/// query within an `OR`.
+fn push_filter(statement: &mut QueryBuilder, filter: &CdrFilter, profiles: &[i64]) {
     statement.push(" WHERE 1 = 1");
     if let Some(profile) = filter.profile {
         statement.push(" AND profile_id = ").push_bind(profile.0);
     }
     if let Some(company) = filter.company {
-        statement
-            .push(" AND profile_id IN (SELECT id FROM profiles WHERE company_id = ")
-            .push_bind(company.0);
+        statement.push(" AND (phone_company_id = ").push_bind(company.0);
+        if !profiles.is_empty() {
+            statement.push(" OR profile_id IN");
+            push_list(statement, profiles);
+        }
         statement.push(")");
     }
     if let Some(direction) = filter.direction {

@@ -1,5 +1,7 @@
 //! Profiles, their credentials and addresses in the database.
 
+use std::net::SocketAddr;
+
 use sqlx::FromRow;
 
 use super::carriers::carrier_networks;
@@ -347,11 +349,30 @@ async fn refuse_overlap(
         return Err(StoreError::Taken { what: "peer with the certificate of", name });
     }
     let is_carriers = carriers.iter().any(|network| rule.overlaps(network));
-    if is_carriers || others().any(|other| rule.wants_ground_of(other)) {
+    let is_anothers = is_carriers || others().any(|other| rule.wants_ground_of(other));
+    if is_anothers || is_registered_from(connection, profile, rule).await? {
         let name = rule.network.to_string();
         return Err(StoreError::Taken { what: "peer in the network", name });
     }
     Ok(())
+}
+
+/// Whether another company's PBX has registered from an address of the rule's, whose calls would be this profile's then.
+async fn is_registered_from(
+    connection: &mut Connection,
+    profile: ProfileId,
+    rule: &NewIpRule,
+) -> Result<bool, StoreError> {
+    if rule.certificate.is_some() {
+        return Ok(false);
+    }
+    let sources: Vec<String> = query_scalar(statements::SOURCES_OF_OTHER_COMPANIES)
+        .bind(profile.0)
+        .fetch_all(connection)
+        .await
+        .map_err(failed("reading registrations"))?;
+    let mut hosts = sources.iter().filter_map(|source| source.parse::<SocketAddr>().ok());
+    Ok(hosts.any(|source| rule.overlaps(&source.ip().into())))
 }
 
 pub(super) async fn ip_rules(connection: &mut Connection) -> Result<Vec<IpRule>, StoreError> {

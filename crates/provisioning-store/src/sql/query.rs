@@ -205,6 +205,10 @@ where
     pub(super) async fn fetch_one(self, on: impl Into<Place<'_>>) -> Result<T, sqlx::Error> {
         Ok(self.0.fetch_one(on).await?.0)
     }
+
+    pub(super) async fn fetch_all(self, on: impl Into<Place<'_>>) -> Result<Vec<T>, sqlx::Error> {
+        Ok(self.0.fetch_all(on).await?.into_iter().map(|(value,)| value).collect())
+    }
 }
 
 /// A statement that is put together from parts. No part is ever something that was read from outside: that goes in as a

@@ -134,6 +134,7 @@ pub(super) struct SettlementRow {
     billed_s: i64,
     bundle_s: i64,
     amount_micros: i64,
+    payer: Option<String>,
 }
 
 impl SettlementRow {
@@ -143,6 +144,7 @@ impl SettlementRow {
             billed_s: narrow(self.billed_s, "a number of seconds")?,
             bundle_s: narrow(self.bundle_s, "a number of seconds")?,
             amount: Micros(self.amount_micros),
+            payer: self.payer.as_deref().map(|text| word(text, "a payer")).transpose()?,
         })
     }
 }
@@ -151,6 +153,7 @@ impl SettlementRow {
 #[derive(FromRow)]
 pub(super) struct CdrRow {
     profile_id: Option<i64>,
+    phone_company_id: Option<i64>,
     #[sqlx(flatten)]
     attempt: AttemptRow,
     answered_at: Option<i64>,
@@ -186,8 +189,12 @@ impl TryFrom<CdrRow> for Cdr {
             media: row.media,
         };
         let settlement = row.settlement.settlement()?;
-        let record =
-            CallRecord { profile: row.profile_id.map(ProfileId), attempt: row.attempt.attempt()?, ending };
+        let record = CallRecord {
+            profile: row.profile_id.map(ProfileId),
+            phone_of: row.phone_company_id.map(CompanyId),
+            attempt: row.attempt.attempt()?,
+            ending,
+        };
         Ok(Self { call: CallId::new(row.settlement.call_id), record, settlement })
     }
 }

@@ -24,6 +24,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 3;
 /// Statements kept prepared on each connection: more than this module has in all chunk sizes.
 const STATEMENTS_KEPT: usize = 512;
+/// Rows that the database's thread may be ahead of whoever reads them: with few, large readings are a change of threads for
+/// every few rows.
+const ROWS_AHEAD: usize = 1_024;
 
 /// Takes the write lock at once.
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -61,6 +64,7 @@ pub(super) async fn open(
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
         .busy_timeout(BUSY_TIMEOUT)
+        .row_buffer_size(ROWS_AHEAD)
         // Not analysed when it is closed: statistics of a young database mislead the planner of a grown one.
         .statement_cache_capacity(STATEMENTS_KEPT);
     let on_the_shelf = Arc::clone(shelf);

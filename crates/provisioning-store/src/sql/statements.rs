@@ -133,7 +133,7 @@ macro_rules! business_account {
 pub(super) const LIVE_CALLS_IN: &str = concat!(live_call!(), "call_id IN");
 pub(super) const LIVE_CALLS_OF_OWNER: &str = concat!(live_call!(), "owner = $1 ORDER BY call_id");
 pub(super) const SETTLEMENTS_IN: &str =
-    "SELECT call_id, duration_s, billed_s, bundle_s, amount_micros FROM cdrs WHERE call_id IN";
+    "SELECT call_id, duration_s, billed_s, bundle_s, amount_micros, payer FROM cdrs WHERE call_id IN";
 pub(super) const SUBSCRIBERS_IN: &str = concat!(
     "SELECT ",
     subscriber_columns!(),
@@ -187,10 +187,10 @@ pub(super) const DELETE_NUMBERS_IN: &str = "DELETE FROM online_numbers WHERE id 
 
 // Records.
 pub(super) const CDRS: &str = concat!(
-    "SELECT call_id, profile_id, ",
+    "SELECT call_id, profile_id, phone_company_id, ",
     attempt_columns!(),
     ", answered_at, ended_at, talk_ms, reason_code, reason, sip_status, caller_call_id, callee_call_id, carrier, \
-     user_agent, media, duration_s, billed_s, bundle_s, amount_micros FROM cdrs"
+     user_agent, media, duration_s, billed_s, bundle_s, amount_micros, payer FROM cdrs"
 );
 pub(super) const COUNT_CDRS: &str = "SELECT COUNT(*) FROM cdrs";
 
@@ -352,6 +352,9 @@ pub(super) const PROFILE: &str = profile!("WHERE p.id = $1");
 pub(super) const PURSES_IN: &str = "SELECT p.id, c.id, c.currency FROM profiles p \
      JOIN companies c ON c.id = p.company_id WHERE p.id IN";
 pub(super) const PROFILES_OF_COMPANY: &str = profile!("WHERE p.company_id = $1");
+pub(super) const PROFILE_IDS_OF_COMPANY: &str = "SELECT id FROM profiles WHERE company_id = $1";
+pub(super) const SOURCES_OF_OTHER_COMPANIES: &str = "SELECT r.source FROM registrations r \
+     JOIN profiles p ON p.id = r.profile_id WHERE p.company_id <> (SELECT company_id FROM profiles WHERE id = $1)";
 pub(super) const RENAME_PROFILE: &str = "UPDATE profiles SET name = $2 WHERE id = $1";
 pub(super) const CHANGE_PROFILE: &str = "UPDATE profiles SET authentication = $2, digest = $3, presentation = $4, \
      srtp = $5, caller_id_by_call = $6 WHERE id = $1";

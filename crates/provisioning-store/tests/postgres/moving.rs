@@ -2,6 +2,7 @@
 
 use provisioning_store::answers::Once;
 use provisioning_store::audit::Deed;
+use provisioning_store::cdr::CallRecord;
 use provisioning_store::error::StoreError;
 use provisioning_store::ledger::LedgerOp;
 use provisioning_store::lifecycle::{NumberOffer, PriceList};
@@ -78,6 +79,9 @@ async fn furnish_provisioning(store: &Store, company: CompanyId) {
         expires_at: start().plus_s(3_600),
     };
     store.save_registrations(&[bound]).await.unwrap();
+    let phones = CallRecord { profile: None, phone_of: Some(company), ..record(None, Some(9)) };
+    let settle = LedgerOp::Settle { call: call("phones"), record: Box::new(phones) };
+    store.apply_one(start(), settle).await.unwrap();
     let guard = GuardOverrides { day_cap: Override::Set(Micros::from_units(5)), ..Default::default() };
     store.set_spend_guard(start(), PROFILE, guard).await.unwrap();
     let hold = LedgerOp::Hold { profile: PROFILE, credit: Micros(500), bundle_s: 60 };
@@ -132,7 +136,7 @@ async fn all_that_there_was_is_there_afterwards() {
     let before = home.open().await;
     furnish(&before).await;
     let moved = copy_to_postgres(&home.file("sipgw.db"), &url(&database)).await.unwrap();
-    assert_eq!((moved.rows["companies"], moved.rows["cdrs"], moved.rows["reservations"]), (1, 4, 1));
+    assert_eq!((moved.rows["companies"], moved.rows["cdrs"], moved.rows["reservations"]), (1, 5, 1));
     let empty: Vec<_> = moved.rows.iter().filter(|(_, rows)| **rows == 0).collect();
     assert_eq!(empty, [], "what is not there is not proved to have moved");
     assert!(moved.accounts >= 7, "{moved:?}");

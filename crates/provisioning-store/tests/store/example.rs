@@ -67,7 +67,7 @@ async fn make_call(
         reason_code: "completed".into(),
         ..Ending::default()
     };
-    let record = Box::new(CallRecord { profile: Some(profile), attempt, ending });
+    let record = Box::new(CallRecord { profile: Some(profile), phone_of: None, attempt, ending });
     store.apply_one(at, LedgerOp::Settle { call, record }).await.unwrap();
 }
 

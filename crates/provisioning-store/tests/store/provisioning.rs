@@ -283,12 +283,10 @@ async fn a_carriers_password_changes_and_goes_with_it() {
     assert!(matches!(store.change_carrier(id, new).await, Err(StoreError::NotFound { .. })));
 }
 
-#[tokio::test]
-async fn registrations_outlive_the_store_until_they_expire() {
-    let home = Home::new();
-    let store = home.open().await;
-    let binding = |profile: i64, expires_s: i64| Registration {
-        profile: ProfileId(profile),
+/// From 192.0.2.1.
+fn binding(profile: ProfileId, expires_s: i64) -> Registration {
+    Registration {
+        profile,
         contact: "<sip:99050000000001@192.0.2.1:5060;rinstance=abc>".into(),
         source: "192.0.2.1:5060".into(),
         local: "0.0.0.0:5060".into(),
@@ -298,7 +296,14 @@ async fn registrations_outlive_the_store_until_they_expire() {
         cseq: u32::MAX,
         registered_at: start(),
         expires_at: start().plus_s(expires_s),
-    };
+    }
+}
+
+#[tokio::test]
+async fn registrations_outlive_the_store_until_they_expire() {
+    let home = Home::new();
+    let store = home.open().await;
+    let binding = |profile: i64, expires_s: i64| binding(ProfileId(profile), expires_s);
     let many: Vec<_> = (1..=100).map(|profile| binding(profile, 45)).collect();
     store.save_registrations(&many).await.unwrap();
     store.save_registrations(&[binding(1, 90)]).await.unwrap();
@@ -323,6 +328,7 @@ async fn records_come_in_pages_of_fifty_by_every_filter() {
             record.attempt.direction = if n < 60 { Direction::Incoming } else { Direction::Outgoing };
             record.attempt.to = format!("+44207946{n:04}");
             record.profile = (n % 2 == 0).then_some(PROFILE);
+            record.phone_of = (n % 4 == 1).then_some(COMPANY);
             LedgerEntry {
                 at: start(),
                 op: LedgerOp::Settle { call: call(&n.to_string()), record: Box::new(record) },
@@ -334,6 +340,8 @@ async fn records_come_in_pages_of_fifty_by_every_filter() {
     let first = store.cdrs(&all, 1).await.unwrap();
     assert_eq!((first.rows.len() as u32, first.total, first.pages()), (PAGE_ROWS, 120, 3));
     assert_eq!(first.rows[0].call, call("119"));
+    let whose: Vec<_> = first.rows[..4].iter().map(|it| (it.record.profile, it.record.phone_of)).collect();
+    assert_eq!(whose, [(None, None), (Some(PROFILE), None), (None, Some(COMPANY)), (Some(PROFILE), None)]);
     let last = store.cdrs(&all, 3).await.unwrap();
     assert_eq!((last.rows.len(), last.rows[19].call.clone()), (20, call("0")));
     assert_eq!(store.cdrs(&all, u32::MAX).await.unwrap().rows, []);
@@ -341,8 +349,8 @@ async fn records_come_in_pages_of_fifty_by_every_filter() {
     assert_eq!(count(CdrFilter { profile: Some(PROFILE), ..all.clone() }).await, 60);
     assert_eq!(
         count(CdrFilter { company: Some(COMPANY), ..all.clone() }).await,
-        0,
-        "the books know no profile rows"
+        30,
+        "its phones'; the books know no profile rows"
     );
     assert_eq!(count(CdrFilter { direction: Some(Direction::Incoming), ..all.clone() }).await, 60);
     assert_eq!(count(CdrFilter { answer: Some(Answer::Answered), ..all.clone() }).await, 40);
@@ -473,4 +481,18 @@ async fn a_certificate_takes_nobody_elses_peers() {
         store.claim_ip_rule(own, &free).await.unwrap_or_else(|refused| panic!("{free:?}: {refused}"));
     }
     store.add_ip_rule(own, &roaming).await.expect("an operator knows what it does");
+}
+
+#[tokio::test]
+async fn an_address_from_which_another_companys_pbx_has_registered_is_not_claimed() {
+    let home = Home::new();
+    let store = home.open().await;
+    let (own, other) = (company(&store, "Architects").await, company(&store, "Builders").await);
+    let (sales, site) = (profile(&store, own, "Sales").await, profile(&store, other, "Site").await);
+    store.save_registrations(&[binding(site, 3_600)]).await.unwrap();
+    let there = NewIpRule::new("192.0.2.0/28".parse().unwrap(), Transport::Tcp);
+    let refused = store.claim_ip_rule(sales, &there).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Taken { .. }), "{refused}");
+    store.claim_ip_rule(site, &there).await.expect("its own");
+    store.add_ip_rule(sales, &there).await.expect("an operator knows what it does");
 }

@@ -40,7 +40,7 @@ async fn make_call_of(
     let reserve = LedgerOp::Reserve { call: call(name), profile, attempt: Box::new(attempt.clone()) };
     store.apply_one(at, reserve).await.unwrap();
     let ending = Ending { answered_at: Some(at), talk_ms: talk_s * 1_000, ended_at: at, ..Ending::default() };
-    let record = Box::new(CallRecord { profile: Some(profile), attempt, ending });
+    let record = Box::new(CallRecord { profile: Some(profile), phone_of: None, attempt, ending });
     store.apply_one(at, LedgerOp::Settle { call: call(name), record }).await.unwrap();
 }
 
@@ -127,6 +127,14 @@ async fn what_the_company_paid_beyond_a_bundle_is_one_line_a_day() {
     let lines: Vec<_> = lines.iter().map(|row| (row.profile, row.amount.0)).collect();
     assert_eq!(lines, [(Some(other), -60), (Some(profile), -120), (Some(profile), -60)]);
     assert_eq!(statement.closing, Micros(before.0 - 240));
+    let records = store.latest_cdrs(&CdrFilter::of_usage(other, june()), 10).await.unwrap();
+    let mut payers: Vec<_> = records.iter().map(|cdr| (cdr.call.as_str(), cdr.settlement.payer)).collect();
+    payers.sort_unstable_by_key(|(call, _)| *call);
+    assert_eq!(
+        payers,
+        [("x", None), ("y", Some(Payer::Company))],
+        "the bundle's minutes are nobody's credit"
+    );
     let usage = store.usage(profile, june()).await.unwrap().total;
     let ledger = store.usage_by_ledger(profile, june()).await.unwrap();
     assert_eq!((usage.amount, usage.bundle_s, ledger.amount), (Micros(180), 60, Micros(180)));

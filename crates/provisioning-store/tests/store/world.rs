@@ -60,7 +60,7 @@ pub(crate) fn record(tariff: Option<Tariff>, talk_s: Option<u64>) -> CallRecord 
         caller_call_id: "caller@pbx".into(),
         ..Ending::default()
     };
-    CallRecord { profile: Some(PROFILE), attempt: attempt(tariff), ending }
+    CallRecord { profile: Some(PROFILE), phone_of: None, attempt: attempt(tariff), ending }
 }
 
 pub(crate) fn reserve(name: &str, tariff: Option<Tariff>) -> LedgerOp {

@@ -97,7 +97,7 @@ impl CallLeg {
     /// could only have guessed or seen the tags.
     pub(crate) fn is_from_peer(&self, ctx: &Context<'_>, flow: Flow) -> bool {
         let same_host = self.dialog.flow.peer.ip() == flow.peer.ip();
-        let is_bound = || ctx.registrar.profile_at(flow).map(Peer::Profile) == Some(self.peer);
+        let is_bound = || ctx.registrar.profiles_at(flow).any(|profile| Peer::Profile(profile) == self.peer);
         same_host || ctx.known_peer(flow) == Some(self.peer) || is_bound()
     }
 

@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 use crate::rng::Rng;
 use crate::route::{self, Outgoing};
 use crate::settings::Settings;
-use crate::types::{CarrierId, Leg, ProfileId, Usage};
+use crate::types::{CarrierId, CompanyId, Leg, ProfileId, Usage};
 
 /// Somewhere to send the call.
 #[derive(Clone, Debug)]
@@ -36,10 +36,21 @@ pub(crate) struct Plan {
     pub(crate) called: String,
     /// Whose call it is, even if it is refused.
     pub(crate) owner: Option<(Leg, ProfileId)>,
+    /// The business account's phone that calls or is called.
+    pub(crate) phone: Option<Phone>,
     /// The carrier that brought the call.
     pub(crate) carrier: Option<CarrierId>,
     /// Why it cannot be done at all.
     pub(crate) refusal: Option<Refusal>,
+}
+
+/// A phone's half of a call: there is nothing to lease for it, only to record.
+#[derive(Debug)]
+pub(crate) struct Phone {
+    pub(crate) leg: Leg,
+    pub(crate) company: CompanyId,
+    /// `None` where it calls, which it may not.
+    pub(crate) usage: Option<Usage>,
 }
 
 impl Plan {
@@ -69,6 +80,7 @@ impl Plan {
             caller: Caller::Anonymous,
             called,
             owner,
+            phone: None,
             carrier: None,
             refusal: Some(why),
         }
@@ -82,7 +94,8 @@ impl Plan {
         rng: &mut Rng,
     ) -> Self {
         if profile.id.is_phone() {
-            return Self::refused(invite, None, Refusal::PhoneCannotCall);
+            let phone = Some(Phone { leg: Leg::Caller, company: profile.company, usage: None });
+            return Self { phone, ..Self::refused(invite, None, Refusal::PhoneCannotCall) };
         }
         let owner = Some((Leg::Caller, profile.id));
         let Ok(uri) = Uri::parse(invite.request_uri()) else {
@@ -95,6 +108,7 @@ impl Plan {
                 caller: Caller::Anonymous,
                 called: format!("+{number}"),
                 owner,
+                phone: None,
                 carrier: None,
                 refusal: None,
             },
@@ -113,6 +127,7 @@ impl Plan {
             caller: shown_caller(profile, invite, &number),
             called: format!("+{}", number.digits),
             owner: Some((Leg::Caller, profile.id)),
+            phone: None,
             carrier: None,
             refusal: None,
         }
@@ -131,6 +146,7 @@ impl Plan {
             caller: shown_caller(profile, invite, &number),
             called: format!("+{}", number.digits),
             owner: Some((Leg::Caller, profile.id)),
+            phone: Phone::called(callee, digits),
             carrier: None,
             refusal: None,
         }
@@ -160,9 +176,17 @@ impl Plan {
             caller: caller::caller(from, invite),
             called,
             owner,
+            phone: Phone::called(profile, &incoming.called),
             carrier: Some(carrier),
             refusal: None,
         }
+    }
+}
+
+impl Phone {
+    fn called(callee: &Profile, called: &str) -> Option<Self> {
+        let usage = Some(Usage::Incoming { called: called.to_owned() });
+        callee.id.is_phone().then_some(Self { leg: Leg::Callee, company: callee.company, usage })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::forward::Asked;
 use super::leg::Phase;
-use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Stage};
+use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Share, Stage};
 use crate::call::ClientUser;
 use crate::message::{Method, Name};
 use crate::refusal::Refusal;
@@ -66,17 +66,33 @@ impl Call {
             };
             ctx.out.ask(Question::Settle(Box::new(record)));
         }
-        if self.shares.is_empty() {
+        if let Some(record) = self.phones_record(ctx, ending, status) {
+            ctx.out.ask(Question::Settle(Box::new(record)));
+        } else if self.shares.is_empty() {
             let leg = self.plan.owner.map_or(Leg::Caller, |(leg, _)| leg);
             let lease = Lease { call: self.uid, leg };
             ctx.out.ask(Question::Settle(Box::new(self.record(ctx, lease, ending, status))));
         }
     }
 
+    /// A phone has no share, but its company reads of its calls. Of another's that the ledger did
+    /// not let in there is nothing to read: why is the caller's affair.
+    fn phones_record(&self, ctx: &Context<'_>, ending: Ending, status: u16) -> Option<CallRecord> {
+        let phone = self.plan.phone.as_ref()?;
+        let was_let_in = !self.shares.is_empty() && self.shares.iter().all(Share::is_granted);
+        if self.plan.owner.is_some() && !was_let_in {
+            return None;
+        }
+        let lease = Lease { call: self.uid, leg: phone.leg };
+        let (usage, phone_of) = (phone.usage.clone(), Some(phone.company));
+        Some(CallRecord { profile: None, phone_of, usage, ..self.record(ctx, lease, ending, status) })
+    }
+
     fn record(&self, ctx: &Context<'_>, lease: Lease, ending: Ending, status: u16) -> CallRecord {
         CallRecord {
             lease,
             profile: self.plan.owner.map(|(_, profile)| profile),
+            phone_of: None,
             usage: None,
             reserved: false,
             carrier: self.carrier,

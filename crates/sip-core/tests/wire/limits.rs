@@ -13,7 +13,7 @@ use sip_core::directory::{
 use sip_core::gateway::Gateway;
 use sip_core::limits::Limits;
 use sip_core::settings::{Listener, Settings};
-use sip_core::types::{Flow, Now, ProfileId, Transport};
+use sip_core::types::{CompanyId, Flow, Now, ProfileId, Transport};
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
@@ -97,6 +97,7 @@ fn profile(user: u32) -> Profile {
     };
     Profile {
         id: ProfileId(user.into()),
+        company: CompanyId(1),
         user: name.clone(),
         name,
         country: "US".to_owned(),

@@ -9,7 +9,7 @@ use super::super::{Connection, failed};
 use super::script::{self, COUNTED};
 use crate::cdr::{Attempt, CallId, Cdr};
 use crate::error::StoreError;
-use crate::ledger::{Books, Changes, Difference, Reservation, Spending, Subscriber, Transfer};
+use crate::ledger::{Books, Changes, Difference, Payer, Reservation, Spending, Subscriber, Transfer};
 use crate::model::ProfileId;
 use crate::rating::{BundleCover, Tariff};
 
@@ -247,7 +247,9 @@ fn put_new_call(row: &mut Row<'_>, owner: &str, call: &Reservation) {
 
 fn put_cdr(row: &mut Row<'_>, cdr: &Cdr) {
     let ending = &cdr.record.ending;
-    row.put(cdr.call.as_str()).put(cdr.record.profile.map(|profile| profile.0));
+    row.put(cdr.call.as_str())
+        .put(cdr.record.profile.map(|profile| profile.0))
+        .put(cdr.record.phone_of.map(|company| company.0));
     put_attempt(row, &cdr.record.attempt);
     row.put(ending.answered_at.map(|at| at.0))
         .put(ending.ended_at.0)
@@ -263,7 +265,8 @@ fn put_cdr(row: &mut Row<'_>, cdr: &Cdr) {
         .put(i64::from(cdr.settlement.duration_s))
         .put(i64::from(cdr.settlement.billed_s))
         .put(i64::from(cdr.settlement.bundle_s))
-        .put(cdr.settlement.amount.0);
+        .put(cdr.settlement.amount.0)
+        .put(cdr.settlement.payer.map(Payer::word));
 }
 
 fn put_subscriber(row: &mut Row<'_>, profile: ProfileId, subscriber: &Subscriber) {

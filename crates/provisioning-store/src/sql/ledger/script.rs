@@ -37,11 +37,11 @@ const HOLD: &str =
     "owner TEXT, profile_id BIGINT, bundle_period BIGINT, bundle_held_s BIGINT, credit_held_micros BIGINT";
 const TRANSFER: &str = "at BIGINT, kind TEXT, from_account TEXT, to_account TEXT, amount BIGINT, call_id TEXT, profile_id BIGINT, note TEXT";
 const CDR: &str = concat!(
-    "call_id TEXT, profile_id BIGINT, ",
+    "call_id TEXT, profile_id BIGINT, phone_company_id BIGINT, ",
     attempt_columns!(),
     ", answered_at BIGINT, ended_at BIGINT, talk_ms BIGINT, reason_code TEXT, reason TEXT, sip_status BIGINT, \
      caller_call_id TEXT, callee_call_id TEXT, carrier TEXT, user_agent TEXT, media TEXT, duration_s BIGINT, \
-     billed_s BIGINT, bundle_s BIGINT, amount_micros BIGINT"
+     billed_s BIGINT, bundle_s BIGINT, amount_micros BIGINT, payer TEXT"
 );
 
 /// Statements whose work is looked at, by their place: changed accounts, new calls, changed calls.

@@ -1,9 +1,8 @@
 //! Shares one commit among operations that arrive together.
 //!
 //! While a batch is being synced to disk, the next one gathers; so the busier the gateway, the larger its batches and
-//! the less each operation costs, and an idle one waits for nothing. Once operations come faster than a few hundred a
-//! second, a batch waits a few milliseconds for company, which no caller hears: a batch costs about the same whether it
-//! carries two or ten.
+//! the less each operation costs, and an idle one waits for nothing. Once calls begin so fast that they meet, a batch waits
+//! a few milliseconds for company, which no caller hears: a batch costs about the same whether it carries two or ten.
 //!
 //! After the database has failed, every operation behind it fails too, until the caller says that it has taken notice: so
 //! what was done is always the first part of what was asked, and never something behind a gap.
@@ -29,7 +28,7 @@ pub struct WriterLimits {
     /// Most operations that wait for theirs, at least 1; beyond it callers wait, or are told by
     /// [`Writer::try_submit`].
     pub queue: usize,
-    /// How long a batch begins after the one before at the earliest, while operations come fast; zero gathers nothing.
+    /// How long a batch begins after the one before at the earliest, while calls meet; zero gathers nothing.
     pub gather: Duration,
 }
 
@@ -100,17 +99,18 @@ impl Writer {
     }
 }
 
-/// Operations in [`RATE_WINDOW`] from which gathering pays.
-const FAST: u32 = 50;
-/// Over how long the rate of operations is taken.
-const RATE_WINDOW: Duration = Duration::from_millis(100);
+/// Calls in [`WINDOW`] that met another one, from which gathering pays. Operations of one call after the other, however
+/// fast they come, have no company to wait for.
+const MEETINGS: u32 = 2;
+/// Over how long they are counted.
+const WINDOW: Duration = Duration::from_millis(100);
 
 /// When batches begin.
 struct Pace {
     gather: Duration,
     last: Option<Instant>,
     window: Option<Instant>,
-    /// Operations of the running window and of the one before.
+    /// Meetings in the running window and in the one before.
     counts: [u32; 2],
 }
 
@@ -121,20 +121,21 @@ impl Pace {
 
     /// Until when a batch that could begin now waits for company.
     fn wait(&self, now: Instant) -> Option<Instant> {
-        let is_fast = self.counts.iter().max().is_some_and(|count| *count >= FAST);
-        self.last.filter(|_| is_fast).map(|last| last + self.gather).filter(|until| *until > now)
+        let do_meet = self.counts.iter().any(|count| *count >= MEETINGS);
+        self.last.filter(|_| do_meet).map(|last| last + self.gather).filter(|until| *until > now)
     }
 
-    /// A batch begins with so many operations.
-    fn began(&mut self, now: Instant, operations: usize) {
+    /// A batch begins in which so many calls are reserved.
+    fn began(&mut self, now: Instant, calls: usize) {
         self.last = Some(now);
         let age = self.window.map_or(Duration::MAX, |start| now.saturating_duration_since(start));
-        if age >= RATE_WINDOW {
-            let before = if age < 2 * RATE_WINDOW { self.counts[0] } else { 0 };
+        if age >= WINDOW {
+            let before = if age < 2 * WINDOW { self.counts[0] } else { 0 };
             self.counts = [0, before];
             self.window = Some(now);
         }
-        self.counts[0] = self.counts[0].saturating_add(u32::try_from(operations).unwrap_or(u32::MAX));
+        let meetings = u32::try_from(calls.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.counts[0] = self.counts[0].saturating_add(meetings);
     }
 }
 
@@ -150,7 +151,8 @@ async fn write(
     let mut failure = StoreError::Closed;
     while queue.recv_many(&mut jobs, batch).await > 0 {
         gather(&pace, &mut queue, &mut jobs, batch).await;
-        pace.began(Instant::now(), jobs.len());
+        let is_new_call = |job: &&Job| matches!(job.entry.op, LedgerOp::Reserve { .. });
+        pace.began(Instant::now(), jobs.iter().filter(is_new_call).count());
         let (entries, replies): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.entry, job.reply)).unzip();
         let answer = match has_failed.load(Ordering::Acquire) {
             true => Err(failure.clone()),
@@ -196,17 +198,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_idle_writer_waits_for_nothing_and_a_busy_one_for_company() {
+    fn a_batch_waits_for_company_only_where_calls_meet() {
         let limits = WriterLimits::default();
         let (mut pace, start) = (Pace::new(&limits), Instant::now());
         assert_eq!(pace.wait(start), None);
-        pace.began(start, 1);
-        assert_eq!(pace.wait(start), None, "one operation is no hurry");
-        pace.began(start, 60);
+        for _ in 0..1_000 {
+            pace.began(start, 1);
+        }
+        assert_eq!(pace.wait(start), None, "one call after the other meets nobody");
+        pace.began(start, 2);
+        assert_eq!(pace.wait(start), None, "once is chance");
+        pace.began(start, 2);
         assert_eq!(pace.wait(start), Some(start + limits.gather));
         assert_eq!(pace.wait(start + limits.gather), None, "it has waited long enough");
-        let later = start + 3 * RATE_WINDOW;
+        let next = start + WINDOW;
+        pace.began(next, 1);
+        assert_eq!(pace.wait(next), Some(next + limits.gather), "they have met a moment ago");
+        let later = start + 3 * WINDOW;
         pace.began(later, 1);
-        assert_eq!(pace.wait(later), None, "the hurry is over");
+        assert_eq!(pace.wait(later), None, "they meet no more");
     }
 }

@@ -25,10 +25,10 @@ use tokio::sync::mpsc;
 use self::clerk::Clerk;
 pub use self::outage::{RecoverError, recover};
 use crate::config::OnHandConfig;
-use crate::directory::Tariffs;
 use crate::http::Readiness;
 use crate::metrics::Metrics;
 use crate::observe::{ending_code, ending_sentence};
+use crate::tariffs::Tariffs;
 use crate::text::kept;
 
 /// Questions that may wait. Beyond it no new call is let in; those that run are still settled.

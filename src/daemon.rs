@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use provisioning_store::error::StoreError;
 use provisioning_store::journal::Journal;
 use provisioning_store::store::Store;
@@ -106,6 +107,7 @@ pub struct Daemon {
     ownership: Ownership,
     metrics: Metrics,
     readiness: Readiness,
+    directory: Arc<ArcSwap<Directory>>,
     net: Arc<Net>,
     listeners: Vec<Listener>,
     http: SocketAddr,
@@ -142,7 +144,7 @@ impl Daemon {
         let net = Arc::new(net);
 
         // HTTP comes before the engine's task: what can still fail must leave nothing running.
-        let scrape = Scrape::new(metrics.clone(), store.clone(), relay.clone());
+        let scrape = Scrape::new(metrics.clone(), store.clone(), relay.clone(), &watch);
         let site = Site {
             engine: engine.clone(),
             store: store.clone(),
@@ -194,6 +196,7 @@ impl Daemon {
         let engine_task = tokio::spawn(
             Engine { gateway, net: Arc::clone(&net), inbound, desk, replies, observer }.run(commands),
         );
+        let directory = watch.directory();
         let watch_task = tokio::spawn(watch.run(engine.clone()));
         let reload_task = tokio::spawn(Arc::clone(&reload).watch());
         let scheduler_task = tokio::spawn(scheduler.run());
@@ -205,6 +208,7 @@ impl Daemon {
             ownership,
             metrics,
             readiness,
+            directory,
             net,
             listeners,
             http,
@@ -234,6 +238,11 @@ impl Daemon {
     /// Its store.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What its calls are routed by.
+    pub fn directory(&self) -> Arc<Directory> {
+        self.directory.load_full()
     }
 
     /// Its metrics.

@@ -1,15 +1,12 @@
-//! Provisioning, from the store's rows to the core's directory, and anew whenever the store changes.
+//! Provisioning, from the store's rows to the core's directory, whenever the store changes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use provisioning_store::directory::DirectoryRows;
-use provisioning_store::ledger::Subscriber;
 use provisioning_store::model::{self, CallerIdByCall, NumberTarget, Switch};
-use provisioning_store::rating::{Quote, RateBook, Tariff, UsBundle};
-use provisioning_store::store::STANDARD_PRICE_LIST;
 use sip_core::auth::digest::{Algorithm, ha1};
 use sip_core::auth::ip::{Cidr, IpRule};
 use sip_core::directory::{
@@ -20,51 +17,8 @@ use sip_core::types::{CarrierId, CompanyId, ProfileId, Transport};
 
 use crate::config::Config;
 
-/// What calls are rated and recorded by; the core knows nothing of it.
-#[derive(Debug)]
-pub struct Tariffs {
-    /// Prices by list, date and prefix.
-    pub rates: RateBook,
-    /// The price lists of profiles whose company has another one than the standard.
-    pub price_lists: HashMap<model::ProfileId, String>,
-    /// What bundle minutes pay.
-    pub us_bundle: UsBundle,
-    /// What a call to an Online Number hosted here is charged by; nothing where it is free.
-    pub on_net: Option<Tariff>,
-    /// Carriers' names for records.
-    pub carriers: HashMap<CarrierId, String>,
-    /// Subscriptions, by which calls are granted while the store does not answer.
-    pub subscribers: BTreeMap<model::ProfileId, Subscriber>,
-}
-
-impl Tariffs {
-    /// What a profile's call to a number is charged by that begins at a moment.
-    pub fn quote(
-        &self,
-        profile: Option<model::ProfileId>,
-        number: &str,
-        at: model::Timestamp,
-    ) -> Option<Quote> {
-        let list = profile.and_then(|profile| self.price_lists.get(&profile));
-        let list = list.map_or(STANDARD_PRICE_LIST, String::as_str);
-        self.rates.quote(list, at, number, &self.us_bundle)
-    }
-}
-
-/// The price lists of profiles whose company has another one than the standard.
-pub fn price_lists(rows: &DirectoryRows) -> HashMap<model::ProfileId, String> {
-    let lists: HashMap<_, _> = rows
-        .companies
-        .iter()
-        .filter(|company| company.price_list != STANDARD_PRICE_LIST)
-        .map(|company| (company.id, &company.price_list))
-        .collect();
-    let list = |profile: &model::Profile| Some((profile.id, (*lists.get(&profile.company)?).clone()));
-    rows.profiles.iter().filter_map(list).collect()
-}
-
 /// The rules of the configuration that shape a directory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// The digest realm.
     pub realm: String,
@@ -82,10 +36,13 @@ impl Shape {
     }
 }
 
-/// Builds the core's directory. Rows that cannot be used are left out and named in the log: one wrong row must
-/// not stop everybody's calls.
-pub fn build(rows: &DirectoryRows, shape: &Shape) -> Directory {
-    let mut directory = Directory::new();
+/// Builds the core's directory: anew, or out of the `old` one where the rows are only of companies that have changed.
+/// Rows that cannot be used are left out and named in the log: one wrong row must not stop everybody's calls.
+pub fn build(old: &Directory, rows: &DirectoryRows, shape: &Shape) -> Directory {
+    let mut directory = match &rows.changed {
+        Some(companies) => old.without(&companies.iter().map(|id| CompanyId(id.0)).collect()),
+        None => Directory::new(),
+    };
     let builder = Builder::new(rows, shape);
     for profile in &rows.profiles {
         match builder.profile(profile) {
@@ -109,21 +66,7 @@ pub fn build(rows: &DirectoryRows, shape: &Shape) -> Directory {
     directory
 }
 
-/// The profiles' subscriptions and limits.
-pub fn subscribers(rows: &DirectoryRows) -> BTreeMap<model::ProfileId, Subscriber> {
-    let subscriber = |profile: &model::Profile| {
-        let &model::Profile { company, subscription, recharge, guard, .. } = profile;
-        (profile.id, Subscriber { company, subscription, recharge, guard, closed_at: None })
-    };
-    rows.profiles.iter().map(subscriber).collect()
-}
-
-/// The carriers' names.
-pub fn carrier_names(rows: &DirectoryRows) -> HashMap<CarrierId, String> {
-    rows.carriers.iter().map(|carrier| (CarrierId(carrier.id.0), carrier.settings.name.clone())).collect()
-}
-
-/// The rows, found by what they belong to: there may be hundreds of thousands, and the directory is built at each change.
+/// The rows, found by what they belong to: there may be hundreds of thousands.
 struct Builder<'a> {
     rows: &'a DirectoryRows,
     shape: &'a Shape,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use sip_core::bans::{Ban, Banned};
-use sip_core::directory::Directory;
+use sip_core::directory::{Directory, Succession};
 use sip_core::gateway::{Counts, Gateway, LiveCall};
 use sip_core::refusal::Refusal;
 use sip_core::settings::Tuning;
@@ -40,7 +40,7 @@ enum Command {
     EndCall(CallUid, Refusal, oneshot::Sender<bool>),
     RefuseNewCalls,
     ReleaseBan(Banned, oneshot::Sender<bool>),
-    SetDirectory(Arc<Directory>),
+    SetDirectory(Succession, oneshot::Sender<Arc<Directory>>),
     SetTuning(Box<Tuning>),
     Stop,
 }
@@ -92,9 +92,9 @@ impl EngineHandle {
         self.tell(Command::RefuseNewCalls).await;
     }
 
-    /// Swaps the view of provisioning.
-    pub async fn set_directory(&self, directory: Arc<Directory>) {
-        self.tell(Command::SetDirectory(directory)).await;
+    /// Swaps the view of provisioning. Waits until it is in force, and gives the view that was until then.
+    pub async fn set_directory(&self, succession: Succession) -> Option<Arc<Directory>> {
+        self.ask(|reply| Command::SetDirectory(succession, reply)).await
     }
 
     /// Puts changed settings into use.
@@ -236,7 +236,9 @@ impl<D: Desk> Engine<D> {
             }
             Command::RefuseNewCalls => self.gateway.refuse_new_calls(),
             Command::ReleaseBan(whom, reply) => drop(reply.send(self.gateway.release_ban(now, &whom))),
-            Command::SetDirectory(directory) => self.gateway.set_directory(now, directory),
+            Command::SetDirectory(succession, reply) => {
+                drop(reply.send(self.gateway.set_directory(now, succession)));
+            }
             Command::SetTuning(tuning) => self.gateway.set_tuning(*tuning),
             // The loop has ended instead.
             Command::Stop => {}

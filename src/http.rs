@@ -30,9 +30,9 @@ pub use self::auth::Access;
 use self::connections::{Bounded, Source};
 pub use self::scrape::Scrape;
 use crate::config::{Config, HttpConfig};
-use crate::directory::Tariffs;
 use crate::engine::EngineHandle;
 use crate::metrics::Metrics;
+use crate::tariffs::Tariffs;
 
 /// An engine that takes longer than this to answer is not healthy.
 const PULSE: Duration = Duration::from_secs(2);

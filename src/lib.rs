@@ -20,6 +20,7 @@ pub mod rehearsal;
 pub mod resolve;
 pub mod scheduler;
 pub mod storage;
+pub mod tariffs;
 mod text;
 mod throttle;
 pub mod watch;

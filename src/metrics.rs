@@ -4,8 +4,11 @@
 //! outside can make the number of series grow.
 
 mod known;
+mod profiles;
 
-use prometheus::{Counter, Gauge, GaugeVec};
+pub use self::profiles::ProfileStanding;
+
+use prometheus::{Counter, Gauge};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -20,20 +23,8 @@ const STORE_BUCKETS: [f64; 9] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
-    /// Channels of each profile that carry a call.
-    pub channels_in_use: IntGaugeVec,
-    /// Channels that each profile has bought.
-    pub channels_limit: IntGaugeVec,
-    /// Credit of each profile.
-    pub credit: GaugeVec,
-    /// Bundle seconds that each profile has left.
-    pub bundle_seconds_left: IntGaugeVec,
-    /// How much of each spend cap is charged or reserved, as a share of it.
-    pub spend_guard_used: GaugeVec,
     /// Warnings that a profile comes near a spend cap.
     pub spend_guard_warnings: IntCounterVec,
-    /// 1 for each profile whose PBX is registered.
-    pub registered: IntGaugeVec,
     /// Calls in set-up or running.
     pub calls_live: IntGauge,
     /// How full the core's tables are.
@@ -149,30 +140,11 @@ impl Metrics {
     pub fn new() -> Self {
         let make = Maker(Registry::new());
         let metrics = Self {
-            channels_in_use: make.gauges("sipgw_channels_in_use", "Channels that carry a call", &["profile"]),
-            channels_limit: make.gauges("sipgw_channels_limit", "Channels bought", &["profile"]),
-            credit: make.register(GaugeVec::new(
-                Opts::new("sipgw_credit", "Credit of the profile, in the company's currency"),
-                &["profile"],
-            )),
-            bundle_seconds_left: make.gauges(
-                "sipgw_bundle_seconds_left",
-                "Seconds left in the profile's minute bundles",
-                &["profile"],
-            ),
-            spend_guard_used: make.register(GaugeVec::new(
-                Opts::new(
-                    "sipgw_spend_guard_used_ratio",
-                    "Share of the profile's spend cap that is charged or reserved in this hour or day",
-                ),
-                &["profile", "window"],
-            )),
             spend_guard_warnings: make.counters(
                 "sipgw_spend_guard_warnings_total",
                 "Times that a profile came near its spend cap, once in each hour or day",
                 &["window"],
             ),
-            registered: make.gauges("sipgw_registered", "1 if the profile's PBX is registered", &["profile"]),
             calls_live: make.gauge("sipgw_calls_live", "Calls in set-up or running"),
             table_entries: make.gauges(
                 "sipgw_table_entries",
@@ -323,12 +295,13 @@ impl Metrics {
         metrics
     }
 
-    /// The page that Prometheus reads.
-    pub fn page(&self) -> String {
+    /// The page that Prometheus reads. Takes a while where there are many profiles.
+    pub fn page(&self, profiles: &[ProfileStanding]) -> String {
         let mut page = Vec::new();
         TextEncoder::new()
             .encode(&self.registry.gather(), &mut page)
             .expect("writing text into memory does not fail");
+        profiles::put(&mut page, profiles);
         String::from_utf8(page).expect("the text format is UTF-8")
     }
 
@@ -414,7 +387,7 @@ mod tests {
         metrics.count_message(Transport::Udp, Direction::Outbound, b"SIP/2.0 503 Service Unavailable\r\n");
         metrics.count_message(Transport::Tls, Direction::Inbound, b"XYZZY sip:a@b SIP/2.0\r\n");
         metrics.count_message(Transport::Tls, Direction::Inbound, b"SIP/2.0 9x9");
-        let page = metrics.page();
+        let page = metrics.page(&[]);
         assert!(
             page.contains(r#"sipgw_sip_messages_total{direction="in",kind="INVITE",transport="udp"} 1"#),
             "{page}"
@@ -427,7 +400,7 @@ mod tests {
     fn two_daemons_in_one_process_count_apart() {
         let (one, other) = (Metrics::new(), Metrics::new());
         one.calls_live.set(3);
-        assert!(one.page().contains("sipgw_calls_live 3"));
-        assert!(other.page().contains("sipgw_calls_live 0"));
+        assert!(one.page(&[]).contains("sipgw_calls_live 3"));
+        assert!(other.page(&[]).contains("sipgw_calls_live 0"));
     }
 }

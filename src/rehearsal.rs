@@ -13,7 +13,7 @@ use sip_core::directory::Directory;
 use sip_core::rehearsal::{Destination, destination};
 use sip_core::settings::CallSettings;
 
-use crate::directory::Tariffs;
+use crate::tariffs::Tariffs;
 use crate::{admission, storage};
 
 /// What would become of a call.

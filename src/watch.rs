@@ -9,15 +9,16 @@ use provisioning_store::directory::DirectoryRows;
 use provisioning_store::error::StoreError;
 use provisioning_store::ledger::ReservePolicy;
 use provisioning_store::lifecycle::{PriceList, Terms};
-use provisioning_store::rating::{Tariff, UsBundle};
+use provisioning_store::rating::{RateBook, Tariff, UsBundle};
 use provisioning_store::store::Store;
-use sip_core::directory::Directory;
+use sip_core::directory::{Directory, Succession};
 use tokio::sync::Notify;
 
-use crate::directory::{self, Shape, Tariffs};
+use crate::directory::{self, Shape};
 use crate::engine::EngineHandle;
 use crate::http::Readiness;
 use crate::metrics::Metrics;
+use crate::tariffs::Tariffs;
 
 /// How often the revision is looked at: a change made on the command line holds within a second.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -50,6 +51,13 @@ pub struct Rules {
     pub longest_absence_days: u32,
 }
 
+/// Which provisioning is in use.
+#[derive(Clone, Copy)]
+struct Loaded {
+    revision: i64,
+    revision_of_rates: i64,
+}
+
 /// Loads provisioning and watches it.
 pub struct Watch {
     store: Store,
@@ -60,7 +68,7 @@ pub struct Watch {
     directory: Arc<ArcSwap<Directory>>,
     metrics: Metrics,
     readiness: Readiness,
-    revision: i64,
+    loaded: Option<Loaded>,
     /// Told when something was changed in this process.
     changed: Arc<Notify>,
     /// Leases without a live call at the last audit: only what stays so is wrong.
@@ -88,14 +96,7 @@ impl Watch {
         readiness: Readiness,
     ) -> Result<(Self, Arc<Directory>), StoreError> {
         let built_by = rules.load_full();
-        let tariffs = Tariffs {
-            rates: Default::default(),
-            price_lists: Default::default(),
-            us_bundle: built_by.us_bundle.clone(),
-            on_net: built_by.on_net,
-            carriers: Default::default(),
-            subscribers: Default::default(),
-        };
+        let tariffs = Tariffs::new(built_by.us_bundle.clone(), built_by.on_net);
         let tariffs = Arc::new(ArcSwap::from_pointee(tariffs));
         let directory = Arc::new(ArcSwap::from_pointee(Directory::new()));
         let mut watch = Self {
@@ -106,13 +107,14 @@ impl Watch {
             directory,
             metrics,
             readiness,
-            revision: 0,
+            loaded: None,
             changed: Arc::default(),
             suspects: HashSet::new(),
         };
-        let directory = watch.reload().await?;
+        let succession = watch.reload().await?;
+        watch.note_in_force();
         watch.readiness.set_store(true);
-        Ok((watch, directory))
+        Ok((watch, succession.directory))
     }
 
     /// What calls are rated by, always the latest.
@@ -130,33 +132,55 @@ impl Watch {
         Arc::clone(&self.changed)
     }
 
-    async fn reload(&mut self) -> Result<Arc<Directory>, StoreError> {
+    /// Loads what has changed, or everything where it is to be built otherwise now.
+    async fn reload(&mut self) -> Result<Succession, StoreError> {
         let begun = Instant::now();
         let rules = self.rules.load_full();
         self.store.use_policy(rules.policy);
         self.store.use_caller_id_countries(rules.shape.caller_id_countries.iter().cloned().collect());
-        let rows = self.store.load_directory().await?;
-        let rates = self.store.rate_book(crate::storage::now()).await?;
+        let is_as_before = rules.shape == self.built_by.shape && rules.currency == self.built_by.currency;
+        let known = self.loaded.filter(|_| is_as_before);
+        let rows = match known {
+            Some(known) => self.store.load_changes(known.revision).await?,
+            None => self.store.load_directory().await?,
+        };
+        let rates = match known {
+            Some(known) if known.revision_of_rates == rows.revision_of_rates => None,
+            _ => Some(self.store.rate_book(crate::storage::now()).await?),
+        };
         warn_of_other_currencies(&rows, &rules.currency);
-        let revision = rows.revision;
-        let carriers = directory::carrier_names(&rows);
-        let subscribers = directory::subscribers(&rows);
-        let (us_bundle, on_net) = (rules.us_bundle.clone(), rules.on_net);
-        let price_lists = directory::price_lists(&rows);
-        let tariffs = Tariffs { rates, price_lists, us_bundle, on_net, carriers, subscribers };
-        self.tariffs.store(Arc::new(tariffs));
-        let shape = rules.shape.clone();
-        let profiles = rows.profiles.len();
-        // Hashing the passwords of many profiles would keep a worker of the runtime busy.
-        let built = tokio::task::spawn_blocking(move || directory::build(&rows, &shape)).await;
-        let built = Arc::new(built.expect("building a directory does not panic and is not cancelled"));
-        self.directory.store(Arc::clone(&built));
-        self.revision = revision;
+        let loaded = Loaded { revision: rows.revision, revision_of_rates: rows.revision_of_rates };
+        let profiles_read = rows.profiles.len();
+        let succession = self.build(&rules, rows, rates).await;
+        self.loaded = Some(loaded);
         self.built_by = rules;
-        self.metrics.directory_revision.set(revision);
         self.metrics.store("directory").observe(begun.elapsed().as_secs_f64());
-        tracing::info!(revision, profiles, "The provisioning was loaded.");
-        Ok(built)
+        tracing::info!(revision = loaded.revision, profiles_read, "The provisioning was loaded.");
+        Ok(succession)
+    }
+
+    /// Says that calls are decided by what was loaded.
+    fn note_in_force(&self) {
+        self.metrics.directory_revision.set(self.loaded.map_or(0, |loaded| loaded.revision));
+    }
+
+    /// Builds what calls are rated and routed by, and puts it in use.
+    async fn build(&self, rules: &Rules, rows: DirectoryRows, rates: Option<RateBook>) -> Succession {
+        let (tariffs, directory) = (Arc::clone(&self.tariffs), Arc::clone(&self.directory));
+        let (us_bundle, on_net, shape) = (rules.us_bundle.clone(), rules.on_net, rules.shape.clone());
+        // Many profiles would keep a worker of the runtime busy, and so would freeing what was in use.
+        let building = tokio::task::spawn_blocking(move || {
+            let known = Tariffs { us_bundle, on_net, ..Tariffs::clone(&tariffs.load()) }.with(&rows);
+            tariffs.store(Arc::new(match rates {
+                Some(rates) => known.with_rates(rates),
+                None => known,
+            }));
+            let old = directory.load_full();
+            let succession = Succession::new(&old, Arc::new(directory::build(&old, &rows, &shape)));
+            directory.store(Arc::clone(&succession.directory));
+            succession
+        });
+        building.await.expect("building a directory does not panic and is not cancelled")
     }
 
     /// Watches for ever.
@@ -184,9 +208,15 @@ impl Watch {
 
     async fn look_at_provisioning(&mut self, engine: &EngineHandle) -> Result<(), StoreError> {
         let has_new_rules = !Arc::ptr_eq(&self.rules.load(), &self.built_by);
-        if has_new_rules || self.store.revision().await? != self.revision {
-            let directory = self.reload().await?;
-            engine.set_directory(directory).await;
+        let known = self.loaded.map(|loaded| loaded.revision);
+        if has_new_rules || Some(self.store.revision().await?) != known {
+            let succession = self.reload().await?;
+            // An engine that has stopped decides nothing any more.
+            if let Some(old) = engine.set_directory(succession).await {
+                self.note_in_force();
+                // Freeing a large one takes longer than a worker of the runtime should be kept busy.
+                drop(tokio::task::spawn_blocking(move || drop(old)));
+            }
         }
         Ok(())
     }

@@ -21,9 +21,9 @@ use sip_core::refusal::Refusal;
 use sip_core::types::{CallRecord, CallUid, Ending, Grant, Lease, Leg, ProfileId, Question, Reply, Usage};
 use sipgw::admission::{Admission, Office, recover, wall};
 use sipgw::config::OnHandConfig;
-use sipgw::directory::{Tariffs, subscribers};
 use sipgw::http::Readiness;
 use sipgw::metrics::Metrics;
+use sipgw::tariffs::Tariffs;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -81,11 +81,9 @@ impl Gateway {
         store.allocate(now, profile.id, credit.parse().unwrap()).await.unwrap();
         let rates =
             RateTable::from_csv("prefix,destination,country,rate_per_minute\n372,Estonia,EE,0.60\n").unwrap();
-        let subscribers = subscribers(&store.load_directory().await.unwrap());
-        let (us_bundle, carriers) = (UsBundle::standard(), Default::default());
-        let rates = RateBook::of(STANDARD_PRICE_LIST, rates);
-        let price_lists = Default::default();
-        let tariffs = Tariffs { rates, price_lists, us_bundle, on_net: None, carriers, subscribers };
+        let tariffs = Tariffs::new(UsBundle::standard(), None)
+            .with_rates(RateBook::of(STANDARD_PRICE_LIST, rates))
+            .with(&store.load_directory().await.unwrap());
         let (writer, _) = Writer::start(store.clone(), WriterLimits::default());
         let (sender, replies) = mpsc::channel(64);
         let metrics = Metrics::new();

@@ -367,7 +367,9 @@ fn metrics_in(text: &str) -> Vec<&str> {
 
 #[test]
 fn what_is_deployed_asks_for_metrics_that_there_are() {
-    let names = fs::read_to_string(root().join("src/metrics.rs")).expect("the metrics can be read");
+    let names = ["src/metrics.rs", "src/metrics/profiles.rs"]
+        .map(|file| fs::read_to_string(root().join(file)).expect("the metrics can be read"))
+        .concat();
     let mut asked = 0;
     for (path, text) in files_of(&root().join("deploy")) {
         for metric in metrics_in(&text) {

@@ -49,15 +49,10 @@ impl Office {
         .unwrap();
         let carriers = HashMap::from([(CarrierId(3), "Upstream".to_owned())]);
         let rows = store.load_directory().await.unwrap();
-        let subscribers = crate::directory::subscribers(&rows);
-        let tariffs = Arc::new(ArcSwap::from_pointee(Tariffs {
-            rates: RateBook::of(STANDARD_PRICE_LIST, rates),
-            price_lists: HashMap::new(),
-            us_bundle: UsBundle::standard(),
-            on_net,
-            carriers,
-            subscribers,
-        }));
+        let tariffs = Tariffs::new(UsBundle::standard(), on_net)
+            .with_rates(RateBook::of(STANDARD_PRICE_LIST, rates))
+            .with(&rows);
+        let tariffs = Arc::new(ArcSwap::from_pointee(Tariffs { carriers, ..tariffs }));
         let (writer, _) = Writer::start(store.clone(), WriterLimits::default());
         let (sender, replies) = mpsc::channel(64);
         let metrics = Metrics::new();

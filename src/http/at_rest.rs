@@ -14,8 +14,9 @@ use tower::ServiceExt;
 use super::operator::Operator;
 use super::{Access, Readiness, Site, api};
 use crate::config::Config;
-use crate::directory::{self, Shape, Tariffs};
+use crate::directory::{self, Shape};
 use crate::storage::{self, Ownership, Purpose};
+use crate::tariffs::Tariffs;
 use crate::{StartError, daemon, engine};
 
 /// A database that this process has for itself for a moment.
@@ -30,14 +31,8 @@ pub struct AtRest {
 impl AtRest {
     /// Takes the database, makes it if it is not there, and brings its tables up to date.
     pub async fn open(config: &Config) -> Result<Self, StartError> {
-        let tariffs = Tariffs {
-            rates: Default::default(),
-            price_lists: Default::default(),
-            us_bundle: config.us_bundle().map_err(StartError::Prefixes)?,
-            on_net: config.on_net_tariff(),
-            carriers: Default::default(),
-            subscribers: Default::default(),
-        };
+        let us_bundle = config.us_bundle().map_err(StartError::Prefixes)?;
+        let tariffs = Tariffs::new(us_bundle, config.on_net_tariff());
         let (store, ownership) = storage::open_owned(config, Purpose::Command).await?;
         drop(daemon::settle_the_past(config, &store).await?);
         // Its other end is gone: an engine that has stopped.
@@ -62,16 +57,12 @@ impl AtRest {
         let Site { store, config, .. } = &self.site;
         let config = config.load();
         let rows = store.load_directory().await?;
-        let tariffs = Tariffs {
-            rates: store.rate_book(storage::now()).await?,
-            price_lists: directory::price_lists(&rows),
-            us_bundle: self.site.tariffs.load().us_bundle.clone(),
-            on_net: config.on_net_tariff(),
-            carriers: directory::carrier_names(&rows),
-            subscribers: directory::subscribers(&rows),
-        };
+        let rates = store.rate_book(storage::now()).await?;
+        let us_bundle = self.site.tariffs.load().us_bundle.clone();
+        let tariffs = Tariffs::new(us_bundle, config.on_net_tariff()).with_rates(rates).with(&rows);
         self.site.tariffs.store(Arc::new(tariffs));
-        self.site.directory.store(Arc::new(directory::build(&rows, &Shape::of(&config))));
+        let directory = directory::build(&Directory::new(), &rows, &Shape::of(&config));
+        self.site.directory.store(Arc::new(directory));
         Ok(())
     }
 

@@ -1,54 +1,60 @@
 //! The page of metrics, with what is read only when it is asked for.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use sip_core::bans::{Ban, Banned};
 use tokio::sync::Mutex;
 
 use media_relay::engine::{Engine as Relay, Gauges};
 use media_relay::session::DropReason;
-use provisioning_store::model::Profile;
+use provisioning_store::balances::ProfileBalance;
+use provisioning_store::ledger::CapStanding;
+use provisioning_store::model::{GuardOverrides, Timestamp};
 use provisioning_store::store::Store;
+use sip_core::directory::Directory;
 use sip_core::gateway::Counts;
+use sip_core::types::ProfileId;
 
 use crate::engine::EngineHandle;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, ProfileStanding};
 use crate::storage;
+use crate::tariffs::Tariffs;
+use crate::watch::Watch;
 
 /// Makes the page.
 pub struct Scrape {
     metrics: Metrics,
     store: Store,
     relay: Relay,
+    directory: Arc<ArcSwap<Directory>>,
+    tariffs: Arc<ArcSwap<Tariffs>>,
     /// What the relay had counted at the last page; held while a page is made, so that two at once see whole ones.
     counted: Mutex<Gauges>,
 }
 
 impl Scrape {
     /// A page of these metrics, this store's profiles and this relay's counts.
-    pub fn new(metrics: Metrics, store: Store, relay: Relay) -> Self {
-        Self { metrics, store, relay, counted: Mutex::default() }
+    pub fn new(metrics: Metrics, store: Store, relay: Relay, watch: &Watch) -> Self {
+        let (directory, tariffs) = (watch.directory(), watch.tariffs());
+        Self { metrics, store, relay, directory, tariffs, counted: Mutex::default() }
     }
 
     /// The page as of now. Profiles are left out while the store does not answer.
     pub(super) async fn page(&self, engine: &EngineHandle) -> String {
         let mut counted = self.counted.lock().await;
-        let registered: HashSet<i64> =
-            engine.bindings().await.iter().map(|binding| binding.profile.0).collect();
         if let Some(counts) = engine.counts().await {
             self.metrics.calls_live.set(counts.live_calls() as i64);
             self.tables(&counts);
         }
         self.bans(&engine.bans().await);
-        match self.store.profiles(None).await {
-            Ok(profiles) => self.profiles(&profiles, &registered),
-            Err(error) => {
-                self.metrics.store_failures.with_label_values(&["profiles"]).inc();
-                tracing::warn!(%error, "The profiles could not be read for the metrics.");
-            }
-        }
         self.relay(&mut counted);
-        self.metrics.page()
+        let profiles = self.profiles(engine).await;
+        let metrics = self.metrics.clone();
+        // Many profiles would keep a worker of the runtime busy.
+        let page = tokio::task::spawn_blocking(move || metrics.page(&profiles)).await;
+        page.expect("making a page does not panic and is not cancelled")
     }
 
     fn bans(&self, bans: &[Ban]) {
@@ -89,30 +95,48 @@ impl Scrape {
         *before = now;
     }
 
-    fn profiles(&self, profiles: &[Profile], registered: &HashSet<i64>) {
-        let metrics = &self.metrics;
-        // A profile that was deleted must not stay on the page.
-        metrics.channels_in_use.reset();
-        metrics.channels_limit.reset();
-        metrics.credit.reset();
-        metrics.bundle_seconds_left.reset();
-        metrics.registered.reset();
-        metrics.spend_guard_used.reset();
-        for profile in profiles {
-            let label = [profile.sip_user.as_str()];
-            let channels = profile.subscription.as_ref().map_or(0, |subscription| subscription.channels);
-            metrics.channels_in_use.with_label_values(&label).set(profile.channels_in_use.into());
-            metrics.channels_limit.with_label_values(&label).set(channels.into());
-            metrics.credit.with_label_values(&label).set(profile.credit.0 as f64 / 1e6);
-            metrics.bundle_seconds_left.with_label_values(&label).set(profile.bundle_left_s.into());
-            metrics.registered.with_label_values(&label).set(registered.contains(&profile.id.0).into());
-            for standing in self.store.cap_standings(profile, storage::now()) {
-                let label = [profile.sip_user.as_str(), standing.window.word()];
-                // A cap of nothing is used up from the beginning.
-                let share = standing.committed.0 as f64 / standing.cap.0.max(1) as f64;
-                let share = if standing.cap.0 == 0 { 1.0 } else { share };
-                metrics.spend_guard_used.with_label_values(&label).set(share);
+    async fn profiles(&self, engine: &EngineHandle) -> Vec<ProfileStanding> {
+        let registered: HashSet<ProfileId> =
+            engine.bindings().await.iter().map(|binding| binding.profile).collect();
+        let now = storage::now();
+        match self.store.profile_balances(now).await {
+            Ok(balances) => {
+                let (directory, tariffs) = (self.directory.load_full(), self.tariffs.load_full());
+                let standing = |balance: &ProfileBalance| {
+                    let profile = directory.profile(ProfileId(balance.profile.0))?;
+                    let subscriber = tariffs.subscribers.get(&balance.profile)?;
+                    Some(ProfileStanding {
+                        user: profile.user.clone(),
+                        channels_in_use: balance.channels_in_use,
+                        channels_limit: subscriber.subscription.map_or(0, |it| it.channels),
+                        credit: balance.credit.0 as f64 / 1e6,
+                        bundle_seconds_left: balance.bundle_left_s,
+                        is_registered: registered.contains(&profile.id),
+                        caps: self.caps(subscriber.guard, balance, now),
+                    })
+                };
+                balances.iter().filter_map(standing).collect()
+            }
+            Err(error) => {
+                self.metrics.store_failures.with_label_values(&["profiles"]).inc();
+                tracing::warn!(%error, "The profiles could not be read for the metrics.");
+                Vec::new()
             }
         }
+    }
+
+    fn caps(
+        &self,
+        guard: GuardOverrides,
+        balance: &ProfileBalance,
+        now: Timestamp,
+    ) -> Vec<(&'static str, f64)> {
+        let share = |standing: CapStanding| {
+            // A cap of nothing is used up from the beginning.
+            let share =
+                if standing.cap.0 == 0 { 1.0 } else { standing.committed.0 as f64 / standing.cap.0 as f64 };
+            (standing.window.word(), share)
+        };
+        self.store.cap_standings_by(guard, balance, now).into_iter().map(share).collect()
     }
 }

@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn known_series_begin_at_zero() {
-        let page = Metrics::new().page();
+        let page = Metrics::new().page(&[]);
         for series in [
             r#"sipgw_calls_total{direction="outgoing",result="answered"} 0"#,
             r#"sipgw_registrations_ended_total{reason="expired"} 0"#,

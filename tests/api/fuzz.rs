@@ -264,5 +264,6 @@ fn whatever_is_asked_is_answered_as_the_description_says() {
     );
     let wrong = house.runtime.block_on(house.daemon.store().verify()).unwrap();
     assert!(wrong.is_empty(), "{wrong:?}");
+    house.directory_is_what_is_provisioned();
     house.stop();
 }

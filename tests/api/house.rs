@@ -1,11 +1,13 @@
 //! A gateway in this process, and a client that speaks to it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use provisioning_store::cdr::{Attempt, CallId, CallKind, CallRecord, Direction, Ending};
 use provisioning_store::ledger::LedgerOp;
 use provisioning_store::model::{CompanyId, ProfileId, Timestamp};
 use serde_json::Value;
+use sip_core::Directory;
+use sipgw::directory::{self, Shape};
 use sipgw::{Config, Daemon};
 use tokio::runtime::Runtime;
 use ureq::Agent;
@@ -21,6 +23,7 @@ pub(crate) struct House {
     pub(crate) runtime: Runtime,
     pub(crate) daemon: Daemon,
     agent: Agent,
+    shape: Shape,
     _folder: tempfile::TempDir,
 }
 
@@ -100,13 +103,15 @@ impl House {
         let file = folder.path().join("sipgw.yaml");
         std::fs::write(&file, text).unwrap();
         let runtime = Runtime::new().unwrap();
-        let daemon = runtime.block_on(Daemon::start(Config::load(&file).unwrap())).unwrap();
+        let config = Config::load(&file).unwrap();
+        let shape = Shape::of(&config);
+        let daemon = runtime.block_on(Daemon::start(config)).unwrap();
         let settings = Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(60)))
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
             .build();
-        Self { runtime, daemon, agent: settings.into(), _folder: folder }
+        Self { runtime, daemon, agent: settings.into(), shape, _folder: folder }
     }
 
     /// Sends a request below `/api/v1`.
@@ -134,6 +139,22 @@ impl House {
             text: response.body_mut().read_to_string().unwrap(),
             headers,
         }
+    }
+
+    /// The directory in use, which was built change by change, is the one that a new gateway would build.
+    pub(crate) fn directory_is_what_is_provisioned(&self) {
+        let store = self.daemon.store();
+        let rows = self.runtime.block_on(async {
+            let rows = store.load_directory().await.unwrap();
+            let begun = Instant::now();
+            while self.daemon.metrics().directory_revision.get() < rows.revision {
+                assert!(begun.elapsed() < Duration::from_secs(10), "the change is not noticed");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            rows
+        });
+        let whole = directory::build(&Directory::new(), &rows, &self.shape);
+        assert!(*self.daemon.directory() == whole, "{:#?}\n{whole:#?}", self.daemon.directory());
     }
 
     /// Leaves the record of a call that was not answered.

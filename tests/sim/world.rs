@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use provisioning_store::money::Micros;
-use sip_core::directory::Directory;
+use sip_core::directory::{Directory, Succession};
 use sip_core::gateway::{Counts, Gateway};
 use sip_core::settings::Settings;
 use sip_core::types::{Binding, ConnectionId, Event, Flow, Now, ProfileId, Reply, Transmit, Transport};
@@ -202,10 +202,15 @@ impl World {
 
     /// The operator has changed what is provisioned.
     pub(crate) fn provide(&mut self, provisions: provisioning::Provisions) {
-        self.directory = Arc::new(provisioning::directory(&provisions));
-        let now = self.present();
-        self.gateway.set_directory(now, self.directory.clone());
+        self.put_in_force(&provisions);
         self.flush();
+    }
+
+    fn put_in_force(&mut self, provisions: &provisioning::Provisions) {
+        let directory = Arc::new(provisioning::directory(provisions));
+        let now = self.present();
+        self.gateway.set_directory(now, Succession::new(&self.directory, Arc::clone(&directory)));
+        self.directory = directory;
     }
 
     /// Registers a PBX and waits until it is bound.
@@ -254,8 +259,7 @@ impl World {
 
     /// Puts other provisioning in force, as when the store has changed.
     pub(crate) fn provision(&mut self, provisions: &provisioning::Provisions) {
-        let now = self.present();
-        self.gateway.set_directory(now, Arc::new(provisioning::directory(provisions)));
+        self.put_in_force(provisions);
         self.flush_gateway();
     }
 

@@ -1,15 +1,22 @@
 //! What the daemon needs to know of provisioning to handle calls, of one moment.
 
+use std::collections::BTreeSet;
+
 use crate::model::{
-    BusinessAccount, CallerIdRule, Carrier, Company, Credentials, IpRule, Landline, OnlineNumber,
+    BusinessAccount, CallerIdRule, Carrier, Company, CompanyId, Credentials, IpRule, Landline, OnlineNumber,
     PhoneCredentials, Profile,
 };
 
-/// Everything that calls and registrations are decided by, read in one transaction.
-#[derive(Clone, Debug)]
+/// Everything that calls and registrations are decided by, or what has changed of it, read in one transaction.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DirectoryRows {
     /// The revision these rows are of; compare with [`Store::revision`](crate::store::Store::revision).
     pub revision: i64,
+    /// The revision since which the rates are as they are.
+    pub revision_of_rates: i64,
+    /// The companies whose rows these are, those without any included; `None` where they are everybody's. Carriers are
+    /// always all.
+    pub changed: Option<BTreeSet<CompanyId>>,
     /// Companies, by identity.
     pub companies: Vec<Company>,
     /// Profiles, by identity.

@@ -56,6 +56,7 @@
 
 pub mod answers;
 pub mod audit;
+pub mod balances;
 pub mod cdr;
 pub mod directory;
 pub mod error;

@@ -250,7 +250,12 @@ impl Store {
 impl Store {
     /// Everything that calls are decided by, of one moment, passwords in clear.
     pub async fn load_directory(&self) -> Result<DirectoryRows, StoreError> {
-        self.database.directory(&self.vault).await
+        self.database.directory(&self.vault, None).await
+    }
+
+    /// What has changed since a revision; everything where the database has forgotten that it was ever there.
+    pub async fn load_changes(&self, since: i64) -> Result<DirectoryRows, StoreError> {
+        self.database.directory(&self.vault, Some(since)).await
     }
 
     /// A number that goes up with every change of the directory or the rates: cheap to ask, to see whether to load.

@@ -209,9 +209,9 @@ impl Bans {
         self.homes.note(now, network(source), peer);
     }
 
-    /// A peer's password has changed, so nobody has proved it yet.
-    pub(crate) fn forget_homes(&mut self, peer: Peer) {
-        self.homes.forget(peer);
+    /// The peers' passwords have changed, so nobody has proved them yet.
+    pub(crate) fn forget_homes(&mut self, peers: &BTreeSet<Peer>) {
+        self.homes.forget(peers);
     }
 
     fn count_source(
@@ -412,9 +412,12 @@ impl Homes {
         self.since.range(first..).next().is_some_and(|((home, _), _)| *home == network)
     }
 
-    fn forget(&mut self, peer: Peer) {
-        self.since.retain(|(_, of), _| *of != peer);
-        self.by_age.retain(|(_, _, of)| *of != peer);
+    /// Looks at every home, once for all of them.
+    fn forget(&mut self, peers: &BTreeSet<Peer>) {
+        if !peers.is_empty() {
+            self.since.retain(|(_, peer), _| !peers.contains(peer));
+            self.by_age.retain(|(_, _, peer)| !peers.contains(peer));
+        }
     }
 }
 
@@ -599,7 +602,7 @@ mod tests {
         assert!(bans.is_home(PBX, SALES) && !bans.is_home(PBX, other) && !bans.is_home(THIEF, SALES));
         assert!(bans.is_home(six("2001:db8::ffff"), other) && !bans.is_home(six("2001:db8:0:1::1"), other));
         assert!(bans.is_anybodys_home(PBX) && !bans.is_anybodys_home(THIEF));
-        bans.forget_homes(SALES);
+        bans.forget_homes(&BTreeSet::from([SALES]));
         assert!(!bans.is_home(PBX, SALES) && !bans.is_anybodys_home(PBX));
         assert_eq!((bans.homes.since.len(), bans.homes.by_age.len()), (1, 1));
     }

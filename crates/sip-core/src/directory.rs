@@ -1,18 +1,20 @@
 //! The read-only view of provisioning that the core needs.
 //!
-//! The shell builds a new one whenever the store changes and swaps it in whole; the core never writes to it.
+//! The shell builds a new one whenever the store changes, out of the old one and what has changed, and swaps it in whole;
+//! the core never writes to it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::auth::CertificateNames;
-use crate::auth::ip::{IpRule, IpRules};
+use crate::auth::ip::{IpRule, IpRules, Precedence};
 use crate::types::{CarrierId, CompanyId, ProfileId, Transport};
 
-/// All that is provisioned, indexed for the call path.
-#[derive(Clone, Debug, Default)]
+/// All that is provisioned, indexed for the call path. What it holds does not depend on the order in which companies'
+/// parts were added, since the store gives each number and each account's name to one of them.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Directory {
     profiles: HashMap<ProfileId, Arc<Profile>>,
     users: HashMap<String, Peer>,
@@ -22,6 +24,32 @@ pub struct Directory {
     ip_rules: IpRules<Peer>,
     /// How many profiles are challenged in each way.
     policies: BTreeMap<DigestPolicy, u64>,
+}
+
+/// A directory in the place of another.
+#[derive(Clone, Debug)]
+pub struct Succession {
+    /// The new one.
+    pub directory: Arc<Directory>,
+    /// The profiles that are not the same any more, came or went.
+    pub changed: BTreeSet<ProfileId>,
+}
+
+impl Succession {
+    /// Finds whom `new` treats otherwise than `old`. It looks at every profile, so it is not for the call path.
+    pub fn new(old: &Directory, new: Arc<Directory>) -> Self {
+        let is_same = |profile: &Arc<Profile>| {
+            let is_equal = |other: &Arc<Profile>| Arc::ptr_eq(profile, other) || profile == other;
+            // Whether a phone may sign in depends on its account as well.
+            let is_let_in = |directory: &Directory| directory.may_register(profile.id);
+            new.profile(profile.id).is_some_and(is_equal)
+                && (!profile.id.is_phone() || is_let_in(old) == is_let_in(&new))
+        };
+        let changed = old.profiles.values().filter(|profile| !is_same(profile)).map(|profile| profile.id);
+        let added = new.profiles.keys().filter(|id| old.profile(**id).is_none()).copied();
+        let changed = changed.chain(added).collect();
+        Self { directory: new, changed }
+    }
 }
 
 /// Somebody we exchange calls with.
@@ -46,8 +74,20 @@ impl Peer {
     }
 }
 
+impl Precedence for Peer {
+    /// Profiles go before carriers, and those before phones; carriers in the order in which they were added, which is
+    /// their order of priority.
+    fn precedence(self) -> (u8, i64) {
+        match self {
+            Self::Profile(id) if id.is_phone() => (2, id.0.saturating_neg()),
+            Self::Profile(id) => (0, id.0),
+            Self::Carrier(_) => (1, 0),
+        }
+    }
+}
+
 /// One trunk to one PBX.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// The number in the store.
     pub id: ProfileId,
@@ -116,7 +156,7 @@ pub enum NumberFormat {
 }
 
 /// What a profile's calls show as the caller: digits without `+`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallerId {
     /// Where no country's own is set; `None` shows none.
     pub default: Option<String>,
@@ -150,7 +190,7 @@ pub struct AccountRoute {
 }
 
 /// A trunk to the telephone network.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Carrier {
     /// The number in the store.
     pub id: CarrierId,
@@ -233,22 +273,48 @@ impl Directory {
         Self::default()
     }
 
-    /// Adds a profile; phones after everybody else.
-    pub fn add_profile(&mut self, profile: Profile) {
-        match profile.authentication {
-            // Companies choose the names of their accounts: none may take a profile's or a carrier's place.
-            _ if profile.id.is_phone() => {
-                self.users.entry(profile.user.clone()).or_insert(Peer::Profile(profile.id));
-            }
-            Authentication::Registration { digest, .. } => {
-                self.users.insert(profile.user.clone(), Peer::Profile(profile.id));
-                *self.policies.entry(digest).or_default() += 1;
-            }
-            Authentication::Ip { .. } => {
-                self.users.insert(profile.user.clone(), Peer::Profile(profile.id));
-            }
+    /// What stays of it when the part of these companies is to be built anew; the carriers are.
+    pub fn without(&self, companies: &BTreeSet<CompanyId>) -> Self {
+        let stays =
+            |id: ProfileId| self.profile(id).is_some_and(|profile| !companies.contains(&profile.company));
+        let is_peer_that_stays = |peer: Peer| peer.profile().is_some_and(stays);
+        let numbers = self.numbers.iter().filter(|(_, profile)| stays(**profile));
+        let accounts = self.accounts.iter().filter(|(_, route)| stays(route.profile));
+        let mut kept = Self {
+            numbers: numbers.map(|(number, profile)| (number.clone(), *profile)).collect(),
+            accounts: accounts.map(|(name, route)| (name.clone(), route.clone())).collect(),
+            ip_rules: self.ip_rules.only(is_peer_that_stays),
+            ..Self::default()
+        };
+        for profile in self.profiles.values().filter(|profile| stays(profile.id)) {
+            kept.insert(Arc::clone(profile));
         }
-        self.profiles.insert(profile.id, Arc::new(profile));
+        kept
+    }
+
+    /// Adds a profile, or the phone of a business account.
+    pub fn add_profile(&mut self, profile: Profile) {
+        self.insert(Arc::new(profile));
+    }
+
+    fn insert(&mut self, profile: Arc<Profile>) {
+        self.claim(&profile.user, Peer::Profile(profile.id));
+        // Companies choose the names of phones, and profiles alone have user names of ours.
+        if let Authentication::Registration { digest, .. } = profile.authentication
+            && !profile.id.is_phone()
+        {
+            *self.policies.entry(digest).or_default() += 1;
+        }
+        self.profiles.insert(profile.id, profile);
+    }
+
+    /// Of those that want the same user name, one has it: companies choose the names of their business accounts, and
+    /// none may take another's place.
+    fn claim(&mut self, user: &str, peer: Peer) {
+        let holder = self.users.entry(user.to_owned()).or_insert(peer);
+        if peer.precedence() < holder.precedence() {
+            *holder = peer;
+        }
     }
 
     /// Gives an Online Number (E.164 digits without `+`) to a profile.
@@ -265,7 +331,7 @@ impl Directory {
     pub fn add_carrier(&mut self, carrier: Carrier) {
         if let Some((user, _)) = &carrier.credentials {
             // A profile's user name is 14 digits of ours; should a carrier hand out the same, the profile keeps it.
-            self.users.entry(user.clone()).or_insert(Peer::Carrier(carrier.id));
+            self.claim(user, Peer::Carrier(carrier.id));
         }
         self.carriers.push(Arc::new(carrier));
         self.carriers.sort_by_key(|c| (c.priority, c.id));
@@ -402,6 +468,107 @@ mod tests {
         assert!(old.has_password_of(&of("old", DigestPolicy::Sha256)));
         assert!(!old.has_password_of(&of("new", DigestPolicy::Md5)));
         assert!(!old.has_password_of(&Authentication::Ip { target: None }));
+    }
+
+    fn profile(id: ProfileId, company: i64, user: &str) -> Profile {
+        let hash = |algorithm: &str| format!("{algorithm} of {user}");
+        Profile {
+            id,
+            company: CompanyId(company),
+            name: user.into(),
+            user: user.into(),
+            country: "US".into(),
+            authentication: Authentication::Registration {
+                ha1_md5: hash("md5"),
+                ha1_sha256: hash("sha256"),
+                digest: DigestPolicy::Md5,
+            },
+            number_format: NumberFormat::Digits,
+            caller_id: CallerId::default(),
+            srtp: SrtpPolicy::Auto,
+        }
+    }
+
+    /// Adds what belongs to a company: a PBX with a number, an address and a business account, and a phone with the
+    /// user name of the carrier.
+    fn furnish(directory: &mut Directory, company: i64) {
+        let (pbx, phone) = (ProfileId(company), ProfileId::of_phone(company));
+        directory.add_profile(profile(pbx, company, &format!("9905000000000{company}")));
+        directory.add_profile(profile(phone, company, "us"));
+        directory.add_number(format!("1202555010{company}"), pbx);
+        let cidr = "192.0.2.0/24".parse().unwrap();
+        let rule = IpRule { cidr, port: None, transport: None, certificate: None };
+        directory.add_ip_rule(IpRule { certificate: Some("pbx.example".into()), ..rule }, Peer::Profile(pbx));
+        directory.add_ip_rule(rule, Peer::Profile(pbx));
+        directory.add_account(&format!("sales{company}"), AccountRoute { profile: pbx, user: "200".into() });
+    }
+
+    fn furnish_carrier(directory: &mut Directory) {
+        directory.add_carrier(Carrier {
+            credentials: Some(("us".into(), "password".into())),
+            ..carrier_of(None, NumberFormat::E164)
+        });
+    }
+
+    fn with_companies(companies: &[i64]) -> Directory {
+        let mut directory = Directory::new();
+        companies.iter().for_each(|company| furnish(&mut directory, *company));
+        furnish_carrier(&mut directory);
+        directory
+    }
+
+    #[test]
+    fn a_directory_is_the_same_in_whatever_order_it_was_built() {
+        let whole = with_companies(&[1, 2, 3]);
+        assert_eq!(with_companies(&[3, 1, 2]), whole);
+        let pbx = Peer::Profile(ProfileId(1));
+        assert_eq!(whole.peer_at("192.0.2.7:5060".parse().unwrap(), Transport::Udp), Some(pbx));
+        assert_eq!(whole.peer_of_user("us"), Some(Peer::Carrier(CarrierId(1))));
+        let one = BTreeSet::from([CompanyId(1)]);
+        let mut anew = whole.without(&one);
+        assert_eq!(anew.peer_of_user("us"), Some(Peer::Profile(ProfileId::of_phone(2))), "no carrier has it");
+        furnish(&mut anew, 1);
+        furnish_carrier(&mut anew);
+        assert_eq!(anew, whole);
+        let mut gone = whole.without(&one);
+        furnish_carrier(&mut gone);
+        assert_eq!(gone, with_companies(&[2, 3]));
+    }
+
+    #[test]
+    fn of_carriers_that_share_a_name_and_an_address_the_first_is_meant() {
+        let mut directory = Directory::new();
+        for id in [7, 3] {
+            directory.add_carrier(Carrier {
+                id: CarrierId(id),
+                credentials: Some(("us".into(), "password".into())),
+                ..carrier_of(None, NumberFormat::E164)
+            });
+            let cidr = "192.0.2.0/24".parse().unwrap();
+            let rule = IpRule { cidr, port: None, transport: None, certificate: None };
+            directory.add_ip_rule(rule, Peer::Carrier(CarrierId(id)));
+        }
+        let first = Some(Peer::Carrier(CarrierId(7)));
+        assert_eq!(directory.peer_at("192.0.2.7:5060".parse().unwrap(), Transport::Udp), first);
+        assert_eq!(directory.peer_of_user("us"), first);
+    }
+
+    #[test]
+    fn those_have_changed_who_are_not_the_same_any_more_came_or_went() {
+        let old = with_companies(&[1, 2, 3, 5]);
+        let one_to_three = (1..=3).map(CompanyId).collect();
+        let mut new = old.without(&one_to_three);
+        furnish(&mut new, 1);
+        let pbx = ProfileId(2);
+        furnish(&mut new, 2);
+        new.add_profile(Profile { srtp: SrtpPolicy::Required, ..profile(pbx, 2, "99050000000002") });
+        furnish(&mut new, 4);
+        // The account of the fifth company's phone is a profile's from now on.
+        new.add_account("us", AccountRoute { profile: ProfileId::of_phone(5), user: "us".into() });
+        let changed = Succession::new(&old, Arc::new(new)).changed;
+        let [three, four] = [3, 4].map(|id| [ProfileId(id), ProfileId::of_phone(id)]);
+        let expected = three.into_iter().chain(four).chain([pbx, ProfileId::of_phone(5)]);
+        assert_eq!(changed, expected.collect());
     }
 
     #[test]

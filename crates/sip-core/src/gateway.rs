@@ -3,7 +3,7 @@
 //! After each `handle_*` the shell polls transmits, questions and events until each yields `None`, then asks
 //! `poll_timeout` when to call `handle_timeout`. A spurious call changes nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::bans::{self, Ban, Banned, Bans};
 use crate::call::{self, Call, CallTimer, ClientUser, Context, DialogIndex, Way, WayIndex};
 pub use crate::call::{LiveCall, Stage};
 use crate::certified::Certified;
-use crate::directory::{Directory, Peer, Profile};
+use crate::directory::{Directory, Peer, Profile, Succession};
 use crate::guard::{self, Guard, Rates, SourceRates};
 use crate::load::LoadGauge;
 use crate::message::{self, Fault, Message, Method, Name, lex, validate};
@@ -369,39 +369,36 @@ impl Gateway {
     }
 
     /// Provisioning has changed. Running calls go on, unless their profile was deleted; bindings of profiles that no
-    /// longer register end.
-    pub fn set_directory(&mut self, now: Now, directory: Arc<Directory>) {
-        let known = self.directory.profiles().map(|profile| profile.id);
-        let deleted: Vec<_> = known.filter(|id| directory.profile(*id).is_none()).collect();
-        for profile in deleted {
-            self.end_calls_of(now, Peer::Profile(profile), Refusal::ProfileDeleted);
+    /// longer register end. Gives the directory that was in use until now: to free it takes long where it is large, and
+    /// is better done elsewhere.
+    pub fn set_directory(&mut self, now: Now, succession: Succession) -> Arc<Directory> {
+        let Succession { directory, changed } = succession;
+        let gone = changed.iter().copied().filter(|id| directory.profile(*id).is_none());
+        self.end_calls_of(now, &gone.collect(), Refusal::ProfileDeleted);
+        for profile in changed.iter().filter(|id| !directory.may_register(**id)) {
+            self.registrar.remove(*profile, Unregistration::ProfileGone, &mut self.out);
         }
-        let bound = self.registrar.bindings().map(|binding| binding.profile);
-        let gone: Vec<_> = bound.filter(|id| !directory.may_register(*id)).collect();
-        for profile in gone {
-            self.registrar.remove(profile, Unregistration::ProfileGone, &mut self.out);
-        }
-        self.keep_passwords(&directory);
+        self.keep_passwords(&directory, &changed);
         self.certified.find_anew(&directory);
-        self.directory = directory;
+        std::mem::replace(&mut self.directory, directory)
     }
 
     /// Remembers the old password of every bound profile that gets a new one.
-    fn keep_passwords(&mut self, directory: &Directory) {
-        for binding in self.registrar.bindings() {
-            let (old, new) = (self.directory.profile(binding.profile), directory.profile(binding.profile));
-            if let (Some(old), Some(new)) = (old, new)
+    fn keep_passwords(&mut self, directory: &Directory, changed: &BTreeSet<ProfileId>) {
+        let mut strangers = BTreeSet::new();
+        for old in changed.iter().filter_map(|id| self.directory.profile(*id)) {
+            let new = directory.profile(old.id);
+            if let Some(new) = new
+                && self.registrar.binding(old.id).is_some()
                 && !old.authentication.has_password_of(&new.authentication)
             {
                 self.passwords_before.entry(old.id).or_insert_with(|| old.clone());
             }
-        }
-        for old in self.directory.profiles() {
-            let new = directory.profile(old.id);
             if new.is_none_or(|new| new.authentication != old.authentication) {
-                self.bans.forget_homes(Peer::Profile(old.id));
+                strangers.insert(Peer::Profile(old.id));
             }
         }
+        self.bans.forget_homes(&strangers);
         let registrar = &self.registrar;
         self.passwords_before.retain(|profile, _| registrar.binding(*profile).is_some());
     }
@@ -444,10 +441,14 @@ impl Gateway {
         }
     }
 
-    /// Ends every call of a peer.
-    fn end_calls_of(&mut self, now: Now, peer: Peer, why: Refusal) {
-        let mut hit: Vec<_> =
-            self.calls.iter().filter(|(_, c)| c.involves(peer)).map(|(uid, _)| *uid).collect();
+    /// Ends every call of some profiles.
+    fn end_calls_of(&mut self, now: Now, profiles: &BTreeSet<ProfileId>, why: Refusal) {
+        if profiles.is_empty() {
+            return;
+        }
+        let is_theirs = |call: &Call| call.peers().filter_map(Peer::profile).any(|it| profiles.contains(&it));
+        let calls = self.calls.iter().filter(|(_, call)| is_theirs(call));
+        let mut hit: Vec<_> = calls.map(|(uid, _)| *uid).collect();
         hit.sort_unstable();
         for uid in hit {
             self.end_call(now, uid, why);

@@ -80,7 +80,7 @@ impl House {
     }
 
     fn says(&self, line: &str) -> bool {
-        self.daemon.metrics().page().contains(line)
+        self.daemon.metrics().page(&[]).contains(line)
     }
 }
 
@@ -117,7 +117,7 @@ async fn a_renewed_certificate_is_shown_to_the_next_and_keeps_those_who_are_conn
     is_answered(&mut old).await;
     assert!(house.says("sipgw_tls_certificate_expiry_timestamp_seconds{file="));
     let expiry = |year: i32| format!("c.pem\"}} {}", rcgen::date_time_ymd(year, 12, 31).unix_timestamp());
-    assert!(house.says(&expiry(2040)), "{}", house.daemon.metrics().page());
+    assert!(house.says(&expiry(2040)), "{}", house.daemon.metrics().page(&[]));
 
     certify(house.directory.path(), 2041);
     assert!(house.connect().await.is_err(), "the old certificate is still shown");

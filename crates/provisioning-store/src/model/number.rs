@@ -91,7 +91,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// What the phone of a business account signs in with, which it may while no profile has the account.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PhoneCredentials {
     /// The account.
     pub account: BusinessAccountId,

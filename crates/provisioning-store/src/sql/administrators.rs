@@ -1,6 +1,8 @@
 //! Administrators of companies, and the passwords of business accounts that sign in by themselves.
 
+use super::directory::Part;
 use super::query::{query, query_as, query_scalar};
+use super::revision::{Changed, raise_revision};
 use super::{Connection, Database, failed, statements};
 use crate::error::StoreError;
 use crate::model::{Administrator, BusinessAccountId, CompanyId, PhoneCredentials};
@@ -33,7 +35,8 @@ impl Database {
         email: &str,
     ) -> Result<(), StoreError> {
         let statement = query(statements::DELETE_ADMINISTRATOR).bind(company.0).bind(email.to_owned());
-        self.change("removing an administrator", ("administrator", email.to_owned()), statement).await
+        let what = ("administrator", email.to_owned());
+        self.change("removing an administrator", what, None, statement).await
     }
 
     pub(crate) async fn administrators(&self, company: CompanyId) -> Result<Vec<Administrator>, StoreError> {
@@ -68,7 +71,7 @@ impl Database {
             // Attached, or not there: the reading of it says which.
             return self.account_credentials(vault, account).await;
         };
-        super::companies::raise_revision(&mut transaction).await?;
+        raise_revision(&mut transaction, Changed::Account(account)).await?;
         transaction.commit().await.map_err(failed("changing a password"))?;
         Ok((name, password))
     }
@@ -99,11 +102,11 @@ impl Database {
 pub(super) async fn phones(
     connection: &mut Connection,
     vault: &Vault,
+    part: Part<'_>,
 ) -> Result<Vec<PhoneCredentials>, StoreError> {
-    let rows: Vec<(i64, String, String)> = query_as(statements::SEALED_ACCOUNTS)
-        .fetch_all(connection)
-        .await
-        .map_err(failed("reading credentials"))?;
+    let statement = part.of(statements::SEALED_ACCOUNTS_THAT, "company_id", " ORDER BY id");
+    let rows: Vec<(i64, String, String)> =
+        statement.build_query_as().fetch_all(connection).await.map_err(failed("reading credentials"))?;
     let phone = |(id, user, sealed): (i64, String, String)| {
         let account = BusinessAccountId(id);
         Ok(PhoneCredentials { account, user, password: vault.open(&identity(account), &sealed)? })

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use sqlx::FromRow;
 
-use super::companies::raise_revision;
 use super::query::{QueryScalar, query, query_as, query_scalar};
+use super::revision::{Changed, raise_revision};
 use super::rows::{narrow, word};
 use super::{Connection, Database, failed, failed_unless_taken, statements};
 use crate::error::StoreError;
@@ -80,7 +80,7 @@ impl Database {
             .await
             .map_err(failed_unless_taken("creating a carrier", "carrier", &new.name))?;
         seal(&mut transaction, vault, CarrierId(id), new).await?;
-        raise_revision(&mut transaction).await?;
+        raise_revision(&mut transaction, Changed::Carriers).await?;
         transaction.commit().await.map_err(failed("creating a carrier"))?;
         Ok(CarrierId(id))
     }
@@ -101,13 +101,14 @@ impl Database {
             return Err(StoreError::NotFound { what: "carrier", name: carrier.to_string() });
         }
         seal(&mut transaction, vault, carrier, new).await?;
-        raise_revision(&mut transaction).await?;
+        raise_revision(&mut transaction, Changed::Carriers).await?;
         transaction.commit().await.map_err(failed("changing a carrier"))
     }
 
     pub(crate) async fn remove_carrier(&self, carrier: CarrierId) -> Result<(), StoreError> {
         let statement = query(statements::DELETE_CARRIER).bind(carrier.0);
-        self.change("removing a carrier", ("carrier", carrier.to_string()), statement).await
+        let what = ("carrier", carrier.to_string());
+        self.change("removing a carrier", what, Some(Changed::Carriers), statement).await
     }
 
     pub(crate) async fn carriers(&self, vault: &Vault) -> Result<Vec<Carrier>, StoreError> {

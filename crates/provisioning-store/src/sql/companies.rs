@@ -2,8 +2,10 @@
 
 use sqlx::FromRow;
 
+use super::directory::Part;
 use super::ledger::{Author, apply_in};
 use super::query::{Query, query, query_as, query_scalar};
+use super::revision::{Changed, mark_companies_of_landline, raise_revision};
 use super::{Connection, Database, failed, statements};
 use crate::error::StoreError;
 use crate::ledger::{LedgerEntry, LedgerOp};
@@ -80,7 +82,7 @@ impl Database {
         for outcome in apply_in(&mut transaction, author, &[entry]).await? {
             outcome?;
         }
-        raise_revision(&mut transaction).await?;
+        raise_revision(&mut transaction, Changed::Company(company)).await?;
         transaction.commit().await.map_err(failed("creating a company"))?;
         Ok(company)
     }
@@ -96,7 +98,7 @@ impl Database {
 
     pub(crate) async fn companies(&self) -> Result<Vec<Company>, StoreError> {
         let mut reader = self.reader().acquire().await.map_err(failed("reading companies"))?;
-        companies(&mut reader).await
+        companies(&mut reader, Part::Whole).await
     }
 
     pub(crate) async fn verify_company(
@@ -109,7 +111,8 @@ impl Database {
             .bind(i64::from(verification.is_some()))
             .bind(verification.map(|it| it.by.clone()))
             .bind(verification.map(|it| it.at.0));
-        self.change("verifying a company", ("company", company.to_string()), statement).await
+        let what = ("company", company.to_string());
+        self.change("verifying a company", what, Some(Changed::Company(company)), statement).await
     }
 
     /// Rates a company's calls by another price list, which must be there.
@@ -136,7 +139,7 @@ impl Database {
         if done.rows_affected() == 0 {
             return Err(StoreError::NotFound { what: "company", name: company.to_string() });
         }
-        raise_revision(&mut transaction).await?;
+        raise_revision(&mut transaction, Changed::Company(company)).await?;
         transaction.commit().await.map_err(failed("choosing a price list"))
     }
 
@@ -162,7 +165,7 @@ impl Database {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed("storing a landline number"))?;
-        raise_revision(&mut transaction).await?;
+        raise_revision(&mut transaction, Changed::Company(landline.company)).await?;
         transaction.commit().await.map_err(failed("storing a landline number"))?;
         Ok(row.into())
     }
@@ -184,13 +187,13 @@ impl Database {
             .execute(&mut *transaction)
             .await
             .map_err(failed("removing a landline number"))?;
-        raise_revision(&mut transaction).await?;
+        raise_revision(&mut transaction, Changed::Company(company)).await?;
         transaction.commit().await.map_err(failed("removing a landline number"))
     }
 
     pub(crate) async fn landlines(&self) -> Result<Vec<Landline>, StoreError> {
         let mut reader = self.reader().acquire().await.map_err(failed("reading landline numbers"))?;
-        landlines(&mut reader).await
+        landlines(&mut reader, Part::Whole).await
     }
 
     pub(crate) async fn landlines_of(&self, company: CompanyId) -> Result<Vec<Landline>, StoreError> {
@@ -202,25 +205,32 @@ impl Database {
         Ok(rows.into_iter().map(Landline::from).collect())
     }
 
-    /// Runs one change of one row; none is an error that names what was looked for.
+    /// Runs one change of one row; none is an error that names what was looked for. `changed` says what calls are
+    /// decided by otherwise from then on, if anything.
     pub(super) async fn change(
         &self,
         doing: &'static str,
         (what, name): (&'static str, String),
+        changed: Option<Changed<'_>>,
         statement: Query,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
+        // First, because whose it was is not known any more of what is deleted.
+        if let Some(changed) = changed {
+            raise_revision(&mut transaction, changed).await?;
+        }
         let done = statement.execute(&mut *transaction).await.map_err(failed(doing))?;
         if done.rows_affected() == 0 {
             return Err(StoreError::NotFound { what, name });
         }
-        raise_revision(&mut transaction).await?;
         transaction.commit().await.map_err(failed(doing))
     }
 }
 
-/// A number that is hosted from now on is no landline, whoever had stored it; nobody shows it any more.
+/// A number that is hosted from now on is no landline, whoever had stored it; nobody shows it any more. The transaction
+/// has raised the revision.
 pub(super) async fn forget_landlines(connection: &mut Connection, number: &str) -> Result<(), StoreError> {
+    mark_companies_of_landline(connection, number).await?;
     let gone = query(statements::DELETE_LANDLINES_LIKE)
         .bind(number)
         .execute(&mut *connection)
@@ -235,25 +245,22 @@ pub(super) async fn forget_landlines(connection: &mut Connection, number: &str) 
     Ok(())
 }
 
-/// Tells the daemon that the directory has changed; part of every transaction that changes it.
-pub(super) async fn raise_revision(connection: &mut Connection) -> Result<(), StoreError> {
-    query(statements::RAISE_REVISION)
-        .execute(connection)
-        .await
-        .map_err(failed("raising the directory's revision"))?;
-    Ok(())
-}
-
-pub(super) async fn companies(connection: &mut Connection) -> Result<Vec<Company>, StoreError> {
+pub(super) async fn companies(
+    connection: &mut Connection,
+    part: Part<'_>,
+) -> Result<Vec<Company>, StoreError> {
+    let statement = part.of(statements::COMPANIES_THAT, "c.id", " ORDER BY c.id");
     let rows: Vec<CompanyRow> =
-        query_as(statements::COMPANIES).fetch_all(connection).await.map_err(failed("reading companies"))?;
+        statement.build_query_as().fetch_all(connection).await.map_err(failed("reading companies"))?;
     Ok(rows.into_iter().map(Company::from).collect())
 }
 
-pub(super) async fn landlines(connection: &mut Connection) -> Result<Vec<Landline>, StoreError> {
-    let rows: Vec<LandlineRow> = query_as(statements::LANDLINES)
-        .fetch_all(connection)
-        .await
-        .map_err(failed("reading landline numbers"))?;
+pub(super) async fn landlines(
+    connection: &mut Connection,
+    part: Part<'_>,
+) -> Result<Vec<Landline>, StoreError> {
+    let statement = part.of(statements::LANDLINES_THAT, "company_id", " ORDER BY company_id, number");
+    let rows: Vec<LandlineRow> =
+        statement.build_query_as().fetch_all(connection).await.map_err(failed("reading landline numbers"))?;
     Ok(rows.into_iter().map(Landline::from).collect())
 }

@@ -3,9 +3,9 @@
 
 use sqlx::FromRow;
 
-use super::companies::raise_revision;
 use super::numbers::forget_numbers;
 use super::query::List;
+use super::revision::{Changed, raise_revision};
 use super::rows::{narrow, word};
 use super::{Connection, chunks, failed, statements, with_list, with_values};
 use crate::error::StoreError;
@@ -74,6 +74,8 @@ pub(super) async fn write(
     if changes.numbers.is_empty() {
         return Ok(());
     }
+    let touched: Vec<i64> = changes.numbers.iter().map(|number| number.0).collect();
+    raise_revision(connection, Changed::Numbers(&touched)).await?;
     let lease = |number: &NumberId| Some((*number, books.number_lease(*number).ok()?.clone()));
     let kept: Vec<(NumberId, NumberLease)> = changes.numbers.iter().filter_map(lease).collect();
     for chunk in chunks(&kept) {
@@ -98,7 +100,7 @@ pub(super) async fn write(
             statement.build().execute(&mut *connection).await.map_err(failed("releasing numbers"))?;
         }
     }
-    raise_revision(connection).await
+    Ok(())
 }
 
 fn push_lease(mut row: List<'_>, (number, lease): &(NumberId, NumberLease)) {

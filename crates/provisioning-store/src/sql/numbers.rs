@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use sqlx::FromRow;
 
-use super::companies::{forget_landlines, raise_revision};
+use super::companies::forget_landlines;
+use super::directory::Part;
 use super::query::{Stored, query, query_as, query_scalar};
+use super::revision::{Changed, raise_revision};
 use super::rows::{narrow, word};
 use super::{Connection, Database, failed, failed_unless_taken, statements, with_list};
 use crate::error::StoreError;
@@ -103,8 +105,8 @@ impl Database {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed_unless_taken("adding a number", "number", number))?;
+        raise_revision(&mut transaction, Changed::Company(company)).await?;
         forget_landlines(&mut transaction, number).await?;
-        raise_revision(&mut transaction).await?;
         transaction.commit().await.map_err(failed("adding a number"))?;
         Ok(NumberId(id))
     }
@@ -143,13 +145,14 @@ impl Database {
             .execute(&mut *transaction)
             .await
             .map_err(failed("assigning a number"))?;
-        raise_revision(&mut transaction).await?;
+        raise_revision(&mut transaction, Changed::Numbers(&[number.0])).await?;
         transaction.commit().await.map_err(failed("assigning a number"))
     }
 
     /// Hosts a number no longer; a profile that showed it shows it no longer.
     pub(crate) async fn remove_number(&self, number: NumberId) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
+        raise_revision(&mut transaction, Changed::Numbers(&[number.0])).await?;
         forget_numbers(&mut transaction, &[number.0]).await?;
         let done = query(statements::DELETE_NUMBER)
             .bind(number.0)
@@ -164,13 +167,12 @@ impl Database {
             .execute(&mut *transaction)
             .await
             .map_err(failed("removing a number"))?;
-        raise_revision(&mut transaction).await?;
         transaction.commit().await.map_err(failed("removing a number"))
     }
 
     pub(crate) async fn numbers(&self) -> Result<Vec<OnlineNumber>, StoreError> {
         let mut reader = self.reader().acquire().await.map_err(failed("reading numbers"))?;
-        numbers(&mut reader).await
+        numbers(&mut reader, Part::Whole).await
     }
 
     pub(crate) async fn numbers_of_company(
@@ -208,7 +210,7 @@ impl Database {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed_unless_taken("creating a business account", "business account", name))?;
-        raise_revision(&mut transaction).await?;
+        raise_revision(&mut transaction, Changed::Company(company)).await?;
         transaction.commit().await.map_err(failed("creating a business account"))?;
         Ok(BusinessAccountId(id))
     }
@@ -232,29 +234,30 @@ impl Database {
             Some(company) => same_company(owner, company, "profile")?,
             None => return Err(holder(&mut transaction, account).await?),
         }
-        raise_revision(&mut transaction).await?;
+        raise_revision(&mut transaction, Changed::Account(account)).await?;
         transaction.commit().await.map_err(failed("attaching a business account"))
     }
 
     pub(crate) async fn detach_account(&self, account: BusinessAccountId) -> Result<(), StoreError> {
         let statement = query(statements::DETACH_ACCOUNT).bind(account.0);
-        self.change("detaching a business account", ("business account", account.to_string()), statement)
-            .await
+        let what = ("business account", account.to_string());
+        self.change("detaching a business account", what, Some(Changed::Account(account)), statement).await
     }
 
     pub(crate) async fn remove_account(&self, account: BusinessAccountId) -> Result<(), StoreError> {
         let statement = query(statements::DELETE_ACCOUNT).bind(account.0);
-        self.change("removing a business account", ("business account", account.to_string()), statement).await
+        let what = ("business account", account.to_string());
+        self.change("removing a business account", what, Some(Changed::Account(account)), statement).await
     }
 
     pub(crate) async fn caller_ids(&self) -> Result<Vec<CallerIdRule>, StoreError> {
         let mut reader = self.reader().acquire().await.map_err(failed("reading caller IDs"))?;
-        caller_ids(&mut reader).await
+        caller_ids(&mut reader, Part::Whole).await
     }
 
     pub(crate) async fn accounts(&self) -> Result<Vec<BusinessAccount>, StoreError> {
         let mut reader = self.reader().acquire().await.map_err(failed("reading business accounts"))?;
-        accounts(&mut reader).await
+        accounts(&mut reader, Part::Whole).await
     }
 
     /// Sets what a profile shows to one country, or to all others for the empty one; `None` shows nothing.
@@ -283,7 +286,7 @@ impl Database {
             }
         };
         statement.execute(&mut *transaction).await.map_err(failed("setting the caller ID"))?;
-        raise_revision(&mut transaction).await?;
+        raise_revision(&mut transaction, Changed::Profile(profile)).await?;
         transaction.commit().await.map_err(failed("setting the caller ID"))
     }
 }
@@ -400,23 +403,36 @@ where
     found.map_err(failed("checking the caller ID"))
 }
 
-pub(super) async fn numbers(connection: &mut Connection) -> Result<Vec<OnlineNumber>, StoreError> {
+pub(super) async fn numbers(
+    connection: &mut Connection,
+    part: Part<'_>,
+) -> Result<Vec<OnlineNumber>, StoreError> {
+    let statement = part.of(statements::NUMBERS_THAT, "n.company_id", " ORDER BY n.number");
     let rows: Vec<NumberRow> =
-        query_as(statements::NUMBERS).fetch_all(connection).await.map_err(failed("reading numbers"))?;
+        statement.build_query_as().fetch_all(connection).await.map_err(failed("reading numbers"))?;
     rows.into_iter().map(OnlineNumber::try_from).collect()
 }
 
-pub(super) async fn accounts(connection: &mut Connection) -> Result<Vec<BusinessAccount>, StoreError> {
-    let rows: Vec<AccountRow> = query_as(statements::BUSINESS_ACCOUNTS)
+pub(super) async fn accounts(
+    connection: &mut Connection,
+    part: Part<'_>,
+) -> Result<Vec<BusinessAccount>, StoreError> {
+    let statement = part.of(statements::BUSINESS_ACCOUNTS_THAT, "company_id", " ORDER BY name");
+    let rows: Vec<AccountRow> = statement
+        .build_query_as()
         .fetch_all(connection)
         .await
         .map_err(failed("reading business accounts"))?;
     Ok(rows.into_iter().map(BusinessAccount::from).collect())
 }
 
-pub(super) async fn caller_ids(connection: &mut Connection) -> Result<Vec<CallerIdRule>, StoreError> {
+pub(super) async fn caller_ids(
+    connection: &mut Connection,
+    part: Part<'_>,
+) -> Result<Vec<CallerIdRule>, StoreError> {
+    let statement = part.of_profiles(statements::CALLER_IDS_THAT, " ORDER BY profile_id, country");
     let rows: Vec<(i64, String, String, String)> =
-        query_as(statements::CALLER_IDS).fetch_all(connection).await.map_err(failed("reading caller IDs"))?;
+        statement.build_query_as().fetch_all(connection).await.map_err(failed("reading caller IDs"))?;
     Ok(rows.into_iter().map(caller_id).collect())
 }
 

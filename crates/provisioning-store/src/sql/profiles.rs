@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use sqlx::FromRow;
 
 use super::carriers::carrier_networks;
-use super::companies::raise_revision;
+use super::directory::Part;
 use super::ledger::{Author, apply_in};
 use super::query::{query, query_as, query_scalar};
+use super::revision::{Changed, raise_revision};
 use super::rows::{SubscriberRow, narrow, word};
 use super::{Connection, Database, chunks, failed, statements, with_list};
 use crate::error::StoreError;
@@ -113,7 +114,7 @@ impl Database {
             outcome?;
         }
         let password = seal_new_password(&mut transaction, vault, profile).await?;
-        raise_revision(&mut transaction).await?;
+        raise_revision(&mut transaction, Changed::Company(new.company)).await?;
         transaction.commit().await.map_err(failed("creating a profile"))?;
         Ok(Credentials { profile, sip_user, password })
     }
@@ -129,12 +130,16 @@ impl Database {
 
     pub(crate) async fn profiles(&self, company: Option<CompanyId>) -> Result<Vec<Profile>, StoreError> {
         let mut reader = self.reader().acquire().await.map_err(failed("reading profiles"))?;
-        profiles(&mut reader, company).await
+        match company {
+            Some(company) => profiles(&mut reader, Part::Of(&[company.0])).await,
+            None => profiles(&mut reader, Part::Whole).await,
+        }
     }
 
     pub(crate) async fn rename_profile(&self, profile: ProfileId, name: &str) -> Result<(), StoreError> {
         let statement = query(statements::RENAME_PROFILE).bind(profile.0).bind(name.to_owned());
-        self.change("renaming a profile", ("profile", profile.to_string()), statement).await
+        let what = ("profile", profile.to_string());
+        self.change("renaming a profile", what, Some(Changed::Profile(profile)), statement).await
     }
 
     pub(crate) async fn change_profile(
@@ -149,7 +154,8 @@ impl Database {
             .bind(settings.presentation.word())
             .bind(settings.srtp.word())
             .bind(settings.caller_id_by_call.word());
-        self.change("changing a profile", ("profile", profile.to_string()), statement).await
+        let what = ("profile", profile.to_string());
+        self.change("changing a profile", what, Some(Changed::Profile(profile)), statement).await
     }
 
     pub(crate) async fn credentials(
@@ -182,7 +188,7 @@ impl Database {
             .map_err(failed("changing a password"))?;
         let sip_user =
             sip_user.ok_or_else(|| StoreError::NotFound { what: "profile", name: profile.to_string() })?;
-        raise_revision(&mut transaction).await?;
+        raise_revision(&mut transaction, Changed::Profile(profile)).await?;
         transaction.commit().await.map_err(failed("changing a password"))?;
         Ok(Credentials { profile, sip_user, password })
     }
@@ -207,14 +213,14 @@ impl Database {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed("adding an address"))?;
-        raise_revision(&mut transaction).await?;
+        raise_revision(&mut transaction, Changed::Profile(profile)).await?;
         transaction.commit().await.map_err(failed("adding an address"))?;
         Ok(IpRuleId(id))
     }
 
     pub(crate) async fn ip_rules(&self) -> Result<Vec<IpRule>, StoreError> {
         let mut reader = self.reader().acquire().await.map_err(failed("reading addresses"))?;
-        ip_rules(&mut reader).await
+        ip_rules(&mut reader, Part::Whole).await
     }
 
     pub(crate) async fn ip_rules_of(&self, profile: ProfileId) -> Result<Vec<IpRule>, StoreError> {
@@ -228,7 +234,8 @@ impl Database {
 
     pub(crate) async fn remove_ip_rule(&self, rule: IpRuleId) -> Result<(), StoreError> {
         let statement = query(statements::DELETE_IP_RULE).bind(rule.0);
-        self.change("removing an address", ("address rule", rule.to_string()), statement).await
+        let what = ("address rule", rule.to_string());
+        self.change("removing an address", what, Some(Changed::IpRule(rule)), statement).await
     }
 }
 
@@ -315,24 +322,22 @@ fn open_credentials(
 
 pub(super) async fn profiles(
     connection: &mut Connection,
-    company: Option<CompanyId>,
+    part: Part<'_>,
 ) -> Result<Vec<Profile>, StoreError> {
-    let query = match company {
-        Some(company) => query_as(statements::PROFILES_OF_COMPANY).bind(company.0),
-        None => query_as(statements::PROFILES),
-    };
-    let rows: Vec<ProfileRow> = query.fetch_all(connection).await.map_err(failed("reading profiles"))?;
+    let statement = part.of(statements::PROFILES_THAT, "p.company_id", " ORDER BY p.id");
+    let rows: Vec<ProfileRow> =
+        statement.build_query_as().fetch_all(connection).await.map_err(failed("reading profiles"))?;
     rows.into_iter().map(Profile::try_from).collect()
 }
 
-pub(super) async fn all_credentials(
+pub(super) async fn credentials(
     connection: &mut Connection,
     vault: &Vault,
+    part: Part<'_>,
 ) -> Result<Vec<Credentials>, StoreError> {
-    let rows: Vec<(i64, String, String)> = query_as(statements::SEALED_PASSWORDS)
-        .fetch_all(connection)
-        .await
-        .map_err(failed("reading credentials"))?;
+    let statement = part.of(statements::SEALED_PASSWORDS_THAT, "company_id", " ORDER BY id");
+    let rows: Vec<(i64, String, String)> =
+        statement.build_query_as().fetch_all(connection).await.map_err(failed("reading credentials"))?;
     rows.into_iter().map(|row| open_credentials(vault, row)).collect()
 }
 
@@ -343,7 +348,7 @@ async fn refuse_overlap(
     rule: &NewIpRule,
 ) -> Result<(), StoreError> {
     let carriers = carrier_networks(connection).await?;
-    let rules = ip_rules(connection).await?;
+    let rules = ip_rules(connection, Part::Whole).await?;
     let others = || rules.iter().filter(|other| other.profile != profile).map(|other| &other.rule);
     if let Some(name) = rule.certificate.clone().filter(|_| others().any(|other| rule.wants_name_of(other))) {
         return Err(StoreError::Taken { what: "peer with the certificate of", name });
@@ -375,9 +380,10 @@ async fn is_registered_from(
     Ok(hosts.any(|source| rule.overlaps(&source.ip().into())))
 }
 
-pub(super) async fn ip_rules(connection: &mut Connection) -> Result<Vec<IpRule>, StoreError> {
+pub(super) async fn ip_rules(connection: &mut Connection, part: Part<'_>) -> Result<Vec<IpRule>, StoreError> {
+    let statement = part.of_profiles(statements::IP_RULES_THAT, " ORDER BY id");
     let rows: Vec<IpRuleRow> =
-        query_as(statements::IP_RULES).fetch_all(connection).await.map_err(failed("reading addresses"))?;
+        statement.build_query_as().fetch_all(connection).await.map_err(failed("reading addresses"))?;
     rows.into_iter().map(ip_rule).collect()
 }
 

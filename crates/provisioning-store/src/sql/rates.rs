@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use sqlx::FromRow;
 
-use super::companies::raise_revision;
 use super::query::{List, query, query_as};
+use super::revision::{Changed, raise_revision};
 use super::rows::narrow;
 use super::{Database, chunks, failed, statements, with_values};
 use crate::error::StoreError;
@@ -85,7 +85,7 @@ impl Database {
             let statement = with_values(statements::INSERT_RATES, chunk, push, "");
             statement.build().execute(&mut *transaction).await.map_err(failed("replacing rates"))?;
         }
-        raise_revision(&mut transaction).await?;
+        raise_revision(&mut transaction, Changed::Rates).await?;
         transaction.commit().await.map_err(failed("replacing rates"))
     }
 

@@ -228,7 +228,13 @@ pub(super) struct SubscriberRow {
     recharge_threshold_micros: Option<i64>,
     recharge_amount_micros: Option<i64>,
     spend_guard: String,
-    // Nothing when the profile has never spent anything.
+    #[sqlx(flatten)]
+    spending: SpendingRow,
+}
+
+/// What a profile has spent in the latest windows; nothing when it has never spent anything.
+#[derive(FromRow)]
+pub(super) struct SpendingRow {
     hour: Option<i64>,
     hour_spent_micros: Option<i64>,
     hour_forgiven_micros: Option<i64>,
@@ -237,6 +243,21 @@ pub(super) struct SubscriberRow {
     day_spent_micros: Option<i64>,
     day_forgiven_micros: Option<i64>,
     is_day_warned: Option<i64>,
+}
+
+impl SpendingRow {
+    pub(super) fn spending(&self) -> Spending {
+        let spent = |number: Option<i64>, spent, forgiven, is_warned| Spent {
+            number: number.unwrap_or_default(),
+            spent: Micros(Option::unwrap_or_default(spent)),
+            forgiven: Micros(Option::unwrap_or_default(forgiven)),
+            is_warned: is_warned == Some(1),
+        };
+        Spending {
+            hour: spent(self.hour, self.hour_spent_micros, self.hour_forgiven_micros, self.is_hour_warned),
+            day: spent(self.day, self.day_spent_micros, self.day_forgiven_micros, self.is_day_warned),
+        }
+    }
 }
 
 impl SubscriberRow {
@@ -254,16 +275,7 @@ impl SubscriberRow {
 
     /// What it has spent in the latest windows.
     pub(super) fn spending(&self) -> Spending {
-        let spent = |number: Option<i64>, spent, forgiven, is_warned| Spent {
-            number: number.unwrap_or_default(),
-            spent: Micros(Option::unwrap_or_default(spent)),
-            forgiven: Micros(Option::unwrap_or_default(forgiven)),
-            is_warned: is_warned == Some(1),
-        };
-        Spending {
-            hour: spent(self.hour, self.hour_spent_micros, self.hour_forgiven_micros, self.is_hour_warned),
-            day: spent(self.day, self.day_spent_micros, self.day_forgiven_micros, self.is_day_warned),
-        }
+        self.spending.spending()
     }
 
     /// The columns of a subscription are all there when its channels are.

@@ -19,14 +19,23 @@ macro_rules! live_call {
     };
 }
 
+/// What a profile has spent in the latest windows.
+macro_rules! spending_columns {
+    () => {
+        "w.hour, w.hour_spent_micros, w.hour_forgiven_micros, w.is_hour_warned, \
+         w.day, w.day_spent_micros, w.day_forgiven_micros, w.is_day_warned"
+    };
+}
+
 /// What the ledger knows of a profile, for reading: `s` is its subscriber, `w` its spending.
 macro_rules! subscriber_columns {
     () => {
-        "s.profile_id, s.company_id, s.channels, s.bundles, s.period, s.bought_at, s.paid_until, \
-         s.channels_price_micros, s.bundles_price_micros, s.bundle_s, s.renewal, s.changed_at, s.closed_at, \
-         s.recharge_threshold_micros, s.recharge_amount_micros, s.spend_guard, \
-         w.hour, w.hour_spent_micros, w.hour_forgiven_micros, w.is_hour_warned, \
-         w.day, w.day_spent_micros, w.day_forgiven_micros, w.is_day_warned"
+        concat!(
+            "s.profile_id, s.company_id, s.channels, s.bundles, s.period, s.bought_at, s.paid_until, \
+             s.channels_price_micros, s.bundles_price_micros, s.bundle_s, s.renewal, s.changed_at, s.closed_at, \
+             s.recharge_threshold_micros, s.recharge_amount_micros, s.spend_guard, ",
+            spending_columns!()
+        )
     };
 }
 
@@ -101,8 +110,8 @@ macro_rules! due_term {
 
 /// Profiles in order.
 macro_rules! profile {
-    ($($rest:literal)?) => {
-        concat!(profile_columns!() $(, $rest)?, " ORDER BY p.id")
+    ($rest:literal) => {
+        concat!(profile_columns!(), $rest, " ORDER BY p.id")
     };
 }
 
@@ -117,8 +126,8 @@ macro_rules! company_columns {
 
 /// Companies in order.
 macro_rules! company {
-    ($($rest:literal)?) => {
-        concat!(company_columns!() $(, $rest)?, " ORDER BY c.id")
+    ($rest:literal) => {
+        concat!(company_columns!(), $rest, " ORDER BY c.id")
     };
 }
 
@@ -126,6 +135,16 @@ macro_rules! company {
 macro_rules! business_account {
     () => {
         "SELECT id, company_id, name, profile_id, extension FROM business_accounts "
+    };
+}
+
+/// Says at which revision the part of some companies has changed.
+macro_rules! mark {
+    ($whose:literal) => {
+        concat!(
+            "UPDATE companies SET revision = (SELECT value FROM directory_revision WHERE only_row = 1) WHERE id ",
+            $whose
+        )
     };
 }
 
@@ -200,13 +219,27 @@ pub(super) const SET_META: &str = "INSERT INTO meta (name, value) VALUES ($1, $2
 pub(super) const META: &str = "SELECT value FROM meta WHERE name = $1";
 pub(super) const INSERT_META: &str =
     "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-pub(super) const REVISION: &str = "SELECT value FROM directory_revision WHERE only_row = 1";
+
+// The directory's revision.
+pub(super) const REVISION: &str = "SELECT value, of_rates FROM directory_revision WHERE only_row = 1";
 pub(super) const RAISE_REVISION: &str = "UPDATE directory_revision SET value = value + 1 WHERE only_row = 1";
+pub(super) const MARK_RATES: &str = "UPDATE directory_revision SET of_rates = value WHERE only_row = 1";
+pub(super) const MARK_COMPANY: &str = mark!("= $1");
+pub(super) const MARK_COMPANY_OF_ACCOUNT: &str =
+    mark!("= (SELECT company_id FROM business_accounts WHERE id = $1)");
+pub(super) const MARK_COMPANY_OF_PROFILE: &str = mark!("= (SELECT company_id FROM profiles WHERE id = $1)");
+pub(super) const MARK_COMPANY_OF_IP_RULE: &str =
+    mark!("= (SELECT p.company_id FROM ip_rules r JOIN profiles p ON p.id = r.profile_id WHERE r.id = $1)");
+pub(super) const MARK_COMPANIES_OF_LANDLINE: &str =
+    mark!("IN (SELECT company_id FROM landlines WHERE number = $1)");
+pub(super) const MARK_COMPANIES_OF_NUMBERS_IN: &str =
+    mark!("IN (SELECT company_id FROM online_numbers WHERE id IN");
+pub(super) const MARK_COMPANIES: &str = mark!("");
+pub(super) const COMPANIES_CHANGED_SINCE: &str = "SELECT id FROM companies WHERE revision > $1 ORDER BY id";
 
 // Companies.
 pub(super) const INSERT_COMPANY: &str =
     "INSERT INTO companies (name, country, currency) VALUES ($1, $2, $3) RETURNING id";
-pub(super) const COMPANIES: &str = company!();
 pub(super) const COMPANIES_THAT: &str = concat!(company_columns!(), "WHERE 1 = 1");
 pub(super) const COMPANY: &str = company!("WHERE c.id = $1");
 pub(super) const COUNTRY_OF_COMPANY: &str = "SELECT country FROM companies WHERE id = $1";
@@ -222,8 +255,8 @@ pub(super) const LANDLINE_IS_TAKEN: &str = "SELECT COUNT(*) FROM (SELECT number 
 /// What is hosted here is nobody's landline any more.
 pub(super) const DELETE_LANDLINES_LIKE: &str = "DELETE FROM landlines WHERE number = $1";
 pub(super) const LANDLINES_OF_COMPANY: &str = "SELECT company_id, number, verified_by, verified_at FROM landlines WHERE company_id = $1 ORDER BY number";
-pub(super) const LANDLINES: &str =
-    "SELECT company_id, number, verified_by, verified_at FROM landlines ORDER BY company_id, number";
+pub(super) const LANDLINES_THAT: &str =
+    "SELECT company_id, number, verified_by, verified_at FROM landlines WHERE 1 = 1";
 pub(super) const DELETE_LANDLINE: &str = "DELETE FROM landlines WHERE company_id = $1 AND number = $2";
 /// No profile shows what its company has no longer stored.
 pub(super) const FORGET_LOST_LANDLINES: &str = "DELETE FROM caller_ids WHERE choice = 'landline' AND NOT EXISTS \
@@ -332,8 +365,8 @@ pub(super) const ADMINISTRATORS_OF_ACCOUNT: &str = "SELECT company_id, email, na
 /// An attached account is the profile's, and cannot sign in.
 pub(super) const SEAL_ACCOUNT: &str = "UPDATE business_accounts SET sealed_password = $2 WHERE id = $1 AND profile_id IS NULL \
      RETURNING name";
-pub(super) const SEALED_ACCOUNTS: &str = "SELECT id, name, sealed_password FROM business_accounts \
-     WHERE sealed_password IS NOT NULL ORDER BY id";
+pub(super) const SEALED_ACCOUNTS_THAT: &str = "SELECT id, name, sealed_password FROM business_accounts \
+     WHERE sealed_password IS NOT NULL";
 pub(super) const SEALED_ACCOUNT: &str = "SELECT b.name, b.sealed_password, p.name FROM business_accounts b \
      LEFT JOIN profiles p ON p.id = b.profile_id WHERE b.id = $1";
 
@@ -346,12 +379,10 @@ pub(super) const INSERT_PROFILE: &str = "INSERT INTO profiles (id, company_id, n
      ON CONFLICT DO NOTHING RETURNING id";
 pub(super) const DELETE_PROFILES_IN: &str = "DELETE FROM profiles WHERE id IN";
 pub(super) const DELETE_CDRS_OF_PROFILES_IN: &str = "DELETE FROM cdrs WHERE profile_id IN";
-pub(super) const PROFILES: &str = profile!();
 pub(super) const PROFILES_THAT: &str = concat!(profile_columns!(), "WHERE 1 = 1");
 pub(super) const PROFILE: &str = profile!("WHERE p.id = $1");
 pub(super) const PURSES_IN: &str = "SELECT p.id, c.id, c.currency FROM profiles p \
      JOIN companies c ON c.id = p.company_id WHERE p.id IN";
-pub(super) const PROFILES_OF_COMPANY: &str = profile!("WHERE p.company_id = $1");
 pub(super) const PROFILE_IDS_OF_COMPANY: &str = "SELECT id FROM profiles WHERE company_id = $1";
 pub(super) const SOURCES_OF_OTHER_COMPANIES: &str = "SELECT r.source FROM registrations r \
      JOIN profiles p ON p.id = r.profile_id WHERE p.company_id <> (SELECT company_id FROM profiles WHERE id = $1)";
@@ -360,7 +391,8 @@ pub(super) const CHANGE_PROFILE: &str = "UPDATE profiles SET authentication = $2
      srtp = $5, caller_id_by_call = $6 WHERE id = $1";
 pub(super) const CHANGE_PASSWORD: &str =
     "UPDATE profiles SET sealed_password = $2 WHERE id = $1 RETURNING sip_user";
-pub(super) const SEALED_PASSWORDS: &str = "SELECT id, sip_user, sealed_password FROM profiles ORDER BY id";
+pub(super) const SEALED_PASSWORDS_THAT: &str =
+    "SELECT id, sip_user, sealed_password FROM profiles WHERE 1 = 1";
 pub(super) const SEALED_PASSWORD: &str = "SELECT id, sip_user, sealed_password FROM profiles WHERE id = $1";
 pub(super) const SEAL_PASSWORD: &str = "UPDATE profiles SET sealed_password = $2 WHERE id = $1";
 pub(super) const CARRIER_PLACES: &str = "SELECT host, sources FROM carriers";
@@ -368,12 +400,23 @@ pub(super) const INSERT_IP_RULE: &str = "INSERT INTO ip_rules (profile_id, netwo
      VALUES ($1, $2, $3, $4, $5) RETURNING id";
 pub(super) const DELETE_IP_RULE: &str = "DELETE FROM ip_rules WHERE id = $1";
 pub(super) const IP_RULES_OF_PROFILE: &str = concat!(ip_rule!(), "WHERE profile_id = $1 ORDER BY id");
-pub(super) const IP_RULES: &str = concat!(ip_rule!(), "ORDER BY id");
+pub(super) const IP_RULES_THAT: &str = concat!(ip_rule!(), "WHERE 1 = 1");
+
+// What all profiles have left.
+pub(super) const PROFILE_ACCOUNTS: &str = "SELECT p.id, a.balance, a.reserved, COALESCE(b.balance, 0) FROM profiles p \
+     JOIN subscribers s ON s.profile_id = p.id \
+     JOIN accounts a ON a.name = 'profile:' || p.id \
+     LEFT JOIN accounts b ON b.name = 'bundle:' || p.id || ':' || s.period ORDER BY p.id";
+pub(super) const CALLS_OF_PROFILES: &str =
+    "SELECT profile_id, COUNT(*) FROM reservations GROUP BY profile_id";
+pub(super) const HOLDS_OF_PROFILES: &str =
+    "SELECT profile_id, CAST(SUM(credit_held_micros) AS BIGINT) FROM holds GROUP BY profile_id";
+pub(super) const SPENDING_SINCE: &str =
+    concat!("SELECT w.profile_id, ", spending_columns!(), " FROM spending w WHERE w.day >= $1");
 
 // Numbers, business accounts, Caller ID.
 pub(super) const INSERT_NUMBER: &str =
     "INSERT INTO online_numbers (company_id, number, country) VALUES ($1, $2, $3) RETURNING id";
-pub(super) const NUMBERS: &str = concat!(number!(), "ORDER BY n.number");
 pub(super) const NUMBERS_OF_COMPANY: &str = concat!(number!(), "WHERE n.company_id = $1 ORDER BY n.number");
 pub(super) const NUMBER: &str = concat!(number!(), "WHERE n.id = $1");
 pub(super) const NUMBERS_THAT: &str = concat!(number!(), "WHERE 1 = 1");
@@ -392,7 +435,6 @@ pub(super) const NUMBER_OF_PROFILE: &str =
     "SELECT country FROM online_numbers WHERE number = $2 AND profile_id = $1";
 pub(super) const INSERT_ACCOUNT: &str =
     "INSERT INTO business_accounts (company_id, name, extension) VALUES ($1, $2, $3) RETURNING id";
-pub(super) const BUSINESS_ACCOUNTS: &str = concat!(business_account!(), "ORDER BY name");
 pub(super) const BUSINESS_ACCOUNTS_THAT: &str = concat!(business_account!(), "WHERE 1 = 1");
 /// The condition is the check that an account belongs to at most one profile.
 pub(super) const ATTACH_ACCOUNT: &str = "UPDATE business_accounts SET profile_id = $2, extension = $3 \
@@ -408,8 +450,8 @@ pub(super) const SET_CALLER_ID: &str = "INSERT INTO caller_ids (profile_id, coun
 pub(super) const CLEAR_CALLER_ID: &str = "DELETE FROM caller_ids WHERE profile_id = $1 AND country = $2";
 pub(super) const CALLER_IDS_OF_PROFILE: &str =
     "SELECT profile_id, country, choice, number FROM caller_ids WHERE profile_id = $1 ORDER BY country";
-pub(super) const CALLER_IDS: &str =
-    "SELECT profile_id, country, choice, number FROM caller_ids ORDER BY profile_id, country";
+pub(super) const CALLER_IDS_THAT: &str =
+    "SELECT profile_id, country, choice, number FROM caller_ids WHERE 1 = 1";
 
 // Numbers on offer.
 pub(super) const SET_STOCK: &str = "INSERT INTO number_stock (number, country, fee_micros, term_days) \
@@ -420,8 +462,7 @@ pub(super) const STOCK_NUMBER: &str =
     "SELECT number, country, fee_micros, term_days FROM number_stock WHERE number = $1";
 /// What a company has is not on offer.
 pub(super) const NUMBERS_ON_OFFER: &str = "SELECT s.number, s.country, s.fee_micros, s.term_days FROM number_stock s \
-     WHERE (s.country = $1 OR $1 = '') AND s.number > $2 \
-     AND NOT EXISTS (SELECT 1 FROM online_numbers n WHERE n.number = s.number) ORDER BY s.number LIMIT $3";
+     WHERE NOT EXISTS (SELECT 1 FROM online_numbers n WHERE n.number = s.number)";
 
 // Carriers and rates.
 pub(super) const INSERT_CARRIER: &str = "INSERT INTO carriers (name, host, port, transport, priority, weight, \

@@ -2,9 +2,10 @@
 
 use sqlx::FromRow;
 
-use super::companies::{forget_landlines, raise_revision};
+use super::companies::forget_landlines;
 use super::ledger::{Author, apply_in};
-use super::query::{query, query_as, query_scalar};
+use super::query::{QueryBuilder, query, query_as, query_scalar};
+use super::revision::{Changed, raise_revision};
 use super::rows::narrow;
 use super::{Database, failed, failed_unless_taken, statements};
 use crate::error::StoreError;
@@ -50,7 +51,8 @@ impl Database {
 
     pub(crate) async fn withdraw(&self, number: &str) -> Result<(), StoreError> {
         let statement = query(statements::DELETE_STOCK).bind(number.to_owned());
-        self.change("withdrawing a number", ("number on offer", number.to_owned()), statement).await
+        let what = ("number on offer", number.to_owned());
+        self.change("withdrawing a number", what, None, statement).await
     }
 
     /// Numbers on offer, of one country or, for the empty one, of all.
@@ -60,10 +62,14 @@ impl Database {
         after: Option<&str>,
         most: u32,
     ) -> Result<Vec<StockNumber>, StoreError> {
-        let rows: Vec<StockRow> = query_as(statements::NUMBERS_ON_OFFER)
-            .bind(country)
-            .bind(after.unwrap_or_default())
-            .bind(i64::from(most))
+        let mut statement = QueryBuilder::new(statements::NUMBERS_ON_OFFER);
+        if !country.is_empty() {
+            statement.push(" AND s.country = ").push_bind(country);
+        }
+        statement.push(" AND s.number > ").push_bind(after.unwrap_or_default());
+        statement.push(" ORDER BY s.number LIMIT ").push_bind(i64::from(most));
+        let rows: Vec<StockRow> = statement
+            .build_query_as()
             .fetch_all(self.reader())
             .await
             .map_err(failed("reading numbers on offer"))?;
@@ -104,13 +110,13 @@ impl Database {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed_unless_taken("buying a number", "company with the number", number))?;
+        raise_revision(&mut transaction, Changed::Company(company)).await?;
         forget_landlines(&mut transaction, number).await?;
         let number = NumberId(id);
         let op = LedgerOp::LeaseNumber { number, company, offer: Box::new(offer) };
         for outcome in apply_in(&mut transaction, author, &[LedgerEntry { at: now, op }]).await? {
             outcome?;
         }
-        raise_revision(&mut transaction).await?;
         transaction.commit().await.map_err(failed("buying a number"))?;
         Ok(number)
     }

@@ -1,6 +1,7 @@
 //! Profiles, their credentials and addresses: the store's verbs for them.
 
 use super::{NewProfile, Store, found, named};
+use crate::balances::ProfileBalance;
 use crate::error::StoreError;
 use crate::ledger::{LedgerOp, Outcome};
 use crate::lifecycle::{Order, PriceList, Subscription};
@@ -44,6 +45,11 @@ impl Store {
     /// All profiles, or one company's.
     pub async fn profiles(&self, company: Option<CompanyId>) -> Result<Vec<Profile>, StoreError> {
         self.database.profiles(company).await
+    }
+
+    /// What every profile has left now.
+    pub async fn profile_balances(&self, now: Timestamp) -> Result<Vec<ProfileBalance>, StoreError> {
+        self.database.profile_balances(now).await
     }
 
     /// One profile.

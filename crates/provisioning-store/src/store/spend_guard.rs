@@ -1,6 +1,7 @@
 //! What profiles may spend: the store's verbs for it.
 
 use super::Store;
+use crate::balances::ProfileBalance;
 use crate::error::StoreError;
 use crate::ledger::{CapStanding, LedgerOp};
 use crate::model::{GuardOverrides, Profile, ProfileId, SpendGuard, Timestamp};
@@ -31,5 +32,15 @@ impl Store {
     pub fn cap_standings(&self, profile: &Profile, now: Timestamp) -> Vec<CapStanding> {
         let held_by_calls = Micros(profile.reserved.0 - profile.on_hand.0);
         self.spend_guard(profile).standings(profile.spending, held_by_calls, now)
+    }
+
+    /// The same by its balance, which does not say what its own spend guard is.
+    pub fn cap_standings_by(
+        &self,
+        guard: GuardOverrides,
+        balance: &ProfileBalance,
+        now: Timestamp,
+    ) -> Vec<CapStanding> {
+        guard.over(&self.policy().guard).standings(balance.spending, balance.held_by_calls, now)
     }
 }

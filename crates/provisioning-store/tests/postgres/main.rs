@@ -9,4 +9,4 @@ mod suite;
 mod databases;
 mod moving;
 
-pub(crate) use suite::{both, server, world};
+pub(crate) use suite::{both, follower, server, world};

@@ -9,4 +9,4 @@ mod rules;
 #[path = "suite.rs"]
 mod suite;
 
-pub(crate) use suite::{both, server, world, years};
+pub(crate) use suite::{both, follower, server, world, years};

@@ -14,6 +14,7 @@ use provisioning_store::store::{Claim, Location, STANDARD_PRICE_LIST, Store, Sto
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection, SqliteConnection};
 
+use crate::follower::Follower;
 use crate::world::*;
 
 /// What was written by the program of each version: its number, and the rows.
@@ -92,6 +93,9 @@ async fn is_sound(store: &Store) {
 /// The passwords of the past are sealed with a key that is lost; everything else goes on.
 async fn goes_on(store: &Store) {
     store.new_password(PROFILE).await.unwrap();
+    let mut follower = Follower::new(store).await;
+    store.rename_profile(PROFILE, "Drawings").await.unwrap();
+    follower.sees(store, "name", &[COMPANY]).await;
     assert_eq!(store.load_directory().await.unwrap().profiles.len(), 1);
     store.apply_one(start(), reserve("new", Some(MICRO_A_SECOND))).await.unwrap();
     store.apply_one(start(), settle("new", Some(MICRO_A_SECOND), 40)).await.unwrap();

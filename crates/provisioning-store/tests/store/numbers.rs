@@ -9,6 +9,7 @@ use provisioning_store::money::Micros;
 use provisioning_store::store::{NewProfile, Store};
 
 use crate::both::Both;
+use crate::follower::Follower;
 use crate::world::*;
 
 const NUMBER: &str = "+12026843376";
@@ -88,11 +89,14 @@ async fn a_cancelled_number_works_until_its_paid_term_ends_and_then_goes_back_in
     store.set_caller_id(sales, None, Some(&CallerId::OnlineNumber(NUMBER.into()))).await.unwrap();
     store.cancel_number(start(), number.id).await.unwrap();
     store.keep_number(start(), number.id).await.unwrap();
+    let mut follower = Follower::new(&store).await;
     let cancelled = store.cancel_number(start(), number.id).await.unwrap();
+    follower.sees(&store, "cancelled number", &[company]).await;
     assert_eq!(cancelled.lease.as_ref().unwrap().renewal, Renewal::Cancelled);
     assert!(cancelled.is_in_service());
     assert_eq!(do_due(&store, 29).await, 0);
     assert_eq!(do_due(&store, 30).await, 1);
+    follower.sees(&store, "released number", &[company]).await;
     assert_eq!((store.numbers().await.unwrap().len(), on_offer(&store).await), (0, 1));
     assert_eq!(store.caller_ids().await.unwrap(), []);
     assert_eq!(store.company(company).await.unwrap().credit, Micros::from_units(4), "no further fee");
@@ -104,7 +108,9 @@ async fn an_unpaid_number_reaches_nobody_and_comes_back_with_credit_or_goes_afte
     let store = home.open().await;
     let company = company(&store, 10).await;
     let number = store.buy_number(start(), company, NUMBER).await.unwrap().id;
+    let mut follower = Follower::new(&store).await;
     assert_eq!(do_due(&store, 30).await, 1);
+    follower.sees(&store, "unpaid number", &[company]).await;
     let unpaid = store.number(number).await.unwrap();
     assert!(!unpaid.is_in_service());
     assert!(matches!(
@@ -114,6 +120,7 @@ async fn an_unpaid_number_reaches_nobody_and_comes_back_with_credit_or_goes_afte
     assert_eq!(do_due(&store, 43).await, 0);
     store.top_up(start().plus_days(43), company, Micros::from_units(2), "").await.unwrap();
     assert_eq!(do_due(&store, 43).await, 1);
+    follower.sees(&store, "number that is paid again", &[company]).await;
     let lease = store.number(number).await.unwrap().lease.unwrap();
     assert_eq!((lease.renewal, lease.term, lease.paid_until), (Renewal::Automatic, 2, start().plus_days(60)));
     assert_eq!(store.company(company).await.unwrap().credit, Micros::ZERO);

@@ -3,13 +3,14 @@
 use provisioning_store::cdr::{Answer, CdrFilter, Direction, PAGE_ROWS};
 use provisioning_store::error::StoreError;
 use provisioning_store::ledger::{LedgerEntry, LedgerOp, Refusal};
-use provisioning_store::lifecycle::{Order, PriceList};
+use provisioning_store::lifecycle::{NumberOffer, Order, PriceList};
 use provisioning_store::model::*;
 use provisioning_store::money::Micros;
 use provisioning_store::registrations::Registration;
 use provisioning_store::secrets::Password;
-use provisioning_store::store::{NewProfile, STANDARD_PRICE_LIST, Store};
+use provisioning_store::store::{Durability, NewProfile, STANDARD_PRICE_LIST, Store, StoreOptions};
 
+use crate::follower::Follower;
 use crate::world::*;
 
 async fn company(store: &Store, name: &str) -> CompanyId {
@@ -59,61 +60,58 @@ async fn passwords_are_sealed_shown_again_and_made_anew() {
 async fn every_change_raises_the_revision_and_shows_in_the_directory() {
     let home = Home::new();
     let store = home.open().await;
-    let mut revision = store.revision().await.unwrap();
-    let mut raised = async |what: &str| {
-        let now = store.revision().await.unwrap();
-        assert!(now > revision, "{what}");
-        revision = now;
-    };
+    company(&store, "Others").await;
+    let mut follower = Follower::new(&store).await;
+    let mut raised = async |what: &str, companies: &[CompanyId]| follower.sees(&store, what, companies).await;
     let architects = company(&store, "Architects").await;
-    raised("company").await;
+    raised("company", &[architects]).await;
     let sales = profile(&store, architects, "Sales").await;
-    raised("profile").await;
+    raised("profile", &[architects]).await;
     store.rename_profile(sales, "Sales Architects").await.unwrap();
-    raised("name").await;
+    raised("name", &[architects]).await;
     let settings =
         ProfileSettings { srtp: Srtp::Required, authentication: Authentication::Ip, ..Default::default() };
     store.set_profile_settings(sales, settings).await.unwrap();
-    raised("settings").await;
+    raised("settings", &[architects]).await;
     let rule = NewIpRule {
         port: Some(5061),
         certificate: Some("pbx.example.com".into()),
         ..NewIpRule::new("192.0.2.0/24".parse().unwrap(), Transport::Tls)
     };
     let rule_id = store.add_ip_rule(sales, &rule).await.unwrap();
-    raised("address").await;
+    raised("address", &[architects]).await;
     let known = store.ip_rules().await.unwrap();
     assert_eq!((known.len(), known[0].id, &known[0].rule), (1, rule_id, &rule));
     let number = store.add_number(architects, "+12026843376", "us").await.unwrap();
-    raised("number").await;
+    raised("number", &[architects]).await;
     store.assign_number(number.id, NumberTarget::Profile(sales)).await.unwrap();
-    raised("assignment").await;
+    raised("assignment", &[architects]).await;
     let account = store.create_business_account(architects, "Architects.Sales", None).await.unwrap();
-    raised("account").await;
+    raised("account", &[architects]).await;
     store.attach_business_account(account.id, sales, Some("200")).await.unwrap();
-    raised("attachment").await;
+    raised("attachment", &[architects]).await;
     let caller_id = CallerId::OnlineNumber("+12026843376".into());
     store.set_caller_id(sales, Some("GB"), Some(&caller_id)).await.unwrap();
-    raised("caller ID").await;
+    raised("caller ID", &[architects]).await;
     store.add_landline(start(), architects, "+1 202 555 0100", None).await.unwrap();
-    raised("landline").await;
+    raised("landline", &[architects]).await;
     let mut new = NewCarrier::new("upstream", "sip.example.com");
     new.authentication =
         CarrierAuthentication::Digest { user: "us".into(), password: Password::new("s3cret") };
     new.sources = vec!["198.51.100.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
     let carrier = store.create_carrier(new.clone()).await.unwrap();
-    raised("carrier").await;
+    raised("carrier", &[]).await;
     store
         .import_rates(start(), STANDARD_PRICE_LIST, None, "prefix,destination,rate_per_minute\n1,USA,0.008\n")
         .await
         .unwrap();
-    raised("rates").await;
+    raised("rates", &[]).await;
     store.top_up(start(), architects, Micros::from_units(20), "").await.unwrap();
     store.subscribe(start(), sales, Order { channels: 2, bundles: 0 }, &PriceList::default()).await.unwrap();
-    raised("subscription").await;
+    raised("subscription", &[architects]).await;
 
     let rows = store.load_directory().await.unwrap();
-    assert_eq!((rows.revision, rows.companies[0].credit), (revision, Micros::from_cents(610)));
+    assert_eq!(rows.companies[1].credit, Micros::from_cents(610));
     assert_eq!((rows.profiles[0].name.as_str(), rows.profiles[0].settings), ("Sales Architects", settings));
     assert_eq!(rows.profiles[0].subscription.unwrap().channels, 2);
     assert_eq!(rows.credentials, [store.credentials(sales).await.unwrap()]);
@@ -129,7 +127,125 @@ async fn every_change_raises_the_revision_and_shows_in_the_directory() {
         [CallerIdRule { profile: sales, country: Some("GB".into()), shown: caller_id }]
     );
     assert_eq!(rows.landlines[0].number, "+12025550100");
-    assert_eq!(rows.carriers, [Carrier { id: carrier.id, settings: new }]);
+    assert_eq!(rows.carriers, [Carrier { id: carrier.id, settings: new.clone() }]);
+
+    store.verify_company(start(), architects, "Ada").await.unwrap();
+    raised("verification", &[architects]).await;
+    store.unverify_company(architects).await.unwrap();
+    raised("no verification", &[architects]).await;
+    store.remove_landline(architects, "+12025550100").await.unwrap();
+    raised("no landline", &[architects]).await;
+    store.new_password(sales).await.unwrap();
+    raised("password", &[architects]).await;
+    store.set_caller_id(sales, Some("GB"), None).await.unwrap();
+    raised("no caller ID", &[architects]).await;
+    store.detach_business_account(account.id).await.unwrap();
+    raised("detachment", &[architects]).await;
+    store.new_account_password(account.id).await.unwrap();
+    raised("phone", &[architects]).await;
+    store.remove_business_account(account.id).await.unwrap();
+    raised("no account", &[architects]).await;
+    store.remove_ip_rule(rule_id).await.unwrap();
+    raised("no address", &[architects]).await;
+    store.remove_number(number.id).await.unwrap();
+    raised("no number", &[architects]).await;
+    store.change_carrier(carrier.id, NewCarrier { strip: 2, ..new }).await.unwrap();
+    raised("another carrier", &[]).await;
+    store.remove_carrier(carrier.id).await.unwrap();
+    raised("no carrier", &[]).await;
+    store.delete_profile(start(), sales).await.unwrap();
+    raised("no profile", &[architects]).await;
+    assert_eq!(store.load_directory().await.unwrap().profiles, []);
+}
+
+#[tokio::test]
+async fn what_is_bought_limited_and_taken_away_shows_in_the_directory() {
+    let home = Home::new();
+    let store = home.open().await;
+    let (one, two) = (company(&store, "One").await, company(&store, "Two").await);
+    store.top_up(start(), two, Micros::from_units(100), "").await.unwrap();
+    let sales = profile(&store, two, "Sales").await;
+    let mut follower = Follower::new(&store).await;
+    let mut raised = async |what: &str, companies: &[CompanyId]| follower.sees(&store, what, companies).await;
+    let table = "prefix,destination,rate_per_minute\n1,USA,0.008\n";
+    store.import_rates(start(), "gold", None, table).await.unwrap();
+    raised("rates", &[]).await;
+    store.set_price_list(one, "gold").await.unwrap();
+    raised("price list", &[one]).await;
+    let guard = GuardOverrides { day_cap: Override::Set(Micros::from_units(5)), ..Default::default() };
+    store.set_spend_guard(start(), sales, guard).await.unwrap();
+    raised("spend guard", &[two]).await;
+    let offer = NumberOffer { number: "+12026843376".into(), fee: Micros::from_units(6), term_days: 30 };
+    store.stock_number(StockNumber { country: "US".into(), offer }).await.unwrap();
+    let number = store.buy_number(start(), two, "+12026843376").await.unwrap().id;
+    raised("bought number", &[two]).await;
+    store.assign_number(number, NumberTarget::Profile(sales)).await.unwrap();
+    raised("assignment", &[two]).await;
+    store.assign_number(number, NumberTarget::Nobody).await.unwrap();
+    raised("assignment to nobody", &[two]).await;
+    store.assign_number(number, NumberTarget::Profile(sales)).await.unwrap();
+    let account = store.create_business_account(two, "sales", None).await.unwrap().id;
+    store.attach_business_account(account, sales, None).await.unwrap();
+    raised("account", &[two]).await;
+    store.delete_profile(start(), sales).await.unwrap();
+    raised("deleted profile", &[two]).await;
+}
+
+#[tokio::test]
+async fn however_many_have_changed_all_of_them_are_seen() {
+    let home = Home::new();
+    let store = Store::open(StoreOptions { durability: Durability::Crash, ..home.options() }).await.unwrap();
+    let mut companies = Vec::new();
+    for nth in 0..300 {
+        companies.push(company(&store, &format!("Company {nth}")).await);
+    }
+    let mut follower = Follower::new(&store).await;
+    for company in &companies {
+        profile(&store, *company, "Sales").await;
+    }
+    follower.sees(&store, "profiles", &companies).await;
+}
+
+#[tokio::test]
+async fn a_database_that_was_put_back_is_read_whole() {
+    let home = Home::new();
+    let store = home.open().await;
+    company(&store, "One").await;
+    let revision = store.revision().await.unwrap();
+    assert!(store.load_changes(revision).await.unwrap().changed.is_some());
+    let ahead = store.load_changes(revision + 1).await.unwrap();
+    assert_eq!((ahead.changed, ahead.companies.len()), (None, 1));
+}
+
+#[tokio::test]
+async fn what_is_not_there_cannot_be_changed() {
+    let home = Home::new();
+    let store = home.open().await;
+    for refused in [
+        store.rename_profile(ProfileId(7), "Sales").await,
+        store.remove_ip_rule(IpRuleId(7)).await,
+        store.detach_business_account(BusinessAccountId(7)).await,
+        store.unverify_company(CompanyId(7)).await,
+        store.remove_number(NumberId(7)).await,
+        store.remove_carrier(CarrierId(7)).await,
+    ] {
+        assert!(matches!(refused, Err(StoreError::NotFound { .. })), "{refused:?}");
+    }
+    assert_eq!(store.revision().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_number_that_is_hosted_here_changes_whoever_had_stored_it_as_a_landline() {
+    let home = Home::new();
+    let store = home.open().await;
+    let (one, two, three) =
+        (company(&store, "One").await, company(&store, "Two").await, company(&store, "Three").await);
+    for company in [one, two] {
+        store.add_landline(start(), company, "+12025550100", None).await.unwrap();
+    }
+    let mut follower = Follower::new(&store).await;
+    store.add_number(three, "+12025550100", "US").await.unwrap();
+    follower.sees(&store, "number", &[one, two, three]).await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod access;
 pub(crate) mod both;
 mod example;
+pub(crate) mod follower;
 mod guard;
 mod lifecycle;
 mod migrations;

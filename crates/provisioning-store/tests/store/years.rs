@@ -20,6 +20,7 @@ use provisioning_store::reports::Month;
 use provisioning_store::store::{Durability, NewProfile, Store, StoreOptions};
 
 use self::dice::Dice;
+use crate::follower::Follower;
 use crate::world::*;
 
 /// Days that are lived through.
@@ -285,6 +286,7 @@ async fn two_years_on_a_database_end_as_the_oracle_says() {
     let store = Store::open(StoreOptions { durability: Durability::Crash, ..home.options() }).await.unwrap();
     let mut world = World::new(seeds()[0], 6);
     let mut closing = BTreeMap::new();
+    let mut follower = Follower::new(&store).await;
     for day in 0..DAYS {
         store.use_policy(policy(day));
         let now = world.live_a_day(day);
@@ -305,6 +307,8 @@ async fn two_years_on_a_database_end_as_the_oracle_says() {
         for (account, balance) in store.balances().await.unwrap() {
             assert_eq!(balance, world.books.books().balance(account), "day {day}: {account}");
         }
+        follower.follow(&store).await;
+        follower.knows_all(&store, &format!("day {day}")).await;
         if Month::of(now.plus_days(1)) != Month::of(now) {
             reports_equal_the_ledger(&store, Month::of(now), &world.prices, &mut closing).await;
         }

@@ -124,7 +124,7 @@ type Ordered<T> = Vec<(IpRule, T)>;
 
 /// Rules, found by address: at most one look for each length of prefix that there is, however many rules there are.
 /// Those that ask for a certificate are found by its names.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IpRules<T> {
     /// Longest prefixes first.
     by_prefix: BTreeMap<Reverse<u8>, HashMap<Cidr, Ordered<T>>>,
@@ -137,8 +137,14 @@ impl<T> Default for IpRules<T> {
     }
 }
 
-impl<T> IpRules<T> {
-    /// Adds a rule, and what it stands for. Of two that say the same, the first is meant.
+/// What rules stand for.
+pub trait Precedence: Copy {
+    /// Of two rules that say the same, the one of the lower precedence is meant; of equals the first that was added.
+    fn precedence(self) -> (u8, i64);
+}
+
+impl<T: Precedence> IpRules<T> {
+    /// Adds a rule, and what it stands for.
     pub fn add(&mut self, rule: IpRule, stands_for: T) {
         let rules = match &rule.certificate {
             Some(name) => self.by_certificate.entry(name.to_ascii_lowercase()).or_default(),
@@ -147,8 +153,31 @@ impl<T> IpRules<T> {
                 ranges.entry(rule.cidr).or_default()
             }
         };
-        let place = rules.partition_point(|(other, _)| other.specificity() >= rule.specificity());
+        let order = |rule: &IpRule, stands_for: T| (Reverse(rule.specificity()), stands_for.precedence());
+        let place =
+            rules.partition_point(|(other, theirs)| order(other, *theirs) <= order(&rule, stands_for));
         rules.insert(place, (rule, stands_for));
+    }
+
+    /// Those that stand for what is wanted.
+    pub fn only(&self, is_wanted: impl Fn(T) -> bool) -> Self {
+        let wanted = |rules: &Ordered<T>| {
+            let rules: Ordered<T> = rules.iter().filter(|(_, it)| is_wanted(*it)).cloned().collect();
+            (!rules.is_empty()).then_some(rules)
+        };
+        let by_range = |ranges: &HashMap<Cidr, Ordered<T>>| {
+            let ranges: HashMap<_, _> =
+                ranges.iter().filter_map(|(range, rules)| Some((*range, wanted(rules)?))).collect();
+            (!ranges.is_empty()).then_some(ranges)
+        };
+        let by_prefix =
+            self.by_prefix.iter().filter_map(|(prefix, ranges)| Some((*prefix, by_range(ranges)?))).collect();
+        let by_certificate = self
+            .by_certificate
+            .iter()
+            .filter_map(|(name, rules)| Some((name.clone(), wanted(rules)?)))
+            .collect();
+        Self { by_prefix, by_certificate }
     }
 
     /// What the most specific rule stands for that matches and asks for no certificate.
@@ -178,6 +207,12 @@ fn first_match<T>(rules: &Ordered<T>, source: SocketAddr, transport: Transport) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Precedence for &str {
+        fn precedence(self) -> (u8, i64) {
+            (0, if self.starts_with("late") { 1 } else { 0 })
+        }
+    }
 
     fn cidr(text: &str) -> Cidr {
         text.parse().unwrap()
@@ -237,8 +272,15 @@ mod tests {
         assert_eq!(find("192.0.3.1:5060", Transport::Udp), None);
         assert_eq!(find("[::ffff:192.0.2.9]:5060", Transport::Udp), Some("net"));
         assert_eq!(find("[2001:db8::7]:5060", Transport::Udp), Some("six"));
+        let late_and_less = {
+            let mut rules = IpRules::default();
+            rules.add(rule("192.0.2.1", None, None), "late host");
+            rules.add(rule("192.0.2.1", None, None), "host");
+            rules
+        };
+        assert_eq!(late_and_less.find("192.0.2.1:5060".parse().unwrap(), Transport::Udp), Some(&"host"));
         let mut only_tls = IpRules::default();
-        only_tls.add(rule("192.0.2.1", None, Some(Transport::Tls)), ());
+        only_tls.add(rule("192.0.2.1", None, Some(Transport::Tls)), "tls");
         assert!(only_tls.find("192.0.2.1:1".parse().unwrap(), Transport::Udp).is_none());
     }
 

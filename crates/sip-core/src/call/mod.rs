@@ -273,9 +273,9 @@ impl Call {
             && std::iter::once(&self.caller).chain(callees).all(|leg| leg.is_closed(ctx))
     }
 
-    /// Whether one of its legs is the leg of this peer.
-    pub(crate) fn involves(&self, peer: Peer) -> bool {
-        self.caller.peer == peer || self.callee.as_ref().is_some_and(|leg| leg.peer == peer)
+    /// Whose its legs are.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = Peer> {
+        std::iter::once(&self.caller).chain(&self.callee).map(|leg| leg.peer)
     }
 
     fn leg(&mut self, id: LegId) -> Option<&mut CallLeg> {

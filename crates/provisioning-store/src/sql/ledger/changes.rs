@@ -24,7 +24,7 @@ pub(super) struct Premise<'a> {
 /// What a batch changed, ready to be written.
 pub(super) struct Written {
     /// Of each statement of the [`script`].
-    pub(super) rows: [String; 13],
+    pub(super) rows: [String; 14],
     /// How many rows the counted statements have to change.
     pub(super) wanted: [u64; 3],
 }
@@ -64,6 +64,7 @@ impl Written {
             unused.into_text(),
             accounts.into_text(),
             differences.into_text(),
+            subscribers.clone(),
             subscribers.clone(),
             subscribers,
             spending.into_text(),

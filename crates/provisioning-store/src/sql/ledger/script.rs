@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use super::super::connection::{Connection, Place};
 use super::super::sqlite::{BEGIN, DATA_VERSION};
+use super::super::statements::{MARK_COMPANIES, RAISE_REVISION};
 use super::super::{postgres, sqlite};
 
 /// The columns that a live call and its record share, in the order in which rows are put together.
@@ -45,12 +46,12 @@ const CDR: &str = concat!(
 );
 
 /// Statements whose work is looked at, by their place: changed accounts, new calls, changed calls.
-pub(super) const COUNTED: [usize; 3] = [3, 7, 8];
+pub(super) const COUNTED: [usize; 3] = [3, 8, 9];
 
 /// All statements together, for SQLite.
 static TOGETHER: LazyLock<String> = LazyLock::new(|| sqlite::together(&statements(sqlite::ROWS)));
 /// Each by itself, for PostgreSQL.
-static APART: LazyLock<[String; 14]> = LazyLock::new(|| statements(postgres::ROWS));
+static APART: LazyLock<[String; 15]> = LazyLock::new(|| statements(postgres::ROWS));
 
 /// What a script did.
 #[derive(Debug, Default)]
@@ -86,7 +87,7 @@ fn conditional() -> Vec<String> {
 }
 
 /// The parameters of a conditional script.
-pub(super) fn with_conditions(version: i64, rows: [String; 13], wanted: [u64; 3]) -> Vec<String> {
+pub(super) fn with_conditions(version: i64, rows: [String; 14], wanted: [u64; 3]) -> Vec<String> {
     let mut wanted = wanted.into_iter();
     let mut all = vec![version.to_string()];
     for (place, rows) in (1..).zip(rows) {
@@ -99,7 +100,7 @@ pub(super) fn with_conditions(version: i64, rows: [String; 13], wanted: [u64; 3]
 }
 
 /// Runs the script with the rows of its statements, in order.
-pub(super) async fn run(connection: &mut Connection, rows: [String; 13]) -> Result<Done, sqlx::Error> {
+pub(super) async fn run(connection: &mut Connection, rows: [String; 14]) -> Result<Done, sqlx::Error> {
     let before = connection.turn_before();
     match connection.place() {
         Place::Sqlite(connection) => sqlite::run(connection, TOGETHER.as_str(), rows).await,
@@ -110,7 +111,7 @@ pub(super) async fn run(connection: &mut Connection, rows: [String; 13]) -> Resu
 
 /// The statements, in the order in which they are run. All but the first take their rows as their only parameter; `list` is
 /// how the database reads them.
-fn statements(list: &str) -> [String; 14] {
+fn statements(list: &str) -> [String; 15] {
     [
         DATA_VERSION.to_owned(),
         format!("SELECT COUNT(*) FROM cdrs WHERE call_id IN (SELECT value->>0 FROM {list})"),
@@ -121,10 +122,8 @@ fn statements(list: &str) -> [String; 14] {
                WHERE accounts.has_floor = 0 OR (accounts.reserved + excluded.reserved >= 0 \
                AND accounts.balance + excluded.balance >= accounts.reserved + excluded.reserved)",
         upsert(list, "subscribers", SUBSCRIBER, "profile_id"),
-        format!(
-            "UPDATE directory_revision SET value = value + 1 \
-             WHERE only_row = 1 AND EXISTS (SELECT 1 FROM {list})"
-        ),
+        format!("{RAISE_REVISION} AND EXISTS (SELECT 1 FROM {list})"),
+        format!("{MARK_COMPANIES}IN (SELECT CAST(value->>1 AS BIGINT) FROM {list})"),
         upsert(list, "spending", SPENDING, "profile_id"),
         // The name of a call that is over is used up.
         insert(

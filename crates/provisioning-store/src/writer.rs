@@ -2,7 +2,9 @@
 //!
 //! While a batch is being synced to disk, the next one gathers; so the busier the gateway, the larger its batches and
 //! the less each operation costs, and an idle one waits for nothing. Once calls begin so fast that they meet, a batch waits
-//! a few milliseconds for company, which no caller hears: a batch costs about the same whether it carries two or ten.
+//! a few milliseconds for company, which no caller hears: a batch costs about the same whether it carries two or ten. What no
+//! call waits for, an errand, goes with the next call, or a few milliseconds later by itself: so the disk is free when a
+//! call comes.
 //!
 //! After the database has failed, every operation behind it fails too, until the caller says that it has taken notice: so
 //! what was done is always the first part of what was asked, and never something behind a gap.
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::error::StoreError;
 use crate::ledger::{LedgerEntry, LedgerOp, Outcome, Refusal};
@@ -28,7 +30,8 @@ pub struct WriterLimits {
     /// Most operations that wait for theirs, at least 1; beyond it callers wait, or are told by
     /// [`Writer::try_submit`].
     pub queue: usize,
-    /// How long a batch begins after the one before at the earliest, while calls meet; zero gathers nothing.
+    /// How long a batch begins after the one before at the earliest, while calls meet, and how long errands wait for a
+    /// call; zero gathers nothing.
     pub gather: Duration,
 }
 
@@ -50,6 +53,8 @@ pub struct QueueFull;
 struct Job {
     entry: LedgerEntry,
     reply: oneshot::Sender<Reply>,
+    /// Somebody waits for the answer.
+    is_awaited: bool,
 }
 
 /// A handle on the writer task. Clones share it; when the last is dropped, the task ends after its queue is empty.
@@ -71,16 +76,17 @@ impl Writer {
     /// Does an operation and waits until it is on disk.
     pub async fn apply(&self, at: Timestamp, op: LedgerOp) -> Reply {
         let (reply, answer) = oneshot::channel();
-        let job = Job { entry: LedgerEntry { at, op }, reply };
+        let job = Job { entry: LedgerEntry { at, op }, reply, is_awaited: true };
         self.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
     /// Queues an operation without waiting. The answer comes through the receiver; a dropped receiver does not take
-    /// the operation back.
+    /// the operation back. What no call waits for may be done a little later.
     pub fn try_submit(&self, at: Timestamp, op: LedgerOp) -> Result<oneshot::Receiver<Reply>, QueueFull> {
         let (reply, answer) = oneshot::channel();
-        let job = Job { entry: LedgerEntry { at, op }, reply };
+        let is_awaited = !op.is_errand();
+        let job = Job { entry: LedgerEntry { at, op }, reply, is_awaited };
         match self.jobs.try_send(job) {
             // A closed queue shows at the receiver, whose sender is dropped with the job.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(answer),
@@ -177,19 +183,26 @@ async fn write(
     }
 }
 
-/// Waits for company as long as the pace says.
+/// Waits for company as long as the pace says, and with errands alone for a call.
 async fn gather(pace: &Pace, queue: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job>, batch: usize) {
-    if jobs.len() >= batch {
-        return;
-    }
-    if let Some(until) = pace.wait(Instant::now()) {
-        // It sleeps through: a wake for each that comes would cost more than it brings.
-        tokio::time::sleep_until(until).await;
-        while jobs.len() < batch
-            && let Ok(job) = queue.try_recv()
-        {
-            jobs.push(job);
+    let deadline = Instant::now() + pace.gather;
+    while jobs.len() < batch && !jobs.iter().any(|job| job.is_awaited) {
+        match timeout_at(deadline, queue.recv()).await {
+            Ok(Some(job)) => jobs.push(job),
+            // It was long enough, or nobody is left who could ask.
+            Ok(None) | Err(_) => break,
         }
+    }
+    if jobs.len() < batch
+        && let Some(until) = pace.wait(Instant::now())
+    {
+        // It sleeps through: a wake for each that comes would cost more than it brings.
+        sleep_until(until).await;
+    }
+    while jobs.len() < batch
+        && let Ok(job) = queue.try_recv()
+    {
+        jobs.push(job);
     }
 }
 

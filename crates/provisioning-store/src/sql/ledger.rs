@@ -9,7 +9,9 @@
 mod changes;
 mod express;
 mod known;
+mod lean;
 mod script;
+mod sheet;
 
 use std::collections::{BTreeMap, BTreeSet};
 

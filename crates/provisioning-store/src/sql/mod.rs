@@ -18,6 +18,7 @@ mod database;
 mod directory;
 mod leases;
 mod ledger;
+mod listed;
 mod numbers;
 mod pages;
 mod payments;

@@ -1,13 +1,22 @@
 //! Registrations in the database.
 
+use std::sync::LazyLock;
+
 use sqlx::FromRow;
 
-use super::query::{List, query, query_as};
+use super::listed::{Listed, Row, Rows, upsert};
+use super::query::{query, query_as};
 use super::rows::{narrow, word};
-use super::{Database, chunks, failed, statements, with_list, with_values};
+use super::{Database, chunks, failed, statements, with_list};
 use crate::error::StoreError;
 use crate::model::{ProfileId, Timestamp};
 use crate::registrations::Registration;
+
+const REGISTRATION: &str = "profile_id BIGINT, contact TEXT, source TEXT, local TEXT, transport TEXT, user_agent TEXT, \
+     call_id TEXT, cseq BIGINT, registered_at BIGINT, expires_at BIGINT";
+
+static SAVE: LazyLock<Listed> =
+    LazyLock::new(|| Listed::new(|list| upsert(list, "registrations", REGISTRATION, "profile_id")));
 
 #[derive(FromRow)]
 struct RegistrationRow {
@@ -44,16 +53,20 @@ impl TryFrom<RegistrationRow> for Registration {
 
 impl Database {
     pub(crate) async fn save_registrations(&self, registrations: &[Registration]) -> Result<(), StoreError> {
-        let mut transaction = self.begin_beside().await?;
-        for chunk in chunks(registrations) {
-            let statement =
-                with_values(statements::INSERT_REGISTRATIONS, chunk, push, statements::UPDATE_REGISTRATIONS);
-            statement.build().execute(&mut *transaction).await.map_err(failed("saving registrations"))?;
+        if registrations.is_empty() {
+            return Ok(());
         }
+        let mut transaction = self.begin_beside().await?;
+        let mut rows = Rows::default();
+        registrations.iter().for_each(|registration| put(&mut rows.add(), registration));
+        SAVE.execute(&mut transaction, rows).await.map_err(failed("saving registrations"))?;
         transaction.commit().await.map_err(failed("saving registrations"))
     }
 
     pub(crate) async fn delete_registrations(&self, profiles: &[ProfileId]) -> Result<(), StoreError> {
+        if profiles.is_empty() {
+            return Ok(());
+        }
         let profiles: Vec<i64> = profiles.iter().map(|profile| profile.0).collect();
         let mut transaction = self.begin_beside().await?;
         for chunk in chunks(&profiles) {
@@ -84,15 +97,15 @@ impl Database {
     }
 }
 
-fn push(mut row: List<'_>, it: &Registration) {
-    row.push_bind(it.profile.0)
-        .push_bind(it.contact.clone())
-        .push_bind(it.source.clone())
-        .push_bind(it.local.clone())
-        .push_bind(it.transport.word())
-        .push_bind(it.user_agent.clone())
-        .push_bind(it.call_id.clone())
-        .push_bind(i64::from(it.cseq))
-        .push_bind(it.registered_at.0)
-        .push_bind(it.expires_at.0);
+fn put(row: &mut Row<'_>, it: &Registration) {
+    row.put(it.profile.0)
+        .put(&it.contact)
+        .put(&it.source)
+        .put(&it.local)
+        .put(it.transport.word())
+        .put(&it.user_agent)
+        .put(&it.call_id)
+        .put(it.cseq)
+        .put(it.registered_at.0)
+        .put(it.expires_at.0);
 }

@@ -1,5 +1,6 @@
 //! Rows as the database has them, and their way into the program's types.
 
+use serde::Deserialize;
 use sqlx::FromRow;
 
 use crate::cdr::{Attempt, CallId, CallRecord, Cdr, Ending, Settlement};
@@ -107,7 +108,7 @@ impl TryFrom<ReservationRow> for Reservation {
 }
 
 /// What is on hand for a profile.
-#[derive(FromRow)]
+#[derive(Deserialize, FromRow)]
 pub(super) struct HoldRow {
     profile_id: i64,
     bundle_period: i64,
@@ -210,7 +211,7 @@ fn guard(text: &str) -> Result<GuardOverrides, StoreError> {
 }
 
 /// What the ledger knows of a profile.
-#[derive(FromRow)]
+#[derive(Deserialize, FromRow)]
 pub(super) struct SubscriberRow {
     pub(super) profile_id: i64,
     company_id: i64,
@@ -229,11 +230,12 @@ pub(super) struct SubscriberRow {
     recharge_amount_micros: Option<i64>,
     spend_guard: String,
     #[sqlx(flatten)]
+    #[serde(flatten)]
     spending: SpendingRow,
 }
 
 /// What a profile has spent in the latest windows; nothing when it has never spent anything.
-#[derive(FromRow)]
+#[derive(Deserialize, FromRow)]
 pub(super) struct SpendingRow {
     hour: Option<i64>,
     hour_spent_micros: Option<i64>,

@@ -153,6 +153,11 @@ impl Express {
         self.connection.as_mut().expect("the connection is there until this is dropped")
     }
 
+    /// Whether a transaction has begun.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
     /// Runs a script that begins the transaction and reads; gives the rows of each statement.
     pub(super) async fn begin(
         &mut self,

@@ -159,7 +159,8 @@ pub(super) const SUBSCRIBERS_IN: &str = concat!(
     " FROM subscribers s LEFT JOIN spending w ON w.profile_id = s.profile_id WHERE s.profile_id IN"
 );
 pub(super) const ACCOUNTS_IN: &str = "SELECT name, balance, reserved FROM accounts WHERE name IN";
-pub(super) const LEASES_IN: &str = "SELECT profile_id, COUNT(*) FROM reservations WHERE profile_id IN";
+pub(super) const LEASES_IN: &str =
+    "SELECT profile_id, COUNT(*) AS calls FROM reservations WHERE profile_id IN";
 pub(super) const DIALLED_IN: &str = "SELECT profile_id, country, COUNT(*) FROM reservations \
      WHERE direction = 'outgoing' AND kind = 'telephone' AND profile_id IN";
 pub(super) const ALL_ACCOUNTS: &str = "SELECT name, balance, reserved FROM accounts";
@@ -498,12 +499,6 @@ pub(super) const RATES: &str = "SELECT prefix, destination, country, rate_per_mi
      (SELECT MAX(o.valid_from) FROM rates o WHERE o.price_list = $1 AND o.valid_from <= $2)";
 
 // Registrations.
-pub(super) const INSERT_REGISTRATIONS: &str = "INSERT INTO registrations (profile_id, contact, source, local, transport, \
-     user_agent, call_id, cseq, registered_at, expires_at) ";
-pub(super) const UPDATE_REGISTRATIONS: &str = " ON CONFLICT (profile_id) DO UPDATE SET contact = excluded.contact, \
-     source = excluded.source, local = excluded.local, transport = excluded.transport, \
-     user_agent = excluded.user_agent, call_id = excluded.call_id, cseq = excluded.cseq, \
-     registered_at = excluded.registered_at, expires_at = excluded.expires_at";
 pub(super) const REGISTRATIONS: &str = "SELECT profile_id, contact, source, local, transport, user_agent, call_id, cseq, \
      registered_at, expires_at FROM registrations WHERE expires_at > $1 ORDER BY profile_id";
 pub(super) const DELETE_REGISTRATIONS_IN: &str = "DELETE FROM registrations WHERE profile_id IN";

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-
+use super::super::listed::{NO_ROWS, Row, Rows};
 use super::super::rows::guard_text;
 use super::super::{Connection, failed};
 use super::script::{self, COUNTED};
@@ -79,6 +78,12 @@ impl Written {
         Self { rows, wanted }
     }
 
+    /// Whether there is anything for a statement of the script, by its place.
+    pub(super) fn has_rows(&self, place: usize) -> bool {
+        // The first statement has none.
+        place.checked_sub(1).and_then(|index| self.rows.get(index)).is_some_and(|rows| rows != NO_ROWS)
+    }
+
     /// Writes it; a conflict if the premise does not hold, or the books are not as the rules saw
     /// them.
     pub(super) async fn write(
@@ -98,43 +103,6 @@ impl Written {
 fn conflict_or_failed(error: sqlx::Error) -> StoreError {
     let is_there = error.as_database_error().is_some_and(|error| error.is_unique_violation());
     if is_there { StoreError::Conflict } else { failed("writing the ledger")(error) }
-}
-
-/// Rows for one statement: a JSON list of lists.
-#[derive(Default)]
-struct Rows {
-    text: Vec<u8>,
-    count: u64,
-}
-
-impl Rows {
-    /// Begins a row.
-    fn add(&mut self) -> Row<'_> {
-        self.text.extend_from_slice(if self.count == 0 { b"[[" } else { b"],[" });
-        self.count += 1;
-        Row { text: &mut self.text, is_empty: true }
-    }
-
-    fn into_text(mut self) -> String {
-        self.text.extend_from_slice(if self.count == 0 { b"[]" } else { b"]]" });
-        String::from_utf8(self.text).expect("JSON is UTF-8")
-    }
-}
-
-/// A row that is put together, value by value in the order of the statement's columns.
-struct Row<'a> {
-    text: &'a mut Vec<u8>,
-    is_empty: bool,
-}
-
-impl Row<'_> {
-    fn put(&mut self, value: impl Serialize) -> &mut Self {
-        if !std::mem::take(&mut self.is_empty) {
-            self.text.push(b',');
-        }
-        serde_json::to_writer(&mut *self.text, &value).expect("plain values have a JSON form");
-        self
-    }
 }
 
 /// The entries of those profiles.

@@ -1,73 +1,13 @@
 //! A batch on SQLite in one hand-over to the database's thread, or in two if it begins with calls of profiles of which
 //! nothing is known yet. Everything else takes the long way.
 
-use std::sync::LazyLock;
-
-use sqlx::FromRow;
-use sqlx::sqlite::SqliteRow;
-
 use super::Author;
-use super::changes::Written;
 use super::known::{Care, Gap};
-use super::script::{self, REST, WHOLE};
+use super::lean::Lean;
+use super::sheet::Sheet;
 use crate::error::StoreError;
 use crate::ledger::{LedgerEntry, Outcome, Refusal};
-use crate::sql::rows::{HoldRow, SubscriberRow};
-use crate::sql::sqlite::{self, BEGIN, Express};
-use crate::sql::{Database, failed, statements};
-
-/// All that is read of profiles of which nothing is known.
-pub(super) struct Sheet {
-    pub(super) subscribers: Vec<SubscriberRow>,
-    pub(super) holds: Vec<HoldRow>,
-    /// Name, balance, reserved.
-    pub(super) accounts: Vec<(String, i64, i64)>,
-    /// Live calls of a profile.
-    pub(super) leases: Vec<(i64, i64)>,
-}
-
-/// Begins a transaction and reads a [`Sheet`].
-static SHEET: LazyLock<String> = LazyLock::new(|| {
-    let given = "(SELECT value FROM json_each(?))";
-    [
-        BEGIN.to_owned(),
-        format!("{} {given}", statements::SUBSCRIBERS_IN),
-        format!("{} ? AND profile_id IN {given}", statements::HOLDS_IN),
-        // Their names, as Account writes them.
-        format!(
-            "{} (WITH given AS (SELECT value AS id FROM json_each(?)) \
-             SELECT 'profile:' || id FROM given \
-             UNION SELECT 'company:' || company_id FROM given JOIN subscribers ON profile_id = id \
-             UNION SELECT 'bundle:' || id || ':' || period FROM given JOIN subscribers ON profile_id = id \
-             UNION SELECT 'bundle:' || id || ':' || bundle_period FROM given CROSS JOIN holds \
-             ON owner = ? AND profile_id = id)",
-            statements::ACCOUNTS_IN
-        ),
-        format!("{} {given} GROUP BY profile_id", statements::LEASES_IN),
-    ]
-    .join(";\n")
-});
-
-impl Sheet {
-    async fn read(express: &mut Express, owner: &str, profiles: &[i64]) -> Result<Self, sqlx::Error> {
-        let given = serde_json::to_string(profiles).expect("numbers are JSON");
-        let owner = owner.to_owned();
-        let parameters = vec![given.clone(), owner.clone(), given.clone(), given.clone(), owner, given];
-        let rows = express.begin(SHEET.as_str(), parameters).await?;
-        let [_begin, subscribers, holds, accounts, leases]: [Vec<SqliteRow>; 5] =
-            rows.try_into().map_err(|_| sqlx::Error::RowNotFound)?;
-        Ok(Self {
-            subscribers: all(&subscribers)?,
-            holds: all(&holds)?,
-            accounts: all(&accounts)?,
-            leases: all(&leases)?,
-        })
-    }
-}
-
-fn all<R: for<'r> FromRow<'r, SqliteRow>>(rows: &[SqliteRow]) -> Result<Vec<R>, sqlx::Error> {
-    rows.iter().map(R::from_row).collect()
-}
+use crate::sql::{Database, failed, sqlite};
 
 impl Database {
     /// Does a batch, unless it has to take the long way; then nothing has happened.
@@ -79,20 +19,17 @@ impl Database {
         let Some(mut express) = self.express().await? else { return Ok(None) };
         // With the connection in hand: nobody else of this process is writing.
         let (Some(mut known), ticket) = self.shelf().take(author.owner) else { return Ok(None) };
-        let script = match known.gap(author.policy, entries) {
-            Gap::Nothing => &WHOLE,
-            Gap::Profiles(profiles) => {
-                match Sheet::read(&mut express, author.owner, &profiles).await {
-                    Ok(sheet) => known.load_sheet(profiles, sheet)?,
-                    Err(error) => return long_way_unless_locked(error),
-                }
-                &REST
-            }
+        match known.gap(author.policy, entries) {
+            Gap::Nothing => {}
+            Gap::Profiles(profiles) => match Sheet::read(&mut express, author.owner, &profiles).await {
+                Ok(sheet) => known.load_sheet(profiles, sheet)?,
+                Err(error) => return long_way_unless_locked(error),
+            },
             Gap::Other => {
                 self.shelf().put(known, ticket);
                 return Ok(None);
             }
-        };
+        }
         // A profile may turn out to be one whose calls are counted by country.
         if !matches!(known.gap(author.policy, entries), Gap::Nothing) {
             return Ok(None);
@@ -101,9 +38,8 @@ impl Database {
         if !known.is_all_in_the_script(&decided) {
             return Ok(None);
         }
-        let Written { rows, wanted } = known.written(&decided);
-        let parameters = script::with_conditions(decided.premise.version, rows, wanted);
-        match express.commit(script.as_str(), parameters).await {
+        let lean = Lean::new(express.is_open(), decided.premise.version, known.written(&decided));
+        match express.commit(lean.text, lean.parameters).await {
             Ok(()) => {
                 self.shelf().put(known, ticket);
                 Ok(Some(decided.outcomes))

@@ -9,7 +9,7 @@ use super::super::rows::{HoldRow, ReservationRow, SettlementRow, SubscriberRow, 
 use super::super::{Connection, chunks, failed, leases, profiles, statements, with_list, with_owners_list};
 use super::Author;
 use super::changes::{Premise, Written};
-use super::express::Sheet;
+use super::sheet::Sheet;
 use crate::cdr::CallId;
 use crate::error::StoreError;
 use crate::ledger::{
@@ -222,8 +222,8 @@ impl Known {
     pub(super) fn load_sheet(&mut self, profiles: Vec<i64>, sheet: Sheet) -> Result<(), StoreError> {
         self.add_subscribers(sheet.subscribers)?;
         self.add_holds(&sheet.holds)?;
-        self.add_accounts(sheet.accounts)?;
-        self.add_leases(sheet.leases)?;
+        self.add_accounts(sheet.accounts.into_iter().map(|it| (it.name, it.balance, it.reserved)))?;
+        self.add_leases(sheet.leases.into_iter().map(|it| (it.profile_id, it.calls)))?;
         for &profile in &profiles {
             let accounts: Vec<Account> = self.accounts_of(ProfileId(profile)).collect();
             self.accounts.extend(accounts);
@@ -249,14 +249,14 @@ impl Known {
         Ok(())
     }
 
-    fn add_accounts(&mut self, rows: Vec<(String, i64, i64)>) -> Result<(), StoreError> {
+    fn add_accounts(&mut self, rows: impl IntoIterator<Item = (String, i64, i64)>) -> Result<(), StoreError> {
         for (name, balance, reserved) in rows {
             self.books.accounts.insert(word(&name, "an account")?, Balance { balance, reserved });
         }
         Ok(())
     }
 
-    fn add_leases(&mut self, rows: Vec<(i64, i64)>) -> Result<(), StoreError> {
+    fn add_leases(&mut self, rows: impl IntoIterator<Item = (i64, i64)>) -> Result<(), StoreError> {
         for (profile, count) in rows {
             self.books.load_lease_count(ProfileId(profile), narrow(count, "a number of calls")?);
         }

@@ -6,7 +6,8 @@
 use std::sync::LazyLock;
 
 use super::super::connection::{Connection, Place};
-use super::super::sqlite::{BEGIN, DATA_VERSION};
+use super::super::listed::{assignments, change, insert, merged, upsert};
+use super::super::sqlite::DATA_VERSION;
 use super::super::statements::{MARK_COMPANIES, RAISE_REVISION};
 use super::super::{postgres, sqlite};
 
@@ -20,11 +21,11 @@ macro_rules! attempt_columns {
 }
 
 const ACCOUNT: &str = "name TEXT, has_floor BIGINT, balance BIGINT, reserved BIGINT";
-const CHANGE: &str = "name TEXT, balance BIGINT, reserved BIGINT";
-const SUBSCRIBER: &str = "profile_id BIGINT, company_id BIGINT, channels BIGINT, bundles BIGINT, period BIGINT, \
+pub(super) const CHANGE: &str = "name TEXT, balance BIGINT, reserved BIGINT";
+pub(super) const SUBSCRIBER: &str = "profile_id BIGINT, company_id BIGINT, channels BIGINT, bundles BIGINT, period BIGINT, \
      bought_at BIGINT, paid_until BIGINT, channels_price_micros BIGINT, bundles_price_micros BIGINT, bundle_s BIGINT, \
      renewal TEXT, changed_at BIGINT, closed_at BIGINT, recharge_threshold_micros BIGINT, recharge_amount_micros BIGINT, spend_guard TEXT";
-const SPENDING: &str = "profile_id BIGINT, hour BIGINT, hour_spent_micros BIGINT, hour_forgiven_micros BIGINT, \
+pub(super) const SPENDING: &str = "profile_id BIGINT, hour BIGINT, hour_spent_micros BIGINT, hour_forgiven_micros BIGINT, \
      is_hour_warned BIGINT, day BIGINT, day_spent_micros BIGINT, day_forgiven_micros BIGINT, is_day_warned BIGINT";
 const NEW_CALL: &str = concat!(
     "call_id TEXT, owner TEXT, profile_id BIGINT, ",
@@ -34,7 +35,7 @@ const NEW_CALL: &str = concat!(
 );
 const CALL: &str = "call_id TEXT, bundle_held_s BIGINT, credit_held_micros BIGINT, paid_s BIGINT, answered_at BIGINT, \
      proved_s BIGINT";
-const HOLD: &str =
+pub(super) const HOLD: &str =
     "owner TEXT, profile_id BIGINT, bundle_period BIGINT, bundle_held_s BIGINT, credit_held_micros BIGINT";
 const TRANSFER: &str = "at BIGINT, kind TEXT, from_account TEXT, to_account TEXT, amount BIGINT, call_id TEXT, profile_id BIGINT, note TEXT";
 const CDR: &str = concat!(
@@ -62,43 +63,6 @@ pub(in crate::sql) struct Done {
     pub(in crate::sql) written: Vec<u64>,
 }
 
-/// For SQLite, with the conditions among the statements: what begins the transaction and commits it.
-pub(super) static WHOLE: LazyLock<String> =
-    LazyLock::new(|| format!("{BEGIN};\n{};\nCOMMIT", sqlite::together(&conditional())));
-/// The same for a transaction that has begun.
-pub(super) static REST: LazyLock<String> =
-    LazyLock::new(|| format!("{};\nCOMMIT", sqlite::together(&conditional())));
-
-/// The statements with the conditions on which they stand. Those take whole numbers as parameters.
-fn conditional() -> Vec<String> {
-    // Nothing but an error ends a script early, and outside of triggers SQLite has no statement that only raises one.
-    let only_if = |holds: &str, of: &str| format!("SELECT json(iif({holds}, 'null', 'unmet')) {of}");
-    let mut all = vec![only_if("data_version = CAST($1 AS INTEGER)", "FROM pragma_data_version")];
-    for (place, statement) in statements(sqlite::ROWS).into_iter().enumerate().skip(1) {
-        match statement.strip_prefix("SELECT COUNT(*) ") {
-            Some(of) => all.push(only_if("COUNT(*) = 0", of)),
-            None => all.push(statement),
-        }
-        if COUNTED.contains(&place) {
-            all.push(only_if("changes() = CAST($1 AS INTEGER)", ""));
-        }
-    }
-    all
-}
-
-/// The parameters of a conditional script.
-pub(super) fn with_conditions(version: i64, rows: [String; 14], wanted: [u64; 3]) -> Vec<String> {
-    let mut wanted = wanted.into_iter();
-    let mut all = vec![version.to_string()];
-    for (place, rows) in (1..).zip(rows) {
-        all.push(rows);
-        if COUNTED.contains(&place) {
-            all.extend(wanted.next().map(|rows| rows.to_string()));
-        }
-    }
-    all
-}
-
 /// Runs the script with the rows of its statements, in order.
 pub(super) async fn run(connection: &mut Connection, rows: [String; 14]) -> Result<Done, sqlx::Error> {
     let before = connection.turn_before();
@@ -111,7 +75,7 @@ pub(super) async fn run(connection: &mut Connection, rows: [String; 14]) -> Resu
 
 /// The statements, in the order in which they are run. All but the first take their rows as their only parameter; `list` is
 /// how the database reads them.
-fn statements(list: &str) -> [String; 15] {
+pub(super) fn statements(list: &str) -> [String; 15] {
     [
         DATA_VERSION.to_owned(),
         format!("SELECT COUNT(*) FROM cdrs WHERE call_id IN (SELECT value->>0 FROM {list})"),
@@ -145,61 +109,6 @@ fn statements(list: &str) -> [String; 15] {
     ]
 }
 
-fn names(columns: &str) -> impl Iterator<Item = &str> {
-    columns.split(", ").filter_map(|column| column.split(' ').next())
-}
-
-/// The rows of the parameter, their columns under their names.
-fn rows_of(list: &str, columns: &str) -> String {
-    let column = |(index, column): (usize, &str)| {
-        let (name, kind) = column.split_once(' ').expect("a column has a name and a type");
-        match kind {
-            "TEXT" => format!("value->>{index} AS {name}"),
-            kind => format!("CAST(value->>{index} AS {kind}) AS {name}"),
-        }
-    };
-    let columns: Vec<String> = columns.split(", ").enumerate().map(column).collect();
-    format!("(SELECT {} FROM {list}) AS v", columns.join(", "))
-}
-
-fn insert(list: &str, table: &str, columns: &str, condition: &str) -> String {
-    let names = names(columns).collect::<Vec<_>>().join(", ");
-    format!("INSERT INTO {table} ({names}) SELECT {names} FROM {}{condition}", rows_of(list, columns))
-}
-
-fn upsert(list: &str, table: &str, columns: &str, key: &str) -> String {
-    // Without a condition SQLite would take ON for that of a join.
-    let insert = insert(list, table, columns, " WHERE true");
-    format!("{insert} ON CONFLICT ({key}) DO UPDATE SET {}", assignments(columns, key, "excluded"))
-}
-
-/// Changes rows that are there, found by their first column; ends where the assignments from `excluded` begin. An upsert,
-/// because what is updated from a list may be found by reading the whole table for each of its rows, if the database
-/// has once seen that table small; the order of a cross join is kept.
-fn change(list: &str, table: &str, columns: &str, proposed: &str, all: &str) -> String {
-    let key = names(columns).next().expect("a table has a key");
-    let names = names(all).collect::<Vec<_>>().join(", ");
-    let rows = rows_of(list, columns);
-    format!(
-        "INSERT INTO {table} ({names}) SELECT {proposed} FROM {rows} CROSS JOIN {table} AS a WHERE a.{key} = v.{key} \
-         ON CONFLICT ({key}) DO UPDATE SET "
-    )
-}
-
-/// All columns as they are there, but the changed ones as they are given.
-fn merged(all: &str, changed: &str) -> String {
-    let source = |name: &str| if names(changed).any(|changed| changed == name) { "v" } else { "a" };
-    names(all).map(|name| format!("{}.{name}", source(name))).collect::<Vec<_>>().join(", ")
-}
-
-/// Every column but the key's takes its value from `source`.
-fn assignments(columns: &str, key: &str, source: &str) -> String {
-    let is_key = |name: &&str| key.split(", ").any(|key| key == *name);
-    let columns: Vec<String> =
-        names(columns).filter(|name| !is_key(name)).map(|name| format!("{name} = {source}.{name}")).collect();
-    columns.join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::super::Database;
@@ -229,18 +138,5 @@ mod tests {
                 plan.iter().map(|(.., step)| step).filter(|step| step.starts_with("SCAN")).collect();
             assert!(scans.iter().all(|step| step.contains("json_each")), "{statement}: {plan:?}");
         }
-    }
-
-    #[test]
-    fn each_part_of_a_change_is_written_as_it_reads() {
-        assert_eq!(
-            insert(sqlite::ROWS, "t", "a TEXT, b BIGINT", ""),
-            "INSERT INTO t (a, b) SELECT a, b FROM \
-             (SELECT value->>0 AS a, CAST(value->>1 AS BIGINT) AS b FROM json_each($1)) AS v"
-        );
-        assert!(
-            upsert(sqlite::ROWS, "t", "a TEXT, b BIGINT, c TEXT", "a")
-                .ends_with("(a) DO UPDATE SET b = excluded.b, c = excluded.c")
-        );
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::StoreError;
 use crate::ledger::{LedgerEntry, LedgerOp, Outcome, Refusal};
@@ -30,14 +30,14 @@ pub struct WriterLimits {
     /// Most operations that wait for theirs, at least 1; beyond it callers wait, or are told by
     /// [`Writer::try_submit`].
     pub queue: usize,
-    /// How long a batch begins after the one before at the earliest, while calls meet, and how long errands wait for a
-    /// call; zero gathers nothing.
+    /// How long a small batch begins after the one before at the earliest, while calls meet, and how long errands wait for
+    /// a call; zero gathers nothing.
     pub gather: Duration,
 }
 
 impl Default for WriterLimits {
     fn default() -> Self {
-        Self { batch: 512, queue: 8_192, gather: Duration::from_millis(4) }
+        Self { batch: 512, queue: 8_192, gather: Duration::from_millis(8) }
     }
 }
 
@@ -108,6 +108,8 @@ impl Writer {
 /// Calls in [`WINDOW`] that met another one, from which gathering pays. Operations of one call after the other, however
 /// fast they come, have no company to wait for.
 const MEETINGS: u32 = 2;
+/// With so many in it a batch costs each of them little more than a larger one would.
+const COMPANY: usize = 32;
 /// Over how long they are counted.
 const WINDOW: Duration = Duration::from_millis(100);
 
@@ -183,27 +185,31 @@ async fn write(
     }
 }
 
-/// Waits for company as long as the pace says, and with errands alone for a call.
+/// Waits with errands alone for a call, and then for company as long as the pace says; a full company waits for nobody.
 async fn gather(pace: &Pace, queue: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job>, batch: usize) {
     let deadline = Instant::now() + pace.gather;
-    while jobs.len() < batch && !jobs.iter().any(|job| job.is_awaited) {
-        match timeout_at(deadline, queue.recv()).await {
-            Ok(Some(job)) => jobs.push(job),
-            // It was long enough, or nobody is left who could ask.
-            Ok(None) | Err(_) => break,
-        }
-    }
-    if jobs.len() < batch
-        && let Some(until) = pace.wait(Instant::now())
-    {
-        // It sleeps through: a wake for each that comes would cost more than it brings.
-        sleep_until(until).await;
+    while !jobs.iter().any(|job| job.is_awaited) && join(queue, jobs, batch.min(COMPANY), deadline).await {}
+    if let Some(until) = pace.wait(Instant::now()) {
+        while join(queue, jobs, batch.min(COMPANY), until).await {}
     }
     while jobs.len() < batch
         && let Ok(job) = queue.try_recv()
     {
         jobs.push(job);
     }
+}
+
+/// Waits for one more; `false` if there are enough, or none has come by then.
+async fn join(queue: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job>, enough: usize, until: Instant) -> bool {
+    if jobs.len() >= enough {
+        return false;
+    }
+    match timeout_at(until, queue.recv()).await {
+        Ok(Some(job)) => jobs.push(job),
+        // Nobody is left who could ask, or it was long enough.
+        Ok(None) | Err(_) => return false,
+    }
+    true
 }
 
 #[cfg(test)]

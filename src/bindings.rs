@@ -26,14 +26,8 @@ const PACE: Duration = Duration::from_millis(100);
 pub async fn keep(store: Store, mut changes: mpsc::Receiver<BindingChange>, metrics: Metrics) {
     let mut batch = Vec::new();
     let mut next = Instant::now();
-    while changes.recv_many(&mut batch, BATCH).await > 0 {
-        sleep_until(next).await;
+    while gather(&mut changes, &mut batch, next).await {
         next = Instant::now() + PACE;
-        while batch.len() < BATCH
-            && let Ok(change) = changes.try_recv()
-        {
-            batch.push(change);
-        }
         let (kept, ended) = latest(batch.drain(..));
         let written = async {
             store.save_registrations(&kept).await?;
@@ -45,6 +39,24 @@ pub async fn keep(store: Store, mut changes: mpsc::Receiver<BindingChange>, metr
             tracing::warn!(%error, "Registrations could not be written.");
         }
     }
+}
+
+/// Waits for changes, and with them until the time has come for a batch. `false` once nobody is left who makes any.
+async fn gather(
+    changes: &mut mpsc::Receiver<BindingChange>,
+    batch: &mut Vec<BindingChange>,
+    not_before: Instant,
+) -> bool {
+    if changes.recv_many(batch, BATCH).await == 0 {
+        return false;
+    }
+    sleep_until(not_before).await;
+    while batch.len() < BATCH
+        && let Ok(change) = changes.try_recv()
+    {
+        batch.push(change);
+    }
+    true
 }
 
 /// What is left of a batch: each profile's latest change.
@@ -182,5 +194,28 @@ mod tests {
         assert_eq!((kept.len(), gone), (0, vec![model::ProfileId(7)]));
         let (kept, gone) = latest([ended, BindingChange::Kept(binding)].into_iter());
         assert_eq!((kept.len(), gone.len()), (1, 0));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn the_first_change_is_written_at_once_and_what_comes_then_together() {
+        let (sender, mut changes) = mpsc::channel(8);
+        let (mut batch, start) = (Vec::new(), Instant::now());
+        sender.try_send(BindingChange::Ended(ProfileId(1))).unwrap();
+        assert!(gather(&mut changes, &mut batch, start).await);
+        assert_eq!((batch.len(), start.elapsed()), (1, Duration::ZERO));
+
+        let late = sender.clone();
+        tokio::spawn(async move {
+            sleep_until(start + PACE / 2).await;
+            late.send(BindingChange::Ended(ProfileId(3))).await.unwrap();
+        });
+        sender.try_send(BindingChange::Ended(ProfileId(2))).unwrap();
+        batch.clear();
+        assert!(gather(&mut changes, &mut batch, start + PACE).await);
+        assert_eq!(batch.len(), 2, "what came meanwhile goes with it");
+        assert!(start.elapsed() >= PACE);
+
+        drop(sender);
+        batch.clear();
+        assert!(!gather(&mut changes, &mut batch, start).await);
     }
 }

@@ -215,6 +215,8 @@ async fn join(queue: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job>, enough: usiz
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ProfileId;
+    use crate::money::Micros;
 
     #[test]
     fn a_batch_waits_for_company_only_where_calls_meet() {
@@ -236,5 +238,49 @@ mod tests {
         let later = start + 3 * WINDOW;
         pace.began(later, 1);
         assert_eq!(pace.wait(later), None, "they meet no more");
+    }
+    fn job(op: LedgerOp) -> Job {
+        let is_awaited = !op.is_errand();
+        Job { entry: LedgerEntry { at: Timestamp(0), op }, reply: oneshot::channel().0, is_awaited }
+    }
+
+    fn errand() -> Job {
+        job(LedgerOp::Hold { profile: ProfileId(1), credit: Micros(1), bundle_s: 0 })
+    }
+
+    fn awaited() -> Job {
+        job(LedgerOp::ReleaseGuard { profile: ProfileId(1) })
+    }
+
+    /// How many jobs come together from those that wait, and after how long.
+    async fn gathered(pace: &Pace, first: Job, others: Vec<Job>) -> (usize, Duration) {
+        let (sender, mut queue) = mpsc::channel(100);
+        others.into_iter().for_each(|job| sender.try_send(job).ok().unwrap());
+        let (mut jobs, start) = (vec![first], Instant::now());
+        gather(pace, &mut queue, &mut jobs, 64).await;
+        (jobs.len(), start.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn errands_wait_for_a_call_and_a_call_for_nobody() {
+        let pace = Pace::new(&WriterLimits::default());
+        assert_eq!(gathered(&pace, awaited(), vec![]).await, (1, Duration::ZERO));
+        assert_eq!(gathered(&pace, awaited(), vec![errand(), awaited()]).await, (3, Duration::ZERO));
+        assert_eq!(gathered(&pace, errand(), vec![errand(), awaited()]).await, (3, Duration::ZERO));
+        let (alone, waited) = gathered(&pace, errand(), vec![errand()]).await;
+        assert!(alone == 2 && waited >= pace.gather, "{alone} after {waited:?}");
+        let crowd = (0..80).map(|_| errand()).collect();
+        assert_eq!(gathered(&pace, errand(), crowd).await, (64, Duration::ZERO), "as many as fit");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_calls_meet_they_wait_until_they_are_a_company() {
+        let mut pace = Pace::new(&WriterLimits::default());
+        (0..MEETINGS).for_each(|_| pace.began(Instant::now(), 2));
+        let (few, waited) = gathered(&pace, awaited(), vec![awaited()]).await;
+        assert!(few == 2 && waited >= pace.gather, "{few} after {waited:?}");
+        pace.began(Instant::now(), 2);
+        let company = (1..COMPANY).map(|_| awaited()).collect();
+        assert_eq!(gathered(&pace, awaited(), company).await, (COMPANY, Duration::ZERO));
     }
 }

@@ -103,3 +103,41 @@ impl Set {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::listed::NO_ROWS;
+
+    fn written(has_rows: impl Fn(usize) -> bool) -> Written {
+        let rows =
+            std::array::from_fn(|index| if has_rows(index + 1) { "[[1]]" } else { NO_ROWS }.to_owned());
+        Written { rows, wanted: [1, 2, 3] }
+    }
+
+    #[test]
+    fn every_statement_with_rows_is_there_and_has_its_parameters() {
+        let every = 1..statements(sqlite::ROWS).len();
+        assert!(
+            every.clone().all(|place| GROUPS.iter().filter(|places| places.contains(&place)).count() == 1)
+        );
+        for set in 0..Set::ALL {
+            let set = Set(set);
+            let lean =
+                Lean { text: set.text(), parameters: set.parameters(7, written(|place| set.has(place))) };
+            assert_eq!(lean.text.matches('?').count(), lean.parameters.len(), "{}", lean.text);
+            assert_eq!(lean.text.starts_with(BEGIN), set.0 & Set::BEGINS != 0);
+        }
+        for place in every {
+            assert!(Set::of(false, &written(|it| it == place)).has(place), "statement {place} has rows");
+        }
+    }
+
+    #[test]
+    fn a_new_call_that_costs_nothing_takes_four_statements() {
+        let lean = Lean::new(true, 7, written(|place| place == 8));
+        assert_eq!(lean.parameters, ["7", "[[1]]", "2"]);
+        let kinds: Vec<&str> = lean.text.split(";\n").filter_map(|text| text.split(' ').next()).collect();
+        assert_eq!(kinds, ["SELECT", "INSERT", "SELECT", "COMMIT"]);
+    }
+}

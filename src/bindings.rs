@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use provisioning_store::error::StoreError;
 use provisioning_store::model::{self, Timestamp};
 use provisioning_store::registrations::Registration;
 use provisioning_store::store::Store;
@@ -15,54 +16,68 @@ use crate::metrics::Metrics;
 use crate::observe::BindingChange;
 use crate::{storage, text};
 
-/// Changes written in one transaction.
-const BATCH: usize = 4_096;
 /// Changes that may wait to be written.
 pub const WAITING: usize = 8_192;
-/// Transactions begin this far apart. Each costs the disk a sync, and the charges of calls wait for it.
+/// Changes that are looked through together.
+const ROUND: usize = 4_096;
+/// Rounds begin this far apart: a transaction costs about the same for one change as for a hundred, and syncs the disk.
 const PACE: Duration = Duration::from_millis(100);
+/// Changes in one transaction. The charges of calls wait while it is written.
+const TOGETHER: usize = 512;
 
-/// Writes changes as they come, many at once when they come fast. Ends when the sender is dropped.
+/// Writes changes, those of a tenth of a second together. Ends when the sender is dropped.
 pub async fn keep(store: Store, mut changes: mpsc::Receiver<BindingChange>, metrics: Metrics) {
-    let mut batch = Vec::new();
+    let mut round = Vec::new();
     let mut next = Instant::now();
-    while gather(&mut changes, &mut batch, next).await {
+    while gather(&mut changes, &mut round, next).await {
         next = Instant::now() + PACE;
-        let (kept, ended) = latest(batch.drain(..));
-        let written = async {
-            store.save_registrations(&kept).await?;
-            store.delete_registrations(&ended).await
-        };
-        if let Err(error) = written.await {
-            // The next refresh writes them again.
-            metrics.store_failures.with_label_values(&["registrations"]).inc();
-            tracing::warn!(%error, "Registrations could not be written.");
+        let (kept, ended) = latest(round.drain(..));
+        for written in [save(&store, &kept).await, delete(&store, &ended).await] {
+            if let Err(error) = written {
+                // The next refresh writes them again; what has ended expires there too.
+                metrics.store_failures.with_label_values(&["registrations"]).inc();
+                tracing::warn!(%error, "Registrations could not be written.");
+            }
         }
     }
 }
 
-/// Waits for changes, and with them until the time has come for a batch. `false` once nobody is left who makes any.
+async fn save(store: &Store, kept: &[Registration]) -> Result<(), StoreError> {
+    for part in kept.chunks(TOGETHER) {
+        store.save_registrations(part).await?;
+    }
+    Ok(())
+}
+
+async fn delete(store: &Store, ended: &[model::ProfileId]) -> Result<(), StoreError> {
+    for part in ended.chunks(TOGETHER) {
+        store.delete_registrations(part).await?;
+    }
+    Ok(())
+}
+
+/// Waits for changes, and with them until the time has come for a round. `false` once nobody is left who makes any.
 async fn gather(
     changes: &mut mpsc::Receiver<BindingChange>,
-    batch: &mut Vec<BindingChange>,
+    round: &mut Vec<BindingChange>,
     not_before: Instant,
 ) -> bool {
-    if changes.recv_many(batch, BATCH).await == 0 {
+    if changes.recv_many(round, ROUND).await == 0 {
         return false;
     }
     sleep_until(not_before).await;
-    while batch.len() < BATCH
+    while round.len() < ROUND
         && let Ok(change) = changes.try_recv()
     {
-        batch.push(change);
+        round.push(change);
     }
     true
 }
 
-/// What is left of a batch: each profile's latest change.
-fn latest(batch: impl Iterator<Item = BindingChange>) -> (Vec<Registration>, Vec<model::ProfileId>) {
+/// What is left of a round: each profile's latest change.
+fn latest(round: impl Iterator<Item = BindingChange>) -> (Vec<Registration>, Vec<model::ProfileId>) {
     let mut by_profile = BTreeMap::new();
-    for change in batch {
+    for change in round {
         match change {
             BindingChange::Kept(binding) => by_profile.insert(binding.profile, Some(binding)),
             BindingChange::Ended(profile) => by_profile.insert(profile, None),
@@ -195,6 +210,7 @@ mod tests {
         let (kept, gone) = latest([ended, BindingChange::Kept(binding)].into_iter());
         assert_eq!((kept.len(), gone.len()), (1, 0));
     }
+
     #[tokio::test(start_paused = true)]
     async fn the_first_change_is_written_at_once_and_what_comes_then_together() {
         let (sender, mut changes) = mpsc::channel(8);

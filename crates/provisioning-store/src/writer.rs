@@ -1,10 +1,9 @@
 //! Shares one commit among operations that arrive together.
 //!
 //! While a batch is being synced to disk, the next one gathers; so the busier the gateway, the larger its batches and
-//! the less each operation costs, and an idle one waits for nothing. Once calls begin so fast that they meet, a batch waits
+//! the less each operation costs, and a call that is alone waits for nobody. Once calls begin so fast that they meet, a batch waits
 //! a few milliseconds for company, which no caller hears: a batch costs about the same whether it carries two or ten. What no
-//! call waits for, an errand, goes with the next call, or a few milliseconds later by itself: so the disk is free when a
-//! call comes.
+//! call waits for, an errand, goes with the next call, or by itself after as long: so the disk is free when a call comes.
 //!
 //! After the database has failed, every operation behind it fails too, until the caller says that it has taken notice: so
 //! what was done is always the first part of what was asked, and never something behind a gap.
@@ -30,8 +29,8 @@ pub struct WriterLimits {
     /// Most operations that wait for theirs, at least 1; beyond it callers wait, or are told by
     /// [`Writer::try_submit`].
     pub queue: usize,
-    /// How long a small batch begins after the one before at the earliest, while calls meet, and how long errands wait for
-    /// a call; zero gathers nothing.
+    /// Where calls meet, a batch of fewer than 32 operations begins no sooner than this after the one before; errands
+    /// wait this long for a call. Zero gathers nothing.
     pub gather: Duration,
 }
 
@@ -53,8 +52,17 @@ pub struct QueueFull;
 struct Job {
     entry: LedgerEntry,
     reply: oneshot::Sender<Reply>,
-    /// Somebody waits for the answer.
+    /// A call waits for the answer, or whoever asked.
     is_awaited: bool,
+}
+
+impl Job {
+    /// An operation of a call. Some are errands: the call goes on without their answer.
+    fn of_call(at: Timestamp, op: LedgerOp, reply: oneshot::Sender<Reply>) -> Self {
+        let is_errand =
+            matches!(op, LedgerOp::Answer { .. } | LedgerOp::Settle { .. } | LedgerOp::Hold { .. });
+        Self { entry: LedgerEntry { at, op }, reply, is_awaited: !is_errand }
+    }
 }
 
 /// A handle on the writer task. Clones share it; when the last is dropped, the task ends after its queue is empty.
@@ -85,9 +93,7 @@ impl Writer {
     /// the operation back. What no call waits for may be done a little later.
     pub fn try_submit(&self, at: Timestamp, op: LedgerOp) -> Result<oneshot::Receiver<Reply>, QueueFull> {
         let (reply, answer) = oneshot::channel();
-        let is_awaited = !op.is_errand();
-        let job = Job { entry: LedgerEntry { at, op }, reply, is_awaited };
-        match self.jobs.try_send(job) {
+        match self.jobs.try_send(Job::of_call(at, op, reply)) {
             // A closed queue shows at the receiver, whose sender is dropped with the job.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(answer),
             Err(mpsc::error::TrySendError::Full(_)) => Err(QueueFull),
@@ -108,10 +114,10 @@ impl Writer {
 /// Calls in [`WINDOW`] that met another one, from which gathering pays. Operations of one call after the other, however
 /// fast they come, have no company to wait for.
 const MEETINGS: u32 = 2;
-/// With so many in it a batch costs each of them little more than a larger one would.
-const COMPANY: usize = 32;
 /// Over how long they are counted.
 const WINDOW: Duration = Duration::from_millis(100);
+/// With so many in it a batch costs each of them little more than a larger one would.
+const COMPANY: usize = 32;
 
 /// When batches begin.
 struct Pace {
@@ -201,7 +207,8 @@ async fn gather(pace: &Pace, queue: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job
 
 /// Waits for one more; `false` if there are enough, or none has come by then.
 async fn join(queue: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job>, enough: usize, until: Instant) -> bool {
-    if jobs.len() >= enough {
+    // A timer would round up to the next millisecond what is over already.
+    if jobs.len() >= enough || until <= Instant::now() {
         return false;
     }
     match timeout_at(until, queue.recv()).await {
@@ -215,6 +222,7 @@ async fn join(queue: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job>, enough: usiz
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cdr::CallId;
     use crate::model::ProfileId;
     use crate::money::Micros;
 
@@ -239,9 +247,9 @@ mod tests {
         pace.began(later, 1);
         assert_eq!(pace.wait(later), None, "they meet no more");
     }
+
     fn job(op: LedgerOp) -> Job {
-        let is_awaited = !op.is_errand();
-        Job { entry: LedgerEntry { at: Timestamp(0), op }, reply: oneshot::channel().0, is_awaited }
+        Job::of_call(Timestamp(0), op, oneshot::channel().0)
     }
 
     fn errand() -> Job {
@@ -249,7 +257,14 @@ mod tests {
     }
 
     fn awaited() -> Job {
-        job(LedgerOp::ReleaseGuard { profile: ProfileId(1) })
+        job(LedgerOp::Extend { call: CallId::new("1".to_owned()), elapsed_s: 0 })
+    }
+
+    #[test]
+    fn what_a_call_goes_on_without_is_an_errand() {
+        assert!(awaited().is_awaited && !errand().is_awaited);
+        let (call, at) = (CallId::new("1".to_owned()), Timestamp(0));
+        assert!(!job(LedgerOp::Answer { call, at }).is_awaited);
     }
 
     /// How many jobs come together from those that wait, and after how long.
@@ -271,6 +286,42 @@ mod tests {
         assert!(alone == 2 && waited >= pace.gather, "{alone} after {waited:?}");
         let crowd = (0..80).map(|_| errand()).collect();
         assert_eq!(gathered(&pace, errand(), crowd).await, (64, Duration::ZERO), "as many as fit");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_comes_while_errands_wait_takes_them_along() {
+        let pace = Pace::new(&WriterLimits::default());
+        let (sender, mut queue) = mpsc::channel(8);
+        let start = Instant::now();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(3)).await;
+            sender.try_send(awaited()).ok().unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        });
+        let mut jobs = vec![errand()];
+        gather(&pace, &mut queue, &mut jobs, 64).await;
+        assert!(
+            jobs.len() == 2 && start.elapsed() < pace.gather,
+            "{} after {:?}",
+            jobs.len(),
+            start.elapsed()
+        );
+        // Nobody is left who could ask: that is waited for no longer either.
+        let start = Instant::now();
+        let mut jobs = vec![errand()];
+        queue.close();
+        gather(&pace, &mut queue, &mut jobs, 64).await;
+        assert_eq!((jobs.len(), start.elapsed()), (1, Duration::ZERO));
+    }
+
+    #[tokio::test]
+    async fn zero_gathers_nothing() {
+        let pace = Pace::new(&WriterLimits { gather: Duration::ZERO, ..WriterLimits::default() });
+        let (sender, mut queue) = mpsc::channel(8);
+        sender.try_send(errand()).ok().unwrap();
+        let mut jobs = vec![errand()];
+        gather(&pace, &mut queue, &mut jobs, 64).await;
+        assert_eq!(jobs.len(), 2, "but what is there already");
     }
 
     #[tokio::test(start_paused = true)]

@@ -208,11 +208,6 @@ pub enum LedgerOp {
 }
 
 impl LedgerOp {
-    /// Whether a call goes on without its answer: what was answered, or is over, or is put by for later calls.
-    pub(crate) fn is_errand(&self) -> bool {
-        matches!(self, Self::Answer { .. } | Self::Settle { .. } | Self::Hold { .. })
-    }
-
     /// The call that this operation would let in.
     pub(crate) fn reserved(&self) -> Option<&CallId> {
         match self {

@@ -79,7 +79,7 @@ impl Listed {
 }
 
 /// The names of columns that are written with their types.
-pub(super) fn names(columns: &str) -> impl Iterator<Item = &str> {
+fn names(columns: &str) -> impl Iterator<Item = &str> {
     columns.split(", ").filter_map(|column| column.split(' ').next())
 }
 

@@ -9,6 +9,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use super::connection::Transaction;
 use super::failed;
 use super::ledger::Done;
+use super::listed::NO_ROWS;
 use super::tables;
 use crate::error::StoreError;
 use crate::store::{Durability, PostgresUrl};
@@ -207,7 +208,7 @@ pub(super) async fn run<const N: usize>(
     let mut done = Done { read: vec![before], written: vec![0] };
     for (statement, rows) in statements.iter().skip(1).zip(parameters) {
         let is_reading = statement.starts_with("SELECT");
-        if rows == "[]" {
+        if rows == NO_ROWS {
             done.written.push(0);
             if is_reading {
                 done.read.push(0);

@@ -22,7 +22,7 @@ use crate::store::Durability;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that only read.
 const READERS: u32 = 3;
-/// Statements kept prepared on each connection: more than this module has in all chunk sizes.
+/// Statements kept prepared on each connection: more than are in use, in all their chunk sizes, at one time.
 const STATEMENTS_KEPT: usize = 512;
 /// Rows that the database's thread may be ahead of whoever reads them: with few, large readings are a change of threads for
 /// every few rows.

@@ -536,3 +536,60 @@ impl Touched {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Database;
+    use super::super::super::query::query;
+    use super::*;
+    use crate::store::{Durability, Location};
+
+    /// Everything that a profile may have, no two figures alike.
+    const PROFILE: [&str; 6] = [
+        "INSERT INTO subscribers (profile_id, company_id, channels, bundles, period, bought_at, paid_until, \
+         channels_price_micros, bundles_price_micros, bundle_s, renewal, changed_at, closed_at, \
+         recharge_threshold_micros, recharge_amount_micros, spend_guard) \
+         VALUES (7, 3, 20, 11, 5, 1001, 1002, 1003, 1004, 1005, 'cancelled', 1006, 1007, 1008, 9223372036854775807, \
+         '{\"denied\": \"none\", \"warn_percent\": {\"set\": 61}}')",
+        "INSERT INTO spending VALUES (7, 2001, 2002, 2003, 1, 2004, 2005, 2006, 0)",
+        "INSERT INTO holds VALUES ('me', 7, 4, 3001, 3002), ('other', 7, 5, 3003, 3004)",
+        "INSERT INTO accounts VALUES ('company:3', 1, 4001, 1), ('profile:7', 1, 4002, 2), ('bundle:7:5', 1, 4003, 3), \
+         ('bundle:7:4', 1, 4004, 4), ('profile:8', 1, 4005, 5)",
+        "INSERT INTO reservations (call_id, owner, profile_id, direction, kind, from_number, to_number, destination, \
+         country, started_at, bundle_period, bundle_held_s, credit_held_micros, proved_s) VALUES \
+         ('1', 'me', 7, 'incoming', 'telephone', '', '', '', '', 1, 0, 0, 0, 0), \
+         ('2', 'other', 7, 'incoming', 'telephone', '', '', '', '', 1, 0, 0, 0, 0)",
+        "INSERT INTO subscribers (profile_id, company_id) VALUES (8, 3)",
+    ];
+
+    #[tokio::test]
+    async fn a_sheet_says_of_profiles_what_reading_them_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = Location::File(folder.path().join("sipgw.db"));
+        let database = Database::open(&file, Durability::default(), None).await.unwrap();
+        let mut writer = database.begin().await.unwrap();
+        for statement in PROFILE {
+            query(statement).execute(&mut *writer).await.unwrap();
+        }
+        writer.commit().await.unwrap();
+
+        let profiles = BTreeSet::from([7, 8]);
+        let mut reader = database.begin().await.unwrap();
+        let mut read = Known::new(&mut reader, "me").await.unwrap();
+        let mut by_sheet = Known::new(&mut reader, "me").await.unwrap();
+        read.read_profiles(&mut reader, &profiles).await.unwrap();
+        let accounts = profiles.iter().flat_map(|&profile| read.accounts_of(ProfileId(profile))).collect();
+        read.read_accounts(&mut reader, accounts).await.unwrap();
+        read.read_leases(&mut reader, &profiles).await.unwrap();
+        drop(reader);
+
+        let mut express = database.express().await.unwrap().unwrap();
+        let sheet = Sheet::read(&mut express, "me", &[7, 8]).await.unwrap();
+        by_sheet.load_sheet(vec![7, 8], sheet).unwrap();
+        assert_eq!(format!("{by_sheet:?}"), format!("{read:?}"));
+        let said = format!("{by_sheet:?}");
+        for figure in ["1007", "9223372036854775807", "Set(61)", "2005", "3002", "4004"] {
+            assert!(said.contains(figure), "{figure} is missing: {said}");
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! The statements that write a batch, put together once into one script.
 //!
 //! Each takes its rows as its only parameter, a JSON list of lists, so that its text, and with it the prepared
-//! statement, is the same for every batch; a statement without rows costs next to nothing.
+//! statement, is the same for every batch. The usual batch goes to SQLite without those that have no rows
+//! ([`lean`](super::lean)), and every batch to PostgreSQL.
 
 use std::sync::LazyLock;
 
@@ -21,11 +22,11 @@ macro_rules! attempt_columns {
 }
 
 const ACCOUNT: &str = "name TEXT, has_floor BIGINT, balance BIGINT, reserved BIGINT";
-pub(super) const CHANGE: &str = "name TEXT, balance BIGINT, reserved BIGINT";
-pub(super) const SUBSCRIBER: &str = "profile_id BIGINT, company_id BIGINT, channels BIGINT, bundles BIGINT, period BIGINT, \
+const CHANGE: &str = "name TEXT, balance BIGINT, reserved BIGINT";
+const SUBSCRIBER: &str = "profile_id BIGINT, company_id BIGINT, channels BIGINT, bundles BIGINT, period BIGINT, \
      bought_at BIGINT, paid_until BIGINT, channels_price_micros BIGINT, bundles_price_micros BIGINT, bundle_s BIGINT, \
      renewal TEXT, changed_at BIGINT, closed_at BIGINT, recharge_threshold_micros BIGINT, recharge_amount_micros BIGINT, spend_guard TEXT";
-pub(super) const SPENDING: &str = "profile_id BIGINT, hour BIGINT, hour_spent_micros BIGINT, hour_forgiven_micros BIGINT, \
+const SPENDING: &str = "profile_id BIGINT, hour BIGINT, hour_spent_micros BIGINT, hour_forgiven_micros BIGINT, \
      is_hour_warned BIGINT, day BIGINT, day_spent_micros BIGINT, day_forgiven_micros BIGINT, is_day_warned BIGINT";
 const NEW_CALL: &str = concat!(
     "call_id TEXT, owner TEXT, profile_id BIGINT, ",
@@ -35,7 +36,7 @@ const NEW_CALL: &str = concat!(
 );
 const CALL: &str = "call_id TEXT, bundle_held_s BIGINT, credit_held_micros BIGINT, paid_s BIGINT, answered_at BIGINT, \
      proved_s BIGINT";
-pub(super) const HOLD: &str =
+const HOLD: &str =
     "owner TEXT, profile_id BIGINT, bundle_period BIGINT, bundle_held_s BIGINT, credit_held_micros BIGINT";
 const TRANSFER: &str = "at BIGINT, kind TEXT, from_account TEXT, to_account TEXT, amount BIGINT, call_id TEXT, profile_id BIGINT, note TEXT";
 const CDR: &str = concat!(
@@ -50,9 +51,25 @@ const CDR: &str = concat!(
 pub(super) const COUNTED: [usize; 3] = [3, 8, 9];
 
 /// All statements together, for SQLite.
-static TOGETHER: LazyLock<String> = LazyLock::new(|| sqlite::together(&statements(sqlite::ROWS)));
+static TOGETHER: LazyLock<String> = LazyLock::new(|| sqlite::together(&texts(sqlite::ROWS)));
 /// Each by itself, for PostgreSQL.
-static APART: LazyLock<[String; 15]> = LazyLock::new(|| statements(postgres::ROWS));
+static APART: LazyLock<[String; 15]> = LazyLock::new(|| texts(postgres::ROWS));
+
+/// Statements that have rows together, or seldom any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    Balances,
+    /// What is spent of a cap.
+    Caps,
+    NewCalls,
+    RunningCalls,
+    EndedCalls,
+    OnHand,
+    /// What few batches change.
+    Rare,
+    /// Has no rows: it reads the database's version.
+    Version,
+}
 
 /// What a script did.
 #[derive(Debug, Default)]
@@ -75,44 +92,51 @@ pub(super) async fn run(connection: &mut Connection, rows: [String; 14]) -> Resu
 
 /// The statements, in the order in which they are run. All but the first take their rows as their only parameter; `list` is
 /// how the database reads them.
-pub(super) fn statements(list: &str) -> [String; 15] {
+pub(super) fn statements(list: &str) -> [(Group, String); 15] {
+    let used_up = format!("SELECT COUNT(*) FROM cdrs WHERE call_id IN (SELECT value->>0 FROM {list})");
+    // Without a floor, because what is proposed is a difference; the account's own decides.
+    let balances = change(list, "accounts", CHANGE, "a.name, 0, v.balance, v.reserved", ACCOUNT)
+        + "balance = accounts.balance + excluded.balance, reserved = accounts.reserved + excluded.reserved \
+           WHERE accounts.has_floor = 0 OR (accounts.reserved + excluded.reserved >= 0 \
+           AND accounts.balance + excluded.balance >= accounts.reserved + excluded.reserved)";
+    let marks = format!("{MARK_COMPANIES}IN (SELECT CAST(value->>1 AS BIGINT) FROM {list})");
+    // The name of a call that is over is used up.
+    let unless_over = " WHERE NOT EXISTS (SELECT 1 FROM cdrs WHERE cdrs.call_id = v.call_id)";
+    let running = change(list, "reservations", CALL, &merged(NEW_CALL, CALL), NEW_CALL)
+        + &assignments(CALL, "call_id", "excluded");
+    let ended = format!("DELETE FROM reservations WHERE call_id IN (SELECT value->>0 FROM {list})");
+    let given_back = format!(
+        "DELETE FROM holds WHERE (owner, profile_id) IN \
+         (SELECT value->>0, CAST(value->>1 AS BIGINT) FROM {list})"
+    );
     [
-        DATA_VERSION.to_owned(),
-        format!("SELECT COUNT(*) FROM cdrs WHERE call_id IN (SELECT value->>0 FROM {list})"),
-        insert(list, "accounts", ACCOUNT, ""),
-        // Without a floor, because what is proposed is a difference; the account's own decides.
-        change(list, "accounts", CHANGE, "a.name, 0, v.balance, v.reserved", ACCOUNT)
-            + "balance = accounts.balance + excluded.balance, reserved = accounts.reserved + excluded.reserved \
-               WHERE accounts.has_floor = 0 OR (accounts.reserved + excluded.reserved >= 0 \
-               AND accounts.balance + excluded.balance >= accounts.reserved + excluded.reserved)",
-        upsert(list, "subscribers", SUBSCRIBER, "profile_id"),
-        format!("{RAISE_REVISION} AND EXISTS (SELECT 1 FROM {list})"),
-        format!("{MARK_COMPANIES}IN (SELECT CAST(value->>1 AS BIGINT) FROM {list})"),
-        upsert(list, "spending", SPENDING, "profile_id"),
-        // The name of a call that is over is used up.
-        insert(
-            list,
-            "reservations",
-            NEW_CALL,
-            " WHERE NOT EXISTS (SELECT 1 FROM cdrs WHERE cdrs.call_id = v.call_id)",
-        ),
-        change(list, "reservations", CALL, &merged(NEW_CALL, CALL), NEW_CALL)
-            + &assignments(CALL, "call_id", "excluded"),
-        format!("DELETE FROM reservations WHERE call_id IN (SELECT value->>0 FROM {list})"),
-        upsert(list, "holds", HOLD, "owner, profile_id"),
-        format!(
-            "DELETE FROM holds WHERE (owner, profile_id) IN \
-             (SELECT value->>0, CAST(value->>1 AS BIGINT) FROM {list})"
-        ),
-        insert(list, "transfers", TRANSFER, ""),
-        insert(list, "cdrs", CDR, ""),
+        (Group::Version, DATA_VERSION.to_owned()),
+        (Group::Rare, used_up),
+        (Group::Rare, insert(list, "accounts", ACCOUNT, "")),
+        (Group::Balances, balances),
+        (Group::Rare, upsert(list, "subscribers", SUBSCRIBER, "profile_id")),
+        (Group::Rare, format!("{RAISE_REVISION} AND EXISTS (SELECT 1 FROM {list})")),
+        (Group::Rare, marks),
+        (Group::Caps, upsert(list, "spending", SPENDING, "profile_id")),
+        (Group::NewCalls, insert(list, "reservations", NEW_CALL, unless_over)),
+        (Group::RunningCalls, running),
+        (Group::EndedCalls, ended),
+        (Group::OnHand, upsert(list, "holds", HOLD, "owner, profile_id")),
+        (Group::OnHand, given_back),
+        (Group::EndedCalls, insert(list, "transfers", TRANSFER, "")),
+        (Group::EndedCalls, insert(list, "cdrs", CDR, "")),
     ]
+}
+
+fn texts(list: &str) -> [String; 15] {
+    statements(list).map(|(_, text)| text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::super::Database;
     use super::super::super::query::{QueryBuilder, query};
+    use super::super::sheet::SHEET;
     use super::*;
     use crate::store::{Durability, Location};
 
@@ -126,7 +150,8 @@ mod tests {
         let mut writer = database.begin().await.unwrap();
         // Statistics of tables that were small once.
         query("ANALYZE").execute(&mut *writer).await.unwrap();
-        for statement in statements(sqlite::ROWS).into_iter().skip(1) {
+        let sheet = SHEET.split_once(";\n").unwrap().1.to_owned();
+        for statement in texts(sqlite::ROWS).into_iter().skip(1).chain([sheet]) {
             let explain = format!("EXPLAIN QUERY PLAN {statement}");
             let plan: Vec<(i64, i64, i64, String)> = QueryBuilder::new(&explain)
                 .build_query_as()
@@ -134,9 +159,11 @@ mod tests {
                 .fetch_all(&mut *writer)
                 .await
                 .unwrap();
-            let scans: Vec<&String> =
-                plan.iter().map(|(.., step)| step).filter(|step| step.starts_with("SCAN")).collect();
-            assert!(scans.iter().all(|step| step.contains("json_each")), "{statement}: {plan:?}");
+            let mut scans = plan.iter().map(|(.., step)| step).filter(|step| step.starts_with("SCAN"));
+            let is_of_given = |step: &String| {
+                ["json_each", "given", "CONSTANT ROW", "(subquery"].iter().any(|it| step.contains(it))
+            };
+            assert!(scans.all(is_of_given), "{statement}: {plan:?}");
         }
     }
 }

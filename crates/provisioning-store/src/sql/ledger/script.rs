@@ -1,8 +1,8 @@
 //! The statements that write a batch, put together once into one script.
 //!
 //! Each takes its rows as its only parameter, a JSON list of lists, so that its text, and with it the prepared
-//! statement, is the same for every batch. The usual batch goes to SQLite without those that have no rows
-//! ([`lean`](super::lean)), and every batch to PostgreSQL.
+//! statement, is the same for every batch. The usual batch goes to SQLite without those that its [`Shape`] has no rows for
+//! ([`lean`](super::lean)); PostgreSQL gets those that have some.
 
 use std::sync::LazyLock;
 
@@ -55,20 +55,15 @@ static TOGETHER: LazyLock<String> = LazyLock::new(|| sqlite::together(&texts(sql
 /// Each by itself, for PostgreSQL.
 static APART: LazyLock<[String; 15]> = LazyLock::new(|| texts(postgres::ROWS));
 
-/// Statements that have rows together, or seldom any.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Group {
-    Balances,
-    /// What is spent of a cap.
-    Caps,
+/// What a batch is about: each shape has the statements of those before it too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Shape {
+    /// Calls begin, and nothing else.
     NewCalls,
-    RunningCalls,
-    EndedCalls,
-    OnHand,
-    /// What few batches change.
-    Rare,
-    /// Has no rows: it reads the database's version.
-    Version,
+    /// What calls do.
+    Calls,
+    /// Whatever there is.
+    Whole,
 }
 
 /// What a script did.
@@ -92,7 +87,7 @@ pub(super) async fn run(connection: &mut Connection, rows: [String; 14]) -> Resu
 
 /// The statements, in the order in which they are run. All but the first take their rows as their only parameter; `list` is
 /// how the database reads them.
-pub(super) fn statements(list: &str) -> [(Group, String); 15] {
+pub(super) fn statements(list: &str) -> [(Shape, String); 15] {
     let used_up = format!("SELECT COUNT(*) FROM cdrs WHERE call_id IN (SELECT value->>0 FROM {list})");
     // Without a floor, because what is proposed is a difference; the account's own decides.
     let balances = change(list, "accounts", CHANGE, "a.name, 0, v.balance, v.reserved", ACCOUNT)
@@ -110,21 +105,21 @@ pub(super) fn statements(list: &str) -> [(Group, String); 15] {
          (SELECT value->>0, CAST(value->>1 AS BIGINT) FROM {list})"
     );
     [
-        (Group::Version, DATA_VERSION.to_owned()),
-        (Group::Rare, used_up),
-        (Group::Rare, insert(list, "accounts", ACCOUNT, "")),
-        (Group::Balances, balances),
-        (Group::Rare, upsert(list, "subscribers", SUBSCRIBER, "profile_id")),
-        (Group::Rare, format!("{RAISE_REVISION} AND EXISTS (SELECT 1 FROM {list})")),
-        (Group::Rare, marks),
-        (Group::Caps, upsert(list, "spending", SPENDING, "profile_id")),
-        (Group::NewCalls, insert(list, "reservations", NEW_CALL, unless_over)),
-        (Group::RunningCalls, running),
-        (Group::EndedCalls, ended),
-        (Group::OnHand, upsert(list, "holds", HOLD, "owner, profile_id")),
-        (Group::OnHand, given_back),
-        (Group::EndedCalls, insert(list, "transfers", TRANSFER, "")),
-        (Group::EndedCalls, insert(list, "cdrs", CDR, "")),
+        (Shape::NewCalls, DATA_VERSION.to_owned()),
+        (Shape::Whole, used_up),
+        (Shape::Whole, insert(list, "accounts", ACCOUNT, "")),
+        (Shape::NewCalls, balances),
+        (Shape::Whole, upsert(list, "subscribers", SUBSCRIBER, "profile_id")),
+        (Shape::Whole, format!("{RAISE_REVISION} AND EXISTS (SELECT 1 FROM {list})")),
+        (Shape::Whole, marks),
+        (Shape::Calls, upsert(list, "spending", SPENDING, "profile_id")),
+        (Shape::NewCalls, insert(list, "reservations", NEW_CALL, unless_over)),
+        (Shape::Calls, running),
+        (Shape::Calls, ended),
+        (Shape::Calls, upsert(list, "holds", HOLD, "owner, profile_id")),
+        (Shape::Calls, given_back),
+        (Shape::Calls, insert(list, "transfers", TRANSFER, "")),
+        (Shape::Calls, insert(list, "cdrs", CDR, "")),
     ]
 }
 

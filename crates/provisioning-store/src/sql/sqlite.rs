@@ -158,12 +158,12 @@ impl Express {
         self.is_open
     }
 
-    /// Runs a script that begins the transaction and reads; gives the rows of each statement.
+    /// Runs a script that begins the transaction and reads; gives its rows.
     pub(super) async fn begin(
         &mut self,
         script: &'static str,
         parameters: Vec<String>,
-    ) -> Result<Vec<Vec<SqliteRow>>, sqlx::Error> {
+    ) -> Result<Vec<SqliteRow>, sqlx::Error> {
         self.run(script, parameters).await
     }
 
@@ -182,17 +182,17 @@ impl Express {
         &mut self,
         script: &'static str,
         parameters: Vec<String>,
-    ) -> Result<Vec<Vec<SqliteRow>>, sqlx::Error> {
+    ) -> Result<Vec<SqliteRow>, sqlx::Error> {
         let was_open = std::mem::replace(&mut self.is_open, true);
         let query =
             parameters.into_iter().fold(sqlx::query(script), |query, parameter| query.bind(parameter));
         let mut steps = self.connection().fetch_many(query);
-        let (mut read, mut rows) = (Vec::new(), Vec::new());
+        let mut rows = Vec::new();
         loop {
             match steps.try_next().await {
                 Ok(Some(Either::Right(row))) => rows.push(row),
-                Ok(Some(Either::Left(_))) => read.push(std::mem::take(&mut rows)),
-                Ok(None) => return Ok(read),
+                Ok(Some(Either::Left(_))) => {}
+                Ok(None) => return Ok(rows),
                 Err(error) => {
                     drop(steps);
                     // The lock was not to be had, so nothing has begun.

@@ -80,7 +80,7 @@ impl Sheet {
         let owner = owner.to_owned();
         let parameters = vec![given.clone(), owner.clone(), given.clone(), given.clone(), owner, given];
         let rows = express.begin(SHEET.as_str(), parameters).await?;
-        let row = rows.iter().flatten().next().ok_or(sqlx::Error::RowNotFound)?;
+        let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         serde_json::from_str(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))
     }
 }

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_batch_each_profiles_latest_change_counts() {
+    fn of_a_round_each_profiles_latest_change_counts() {
         let binding = Box::new(bound("<sip:a@b>", Transport::Udp));
         let ended = BindingChange::Ended(ProfileId(7));
         let (kept, gone) = latest([BindingChange::Kept(binding.clone()), ended.clone()].into_iter());
@@ -214,10 +214,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_first_change_is_written_at_once_and_what_comes_then_together() {
         let (sender, mut changes) = mpsc::channel(8);
-        let (mut batch, start) = (Vec::new(), Instant::now());
+        let (mut round, start) = (Vec::new(), Instant::now());
         sender.try_send(BindingChange::Ended(ProfileId(1))).unwrap();
-        assert!(gather(&mut changes, &mut batch, start).await);
-        assert_eq!((batch.len(), start.elapsed()), (1, Duration::ZERO));
+        assert!(gather(&mut changes, &mut round, start).await);
+        assert_eq!((round.len(), start.elapsed()), (1, Duration::ZERO));
 
         let late = sender.clone();
         tokio::spawn(async move {
@@ -225,13 +225,13 @@ mod tests {
             late.send(BindingChange::Ended(ProfileId(3))).await.unwrap();
         });
         sender.try_send(BindingChange::Ended(ProfileId(2))).unwrap();
-        batch.clear();
-        assert!(gather(&mut changes, &mut batch, start + PACE).await);
-        assert_eq!(batch.len(), 2, "what came meanwhile goes with it");
+        round.clear();
+        assert!(gather(&mut changes, &mut round, start + PACE).await);
+        assert_eq!(round.len(), 2, "what came meanwhile goes with it");
         assert!(start.elapsed() >= PACE);
 
         drop(sender);
-        batch.clear();
-        assert!(!gather(&mut changes, &mut batch, start).await);
+        round.clear();
+        assert!(!gather(&mut changes, &mut round, start).await);
     }
 }

@@ -232,7 +232,7 @@ impl Metrics {
             ),
             store_seconds: make.histograms(
                 "sipgw_store_seconds",
-                "How long the store took, by operation; what no call waits for may wait 8 ms for one",
+                "How long the store took, by operation; what no call waits for waits some milliseconds for one",
                 &["operation"],
                 &STORE_BUCKETS,
             ),

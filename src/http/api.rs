@@ -15,8 +15,10 @@
 //! What it must do: reach things through `caller::Caller`, so that an administrator finds nothing of others. The fuzzer
 //! (`tests/api`) reads the description and tries it all.
 
-// utoipa's macro names types by paths that are longer than they need be.
-#![allow(unused_qualifications)]
+#![allow(
+    unused_qualifications,
+    reason = "utoipa's macro names types by paths that are longer than they need be"
+)]
 
 mod accounts;
 mod addresses;

@@ -544,8 +544,8 @@ mod tests {
     use super::*;
     use crate::store::{Durability, Location};
 
-    /// Everything that a profile may have, no two figures alike.
-    const PROFILE: [&str; 6] = [
+    /// Everything that a profile may have, no two figures alike, and one that has nothing.
+    const PROFILES: [&str; 6] = [
         "INSERT INTO subscribers (profile_id, company_id, channels, bundles, period, bought_at, paid_until, \
          channels_price_micros, bundles_price_micros, bundle_s, renewal, changed_at, closed_at, \
          recharge_threshold_micros, recharge_amount_micros, spend_guard) \
@@ -568,7 +568,7 @@ mod tests {
         let file = Location::File(folder.path().join("sipgw.db"));
         let database = Database::open(&file, Durability::default(), None).await.unwrap();
         let mut writer = database.begin().await.unwrap();
-        for statement in PROFILE {
+        for statement in PROFILES {
             query(statement).execute(&mut *writer).await.unwrap();
         }
         writer.commit().await.unwrap();

@@ -5,88 +5,6 @@
 
 use crate::message::Fault;
 
-/// A reason to refuse a request or to end a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "each variant's sentence in the table below is its documentation")]
-pub enum Refusal {
-    AccountAttached,
-    AddressIncomplete,
-    BadContact,
-    BadCredentials,
-    BadRequest,
-    BodyNotUnderstood,
-    BodyTooLong,
-    CallerGone,
-    CalleeBusy,
-    CalleeDeclined,
-    CalleeFailed,
-    CalleeIncomplete,
-    CalleeMoved,
-    CalleeUnavailable,
-    CalleeUnknown,
-    CalledProfileInactive,
-    Cancelled,
-    CarrierAuthentication,
-    CarriersFailed,
-    CompanyCreditExhausted,
-    ConnectionLost,
-    CountryBusy,
-    CountryDenied,
-    CreditExhausted,
-    Emergency,
-    EncodingNotUnderstood,
-    EndedByOperator,
-    ExtensionUnsupported,
-    HeaderTooLong,
-    InternalFault,
-    IntervalTooBrief,
-    LongestCall,
-    LoopDetected,
-    MediaRefused,
-    MediaSilent,
-    MediaUnavailable,
-    MethodNotAllowed,
-    NoAck,
-    NoAddressToCall,
-    NoAnswer,
-    NoChannel,
-    NoChannelIncoming,
-    NoCarrier,
-    NoCompanyCredit,
-    NoCredit,
-    NoMediaInCommon,
-    NoPrack,
-    NoRate,
-    NoSuchDialog,
-    NotRegistered,
-    NothingOnHand,
-    NumberNotAssigned,
-    Overloaded,
-    PbxDemandsCredentials,
-    PbxFailed,
-    PhoneCannotCall,
-    PriceTooHigh,
-    ProfileDeleted,
-    ProfileInactive,
-    RequestOutOfOrder,
-    RequestPending,
-    SchemeUnsupported,
-    SecureMediaForbidden,
-    SecureMediaRequired,
-    SessionExpired,
-    SessionIntervalTooSmall,
-    ShuttingDown,
-    SpendCapExhausted,
-    SpendCapReached,
-    StoreUnavailable,
-    TooLong,
-    UnknownHost,
-    UnknownPeer,
-    UnknownUser,
-    UriTooLong,
-    VersionUnsupported,
-}
-
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefusalRow {
@@ -100,364 +18,191 @@ pub struct RefusalRow {
     pub sentence: &'static str,
 }
 
-const fn row(status: u16, cause: u8, code: &'static str, sentence: &'static str) -> RefusalRow {
-    RefusalRow { status, cause, code, sentence }
+/// Makes the enum, the list of its members and the row of each from one entry a reason.
+macro_rules! refusals {
+    ($($name:ident = $status:literal, $cause:literal, $code:literal, $sentence:literal;)*) => {
+        /// A reason to refuse a request or to end a call.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Refusal {
+            $(#[doc = $sentence] $name,)*
+        }
+
+        impl Refusal {
+            /// Every reason, for documentation and tests.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The row of the table.
+            pub const fn row(self) -> RefusalRow {
+                match self {
+                    $(Self::$name => RefusalRow {
+                        status: $status,
+                        cause: $cause,
+                        code: $code,
+                        sentence: $sentence,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+// The table, in alphabetical order: the SIP status, the Q.850 cause, the code, the sentence.
+refusals! {
+    AccountAttached = 403, 21, "account_attached",
+        "This business account belongs to a SIP profile and cannot sign in: take it off the profile first.";
+    AddressIncomplete = 484, 28, "address_incomplete",
+        "The called number cannot be read as a telephone number.";
+    BadContact = 400, 95, "bad_contact",
+        "The REGISTER's Contact cannot be used.";
+    BadCredentials = 403, 21, "bad_credentials",
+        "The user name or the password is wrong.";
+    BadRequest = 400, 95, "bad_request",
+        "The request is malformed.";
+    BodyNotUnderstood = 415, 79, "body_not_understood",
+        "The message's body is of a kind that the gateway does not read.";
+    BodyTooLong = 413, 127, "message_too_large",
+        "The request's body is longer than the gateway reads.";
+    CalledProfileInactive = 480, 20, "called_profile_inactive",
+        "The called number's profile has no running channel subscription.";
+    CalleeBusy = 486, 17, "callee_busy",
+        "The called party is busy.";
+    CalleeDeclined = 603, 21, "callee_declined",
+        "The called party declined the call.";
+    CalleeFailed = 480, 31, "callee_failed",
+        "The called party could not take the call.";
+    CalleeIncomplete = 484, 28, "callee_incomplete",
+        "The called side says that the number is incomplete.";
+    CalleeMoved = 410, 22, "callee_moved",
+        "The called side says that the number is no longer in use.";
+    CalleeUnavailable = 480, 20, "callee_unavailable",
+        "The called party cannot be reached at the moment.";
+    CalleeUnknown = 404, 1, "callee_unknown",
+        "The called side says that there is no such number.";
+    CallerGone = 481, 16, "caller_gone",
+        "The caller's connection was lost.";
+    Cancelled = 487, 16, "cancelled",
+        "The caller gave up before the answer.";
+    CarrierAuthentication = 500, 38, "carrier_authentication",
+        "The carrier did not accept the gateway's credentials.";
+    CarriersFailed = 503, 38, "carriers_failed",
+        "No carrier could complete the call.";
+    CompanyCreditExhausted = 402, 16, "company_credit_exhausted",
+        "The bundle minutes and the company's credit ran out, so the call was ended.";
+    ConnectionLost = 408, 27, "connection_lost",
+        "The connection to one side was lost and did not come back, so the call was ended.";
+    CountryBusy = 403, 21, "country_busy",
+        "As many calls as the profile's spend guard allows go to this country already.";
+    CountryDenied = 403, 21, "country_denied",
+        "The profile's spend guard does not allow calls to this country.";
+    CreditExhausted = 402, 16, "credit_exhausted",
+        "The profile's credit ran out, so the call was ended.";
+    Emergency = 403, 21, "emergency",
+        "Emergency calls are not carried here: use another telephone service to reach help.";
+    EncodingNotUnderstood = 415, 79, "encoding_not_understood",
+        "The message's body is encoded in a way that the gateway does not read.";
+    EndedByOperator = 480, 16, "ended_by_operator",
+        "The operator ended the call.";
+    ExtensionUnsupported = 420, 79, "extension_unsupported",
+        "The request requires an extension that the gateway does not have.";
+    HeaderTooLong = 513, 127, "header_too_long",
+        "The request has more or longer header fields than the gateway reads.";
+    InternalFault = 500, 41, "internal_fault",
+        "The gateway could not handle the request.";
+    IntervalTooBrief = 423, 31, "interval_too_brief",
+        "The registration interval asked for is too short.";
+    LongestCall = 403, 16, "longest_call",
+        "The call lasted as long as the profile's spend guard allows, so it was ended.";
+    LoopDetected = 483, 25, "loop_detected",
+        "The call has passed too many hops.";
+    MediaRefused = 488, 88, "media_refused",
+        "The called party cannot take this kind of media.";
+    MediaSilent = 408, 102, "media_silent",
+        "No media arrived for too long, so the call was ended.";
+    MediaUnavailable = 503, 34, "media_unavailable",
+        "The gateway has no free media port.";
+    MethodNotAllowed = 405, 79, "method_not_allowed",
+        "The gateway does not serve this method.";
+    NoAck = 408, 102, "no_ack",
+        "The caller never confirmed the answer, so the call was ended.";
+    NoAddressToCall = 480, 20, "no_address_to_call",
+        "The called profile has no single address to call, and no open connection with its certificate.";
+    NoAnswer = 480, 19, "no_answer",
+        "The called party did not answer in time.";
+    NoCarrier = 503, 3, "no_carrier",
+        "No carrier is set up for this destination.";
+    NoChannel = 503, 34, "no_channel",
+        "All channels of the profile are in use.";
+    NoChannelIncoming = 486, 17, "no_channel_incoming",
+        "All channels of the called profile are in use.";
+    NoCompanyCredit = 402, 21, "no_company_credit",
+        "The bundle minutes are used up, and the company's credit does not pay for this call.";
+    NoCredit = 402, 21, "no_credit",
+        "The profile's credit does not pay for this call.";
+    NoMediaInCommon = 488, 88, "no_media_in_common",
+        "The session description offers no media that can be carried.";
+    NoPrack = 504, 102, "no_prack",
+        "The caller never confirmed a provisional response, so the call was given up.";
+    NoRate = 404, 3, "no_rate",
+        "The rate table has no price for this destination.";
+    NoSuchDialog = 481, 16, "no_such_dialog",
+        "There is no such call or transaction.";
+    NotRegistered = 480, 20, "not_registered",
+        "The called PBX is not registered.";
+    NothingOnHand = 503, 41, "nothing_on_hand",
+        "The gateway's accounting does not answer, and what was on hand for the profile is used up.";
+    NumberNotAssigned = 404, 1, "number_not_assigned",
+        "The called number is not assigned to any profile.";
+    Overloaded = 503, 42, "overloaded",
+        "The gateway is too busy at the moment.";
+    PbxDemandsCredentials = 480, 21, "pbx_demands_credentials",
+        "The called PBX demands credentials: let it accept calls from the gateway's address.";
+    PbxFailed = 500, 38, "pbx_failed",
+        "The called PBX could not handle the call.";
+    PhoneCannotCall = 403, 21, "phone_cannot_call",
+        "A business account's phone can be called; only a SIP profile makes calls.";
+    PriceTooHigh = 403, 21, "price_too_high",
+        "A minute of this call costs more than the profile's spend guard allows.";
+    ProfileDeleted = 480, 31, "profile_deleted",
+        "The profile was deleted, so the call was ended.";
+    ProfileInactive = 403, 21, "profile_inactive",
+        "The profile has no running channel subscription.";
+    RequestOutOfOrder = 500, 101, "request_out_of_order",
+        "The request is older than one that came before it.";
+    RequestPending = 491, 101, "request_pending",
+        "Another request of the same kind is still under way.";
+    SchemeUnsupported = 416, 127, "scheme_unsupported",
+        "The Request-URI has a scheme that the gateway does not serve here.";
+    SecureMediaForbidden = 488, 88, "secure_media_forbidden",
+        "This profile must not use SRTP, and the description offers nothing else.";
+    SecureMediaRequired = 488, 88, "secure_media_required",
+        "This profile must use SRTP, and the description offers none.";
+    SessionExpired = 408, 102, "session_expired",
+        "One side no longer confirmed that the call lives, so it was ended.";
+    SessionIntervalTooSmall = 422, 31, "session_interval_too_small",
+        "The session interval asked for is too short.";
+    ShuttingDown = 503, 41, "shutting_down",
+        "The gateway is shutting down.";
+    SpendCapExhausted = 402, 16, "spend_cap_exhausted",
+        "The profile's spend cap for this hour or day was reached, so the call was ended.";
+    SpendCapReached = 402, 21, "spend_cap_reached",
+        "The profile's spend cap for this hour or day does not leave enough for this call.";
+    StoreUnavailable = 503, 41, "store_unavailable",
+        "The gateway's accounting does not answer at the moment.";
+    TooLong = 403, 16, "too_long",
+        "The call lasted as long as the gateway lets any call last.";
+    UnknownHost = 404, 3, "unknown_host",
+        "The Request-URI names a host that is not this gateway.";
+    UnknownPeer = 403, 21, "unknown_peer",
+        "The gateway does not know who is calling from this address.";
+    UnknownUser = 403, 21, "unknown_user",
+        "The user name or the password is wrong.";
+    UriTooLong = 414, 127, "uri_too_long",
+        "The Request-URI is longer than the gateway reads.";
+    VersionUnsupported = 505, 127, "version_unsupported",
+        "The request's version of SIP is not 2.0.";
 }
 
 impl Refusal {
-    /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 76] = [
-        Self::AccountAttached,
-        Self::AddressIncomplete,
-        Self::BadContact,
-        Self::BadCredentials,
-        Self::BadRequest,
-        Self::BodyNotUnderstood,
-        Self::BodyTooLong,
-        Self::CallerGone,
-        Self::CalleeBusy,
-        Self::CalleeDeclined,
-        Self::CalleeFailed,
-        Self::CalleeIncomplete,
-        Self::CalleeMoved,
-        Self::CalleeUnavailable,
-        Self::CalleeUnknown,
-        Self::CalledProfileInactive,
-        Self::Cancelled,
-        Self::CarrierAuthentication,
-        Self::CarriersFailed,
-        Self::CompanyCreditExhausted,
-        Self::ConnectionLost,
-        Self::CountryBusy,
-        Self::CountryDenied,
-        Self::CreditExhausted,
-        Self::Emergency,
-        Self::EncodingNotUnderstood,
-        Self::EndedByOperator,
-        Self::ExtensionUnsupported,
-        Self::HeaderTooLong,
-        Self::InternalFault,
-        Self::IntervalTooBrief,
-        Self::LongestCall,
-        Self::LoopDetected,
-        Self::MediaRefused,
-        Self::MediaSilent,
-        Self::MediaUnavailable,
-        Self::MethodNotAllowed,
-        Self::NoAck,
-        Self::NoAddressToCall,
-        Self::NoAnswer,
-        Self::NoChannel,
-        Self::NoChannelIncoming,
-        Self::NoCarrier,
-        Self::NoCompanyCredit,
-        Self::NoCredit,
-        Self::NoMediaInCommon,
-        Self::NoPrack,
-        Self::NoRate,
-        Self::NoSuchDialog,
-        Self::NotRegistered,
-        Self::NothingOnHand,
-        Self::NumberNotAssigned,
-        Self::Overloaded,
-        Self::PbxDemandsCredentials,
-        Self::PbxFailed,
-        Self::PhoneCannotCall,
-        Self::PriceTooHigh,
-        Self::ProfileDeleted,
-        Self::ProfileInactive,
-        Self::RequestOutOfOrder,
-        Self::RequestPending,
-        Self::SchemeUnsupported,
-        Self::SecureMediaForbidden,
-        Self::SecureMediaRequired,
-        Self::SessionExpired,
-        Self::SessionIntervalTooSmall,
-        Self::ShuttingDown,
-        Self::SpendCapExhausted,
-        Self::SpendCapReached,
-        Self::StoreUnavailable,
-        Self::TooLong,
-        Self::UnknownHost,
-        Self::UnknownPeer,
-        Self::UnknownUser,
-        Self::UriTooLong,
-        Self::VersionUnsupported,
-    ];
-
-    /// The table.
-    pub const fn row(self) -> RefusalRow {
-        match self {
-            Self::AccountAttached => row(
-                403,
-                21,
-                "account_attached",
-                "This business account belongs to a SIP profile and cannot sign in: take it off the profile first.",
-            ),
-            Self::AddressIncomplete => {
-                row(484, 28, "address_incomplete", "The called number cannot be read as a telephone number.")
-            }
-            Self::BadContact => row(400, 95, "bad_contact", "The REGISTER's Contact cannot be used."),
-            Self::BadCredentials => {
-                row(403, 21, "bad_credentials", "The user name or the password is wrong.")
-            }
-            Self::BadRequest => row(400, 95, "bad_request", "The request is malformed."),
-            Self::BodyNotUnderstood => row(
-                415,
-                79,
-                "body_not_understood",
-                "The message's body is of a kind that the gateway does not read.",
-            ),
-            Self::BodyTooLong => {
-                row(413, 127, "message_too_large", "The request's body is longer than the gateway reads.")
-            }
-            Self::CallerGone => row(481, 16, "caller_gone", "The caller's connection was lost."),
-            Self::CalleeBusy => row(486, 17, "callee_busy", "The called party is busy."),
-            Self::CalleeDeclined => row(603, 21, "callee_declined", "The called party declined the call."),
-            Self::CalleeFailed => row(480, 31, "callee_failed", "The called party could not take the call."),
-            Self::CalleeIncomplete => {
-                row(484, 28, "callee_incomplete", "The called side says that the number is incomplete.")
-            }
-            Self::CalleeMoved => {
-                row(410, 22, "callee_moved", "The called side says that the number is no longer in use.")
-            }
-            Self::CalleeUnavailable => {
-                row(480, 20, "callee_unavailable", "The called party cannot be reached at the moment.")
-            }
-            Self::CalleeUnknown => {
-                row(404, 1, "callee_unknown", "The called side says that there is no such number.")
-            }
-            Self::CalledProfileInactive => row(
-                480,
-                20,
-                "called_profile_inactive",
-                "The called number's profile has no running channel subscription.",
-            ),
-            Self::Cancelled => row(487, 16, "cancelled", "The caller gave up before the answer."),
-            Self::CarrierAuthentication => row(
-                500,
-                38,
-                "carrier_authentication",
-                "The carrier did not accept the gateway's credentials.",
-            ),
-            Self::CarriersFailed => row(503, 38, "carriers_failed", "No carrier could complete the call."),
-            Self::ConnectionLost => row(
-                408,
-                27,
-                "connection_lost",
-                "The connection to one side was lost and did not come back, so the call was ended.",
-            ),
-            Self::CountryBusy => row(
-                403,
-                21,
-                "country_busy",
-                "As many calls as the profile's spend guard allows go to this country already.",
-            ),
-            Self::CountryDenied => row(
-                403,
-                21,
-                "country_denied",
-                "The profile's spend guard does not allow calls to this country.",
-            ),
-            Self::CompanyCreditExhausted => row(
-                402,
-                16,
-                "company_credit_exhausted",
-                "The bundle minutes and the company's credit ran out, so the call was ended.",
-            ),
-            Self::CreditExhausted => {
-                row(402, 16, "credit_exhausted", "The profile's credit ran out, so the call was ended.")
-            }
-            Self::Emergency => row(
-                403,
-                21,
-                "emergency",
-                "Emergency calls are not carried here: use another telephone service to reach help.",
-            ),
-            Self::EncodingNotUnderstood => row(
-                415,
-                79,
-                "encoding_not_understood",
-                "The message's body is encoded in a way that the gateway does not read.",
-            ),
-            Self::EndedByOperator => row(480, 16, "ended_by_operator", "The operator ended the call."),
-            Self::ExtensionUnsupported => row(
-                420,
-                79,
-                "extension_unsupported",
-                "The request requires an extension that the gateway does not have.",
-            ),
-            Self::HeaderTooLong => row(
-                513,
-                127,
-                "header_too_long",
-                "The request has more or longer header fields than the gateway reads.",
-            ),
-            Self::InternalFault => {
-                row(500, 41, "internal_fault", "The gateway could not handle the request.")
-            }
-            Self::IntervalTooBrief => {
-                row(423, 31, "interval_too_brief", "The registration interval asked for is too short.")
-            }
-            Self::LongestCall => row(
-                403,
-                16,
-                "longest_call",
-                "The call lasted as long as the profile's spend guard allows, so it was ended.",
-            ),
-            Self::LoopDetected => row(483, 25, "loop_detected", "The call has passed too many hops."),
-            Self::MediaRefused => {
-                row(488, 88, "media_refused", "The called party cannot take this kind of media.")
-            }
-            Self::MediaSilent => {
-                row(408, 102, "media_silent", "No media arrived for too long, so the call was ended.")
-            }
-            Self::MediaUnavailable => {
-                row(503, 34, "media_unavailable", "The gateway has no free media port.")
-            }
-            Self::MethodNotAllowed => {
-                row(405, 79, "method_not_allowed", "The gateway does not serve this method.")
-            }
-            Self::NoAck => {
-                row(408, 102, "no_ack", "The caller never confirmed the answer, so the call was ended.")
-            }
-            Self::NoAddressToCall => row(
-                480,
-                20,
-                "no_address_to_call",
-                "The called profile has no single address to call, and no open connection with its certificate.",
-            ),
-            Self::NoAnswer => row(480, 19, "no_answer", "The called party did not answer in time."),
-            Self::NoChannel => row(503, 34, "no_channel", "All channels of the profile are in use."),
-            Self::NoChannelIncoming => {
-                row(486, 17, "no_channel_incoming", "All channels of the called profile are in use.")
-            }
-            Self::NoCarrier => row(503, 3, "no_carrier", "No carrier is set up for this destination."),
-            Self::NoCompanyCredit => row(
-                402,
-                21,
-                "no_company_credit",
-                "The bundle minutes are used up, and the company's credit does not pay for this call.",
-            ),
-            Self::NoCredit => row(402, 21, "no_credit", "The profile's credit does not pay for this call."),
-            Self::NoMediaInCommon => row(
-                488,
-                88,
-                "no_media_in_common",
-                "The session description offers no media that can be carried.",
-            ),
-            Self::NoPrack => row(
-                504,
-                102,
-                "no_prack",
-                "The caller never confirmed a provisional response, so the call was given up.",
-            ),
-            Self::NoRate => row(404, 3, "no_rate", "The rate table has no price for this destination."),
-            Self::NoSuchDialog => row(481, 16, "no_such_dialog", "There is no such call or transaction."),
-            Self::NotRegistered => row(480, 20, "not_registered", "The called PBX is not registered."),
-            Self::NothingOnHand => row(
-                503,
-                41,
-                "nothing_on_hand",
-                "The gateway's accounting does not answer, and what was on hand for the profile is used up.",
-            ),
-            Self::NumberNotAssigned => {
-                row(404, 1, "number_not_assigned", "The called number is not assigned to any profile.")
-            }
-            Self::Overloaded => row(503, 42, "overloaded", "The gateway is too busy at the moment."),
-            Self::PbxDemandsCredentials => row(
-                480,
-                21,
-                "pbx_demands_credentials",
-                "The called PBX demands credentials: let it accept calls from the gateway's address.",
-            ),
-            Self::PbxFailed => row(500, 38, "pbx_failed", "The called PBX could not handle the call."),
-            Self::PhoneCannotCall => row(
-                403,
-                21,
-                "phone_cannot_call",
-                "A business account's phone can be called; only a SIP profile makes calls.",
-            ),
-            Self::PriceTooHigh => row(
-                403,
-                21,
-                "price_too_high",
-                "A minute of this call costs more than the profile's spend guard allows.",
-            ),
-            Self::ProfileDeleted => {
-                row(480, 31, "profile_deleted", "The profile was deleted, so the call was ended.")
-            }
-            Self::ProfileInactive => {
-                row(403, 21, "profile_inactive", "The profile has no running channel subscription.")
-            }
-            Self::RequestOutOfOrder => {
-                row(500, 101, "request_out_of_order", "The request is older than one that came before it.")
-            }
-            Self::RequestPending => {
-                row(491, 101, "request_pending", "Another request of the same kind is still under way.")
-            }
-            Self::SchemeUnsupported => row(
-                416,
-                127,
-                "scheme_unsupported",
-                "The Request-URI has a scheme that the gateway does not serve here.",
-            ),
-            Self::SecureMediaForbidden => row(
-                488,
-                88,
-                "secure_media_forbidden",
-                "This profile must not use SRTP, and the description offers nothing else.",
-            ),
-            Self::SecureMediaRequired => row(
-                488,
-                88,
-                "secure_media_required",
-                "This profile must use SRTP, and the description offers none.",
-            ),
-            Self::SessionExpired => row(
-                408,
-                102,
-                "session_expired",
-                "One side no longer confirmed that the call lives, so it was ended.",
-            ),
-            Self::SessionIntervalTooSmall => {
-                row(422, 31, "session_interval_too_small", "The session interval asked for is too short.")
-            }
-            Self::ShuttingDown => row(503, 41, "shutting_down", "The gateway is shutting down."),
-            Self::SpendCapExhausted => row(
-                402,
-                16,
-                "spend_cap_exhausted",
-                "The profile's spend cap for this hour or day was reached, so the call was ended.",
-            ),
-            Self::SpendCapReached => row(
-                402,
-                21,
-                "spend_cap_reached",
-                "The profile's spend cap for this hour or day does not leave enough for this call.",
-            ),
-            Self::StoreUnavailable => {
-                row(503, 41, "store_unavailable", "The gateway's accounting does not answer at the moment.")
-            }
-            Self::TooLong => {
-                row(403, 16, "too_long", "The call lasted as long as the gateway lets any call last.")
-            }
-            Self::UnknownHost => {
-                row(404, 3, "unknown_host", "The Request-URI names a host that is not this gateway.")
-            }
-            Self::UnknownPeer => {
-                row(403, 21, "unknown_peer", "The gateway does not know who is calling from this address.")
-            }
-            Self::UnknownUser => row(403, 21, "unknown_user", "The user name or the password is wrong."),
-            Self::UriTooLong => {
-                row(414, 127, "uri_too_long", "The Request-URI is longer than the gateway reads.")
-            }
-            Self::VersionUnsupported => {
-                row(505, 127, "version_unsupported", "The request's version of SIP is not 2.0.")
-            }
-        }
-    }
-
     /// Whether the gateway itself is the obstacle, and soon may be none: the answer says when to try again.
     pub const fn is_passing(self) -> bool {
         matches!(
@@ -508,7 +253,7 @@ impl Refusal {
 
     /// Finds a reason by its code.
     pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.code() == code)
+        Self::ALL.iter().copied().find(|reason| reason.code() == code)
     }
 }
 
@@ -521,14 +266,14 @@ mod tests {
     fn codes_are_unique_and_lead_back() {
         let codes: HashSet<_> = Refusal::ALL.iter().map(|r| r.code()).collect();
         assert_eq!(codes.len(), Refusal::ALL.len());
-        for reason in Refusal::ALL {
+        for &reason in Refusal::ALL {
             assert_eq!(Refusal::from_code(reason.code()), Some(reason));
         }
     }
 
     #[test]
     fn every_row_is_a_refusal_with_one_sentence() {
-        for reason in Refusal::ALL {
+        for &reason in Refusal::ALL {
             let row = reason.row();
             assert!((400..700).contains(&row.status), "{reason:?}");
             assert!(row.cause < 128, "{reason:?}");

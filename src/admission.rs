@@ -75,13 +75,15 @@ enum Job {
 /// Who talks to whom, as the core writes it: only what it has read as E.164 has a `+`.
 struct Parties {
     from: String,
+    is_withheld: bool,
     to: String,
 }
 
 impl Parties {
     /// Adds them to what is known of a call.
     fn complete(&self, attempt: Attempt) -> Attempt {
-        Attempt { from: kept(&self.from), to: kept(&self.to), ..attempt }
+        let (from, to) = (kept(&self.from), kept(&self.to));
+        Attempt { from, is_withheld: self.is_withheld, to, ..attempt }
     }
 }
 
@@ -105,8 +107,8 @@ impl Admission {
             Question::Extend { lease, .. } if self.is_full(WAITING) => {
                 self.refuse(Reply::Extended { lease, result: Err(Refusal::Overloaded) });
             }
-            Question::Reserve { lease, profile, usage, from, to } => {
-                let parties = Parties { from, to };
+            Question::Reserve { lease, profile, usage, from, is_withheld, to } => {
+                let parties = Parties { from, is_withheld, to };
                 self.submit(Job::Reserve { lease, profile, usage, parties, at: wall(Instant::now()) });
             }
             Question::Answer { lease } => self.submit(Job::Answer { lease, at: wall(Instant::now()) }),
@@ -196,6 +198,7 @@ fn unrated(usage: &Usage, started_at: Timestamp) -> Attempt {
         direction,
         kind,
         from: String::new(),
+        is_withheld: false,
         to: String::new(),
         destination: String::new(),
         country: String::new(),
@@ -220,7 +223,8 @@ fn refused_direction(record: &CallRecord) -> Direction {
 }
 
 fn store_record(record: &CallRecord, attempt: Attempt, tariffs: &Tariffs) -> cdr::CallRecord {
-    let parties = Parties { from: record.from.clone(), to: record.to.clone() };
+    let (from, to) = (record.from.clone(), record.to.clone());
+    let parties = Parties { from, is_withheld: record.is_withheld, to };
     let mut attempt = parties.complete(attempt);
     if matches!(record.usage, Some(Usage::Incoming { .. })) && record.carrier.is_none() {
         attempt.kind = CallKind::OnNet;

@@ -145,6 +145,7 @@ impl Builder<'_> {
                 model::NumberPresentation::E164 => NumberFormat::E164,
             },
             caller_id: self.caller_id(profile),
+            takes_caller_names: profile.settings.caller_name == Switch::On,
             srtp: srtp(profile.settings.srtp),
         })
     }
@@ -211,6 +212,9 @@ impl Builder<'_> {
             let shown = of(&self.numbers_of, &profile.id).iter().filter(|number| self.is_shown(number));
             caller_id.choices.extend(shown.map(|number| digits(&number.number).to_owned()));
         }
+        let in_service = || of(&self.numbers_of, &profile.id).iter().filter(|number| number.is_in_service());
+        let first = || in_service().map(|number| digits(&number.number).to_owned()).min();
+        caller_id.identity = caller_id.default.clone().or_else(first);
         caller_id
     }
 
@@ -253,6 +257,7 @@ impl Builder<'_> {
                 },
                 number_format: NumberFormat::E164,
                 caller_id: CallerId::default(),
+                takes_caller_names: true,
                 srtp: SrtpPolicy::Auto,
             });
         }
@@ -324,6 +329,7 @@ fn carrier(carrier: &model::Carrier) -> Carrier {
         strip: settings.strip,
         prefix: settings.prefix.clone(),
         srtp: srtp(settings.srtp),
+        is_trusted: settings.trust == model::Trust::Trusted,
         is_active: settings.active == Switch::On,
     }
 }

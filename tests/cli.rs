@@ -200,7 +200,7 @@ company price-list Architects dear
 profile create Architects Sales --channels 4 --bundles 1 --credit 10
 profile create Architects Poor --channels 4 --credit 1000000
 profile create Builders Site
-profile set Sales --srtp required --presentation e164
+profile set Sales --srtp required --presentation e164 --caller-name off
 profile rename Site Building_Site
 profile channels Building_Site 400
 profile credit add Sales 5.50
@@ -234,7 +234,7 @@ account button architects.sales
 number assign +12026843300 --account architects.sales
 number list
 carrier add wholesale 203.0.113.5 --port 5080 --source 198.51.100.0/24
-carrier change wholesale --no-port --priority 5
+carrier change wholesale --no-port --priority 5 --trust untrusted
 carrier disable wholesale
 carrier enable wholesale
 carrier remove wholesale

@@ -116,8 +116,14 @@ impl Gateway {
 
     fn dial(&self, call: u128) {
         let usage = Usage::Outgoing { number: "3726001234".to_owned() };
-        let (from, to) = (String::new(), String::new());
-        let question = Question::Reserve { lease: lease(call), profile: self.profile, usage, from, to };
+        let question = Question::Reserve {
+            lease: lease(call),
+            profile: self.profile,
+            usage,
+            from: String::new(),
+            is_withheld: false,
+            to: String::new(),
+        };
         assert!(self.admission.ask(question).is_none());
     }
 
@@ -154,6 +160,7 @@ impl Gateway {
             reserved: true,
             carrier: None,
             from: "+12026843376".to_owned(),
+            is_withheld: false,
             to: "+3726001234".to_owned(),
             started: answered.unwrap_or(ended),
             answered,

@@ -110,6 +110,7 @@ fn call(profile: ProfileId, start: Timestamp) -> [LedgerOp; 3] {
         direction: Direction::Outgoing,
         kind: CallKind::Telephone,
         from: "+12026843376".into(),
+        is_withheld: false,
         to: "+3728800814".into(),
         destination: "Estonia".into(),
         country: "EE".into(),

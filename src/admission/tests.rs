@@ -79,7 +79,8 @@ impl Office {
             Usage::Echo => "+17606604690".to_owned(),
         };
         let from = "+12026843376".to_owned();
-        let question = Question::Reserve { lease, profile: self.profile, usage, from, to };
+        let question =
+            Question::Reserve { lease, profile: self.profile, usage, from, is_withheld: false, to };
         assert!(self.admission.ask(question).is_none());
         match self.replies.recv().await {
             Some(Reply::Reserved { lease: of, result }) if of == lease => result,
@@ -130,6 +131,7 @@ fn talked(office: &Office, call: u128, talk_s: u64, ending: Ending) -> Box<CallR
         reserved: true,
         carrier: Some(CarrierId(3)),
         from: "+12026843376".to_owned(),
+        is_withheld: false,
         to: "+3726001234".to_owned(),
         started: answered,
         answered: Some(answered),

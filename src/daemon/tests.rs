@@ -313,6 +313,7 @@ async fn a_gateway_that_cannot_listen_settles_nothing() {
         direction: Direction::Outgoing,
         kind: CallKind::Echo,
         from: String::new(),
+        is_withheld: false,
         to: String::new(),
         destination: String::new(),
         country: String::new(),

@@ -255,6 +255,22 @@ fn a_landline_is_shown_only_while_it_and_the_company_are_verified() {
 }
 
 #[test]
+fn a_profile_that_shows_no_number_is_identified_by_one_of_its_own() {
+    let mut rows = rows();
+    let identity = |rows: &DirectoryRows| {
+        let directory = build(&Directory::new(), rows, &shape(&[]));
+        let caller_id = directory.profile(ProfileId(1)).unwrap().caller_id.clone();
+        (caller_id.default, caller_id.identity)
+    };
+    let number = || Some("12026843376".to_owned());
+    assert_eq!(identity(&rows), (number(), number()));
+    rows.caller_ids.clear();
+    assert_eq!(identity(&rows), (None, number()));
+    rows.numbers.clear();
+    assert_eq!(identity(&rows), (None, None));
+}
+
+#[test]
 fn only_numbers_of_the_countries_configured_are_shown() {
     let all = build(&Directory::new(), &rows(), &shape(&[]));
     let shown = &all.profile(ProfileId(1)).unwrap().caller_id;

@@ -159,11 +159,21 @@ impl House {
 
     /// Leaves the record of a call that was not answered.
     pub(crate) fn leave_record(&self, call: &str, whose: Whose, from: &str) {
+        self.leave(call, whose, (Direction::Incoming, from, false));
+    }
+
+    /// Leaves the record of a call whose caller did not want to be shown.
+    pub(crate) fn leave_withheld(&self, call: &str, whose: Whose, direction: Direction, from: &str) {
+        self.leave(call, whose, (direction, from, true));
+    }
+
+    fn leave(&self, call: &str, whose: Whose, (direction, from, is_withheld): (Direction, &str, bool)) {
         let at = Timestamp::from_unix_s(1_700_000_000);
         let attempt = Attempt {
-            direction: Direction::Incoming,
+            direction,
             kind: CallKind::OnNet,
             from: from.into(),
+            is_withheld,
             to: "+12026843376".into(),
             destination: String::new(),
             country: "US".into(),

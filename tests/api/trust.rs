@@ -1,5 +1,6 @@
 //! What an administrator may not do although the company is his own: harm others, or lift what guards against thieves.
 
+use provisioning_store::cdr::Direction;
 use serde_json::{Value, json};
 
 use crate::business::Firm;
@@ -103,6 +104,30 @@ fn a_spend_guard_is_tightened_by_administrators_and_loosened_by_operators() {
     firm.ask(&house, "POST", &format!("{path}/release"), Value::Null).expect(403);
     house.operate("POST", &format!("{path}/release"), Value::Null).expect(204);
     house.operate("PATCH", &path, json!({"day_cap": "none", "denied_countries": "none"})).expect(200);
+    house.stop();
+}
+
+#[test]
+fn who_was_called_does_not_read_who_withheld_its_number() {
+    let house = House::new("34980-34999");
+    let firm = Firm::new(&house, "Architects");
+    let number = "+13125550123";
+    house.leave_withheld("in", Whose::Profiles(firm.profile), Direction::Incoming, number);
+    house.leave_withheld("out", Whose::Profiles(firm.profile), Direction::Outgoing, number);
+    let (theirs, operators) = (["anonymous", number], [number, number]);
+    for (said, from) in [("own", theirs), ("operator", operators)] {
+        let read = |path: &str| match said {
+            "own" => firm.ask(&house, "GET", path, Value::Null).expect(200),
+            _ => house.operate("GET", path, Value::Null).expect(200),
+        };
+        for (call, from) in ["in", "out"].into_iter().zip(from) {
+            let record = read(&format!("/cdrs/{call}"));
+            assert_eq!((&record["from"], &record["is_withheld"]), (&json!(from), &json!(true)), "{said}");
+        }
+        let found = read("/cdrs?number=3125550123");
+        let found = found["items"].as_array().unwrap().len();
+        assert_eq!(found, from.iter().filter(|from| **from == number).count(), "{said}");
+    }
     house.stop();
 }
 

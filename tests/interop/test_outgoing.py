@@ -381,4 +381,6 @@ def test_a_prefix_withholds_the_caller_for_this_call(bench, prefix):
     finished(pbx, carrier)
     theirs = carrier.received("INVITE")[0]
     assert theirs.uri.startswith(f"sip:{LONDON}@")
-    assert "anonymous" in theirs["From"] and DID.lstrip("+") not in str(theirs)
+    assert "anonymous" in theirs["From"] and DID.lstrip("+") not in theirs["From"] + theirs["Contact"]
+    # The carrier is trusted with the number, to keep it to itself (RFC 3325 section 7).
+    assert theirs["Privacy"] == "id" and DID in theirs["P-Asserted-Identity"]

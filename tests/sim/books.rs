@@ -262,6 +262,7 @@ impl Books {
             phone_of: record.phone_of.map(|company| CompanyId(company.0)),
             attempt: Attempt {
                 from: record.from.clone(),
+                is_withheld: record.is_withheld,
                 to: record.to.clone(),
                 ..self.attempt(record.started, &usage)
             },
@@ -291,6 +292,7 @@ impl Books {
             direction,
             kind,
             from: String::new(),
+            is_withheld: false,
             to: String::new(),
             destination: String::new(),
             country: country(usage).to_owned(),

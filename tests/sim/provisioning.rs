@@ -1,6 +1,6 @@
 //! Who is who in the simulation: the guide's company with two PBXs, three carriers and a stranger.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use sip_core::auth::digest::{Algorithm, ha1};
@@ -53,6 +53,10 @@ pub(crate) struct Provisions {
     pub(crate) carriers_transport: Transport,
     /// How the carriers' media is protected.
     pub(crate) carriers_srtp: SrtpPolicy,
+    /// Whether the carriers are told who calls where the number is withheld.
+    pub(crate) carriers_are_trusted: bool,
+    /// Whether Sales is told callers' names.
+    pub(crate) sales_takes_names: bool,
     pub(crate) vanessa: Vanessa,
     pub(crate) engineering: Proof,
 }
@@ -104,6 +108,8 @@ impl Default for Provisions {
             sales_password: SALES_PASSWORD,
             carriers_transport: Transport::Udp,
             carriers_srtp: SrtpPolicy::Off,
+            carriers_are_trusted: true,
+            sales_takes_names: true,
             vanessa: Vanessa::Unknown,
             engineering: Proof::Address,
         }
@@ -162,6 +168,7 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
     let by_address = Authentication::Ip { target: address.map(|address| (address, Transport::Udp)) };
     let sales = Profile {
         number_format: provisions.sales_format,
+        takes_caller_names: provisions.sales_takes_names,
         ..profile(SALES, SALES_USER, registration, SALES_NUMBER)
     };
     let engineering = Profile {
@@ -201,7 +208,8 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
     }
     for id in &provisions.carriers {
         let (srtp, transport) = (provisions.carriers_srtp, provisions.carriers_transport);
-        directory.add_carrier(Carrier { srtp, transport, ..carrier(*id) });
+        let is_trusted = provisions.carriers_are_trusted;
+        directory.add_carrier(Carrier { srtp, transport, is_trusted, ..carrier(*id) });
     }
     add_vanessa(&mut directory, provisions.vanessa);
     directory
@@ -234,9 +242,10 @@ fn profile(id: ProfileId, user: &str, authentication: Authentication, number: &s
         number_format: NumberFormat::Digits,
         caller_id: CallerId {
             default: Some(number.to_owned()),
-            by_country: HashMap::new(),
-            choices: HashSet::new(),
+            identity: Some(number.to_owned()),
+            ..CallerId::default()
         },
+        takes_caller_names: true,
         srtp: SrtpPolicy::Auto,
     }
 }
@@ -261,6 +270,7 @@ fn carrier(id: CarrierId) -> Carrier {
         strip: 0,
         prefix: String::new(),
         srtp: SrtpPolicy::Off,
+        is_trusted: true,
         is_active: true,
     }
 }

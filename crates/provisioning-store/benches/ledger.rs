@@ -32,6 +32,7 @@ fn attempt() -> Attempt {
         direction: Direction::Outgoing,
         kind: CallKind::Telephone,
         from: "+12026843376".into(),
+        is_withheld: false,
         to: "+3728800814".into(),
         destination: "Estonia".into(),
         country: "EE".into(),

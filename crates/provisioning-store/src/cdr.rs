@@ -66,6 +66,9 @@ pub struct Attempt {
     pub kind: CallKind,
     /// Caller: E.164 with `+` where it is a number.
     pub from: String,
+    /// Whether the called side must not learn who calls.
+    #[serde(default)]
+    pub is_withheld: bool,
     /// Called: E.164 with `+` where it is a number.
     pub to: String,
     /// The rate row's name for the called number, or empty.
@@ -181,6 +184,9 @@ pub struct CdrFilter {
     pub before: Option<Timestamp>,
     /// Caller or called number contains this text.
     pub number: Option<String>,
+    /// Whether the search must not find withheld callers by their numbers.
+    #[serde(default)]
+    pub hides_withheld: bool,
     /// Only this reason code.
     pub reason_code: Option<String>,
     /// Only answered ones, or only unanswered ones.

@@ -15,7 +15,7 @@ mod time;
 pub use carrier::{Carrier, CarrierAuthentication, NewCarrier};
 pub use choices::{
     Authentication, CallerIdByCall, DigestAlgorithms, NumberFormat, NumberPresentation, Srtp, Switch,
-    Transport, UnknownChoice,
+    Transport, Trust, UnknownChoice,
 };
 pub use company::{Administrator, Company, NewCompany, Verification};
 pub use country::{Countries, Country, NotACountry};

@@ -243,6 +243,7 @@ mod tests {
             direction: Direction::Outgoing,
             kind: CallKind::Telephone,
             from: String::new(),
+            is_withheld: false,
             to: "+3728800814".into(),
             destination: "Estonia".into(),
             country: "EE".into(),

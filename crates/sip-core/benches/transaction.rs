@@ -91,6 +91,7 @@ fn profile() -> Profile {
         },
         number_format: NumberFormat::E164,
         caller_id: CallerId::default(),
+        takes_caller_names: true,
         srtp: SrtpPolicy::Auto,
     }
 }

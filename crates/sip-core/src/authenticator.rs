@@ -262,6 +262,7 @@ mod tests {
                 authentication,
                 number_format: NumberFormat::Digits,
                 caller_id: CallerId::default(),
+                takes_caller_names: true,
                 srtp: SrtpPolicy::Auto,
             });
         }
@@ -279,6 +280,7 @@ mod tests {
             strip: 0,
             prefix: String::new(),
             srtp: SrtpPolicy::Off,
+            is_trusted: true,
             is_active: true,
         });
         directory

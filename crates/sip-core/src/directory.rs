@@ -105,6 +105,8 @@ pub struct Profile {
     pub number_format: NumberFormat,
     /// What its calls show as the caller.
     pub caller_id: CallerId,
+    /// Whether its PBX is told callers' names beside their numbers.
+    pub takes_caller_names: bool,
     /// How its media is protected.
     pub srtp: SrtpPolicy,
 }
@@ -160,6 +162,8 @@ pub enum NumberFormat {
 pub struct CallerId {
     /// Where no country's own is set; `None` shows none.
     pub default: Option<String>,
+    /// What identifies its calls to those who keep it to themselves, also where none is shown.
+    pub identity: Option<String>,
     /// By the called country, ISO 3166 alpha-2.
     pub by_country: HashMap<String, String>,
     /// The numbers that the PBX may choose by call, empty if the policy forbids choosing.
@@ -219,6 +223,8 @@ pub struct Carrier {
     pub prefix: String,
     /// How its media is protected.
     pub srtp: SrtpPolicy,
+    /// Whether it is in our trust domain (RFC 3325): it learns who calls also where the callee must not.
+    pub is_trusted: bool,
     /// Whether calls are sent to it.
     pub is_active: bool,
 }
@@ -449,7 +455,25 @@ pub(crate) fn carrier_of(country: Option<&str>, number_format: NumberFormat) -> 
         strip: 0,
         prefix: String::new(),
         srtp: SrtpPolicy::Off,
+        is_trusted: true,
         is_active: true,
+    }
+}
+
+/// A profile for tests, with this Caller ID.
+#[cfg(test)]
+pub(crate) fn profile_of(caller_id: CallerId) -> Profile {
+    Profile {
+        id: ProfileId(1),
+        company: CompanyId(1),
+        name: "Sales".into(),
+        user: "99050000000101".into(),
+        country: "US".into(),
+        authentication: Authentication::Ip { target: None },
+        number_format: NumberFormat::default(),
+        caller_id,
+        takes_caller_names: true,
+        srtp: SrtpPolicy::Auto,
     }
 }
 
@@ -485,6 +509,7 @@ mod tests {
             },
             number_format: NumberFormat::Digits,
             caller_id: CallerId::default(),
+            takes_caller_names: true,
             srtp: SrtpPolicy::Auto,
         }
     }
@@ -587,6 +612,7 @@ mod tests {
             },
             number_format: NumberFormat::Digits,
             caller_id: CallerId::default(),
+            takes_caller_names: true,
             srtp: SrtpPolicy::Auto,
         });
         directory.add_carrier(Carrier {

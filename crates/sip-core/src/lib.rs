@@ -30,6 +30,7 @@ pub mod makes;
 pub mod message;
 pub mod number;
 mod outbox;
+mod privacy;
 pub mod refusal;
 mod registrar;
 pub mod rehearsal;

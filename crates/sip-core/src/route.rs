@@ -199,6 +199,7 @@ mod tests {
             authentication: crate::directory::Authentication::Ip { target: None },
             number_format: NumberFormat::Digits,
             caller_id: CallerId::default(),
+            takes_caller_names: true,
             srtp: crate::directory::SrtpPolicy::Auto,
         });
         directory.add_number("12026843376", id);

@@ -260,6 +260,8 @@ pub enum Question {
         usage: Usage,
         /// [`CallRecord::from`]: kept with the reservation, so that it is known after a crash.
         from: String,
+        /// [`CallRecord::is_withheld`].
+        is_withheld: bool,
         /// [`CallRecord::to`].
         to: String,
     },
@@ -421,8 +423,11 @@ pub struct CallRecord {
     pub reserved: bool,
     /// The carrier that carried or brought the call.
     pub carrier: Option<CarrierId>,
-    /// The caller: the number that was shown, in E.164 with `+`, or what the INVITE claimed, as it was written.
+    /// The caller, shown or not: the number in E.164 with `+` where there is one, else a name, or what the INVITE claimed
+    /// as it was written.
     pub from: String,
+    /// Whether the called side must not learn who called.
+    pub is_withheld: bool,
     /// The called number in E.164 with `+` where it could be read, else what was dialled, as it was written.
     pub to: String,
     /// When the INVITE came.

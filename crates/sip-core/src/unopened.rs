@@ -3,15 +3,17 @@
 //! Only those of somebody we know. A stranger's attempt leaves nothing but a line of the log, or anybody could fill
 //! the database.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::caller::{Caller, claimed_caller};
 use crate::directory::Peer;
 use crate::gateway::Gateway;
 use crate::guard::Pace;
 use crate::message::{Message, Name, Uri};
 use crate::refusal::Refusal;
 use crate::types::{CallRecord, Ending, Event, Flow, Lease, Leg, Now, Question};
-use crate::{caller, number, route};
+use crate::{number, route};
 
 /// Attempts that prove nothing leave a record with the profile that they name this often at most; whoever guesses
 /// passwords must not fill the database.
@@ -29,7 +31,8 @@ impl Gateway {
         peer: Peer,
         why: Refusal,
     ) {
-        self.record(now, flow, invite, peer, why);
+        let caller = self.told_caller(peer, invite);
+        self.record((now, flow), invite, (peer, caller), why);
     }
 
     /// Records an attempt that named a profile and did not prove to be its.
@@ -42,7 +45,7 @@ impl Gateway {
         why: Refusal,
     ) {
         if self.may_record(now, peer) {
-            self.record(now, flow, invite, peer, why);
+            self.record((now, flow), invite, (peer, Caller::UNKNOWN), why);
         }
     }
 
@@ -52,7 +55,19 @@ impl Gateway {
         let Some(peer) = self.caller_by_flow(flow).or_else(bound) else { return };
         // Refused without state, so a repetition is another attempt.
         if self.may_record(now, peer) {
-            self.record(now, flow, invite, peer, why);
+            let caller = self.told_caller(peer, invite);
+            self.record((now, flow), invite, (peer, caller), why);
+        }
+    }
+
+    /// Who calls, as a peer that we know tells us.
+    fn told_caller(&self, peer: Peer, invite: &Message) -> Caller {
+        match peer {
+            Peer::Carrier(id) => Caller::of_carrier(self.directory.carrier(id).map(Arc::as_ref), invite),
+            Peer::Profile(id) => {
+                let profile = self.directory.profile(id);
+                profile.map_or(Caller::UNKNOWN, |profile| Caller::claimed_by_pbx(profile, invite))
+            }
         }
     }
 
@@ -63,16 +78,22 @@ impl Gateway {
         }
     }
 
-    fn record(&mut self, now: Now, flow: Flow, invite: &Message, peer: Peer, why: Refusal) {
+    fn record(
+        &mut self,
+        (now, flow): (Now, Flow),
+        invite: &Message,
+        (peer, caller): (Peer, Caller),
+        why: Refusal,
+    ) {
         let (leg, profile, carrier) = match peer {
             Peer::Profile(id) => (Leg::Caller, Some(id), None),
             Peer::Carrier(id) => {
-                let carrier = self.directory.carrier(id).map(std::sync::Arc::as_ref);
+                let carrier = self.directory.carrier(id).map(Arc::as_ref);
                 let called = route::incoming(&self.directory, carrier, invite).ok();
                 (Leg::Callee, called.map(|called| called.profile), Some(id))
             }
         };
-        let from = caller::claimed_caller(invite);
+        let from = caller.recorded().unwrap_or_else(|| claimed_caller(invite));
         let called = Uri::parse(invite.request_uri()).ok().and_then(|uri| number::dialled(&uri));
         let of_phone = |phone| self.directory.profile(phone).map(|phone| phone.company);
         let phone_of = profile.filter(|profile| profile.is_phone()).and_then(of_phone);
@@ -88,6 +109,7 @@ impl Gateway {
             reserved: false,
             carrier,
             from,
+            is_withheld: caller.is_withheld,
             to,
             started: now.monotonic,
             answered: None,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ipnet::IpNet;
-use provisioning_store::model::{NumberFormat, Srtp, Transport};
+use provisioning_store::model::{NumberFormat, Srtp, Transport, Trust};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -50,6 +50,10 @@ pub(crate) struct Settings {
     /// Encryption of its media: auto, off, optional or required; a new carrier's is off.
     #[arg(long)]
     srtp: Option<Srtp>,
+    /// Whether it is told who calls where the number is withheld, to keep it to itself: trusted or untrusted; a new carrier
+    /// is trusted.
+    #[arg(long)]
+    trust: Option<Trust>,
 }
 
 #[derive(Args)]
@@ -106,6 +110,7 @@ impl Settings {
         put(&mut fields, "strip", self.strip);
         put(&mut fields, "prefix", self.prefix);
         put(&mut fields, "srtp", self.srtp);
+        put(&mut fields, "trust", self.trust);
         Ok(fields)
     }
 }

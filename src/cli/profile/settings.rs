@@ -1,7 +1,9 @@
 //! The settings of a profile on the command line.
 
 use clap::Args;
-use provisioning_store::model::{Authentication, CallerIdByCall, DigestAlgorithms, NumberPresentation, Srtp};
+use provisioning_store::model::{
+    Authentication, CallerIdByCall, DigestAlgorithms, NumberPresentation, Srtp, Switch,
+};
 use serde_json::{Value, json};
 
 use crate::cli::shown::given;
@@ -23,6 +25,9 @@ pub(crate) struct Settings {
     /// Whether it may choose its Caller ID call by call: denied or allowed.
     #[arg(long)]
     caller_id_by_call: Option<CallerIdByCall>,
+    /// Whether it is told callers' names beside their numbers: on or off.
+    #[arg(long)]
+    caller_name: Option<Switch>,
 }
 
 impl Settings {
@@ -34,6 +39,7 @@ impl Settings {
             "presentation": self.presentation,
             "srtp": self.srtp,
             "caller_id_by_call": self.caller_id_by_call,
+            "caller_name": self.caller_name,
         }))
     }
 }

@@ -158,7 +158,9 @@ fn caller_ids(whole: &Value) -> Vec<String> {
 }
 
 fn manner(whole: &Value) -> Vec<String> {
-    let [srtp, presentation, by_call] =
-        ["srtp", "presentation", "caller_id_by_call"].map(|field| cell(&whole["settings"][field]));
-    vec![format!("SRTP {srtp}, numbers as {presentation}, Caller ID by call {by_call}")]
+    let [srtp, presentation, by_call, name] = ["srtp", "presentation", "caller_id_by_call", "caller_name"]
+        .map(|field| cell(&whole["settings"][field]));
+    vec![format!(
+        "SRTP {srtp}, numbers as {presentation}, Caller ID by call {by_call}, callers' names {name}"
+    )]
 }

@@ -11,6 +11,7 @@ use provisioning_store::tokens::Role;
 use serde::{Deserialize, Serialize};
 use sip_core::gateway::LiveCall;
 use sip_core::refusal::Refusal;
+use sip_core::types::Usage;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -37,8 +38,10 @@ struct CallView {
     id: String,
     /// `setup`, `ringing` and so on.
     stage: String,
-    /// Who calls.
+    /// Who calls. Where the caller asks not to be shown, a called profile's company reads `anonymous`.
     from: String,
+    /// Whether the called side is not told who calls.
+    is_withheld: bool,
     /// Who is called.
     to: String,
     /// Since the INVITE came, seconds.
@@ -76,16 +79,19 @@ fn show(caller: &Caller, call: &LiveCall, purses: &BTreeMap<ProfileId, Purse>) -
     let since = |at: Instant| now.monotonic.saturating_duration_since(at).as_secs();
     let is_operator = caller.role == Role::Operator;
     let is_seen = |profile: i64| is_operator || purses.contains_key(&ProfileId(profile));
-    let shares = call.shares.iter().filter(|(profile, _)| is_seen(profile.0));
+    let shares = || call.shares.iter().filter(|(profile, _)| is_seen(profile.0));
+    let is_own = shares().any(|(_, usage)| !matches!(usage, Usage::Incoming { .. }));
+    let is_hidden = call.is_withheld && !is_operator && !is_own;
     CallView {
         id: call.call.to_string(),
         stage: format!("{:?}", call.stage).to_lowercase(),
-        from: call.from.clone(),
+        from: if is_hidden { "anonymous".to_owned() } else { call.from.clone() },
+        is_withheld: call.is_withheld,
         to: call.to.clone(),
         age_s: since(call.started),
         talk_s: call.answered.map(since),
         carrier: call.carrier.map(|carrier| carrier.0).filter(|_| is_operator),
-        shares: shares
+        shares: shares()
             .map(|(profile, usage)| ShareView { profile: profile.0, usage: usage.as_str() })
             .collect(),
     }

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use ipnet::IpNet;
 use provisioning_store::model::{
     Carrier, CarrierAuthentication, CarrierId, Country, NewCarrier, NumberFormat, Srtp, Switch, Transport,
+    Trust,
 };
 use provisioning_store::secrets::Password;
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,9 @@ struct CarrierView {
     prefix: String,
     #[schema(schema_with = word::<Srtp>)]
     srtp: Srtp,
+    /// Whether it is told who calls where the number is withheld.
+    #[schema(schema_with = word::<Trust>)]
+    trust: Trust,
     /// Whether calls are sent to it.
     is_active: bool,
 }
@@ -90,6 +94,7 @@ impl From<Carrier> for CarrierView {
             strip: settings.strip,
             prefix: settings.prefix,
             srtp: settings.srtp,
+            trust: settings.trust,
             is_active: settings.active == Switch::On,
         }
     }
@@ -187,6 +192,10 @@ struct CarrierChange {
     /// A new carrier's is off.
     #[schema(schema_with = word::<Srtp>, required = false)]
     srtp: Option<Srtp>,
+    /// A trusted carrier is told who calls, in P-Asserted-Identity, also where the number is withheld, and must keep it to
+    /// itself (RFC 3325). A new carrier is trusted.
+    #[schema(schema_with = word::<Trust>, required = false)]
+    trust: Option<Trust>,
     /// Whether calls are sent to it; a new carrier is active.
     is_active: Option<bool>,
 }
@@ -225,6 +234,7 @@ impl CarrierChange {
             strip: self.strip.unwrap_or(before.strip),
             prefix: self.prefix.unwrap_or(before.prefix),
             srtp: self.srtp.unwrap_or(before.srtp),
+            trust: self.trust.unwrap_or(before.trust),
             active: match self.is_active {
                 None => before.active,
                 Some(true) => Switch::On,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use provisioning_store::cdr::{Answer as Answered, CallId, CallKind, Cdr, CdrFilter, CdrPlace, Direction};
+use provisioning_store::cdr::{
+    Answer as Answered, Attempt, CallId, CallKind, Cdr, CdrFilter, CdrPlace, Direction,
+};
 use provisioning_store::ledger::Payer;
 use provisioning_store::model::{ProfileId, Timestamp};
 use provisioning_store::pages::Purse;
@@ -41,8 +43,10 @@ struct CdrView {
     direction: Direction,
     #[schema(schema_with = word::<CallKind>)]
     kind: CallKind,
-    /// Who called.
+    /// Who called. Where the caller asked not to be shown, a called profile's company reads `anonymous`.
     from: String,
+    /// Whether the called side was not told who called.
+    is_withheld: bool,
     /// Who was called.
     to: String,
     /// The rate's name for the called number, or empty.
@@ -94,7 +98,8 @@ fn show(caller: &Caller, cdr: Cdr, purses: &BTreeMap<ProfileId, Purse>) -> CdrVi
         company: purse.map(|purse| purse.company).or(record.phone_of).map(|company| company.0),
         direction: attempt.direction,
         kind: attempt.kind,
-        from: attempt.from,
+        from: shown_caller(caller.role, &attempt),
+        is_withheld: attempt.is_withheld,
         to: attempt.to,
         destination: attempt.destination,
         country: attempt.country,
@@ -115,6 +120,12 @@ fn show(caller: &Caller, cdr: Cdr, purses: &BTreeMap<ProfileId, Purse>) -> CdrVi
         user_agent: ending.user_agent,
         media: ending.media,
     }
+}
+
+/// Who called, as far as the reader of the record may know it: whose call came in must not learn what was withheld.
+fn shown_caller(role: Role, attempt: &Attempt) -> String {
+    let is_hidden = attempt.is_withheld && attempt.direction == Direction::Incoming && role != Role::Operator;
+    if is_hidden { "anonymous".to_owned() } else { attempt.from.clone() }
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -169,6 +180,7 @@ async fn list_cdrs(caller: Caller, Query(query): Query<CdrQuery>) -> Answer<Page
         since: query.since.map(|moment| moment.0),
         before: query.before.map(|moment| moment.0),
         number: query.number,
+        hides_withheld: caller.role != Role::Operator,
         reason_code: query.reason_code,
         answer: query.is_answered.map(|it| if it { Answered::Answered } else { Answered::Unanswered }),
     };

@@ -349,6 +349,7 @@ mod tests {
             direction: Direction::Outgoing,
             kind: CallKind::OnNet,
             from: "+12026843376".into(),
+            is_withheld: false,
             to: format!("+1202555010{n}"),
             destination: String::new(),
             country: String::new(),

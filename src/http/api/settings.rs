@@ -1,7 +1,7 @@
 //! A profile's settings: how its PBX proves who it is, and how it is spoken to.
 
 use provisioning_store::model::{
-    Authentication, CallerIdByCall, DigestAlgorithms, NumberPresentation, ProfileSettings, Srtp,
+    Authentication, CallerIdByCall, DigestAlgorithms, NumberPresentation, ProfileSettings, Srtp, Switch,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -22,12 +22,15 @@ pub(super) struct SettingsView {
     srtp: Srtp,
     #[schema(schema_with = word::<CallerIdByCall>)]
     caller_id_by_call: CallerIdByCall,
+    #[schema(schema_with = word::<Switch>)]
+    caller_name: Switch,
 }
 
 impl From<ProfileSettings> for SettingsView {
     fn from(settings: ProfileSettings) -> Self {
-        let ProfileSettings { authentication, digest, presentation, srtp, caller_id_by_call } = settings;
-        Self { authentication, digest, presentation, srtp, caller_id_by_call }
+        let ProfileSettings { authentication, digest, presentation, srtp, caller_id_by_call, caller_name } =
+            settings;
+        Self { authentication, digest, presentation, srtp, caller_id_by_call, caller_name }
     }
 }
 
@@ -51,6 +54,9 @@ pub(super) struct SettingsChange {
     /// Whether it may choose among the profile's numbers call by call.
     #[schema(schema_with = word::<CallerIdByCall>, required = false)]
     caller_id_by_call: Option<CallerIdByCall>,
+    /// Whether it is told callers' names beside their numbers; on at first.
+    #[schema(schema_with = word::<Switch>, required = false)]
+    caller_name: Option<Switch>,
 }
 
 impl SettingsChange {
@@ -62,6 +68,7 @@ impl SettingsChange {
             presentation: self.presentation.unwrap_or(before.presentation),
             srtp: self.srtp.unwrap_or(before.srtp),
             caller_id_by_call: self.caller_id_by_call.unwrap_or(before.caller_id_by_call),
+            caller_name: self.caller_name.unwrap_or(before.caller_name),
         }
     }
 }

@@ -5,7 +5,7 @@ use provisioning_store::ledger::{CapState, Payer, TransferKind, Window};
 use provisioning_store::lifecycle::Renewal;
 use provisioning_store::model::{
     Authentication, CallerIdByCall, DigestAlgorithms, NumberFormat, NumberPresentation, PaymentCause,
-    PaymentState, Srtp, Switch, Transport,
+    PaymentState, Srtp, Switch, Transport, Trust,
 };
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Object, RefOr};
@@ -43,6 +43,7 @@ choices!(
     Switch,
     TransferKind,
     Transport,
+    Trust,
     Window,
 );
 

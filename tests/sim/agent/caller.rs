@@ -24,7 +24,11 @@ impl Agent {
             call_id: format!("{}@{}", self.dice.token(), self.address.ip()),
             local_tag: self.dice.token(),
             remote_tag: None,
-            local: format!("<sip:{from}@{}>", self.address.ip()),
+            local: if from.contains('<') {
+                from.to_owned()
+            } else {
+                format!("<sip:{from}@{}>", self.address.ip())
+            },
             remote: format!("<sip:{}@gw.example>", dial.to),
             target: format!("sip:{}@gw.example", dial.to),
             cseq: 0,

@@ -87,7 +87,7 @@ pub(crate) struct Dial {
     pub(crate) max_forwards: u8,
     /// Header fields besides the usual ones.
     pub(crate) headers: Vec<(&'static str, String)>,
-    /// User part of From; the agent's own if not said.
+    /// User part of From, or all of it with name and host; the agent's own if not said.
     pub(crate) from: Option<String>,
 }
 

@@ -9,6 +9,7 @@ mod dialogs;
 mod failover;
 mod faults;
 mod guesses;
+mod identity;
 mod incoming;
 mod limits;
 mod money;

@@ -194,17 +194,6 @@ fn a_late_offer_is_made_by_the_callee_and_answered_in_the_ack() {
 }
 
 #[test]
-fn a_caller_may_withhold_itself() {
-    let mut world = World::new();
-    world.dial(SALES, Dial::to(FAR_AWAY).header("Privacy", "id").then(s(2), Act::HangUp));
-    world.run(s(1));
-    let invite = world.agents[ALPHA].requests(Method::Invite).next().unwrap();
-    assert!(invite.header(Name::From).unwrap().contains("anonymous.invalid"));
-    assert_eq!(invite.header(Name::PAssertedIdentity), None);
-    world.settle();
-}
-
-#[test]
 fn each_peer_has_numbers_written_its_own_way() {
     let provisions = Provisions { sales_format: NumberFormat::E164, ..Provisions::default() };
     let mut world = World::of(Setting { provisions, ..Setting::clear(1) });
@@ -225,7 +214,7 @@ fn a_prefix_withholds_the_caller_for_one_call_and_is_not_dialled() {
         world.run(s(1));
         let invites: Vec<_> = world.agents[ALPHA].requests(Method::Invite).collect();
         assert!(invites[0].header(Name::From).unwrap().contains("anonymous.invalid"), "{prefix}");
-        assert_eq!(invites[0].header(Name::PAssertedIdentity), None);
+        assert_eq!(invites[0].header(Name::Privacy), Some("id"));
         assert!(invites[1].header(Name::From).unwrap().contains(SALES_NUMBER));
         for invite in invites {
             assert_eq!(invite.request_uri(), format!("sip:+{FAR_AWAY}@203.0.113.21"));

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{CarrierId, NumberFormat, Srtp, Switch, Transport};
+use super::{CarrierId, NumberFormat, Srtp, Switch, Transport, Trust};
 use crate::secrets::Password;
 
 /// A carrier as it is stored.
@@ -46,12 +46,15 @@ pub struct NewCarrier {
     pub prefix: String,
     /// Whether media is encrypted.
     pub srtp: Srtp,
+    /// Whether it is told who calls where the number is withheld.
+    pub trust: Trust,
     /// Whether calls are sent to it and taken from it.
     pub active: Switch,
 }
 
 impl NewCarrier {
-    /// A carrier known by its address, on UDP, in use, numbers in E.164 with `+`.
+    /// A carrier known by its address, on UDP, in use, numbers in E.164 with `+`; trusted, since a telephone network needs
+    /// to know who calls, and a contract binds it to keep that to itself.
     pub fn new(name: impl Into<String>, host: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -67,6 +70,7 @@ impl NewCarrier {
             strip: 0,
             prefix: String::new(),
             srtp: Srtp::Off,
+            trust: Trust::Trusted,
             active: Switch::On,
         }
     }

@@ -136,6 +136,16 @@ choices! {
 }
 
 choices! {
+    /// Whether a carrier is in our trust domain (RFC 3325 section 2.3).
+    Trust, "kind of trust" {
+        /// It learns who calls also where the callee must not, and keeps it to itself.
+        Trusted = "trusted",
+        /// It learns nothing that the callee must not.
+        Untrusted = "untrusted",
+    }
+}
+
+choices! {
     /// Whether something is in use.
     Switch, "switch" {
         /// In use.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Authentication, CallerIdByCall, CompanyId, DigestAlgorithms, GuardOverrides, IpRuleId,
-    NumberPresentation, ProfileId, Srtp, Timestamp, Transport,
+    NumberPresentation, ProfileId, Srtp, Switch, Timestamp, Transport,
 };
 use crate::ledger::Spending;
 use crate::lifecycle::{ProfileState, Subscription, Terms};
@@ -72,6 +72,8 @@ pub struct ProfileSettings {
     pub srtp: Srtp,
     /// Whether the PBX may choose its Caller ID in each call.
     pub caller_id_by_call: CallerIdByCall,
+    /// Whether the PBX is told callers' names beside their numbers.
+    pub caller_name: Switch,
 }
 
 impl Default for ProfileSettings {
@@ -83,6 +85,7 @@ impl Default for ProfileSettings {
             presentation: NumberPresentation::Digits,
             srtp: Srtp::Auto,
             caller_id_by_call: CallerIdByCall::Denied,
+            caller_name: Switch::On,
         }
     }
 }

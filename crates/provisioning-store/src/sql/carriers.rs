@@ -30,6 +30,7 @@ struct CarrierRow {
     strip: i64,
     prefix: String,
     srtp: String,
+    trust: String,
     active: String,
 }
 
@@ -62,6 +63,7 @@ impl CarrierRow {
             strip: narrow(self.strip, "a number of digits")?,
             prefix: self.prefix,
             srtp: word(&self.srtp, "an SRTP policy")?,
+            trust: word(&self.trust, "a kind of trust")?,
             active: word(&self.active, "a switch")?,
         };
         Ok(Carrier { id, settings })
@@ -138,6 +140,7 @@ fn bind_carrier(statement: &'static str, new: &NewCarrier) -> QueryScalar<i64> {
         .bind(new.srtp.word())
         .bind(new.active.word())
         .bind(new.country.as_deref())
+        .bind(new.trust.word())
 }
 
 async fn seal(

@@ -123,8 +123,12 @@ fn push_filter(statement: &mut QueryBuilder, filter: &CdrFilter, profiles: &[i64
     if let Some(number) = &filter.number {
         // Numbers are digits and a plus; taking out the wildcards keeps a filter from meaning something else.
         let pattern = format!("%{}%", number.replace(['%', '_'], ""));
-        statement.push(" AND (from_number LIKE ").push_bind(pattern.clone());
-        statement.push(" OR to_number LIKE ").push_bind(pattern).push(")");
+        statement.push(" AND (to_number LIKE ").push_bind(pattern.clone());
+        statement.push(" OR (from_number LIKE ").push_bind(pattern);
+        if filter.hides_withheld {
+            statement.push(" AND (is_withheld = 0 OR direction <> 'incoming')");
+        }
+        statement.push("))");
     }
     if let Some(reason_code) = &filter.reason_code {
         statement.push(" AND reason_code = ").push_bind(reason_code.clone());

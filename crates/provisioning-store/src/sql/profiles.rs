@@ -34,6 +34,7 @@ pub(super) struct ProfileRow {
     presentation: String,
     srtp: String,
     caller_id_by_call: String,
+    caller_name: String,
     #[sqlx(flatten)]
     subscriber: SubscriberRow,
     credit_micros: i64,
@@ -55,6 +56,7 @@ impl TryFrom<ProfileRow> for Profile {
             presentation: word(&row.presentation, "a number presentation")?,
             srtp: word(&row.srtp, "an SRTP policy")?,
             caller_id_by_call: word(&row.caller_id_by_call, "a policy for caller ID by call")?,
+            caller_name: word(&row.caller_name, "a switch")?,
         };
         Ok(Self {
             id: ProfileId(row.id),
@@ -153,7 +155,8 @@ impl Database {
             .bind(settings.digest.word())
             .bind(settings.presentation.word())
             .bind(settings.srtp.word())
-            .bind(settings.caller_id_by_call.word());
+            .bind(settings.caller_id_by_call.word())
+            .bind(settings.caller_name.word());
         let what = ("profile", profile.to_string());
         self.change("changing a profile", what, Some(Changed::Profile(profile)), statement).await
     }
@@ -286,6 +289,7 @@ async fn insert_profile(
             .bind(new.settings.presentation.word())
             .bind(new.settings.srtp.word())
             .bind(new.settings.caller_id_by_call.word())
+            .bind(new.settings.caller_name.word())
             .fetch_optional(&mut *connection)
             .await
             .map_err(failed("creating a profile"))?;

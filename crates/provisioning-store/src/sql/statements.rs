@@ -3,7 +3,7 @@
 /// The columns that a live call and its record share.
 macro_rules! attempt_columns {
     () => {
-        "direction, kind, from_number, to_number, destination, country, rate_per_minute_micros, \
+        "direction, kind, from_number, is_withheld, to_number, destination, country, rate_per_minute_micros, \
          connection_fee_micros, minimum_s, increment_s, is_bundle_covered, started_at"
     };
 }
@@ -43,7 +43,8 @@ macro_rules! subscriber_columns {
 macro_rules! profile_columns {
     () => {
         concat!(
-            "SELECT p.id, p.name, p.sip_user, p.authentication, p.digest, p.presentation, p.srtp, p.caller_id_by_call, ",
+            "SELECT p.id, p.name, p.sip_user, p.authentication, p.digest, p.presentation, p.srtp, p.caller_id_by_call, \
+             p.caller_name, ",
             subscriber_columns!(),
             ", a.balance AS credit_micros, a.reserved AS reserved_micros, COALESCE(b.balance, 0) AS bundle_left_s, \
              (SELECT COUNT(*) FROM reservations r WHERE r.profile_id = p.id) AS channels_in_use, \
@@ -375,8 +376,8 @@ pub(super) const SEALED_ACCOUNT: &str = "SELECT b.name, b.sealed_password, p.nam
 /// The ledger remembers deleted profiles, so their numbers are not given again. Nothing comes back if the SIP user is
 /// taken, or the number was given to somebody else at the same moment.
 pub(super) const INSERT_PROFILE: &str = "INSERT INTO profiles (id, company_id, name, sip_user, sealed_password, \
-     authentication, digest, presentation, srtp, caller_id_by_call) \
-     SELECT COALESCE(MAX(profile_id), 0) + 1, $1, $2, $3, $4, $5, $6, $7, $8, $9 FROM subscribers WHERE 1 = 1 \
+     authentication, digest, presentation, srtp, caller_id_by_call, caller_name) \
+     SELECT COALESCE(MAX(profile_id), 0) + 1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM subscribers WHERE 1 = 1 \
      ON CONFLICT DO NOTHING RETURNING id";
 pub(super) const DELETE_PROFILES_IN: &str = "DELETE FROM profiles WHERE id IN";
 pub(super) const DELETE_CDRS_OF_PROFILES_IN: &str = "DELETE FROM cdrs WHERE profile_id IN";
@@ -389,7 +390,7 @@ pub(super) const SOURCES_OF_OTHER_COMPANIES: &str = "SELECT r.source FROM regist
      JOIN profiles p ON p.id = r.profile_id WHERE p.company_id <> (SELECT company_id FROM profiles WHERE id = $1)";
 pub(super) const RENAME_PROFILE: &str = "UPDATE profiles SET name = $2 WHERE id = $1";
 pub(super) const CHANGE_PROFILE: &str = "UPDATE profiles SET authentication = $2, digest = $3, presentation = $4, \
-     srtp = $5, caller_id_by_call = $6 WHERE id = $1";
+     srtp = $5, caller_id_by_call = $6, caller_name = $7 WHERE id = $1";
 pub(super) const CHANGE_PASSWORD: &str =
     "UPDATE profiles SET sealed_password = $2 WHERE id = $1 RETURNING sip_user";
 pub(super) const SEALED_PASSWORDS_THAT: &str =
@@ -467,16 +468,16 @@ pub(super) const NUMBERS_ON_OFFER: &str = "SELECT s.number, s.country, s.fee_mic
 
 // Carriers and rates.
 pub(super) const INSERT_CARRIER: &str = "INSERT INTO carriers (name, host, port, transport, priority, weight, \
-     digest_user, sealed_password, sources, number_format, strip, prefix, srtp, active, country) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9, $10, $11, $12, $13, $14) RETURNING id";
+     digest_user, sealed_password, sources, number_format, strip, prefix, srtp, active, country, trust) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id";
 pub(super) const CHANGE_CARRIER: &str = "UPDATE carriers SET name = $1, host = $2, port = $3, transport = $4, \
      priority = $5, weight = $6, digest_user = $7, sealed_password = NULL, sources = $8, number_format = $9, \
-     strip = $10, prefix = $11, srtp = $12, active = $13, country = $14 WHERE id = $15 RETURNING id";
+     strip = $10, prefix = $11, srtp = $12, active = $13, country = $14, trust = $15 WHERE id = $16 RETURNING id";
 /// The password is sealed for the carrier's identity, which is known only once the row is there.
 pub(super) const SEAL_CARRIER: &str = "UPDATE carriers SET sealed_password = $2 WHERE id = $1";
 pub(super) const DELETE_CARRIER: &str = "DELETE FROM carriers WHERE id = $1";
 pub(super) const CARRIERS: &str = "SELECT id, name, host, port, transport, priority, weight, digest_user, \
-     sealed_password, sources, number_format, country, strip, prefix, srtp, active FROM carriers \
+     sealed_password, sources, number_format, country, strip, prefix, srtp, trust, active FROM carriers \
      ORDER BY priority, name";
 pub(super) const DELETE_EDITION: &str = "DELETE FROM rates WHERE price_list = $1 AND valid_from = $2";
 pub(super) const DELETE_EDITIONS_UNTIL: &str = "DELETE FROM rates WHERE price_list = $1 AND valid_from <= $2";

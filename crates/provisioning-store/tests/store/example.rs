@@ -51,6 +51,7 @@ async fn make_call(
         direction: Direction::Outgoing,
         kind: CallKind::Telephone,
         from: "+12026843376".into(),
+        is_withheld: false,
         to: to.into(),
         destination: quote.destination,
         country: quote.country,

@@ -69,8 +69,12 @@ async fn every_change_raises_the_revision_and_shows_in_the_directory() {
     raised("profile", &[architects]).await;
     store.rename_profile(sales, "Sales Architects").await.unwrap();
     raised("name", &[architects]).await;
-    let settings =
-        ProfileSettings { srtp: Srtp::Required, authentication: Authentication::Ip, ..Default::default() };
+    let settings = ProfileSettings {
+        srtp: Srtp::Required,
+        authentication: Authentication::Ip,
+        caller_name: Switch::Off,
+        ..Default::default()
+    };
     store.set_profile_settings(sales, settings).await.unwrap();
     raised("settings", &[architects]).await;
     let rule = NewIpRule {
@@ -99,6 +103,7 @@ async fn every_change_raises_the_revision_and_shows_in_the_directory() {
     new.authentication =
         CarrierAuthentication::Digest { user: "us".into(), password: Password::new("s3cret") };
     new.sources = vec!["198.51.100.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+    new.trust = Trust::Untrusted;
     let carrier = store.create_carrier(new.clone()).await.unwrap();
     raised("carrier", &[]).await;
     store

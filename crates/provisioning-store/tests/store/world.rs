@@ -34,6 +34,7 @@ pub(crate) fn attempt(tariff: Option<Tariff>) -> Attempt {
         direction: Direction::Outgoing,
         kind: CallKind::Telephone,
         from: "+12026843376".into(),
+        is_withheld: false,
         to: "+3728800814".into(),
         destination: "Estonia".into(),
         country: "EE".into(),

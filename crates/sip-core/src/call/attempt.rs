@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
-use super::identity::Presentation;
+use super::identity::{Presentation, Reader};
 use super::leg::{Phase, finish};
 use super::media::{Then, secure_by_policy};
 use super::plan::Target;
@@ -166,24 +166,18 @@ impl Call {
     /// The callee's leg begins; its offer is asked for.
     fn prepare_invite(&mut self, ctx: &mut Context<'_>, flow: Flow, request_uri: String) {
         let Some(attempt) = &mut self.attempt else { return };
-        let (peer, format, country, to, next_hop) = match &attempt.target {
+        let (peer, reader, to, next_hop) = match &attempt.target {
             Target::Pbx { profile, user } => {
                 let to = format!("<sip:{user}@{}>", ctx.settings.domain);
-                (
-                    Peer::Profile(profile.id),
-                    profile.number_format,
-                    profile.country.as_str(),
-                    to,
-                    NextHop::Flow,
-                )
+                (Peer::Profile(profile.id), Reader::pbx(profile), to, NextHop::Flow)
             }
             Target::Carrier { carrier, .. } => {
                 let to = format!("<{}>", request_uri.split(';').next().unwrap_or_default());
-                (Peer::Carrier(carrier.id), carrier.number_format, "", to, NextHop::Target)
+                (Peer::Carrier(carrier.id), Reader::carrier(carrier), to, NextHop::Target)
             }
             Target::Echo => return,
         };
-        let presentation = Presentation::new(&self.plan.caller, format, country, &ctx.settings.domain);
+        let presentation = Presentation::new(&self.plan.caller, reader, &ctx.settings.domain);
         attempt.secure = secure_by_policy(ctx, peer, flow.transport);
         attempt.begin();
         attempt.called = (to.clone(), request_uri.clone());
@@ -460,6 +454,7 @@ mod tests {
             strip,
             prefix: prefix.into(),
             srtp: SrtpPolicy::Off,
+            is_trusted: true,
             is_active: true,
         };
         let dialled = |carrier| as_dialled(&carrier, "12025550123");

@@ -41,8 +41,14 @@ impl Share {
         parties: &Parties,
     ) -> Self {
         let lease = Lease { call, leg };
-        let (from, to) = (parties.from.clone(), parties.to.clone());
-        ctx.out.ask(Question::Reserve { lease, profile, usage: usage.clone(), from, to });
+        ctx.out.ask(Question::Reserve {
+            lease,
+            profile,
+            usage: usage.clone(),
+            from: parties.from.clone(),
+            is_withheld: parties.is_withheld,
+            to: parties.to.clone(),
+        });
         Self { lease, profile, usage, state: ShareState::Asked, obstacle: None }
     }
 

@@ -227,6 +227,7 @@ pub(crate) struct Call {
 struct Parties {
     from: String,
     to: String,
+    is_withheld: bool,
     user_agent: Option<String>,
 }
 
@@ -239,6 +240,8 @@ pub struct LiveCall {
     pub stage: Stage,
     /// Who calls.
     pub from: String,
+    /// Whether the called side must not learn who calls.
+    pub is_withheld: bool,
     /// Who is called.
     pub to: String,
     /// When the INVITE came.
@@ -258,6 +261,7 @@ impl Call {
             call: self.uid,
             stage: self.stage,
             from: self.parties.from.clone(),
+            is_withheld: self.parties.is_withheld,
             to: self.parties.to.clone(),
             started: self.started,
             answered: self.answered,

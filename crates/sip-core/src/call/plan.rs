@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::caller::{self, Caller};
+use crate::caller::{Caller, claimed_caller};
 use crate::directory::{Carrier, Directory, Peer, Profile};
 use crate::message::{Message, Uri};
 use crate::number::{self, Number};
@@ -30,8 +30,10 @@ pub(crate) struct Plan {
     pub(crate) targets: VecDeque<Target>,
     /// The leases to ask for.
     pub(crate) shares: Vec<(Leg, ProfileId, Usage)>,
-    /// Who the callee is told is calling.
+    /// Who calls, and whether the callee is told.
     pub(crate) caller: Caller,
+    /// Who calls, for the record: a number with its `+`, anything else as it was written.
+    pub(crate) calling: String,
     /// Who is called, for the record: a number that was read in E.164 with its `+`, anything else as it was dialled.
     pub(crate) called: String,
     /// Whose call it is, even if it is refused.
@@ -65,19 +67,20 @@ impl Plan {
         match peer {
             Peer::Profile(id) => match directory.profile(id) {
                 Some(profile) => Self::outgoing(directory, settings, profile, invite, rng),
-                None => Self::refused(invite, None, Refusal::UnknownPeer),
+                None => Self::refused(invite, None, Caller::UNKNOWN, Refusal::UnknownPeer),
             },
             Peer::Carrier(id) => Self::incoming(directory, id, invite),
         }
     }
 
-    fn refused(invite: &Message, owner: Option<(Leg, ProfileId)>, why: Refusal) -> Self {
+    fn refused(invite: &Message, owner: Option<(Leg, ProfileId)>, caller: Caller, why: Refusal) -> Self {
         let uri = Uri::parse(invite.request_uri()).ok();
         let called = uri.and_then(|uri| number::dialled(&uri)).unwrap_or_default();
         Self {
             targets: VecDeque::new(),
             shares: Vec::new(),
-            caller: Caller::Anonymous,
+            calling: caller.recorded().unwrap_or_else(|| claimed_caller(invite)),
+            caller,
             called,
             owner,
             phone: None,
@@ -95,26 +98,37 @@ impl Plan {
     ) -> Self {
         if profile.id.is_phone() {
             let phone = Some(Phone { leg: Leg::Caller, company: profile.company, usage: None });
-            return Self { phone, ..Self::refused(invite, None, Refusal::PhoneCannotCall) };
+            return Self { phone, ..Self::refused(invite, None, Caller::UNKNOWN, Refusal::PhoneCannotCall) };
         }
         let owner = Some((Leg::Caller, profile.id));
-        let Ok(uri) = Uri::parse(invite.request_uri()) else {
-            return Self::refused(invite, owner, Refusal::AddressIncomplete);
-        };
+        let refused = |why| Self::refused(invite, owner, Caller::claimed_by_pbx(profile, invite), why);
+        let Ok(uri) = Uri::parse(invite.request_uri()) else { return refused(Refusal::AddressIncomplete) };
         match route::outgoing(directory, &settings.calls, profile, &uri, rng) {
             Ok(Outgoing::Echo { number }) => Self {
                 targets: [Target::Echo].into(),
                 shares: vec![(Leg::Caller, profile.id, Usage::Echo)],
-                caller: Caller::Anonymous,
                 called: format!("+{number}"),
-                owner,
-                phone: None,
-                carrier: None,
-                refusal: None,
+                ..Self::of_profile(profile, Caller::of_profile(profile, invite, None))
             },
             Ok(Outgoing::OnNet { number, profile: callee }) => Self::on_net(profile, &callee, number, invite),
             Ok(Outgoing::Network { number, carriers }) => Self::network(profile, number, carriers, invite),
-            Err(why) => Self::refused(invite, owner, why),
+            Err(why) => refused(why),
+        }
+    }
+
+    /// What is the same for all calls that a profile makes.
+    fn of_profile(profile: &Profile, caller: Caller) -> Self {
+        Self {
+            targets: VecDeque::new(),
+            shares: Vec::new(),
+            // A profile without any number is known by its user name.
+            calling: caller.recorded().unwrap_or_else(|| profile.user.clone()),
+            caller,
+            called: String::new(),
+            owner: Some((Leg::Caller, profile.id)),
+            phone: None,
+            carrier: None,
+            refusal: None,
         }
     }
 
@@ -124,12 +138,8 @@ impl Plan {
         Self {
             targets: carriers.into_iter().map(target).collect(),
             shares: vec![(Leg::Caller, profile.id, Usage::Outgoing { number: digits.clone() })],
-            caller: shown_caller(profile, invite, &number),
-            called: format!("+{}", number.digits),
-            owner: Some((Leg::Caller, profile.id)),
-            phone: None,
-            carrier: None,
-            refusal: None,
+            called: format!("+{digits}"),
+            ..Self::of_profile(profile, Caller::of_profile(profile, invite, Some(&number)))
         }
     }
 
@@ -143,18 +153,17 @@ impl Plan {
         Self {
             targets: [Target::Pbx { profile: callee.clone(), user }].into(),
             shares,
-            caller: shown_caller(profile, invite, &number),
-            called: format!("+{}", number.digits),
-            owner: Some((Leg::Caller, profile.id)),
+            called: format!("+{digits}"),
             phone: Phone::called(callee, digits),
-            carrier: None,
-            refusal: None,
+            ..Self::of_profile(profile, Caller::of_profile(profile, invite, Some(&number)))
         }
     }
 
     fn incoming(directory: &Directory, carrier: CarrierId, invite: &Message) -> Self {
-        let refused = |owner, why| Self { carrier: Some(carrier), ..Self::refused(invite, owner, why) };
         let from = directory.carrier(carrier).map(Arc::as_ref);
+        let caller = Caller::of_carrier(from, invite);
+        let refused =
+            |owner, why| Self { carrier: Some(carrier), ..Self::refused(invite, owner, caller.clone(), why) };
         let incoming = match route::incoming(directory, from, invite) {
             Ok(incoming) => incoming,
             Err(why) => return refused(None, why),
@@ -173,7 +182,8 @@ impl Plan {
         Self {
             targets: [Target::Pbx { profile: profile.clone(), user }].into(),
             shares: share_of_callee(profile, &incoming.called).into_iter().collect(),
-            caller: caller::caller(from, invite),
+            calling: caller.recorded().unwrap_or_else(|| claimed_caller(invite)),
+            caller,
             called,
             owner,
             phone: Phone::called(profile, &incoming.called),
@@ -194,13 +204,4 @@ impl Phone {
 fn share_of_callee(callee: &Profile, called: &str) -> Option<(Leg, ProfileId, Usage)> {
     let share = (Leg::Callee, callee.id, Usage::Incoming { called: called.to_owned() });
     Some(share).filter(|_| !callee.id.is_phone())
-}
-
-/// What a profile's call shows to the called country; nothing if the PBX withholds it for this call.
-fn shown_caller(profile: &Profile, invite: &Message, called: &Number) -> Caller {
-    if caller::is_withheld(invite) {
-        return Caller::Anonymous;
-    }
-    let shown = caller::caller_id(&profile.caller_id, invite, &profile.country, called);
-    shown.map_or(Caller::Anonymous, Caller::Number)
 }

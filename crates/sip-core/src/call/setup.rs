@@ -10,7 +10,6 @@ use super::exchange::{Description, Exchange};
 use super::leg::Phase;
 use super::media::{Then, read_offer};
 use super::{Attempt, Call, CallLeg, CallTimer, Context, LegId, Parties, Plan, Stage};
-use crate::caller::{self, Caller};
 use crate::dialog::{Dialog, NextHop, contact_of};
 use crate::directory::Peer;
 use crate::makes;
@@ -35,8 +34,9 @@ impl Call {
         let uid = ctx.rng.call_uid();
         let plan = Plan::new(ctx.directory, ctx.settings, arrival.peer, &arrival.invite, ctx.rng);
         let parties = Parties {
-            from: caller_for_record(&plan, &arrival.invite),
+            from: plan.calling.clone(),
             to: plan.called.clone(),
+            is_withheld: plan.caller.is_withheld,
             user_agent: arrival.invite.header(Name::UserAgent).map(str::to_owned),
         };
         let mut caller = caller_leg(ctx, &arrival);
@@ -208,13 +208,4 @@ fn caller_leg(ctx: &mut Context<'_>, arrival: &Arrival) -> CallLeg {
         ctx.settings.calls.max_forwards,
     );
     CallLeg::new(ctx, LegId::Caller, arrival.peer, dialog)
-}
-
-/// The caller as the record shows it: what the callee is shown, or else what the message claims.
-fn caller_for_record(plan: &Plan, invite: &Message) -> String {
-    match &plan.caller {
-        Caller::Number(digits) => format!("+{digits}"),
-        Caller::Name(name) => name.clone(),
-        Caller::Anonymous => caller::claimed_caller(invite),
-    }
 }

@@ -97,6 +97,7 @@ impl Call {
             reserved: false,
             carrier: self.carrier,
             from: self.parties.from.clone(),
+            is_withheld: self.parties.is_withheld,
             to: self.parties.to.clone(),
             started: self.started,
             answered: self.answered,

@@ -1,6 +1,5 @@
 //! The tables of the core, filled to their bounds from the wire.
 
-use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -103,7 +102,8 @@ fn profile(user: u32) -> Profile {
         country: "US".to_owned(),
         authentication,
         number_format: NumberFormat::Digits,
-        caller_id: CallerId { default: None, by_country: HashMap::new(), choices: HashSet::new() },
+        caller_id: CallerId::default(),
+        takes_caller_names: true,
         srtp: SrtpPolicy::Auto,
     }
 }

@@ -191,6 +191,7 @@ fn put_attempt(row: &mut Row<'_>, attempt: &Attempt) {
     row.put(attempt.direction.word())
         .put(attempt.kind.word())
         .put(&attempt.from)
+        .put(i64::from(attempt.is_withheld))
         .put(&attempt.to)
         .put(&attempt.destination)
         .put(&attempt.country)

@@ -74,6 +74,7 @@ mod tests {
             direction: Direction::Incoming,
             kind: CallKind::Telephone,
             from: String::new(),
+            is_withheld: false,
             to: String::new(),
             destination: String::new(),
             country: String::new(),

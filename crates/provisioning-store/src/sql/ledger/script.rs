@@ -15,7 +15,7 @@ use super::super::{postgres, sqlite};
 /// The columns that a live call and its record share, in the order in which rows are put together.
 macro_rules! attempt_columns {
     () => {
-        "direction TEXT, kind TEXT, from_number TEXT, to_number TEXT, destination TEXT, country TEXT, \
+        "direction TEXT, kind TEXT, from_number TEXT, is_withheld BIGINT, to_number TEXT, destination TEXT, country TEXT, \
          rate_per_minute_micros BIGINT, connection_fee_micros BIGINT, minimum_s BIGINT, increment_s BIGINT, \
          is_bundle_covered BIGINT, started_at BIGINT"
     };

@@ -16,11 +16,14 @@
 //! | [`reports`] | a month of a profile or a company, as JSON and CSV | yes |
 //! | [`sizing`] | how many channels an office needs | yes |
 //! | [`registrations`], [`directory`] | rows that the daemon loads | yes |
+//! | [`balances`] | what each profile has left, for metrics | yes |
+//! | [`moving`] | the move of a store from SQLite to PostgreSQL | no |
 //! | [`pages`] | parts of long lists, and filters over them | yes |
 //! | [`tokens`] | who may use the HTTP API | yes |
 //! | [`audit`] | who changed what; written with every change | yes |
 //! | [`answers`] | requests that are done once, however often they are sent | yes |
-//! | [`store`] | everything the daemon and the command line ask for, in verbs, on SQLite | no |
+//! | [`store`] | everything the daemon and the command line ask for, in verbs, on SQLite or PostgreSQL | no |
+//! | `sql` | the statements behind those verbs, and the ledger rows kept between batches | no |
 //! | [`journal`] | the file that keeps an outage's entries until the database has them | no |
 //! | [`writer`] | shares one commit among operations that arrive together | no |
 //! | [`error`] | what can go wrong, by who is to blame | yes |
@@ -41,10 +44,11 @@
 //! - The **revision** goes up with every change of what calls are decided by.
 //!
 //! # How the ledger writes
-//! A batch of operations is one transaction. It loads the rows that the batch touches, lets the pure rules decide in
-//! order, and writes back differences under conditions, so that the write is the check. One set of rules thus serves
-//! the database, the tests and the simulation; and a batch costs a dozen statements and one sync of the disk, however
-//! many operations it has.
+//! A batch of operations is one transaction. The pure rules decide the operations in order on the rows that the batch
+//! touches. Those rows are read once and then kept from batch to batch: a batch reads again only what it does not know yet,
+//! or everything after another process has written. Differences are written under conditions, so the write is the check.
+//! One set of rules thus serves the database, the tests and the simulation. A batch costs one script of statements and one
+//! sync of the disk, however many operations it has.
 //!
 //! # What it does not do
 //! - It knows no SIP and no media, reads no clock (but for the pace of the [`writer`]) and starts no task but the
@@ -52,7 +56,8 @@
 //! - It does not normalise dialled numbers, choose carriers or know emergency numbers; it rates E.164 numbers.
 //! - It does not keep the secret key; the caller reads it from wherever it is kept outside the database.
 //! - It does nothing by itself when something falls due: [`Store::do_due`](store::Store::do_due) is called for that.
-//! - It keeps no balance in memory but what is on hand: every decision is made against the database while it answers.
+//! - It trusts no balance in memory alone: while the database answers, a decision stands only if the transaction that
+//!   writes it finds the rows as they were known. What is on hand decides while the database does not answer.
 
 pub mod answers;
 pub mod audit;

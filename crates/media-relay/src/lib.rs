@@ -33,7 +33,6 @@
 //! It does not read or write SDP, resolve names, transcode, mix, record, conceal loss or buffer jitter. It has no
 //! ICE, no DTLS-SRTP, no ZRTP, no UNENCRYPTED_SRTCP, no key derivation rate, and relays audio only: one stream a
 //! call. It neither makes nor changes RTCP beyond encryption.
-#![forbid(unsafe_code)]
 
 pub mod engine;
 pub mod packet;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use media_relay::engine::{Engine as Relay, Events};
 use provisioning_store::error::StoreError;
 use provisioning_store::journal::Journal;
 use provisioning_store::store::Store;
@@ -19,6 +20,8 @@ use sip_core::directory::Directory;
 use sip_core::gateway::{Counts, Gateway};
 use sip_core::refusal::Refusal;
 use sip_core::settings::Listener;
+use sip_core::types::Reply;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -29,10 +32,10 @@ use crate::admission::{self, Admission, Office};
 use crate::bindings;
 use crate::config::{Config, ConfigError};
 use crate::engine::{self, Engine, EngineHandle};
-use crate::http::{self, Readiness, Scrape, Site};
+use crate::http::{self, Access, Readiness, Scrape, Site};
 use crate::media::{self, Media};
 use crate::metrics::Metrics;
-use crate::net::{Net, NetError, TlsError};
+use crate::net::{Net, NetError, Tls, TlsError};
 use crate::observe::Observer;
 use crate::resolve::{Resolver, SystemDns};
 use crate::scheduler::Scheduler;
@@ -132,9 +135,8 @@ impl Daemon {
         let (store, ownership) = storage::open_owned(&config, Purpose::Gateway).await?;
         let (watch, directory) =
             Watch::load(store.clone(), Arc::clone(&rules), metrics.clone(), readiness.clone()).await?;
-        let (relay, media_events) = media_relay::engine::Engine::start(media::relay_config(&config.media))?;
-        let dns = SystemDns::new().map_err(|error| StartError::Dns(error.to_string()))?;
-        let resolver = Resolver::new(dns, metrics.clone());
+        let (relay, media_events) = Relay::start(media::relay_config(&config.media))?;
+        let resolver = resolver(&metrics)?;
 
         let (stop_net, stop_http) = (CancellationToken::new(), CancellationToken::new());
         let (guard_net, guard_http) = (stop_net.clone().drop_guard(), stop_http.clone().drop_guard());
@@ -145,53 +147,22 @@ impl Daemon {
 
         // HTTP comes before the engine's task: what can still fail must leave nothing running.
         let scrape = Scrape::new(metrics.clone(), store.clone(), relay.clone(), &watch);
-        let site = Site {
-            engine: engine.clone(),
-            store: store.clone(),
-            config: in_force,
-            tariffs: watch.tariffs(),
-            directory: watch.directory(),
-            changed: watch.changed(),
-            readiness: readiness.clone(),
-            access,
-        };
-        let address = config.http.listen;
-        let api = http::api(site.clone());
-        let path = storage::socket(&config);
-        let commands_listener =
-            http::local::bind(&path).map_err(|error| StartError::Commands { path: path.clone(), error })?;
-        let http_listener =
-            http::bind(&config.http).await.map_err(|error| StartError::Http { address, error })?;
+        let site = site(&watch, &store, &engine, &readiness, (in_force, access));
+        let doors = Doors::open(&config).await?;
         // Only now: whoever cannot listen must not have touched the books.
         let journal = settle_the_past(&config, &store).await?;
         let scheduler = Scheduler::new(store.clone(), rules, metrics.clone(), readiness.clone());
         // Before any call: what fell due while nothing ran decides who may call.
         scheduler.do_due(storage::now()).await?;
         // Nobody is answered before the books are what the last run has left: it would change them in the wrong order.
-        let commands_task = http::local::serve(commands_listener, path, api.clone(), stop_http.clone());
-        let limits = (&config.http, metrics.clone());
-        let (http, http_task) = http::serve(http_listener, limits, site, (api, scrape), stop_http)
-            .map_err(|error| StartError::Http { address, error })?;
+        let (http, commands_task, http_task) =
+            doors.serve(&config, metrics.clone(), site.clone(), scrape, stop_http)?;
         let gateway = gateway(&config, &listeners, directory, &store).await?;
 
-        let (reply_sender, replies) = mpsc::channel(engine::REPLIES);
-        let (writer, writer_task) = Writer::start(store.clone(), WriterLimits::default());
-        let office = Office {
-            store: store.clone(),
-            writer,
-            patience: Duration::from_millis(config.store.patience_ms),
-            on_hand: config.calls.on_hand.clone(),
-            tariffs: watch.tariffs(),
-            replies: reply_sender.clone(),
-            metrics: metrics.clone(),
-            readiness: readiness.clone(),
-        };
-        let (admission, admission_task) = Admission::start(office, journal);
-        let media = Media::new(relay, reply_sender.clone());
+        let staff = Staff::hire(&site, &metrics, journal, (relay, media_events), (resolver, tls));
+        let Staff { desk, replies, admission_task, writer_task, silence_task } = staff;
         let (binding_sender, binding_changes) = mpsc::channel(bindings::WAITING);
         let bindings_task = tokio::spawn(bindings::keep(store.clone(), binding_changes, metrics.clone()));
-        let silence_task = tokio::spawn(media.silence(media_events, engine.clone()));
-        let desk = Desks::new(admission, media, resolver, tls, reply_sender);
         let observer = Observer::new(metrics.clone(), binding_sender);
         let engine_task = tokio::spawn(
             Engine { gateway, net: Arc::clone(&net), inbound, desk, replies, observer }.run(commands),
@@ -311,6 +282,104 @@ impl Daemon {
             }
         });
         emptied.await.is_ok()
+    }
+}
+
+fn resolver(metrics: &Metrics) -> Result<Arc<Resolver<SystemDns>>, StartError> {
+    let dns = SystemDns::new().map_err(|error| StartError::Dns(error.to_string()))?;
+    Ok(Resolver::new(dns, metrics.clone()))
+}
+
+/// What HTTP and commands see of the gateway.
+fn site(
+    watch: &Watch,
+    store: &Store,
+    engine: &EngineHandle,
+    readiness: &Readiness,
+    (config, access): (Arc<ArcSwap<Config>>, Arc<ArcSwap<Access>>),
+) -> Site {
+    Site {
+        engine: engine.clone(),
+        store: store.clone(),
+        config,
+        tariffs: watch.tariffs(),
+        directory: watch.directory(),
+        changed: watch.changed(),
+        readiness: readiness.clone(),
+        access,
+    }
+}
+
+/// Those who answer the core's questions.
+struct Staff {
+    desk: Desks,
+    replies: mpsc::Receiver<Reply>,
+    admission_task: JoinHandle<()>,
+    writer_task: JoinHandle<()>,
+    silence_task: JoinHandle<()>,
+}
+
+impl Staff {
+    fn hire(
+        site: &Site,
+        metrics: &Metrics,
+        journal: Journal,
+        (relay, media_events): (Relay, Events),
+        (resolver, tls): (Arc<Resolver<SystemDns>>, Arc<Tls>),
+    ) -> Self {
+        let config = site.config.load();
+        let (reply_sender, replies) = mpsc::channel(engine::REPLIES);
+        let (writer, writer_task) = Writer::start(site.store.clone(), WriterLimits::default());
+        let office = Office {
+            store: site.store.clone(),
+            writer,
+            patience: Duration::from_millis(config.store.patience_ms),
+            on_hand: config.calls.on_hand.clone(),
+            tariffs: Arc::clone(&site.tariffs),
+            replies: reply_sender.clone(),
+            metrics: metrics.clone(),
+            readiness: site.readiness.clone(),
+        };
+        let (admission, admission_task) = Admission::start(office, journal);
+        let media = Media::new(relay, reply_sender.clone());
+        let silence_task = tokio::spawn(media.silence(media_events, site.engine.clone()));
+        let desk = Desks::new(admission, media, resolver, tls, reply_sender);
+        Self { desk, replies, admission_task, writer_task, silence_task }
+    }
+}
+
+/// The sockets of HTTP and of commands: open, so that it is known that they can be, and not yet served.
+struct Doors {
+    path: PathBuf,
+    commands: UnixListener,
+    address: SocketAddr,
+    pages: TcpListener,
+}
+
+impl Doors {
+    async fn open(config: &Config) -> Result<Self, StartError> {
+        let (path, address) = (storage::socket(config), config.http.listen);
+        let commands =
+            http::local::bind(&path).map_err(|error| StartError::Commands { path: path.clone(), error })?;
+        let pages = http::bind(&config.http).await.map_err(|error| StartError::Http { address, error })?;
+        Ok(Self { path, commands, address, pages })
+    }
+
+    /// Gives the address at which HTTP listens, and the tasks that serve commands and HTTP.
+    fn serve(
+        self,
+        config: &Config,
+        metrics: Metrics,
+        site: Site,
+        scrape: Scrape,
+        stop: CancellationToken,
+    ) -> Result<(SocketAddr, JoinHandle<()>, JoinHandle<()>), StartError> {
+        let Self { path, commands, address, pages } = self;
+        let api = http::api(site.clone());
+        let commands = http::local::serve(commands, path, api.clone(), stop.clone());
+        let (local, pages) = http::serve(pages, (&config.http, metrics), site, (api, scrape), stop)
+            .map_err(|error| StartError::Http { address, error })?;
+        Ok((local, commands, pages))
     }
 }
 

@@ -19,88 +19,234 @@ const SETUP_BUCKETS: [f64; 10] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.
 /// Bounds of the store's latency, seconds: the disk's flush dominates.
 const STORE_BUCKETS: [f64; 9] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0];
 
-/// The metrics of one daemon. Cloning is cheap and counts into the same series.
-#[derive(Clone)]
-pub struct Metrics {
-    registry: Registry,
+/// The type of each kind of metric.
+macro_rules! kind {
+    (counter) => {
+        IntCounter
+    };
+    (counters) => {
+        IntCounterVec
+    };
+    (seconds) => {
+        Counter
+    };
+    (gauge) => {
+        IntGauge
+    };
+    (gauges) => {
+        IntGaugeVec
+    };
+    (instant) => {
+        Gauge
+    };
+    (histograms) => {
+        HistogramVec
+    };
+}
+
+/// From one table, the field of each metric and its registration: its kind, then its name, help text, labels and bounds.
+macro_rules! metrics {
+    ($($(#[$about:meta])+ $field:ident: $kind:ident($($with:expr),+ $(,)?),)+) => {
+        /// The metrics of one daemon. Cloning is cheap and counts into the same series.
+        #[derive(Clone)]
+        pub struct Metrics {
+            registry: Registry,
+            $($(#[$about])+ pub $field: kind!($kind),)+
+        }
+
+        impl Metrics {
+            fn registered() -> Self {
+                let make = Maker(Registry::new());
+                Self { $($field: make.$kind($($with),+),)+ registry: make.0 }
+            }
+        }
+    };
+}
+
+metrics! {
     /// Warnings that a profile comes near a spend cap.
-    pub spend_guard_warnings: IntCounterVec,
+    spend_guard_warnings: counters(
+        "sipgw_spend_guard_warnings_total",
+        "Times that a profile came near its spend cap, once in each hour or day",
+        &["window"],
+    ),
     /// Calls in set-up or running.
-    pub calls_live: IntGauge,
+    calls_live: gauge("sipgw_calls_live", "Calls in set-up or running"),
     /// How full the core's tables are.
-    pub table_entries: IntGaugeVec,
+    table_entries: gauges(
+        "sipgw_table_entries",
+        "How full the tables of signalling are: bindings, calls, certified, dialogs, sources, timers, transactions, ways",
+        &["table"],
+    ),
     /// Finished call attempts.
-    pub calls: IntCounterVec,
+    calls: counters(
+        "sipgw_calls_total",
+        "Call attempts that are over, by direction and by what became of them",
+        &["direction", "result"],
+    ),
     /// From INVITE to answer.
-    pub setup_seconds: HistogramVec,
+    setup_seconds: histograms(
+        "sipgw_setup_seconds",
+        "From the INVITE to the answer",
+        &["direction"],
+        &SETUP_BUCKETS,
+    ),
     /// Refused REGISTERs, and other requests with wrong credentials.
-    pub requests_refused: IntCounterVec,
+    requests_refused: counters(
+        "sipgw_requests_refused_total",
+        "Requests refused for who sent them, or REGISTERs for what they asked, by method and reason",
+        &["method", "reason"],
+    ),
     /// Registrations that ended.
-    pub registrations_ended: IntCounterVec,
+    registrations_ended: counters(
+        "sipgw_registrations_ended_total",
+        "Registrations that ended, by reason: asked, expired, connection_lost, replaced, profile_gone",
+        &["reason"],
+    ),
     /// Wrong answers to our challenges.
-    pub auth_failures: IntCounterVec,
+    auth_failures: counters(
+        "sipgw_auth_failures_total",
+        "Requests refused for a wrong password or user name, by reason",
+        &["reason"],
+    ),
     /// Sources and users that are not heard.
-    pub bans: IntGaugeVec,
+    bans: gauges(
+        "sipgw_bans",
+        "Sources that are banned and users that are guarded, for passwords guessed",
+        &["kind"],
+    ),
     /// Messages received and sent.
-    pub sip_messages: IntCounterVec,
+    sip_messages: counters(
+        "sipgw_sip_messages_total",
+        "SIP messages by transport, direction, and method or status",
+        &["transport", "direction", "kind"],
+    ),
     /// Messages dropped without an answer.
-    pub sip_dropped: IntCounterVec,
+    sip_dropped: counters(
+        "sipgw_sip_dropped_total",
+        "SIP messages dropped without an answer, by reason",
+        &["reason"],
+    ),
     /// 1 while more comes in than can be handled.
-    pub overloaded: IntGauge,
+    overloaded: gauge("sipgw_overloaded", "1 while more comes in than can be handled"),
     /// New calls refused because of that.
-    pub calls_shed: IntCounter,
+    calls_shed: counter(
+        "sipgw_calls_shed_total",
+        "New calls refused with 503 because more came in than could be handled",
+    ),
     /// Open TCP and TLS connections.
-    pub connections: IntGaugeVec,
+    connections: gauges("sipgw_connections", "Open TCP, TLS and HTTP connections", &["transport"]),
     /// Connections refused, lost or closed by us.
-    pub connections_closed: IntCounterVec,
+    connections_closed: counters(
+        "sipgw_connections_closed_total",
+        "Connections refused or ended, by reason",
+        &["transport", "reason"],
+    ),
     /// Connections that the system did not let us accept.
-    pub accept_failures: IntCounterVec,
+    accept_failures: counters(
+        "sipgw_accept_failures_total",
+        "Connections that could not be accepted, for want of file descriptors as a rule",
+        &["transport"],
+    ),
     /// Lines that were not written to the log.
-    pub log_suppressed: IntCounter,
+    log_suppressed: counter(
+        "sipgw_log_suppressed_total",
+        "Lines about refused requests and certificates that were left out of the log because there were too many",
+    ),
     /// Things that found a queue full.
-    pub queue_dropped: IntCounterVec,
+    queue_dropped: counters(
+        "sipgw_queue_dropped_total",
+        "Things dropped because a queue was full",
+        &["queue"],
+    ),
     /// Packets relayed.
-    pub relay_packets: IntCounter,
+    relay_packets: counter("sipgw_relay_packets_total", "RTP and RTCP packets relayed"),
     /// Packets not relayed.
-    pub relay_dropped: IntCounterVec,
+    relay_dropped: counters(
+        "sipgw_relay_dropped_total",
+        "RTP and RTCP packets not relayed, by reason",
+        &["reason"],
+    ),
     /// Calls with open media.
-    pub relay_sessions: IntGauge,
+    relay_sessions: gauge("sipgw_relay_sessions", "Calls with open media"),
     /// Port pairs in use.
-    pub relay_ports_in_use: IntGauge,
+    relay_ports_in_use: gauge("sipgw_relay_ports_in_use", "Port pairs in use"),
     /// Port pairs there are.
-    pub relay_ports: IntGauge,
+    relay_ports: gauge("sipgw_relay_ports", "Port pairs there are"),
     /// Port pairs handed out before they had rested enough.
-    pub relay_ports_hurried: IntCounter,
+    relay_ports_hurried: counter(
+        "sipgw_relay_ports_hurried_total",
+        "Port pairs handed out less than 10 s after their last call, for want of others",
+    ),
     /// How long the store took.
-    pub store_seconds: HistogramVec,
+    store_seconds: histograms(
+        "sipgw_store_seconds",
+        "How long the store took, by operation; what no call waits for waits some milliseconds for one",
+        &["operation"],
+        &STORE_BUCKETS,
+    ),
     /// Store operations that failed.
-    pub store_failures: IntCounterVec,
+    store_failures: counters(
+        "sipgw_store_failures_total",
+        "Store operations that failed, by operation",
+        &["operation"],
+    ),
     /// 1 while the store answers.
-    pub store_up: IntGauge,
+    store_up: gauge("sipgw_store_up", "1 while the store answers, 0 in an outage"),
     /// How long the store did not answer, all outages together.
-    pub store_outage_seconds: Counter,
+    store_outage_seconds: seconds(
+        "sipgw_store_outage_seconds_total",
+        "How long the store did not answer, all outages together",
+    ),
     /// Decisions of the outage under way that wait in the journal.
-    pub journal_entries: IntGauge,
+    journal_entries: gauge(
+        "sipgw_journal_entries",
+        "Decisions of the outage under way, kept in the journal until the store has them",
+    ),
     /// Calls decided by what was on hand.
-    pub calls_on_hand: IntCounterVec,
+    calls_on_hand: counters(
+        "sipgw_calls_on_hand_total",
+        "Calls decided while the store did not answer: granted or refused",
+        &["result"],
+    ),
     /// Leases that the ledger holds and no live call owns.
-    pub lease_mismatch: IntGauge,
+    lease_mismatch: gauge(
+        "sipgw_lease_mismatch",
+        "Leases held in the ledger without a live call; 0 in a healthy daemon",
+    ),
     /// The directory in use.
-    pub directory_revision: IntGauge,
+    directory_revision: gauge("sipgw_directory_revision", "Revision of the provisioning in use"),
     /// DNS look-ups by how they went.
-    pub resolutions: IntCounterVec,
+    resolutions: counters(
+        "sipgw_resolutions_total",
+        "DNS look-ups, by how they went: found, stale, failed or busy",
+        &["result"],
+    ),
     /// 1 once the daemon is told to stop.
-    pub draining: IntGauge,
+    draining: gauge("sipgw_draining", "1 once the daemon is told to stop"),
     /// 1 while nothing that falls due is done, because the clock may be wrong.
-    pub clock_in_doubt: IntGauge,
+    clock_in_doubt: gauge(
+        "sipgw_clock_in_doubt",
+        "1 while nothing that falls due is done until an operator confirms the clock",
+    ),
     /// Changed configurations that were refused.
-    pub reload_failures: IntCounter,
+    reload_failures: counter(
+        "sipgw_config_reload_failures_total",
+        "Changed configurations that were refused; the one before stayed in force",
+    ),
     /// When the configuration in force was read.
-    pub reload_success: IntGauge,
+    reload_success: gauge(
+        "sipgw_config_reload_success_timestamp_seconds",
+        "When the configuration in force was read, seconds since 1970",
+    ),
     /// When the certificate of each file expires.
-    pub certificate_expiry: IntGaugeVec,
+    certificate_expiry: gauges(
+        "sipgw_tls_certificate_expiry_timestamp_seconds",
+        "When the certificate in use, or one of its chain, expires, seconds since 1970",
+        &["file"],
+    ),
     /// When the process started.
-    pub start_time: Gauge,
+    start_time: instant("process_start_time_seconds", "When the process started, seconds since 1970"),
 }
 
 /// Makes metrics and registers them in one go, so that none is forgotten.
@@ -111,6 +257,14 @@ impl Maker {
         let collector = made.expect("names and labels in this file are valid");
         self.0.register(Box::new(collector.clone())).expect("names in this file are unique");
         collector
+    }
+
+    fn seconds(&self, name: &str, help: &str) -> Counter {
+        self.register(Counter::new(name, help))
+    }
+
+    fn instant(&self, name: &str, help: &str) -> Gauge {
+        self.register(Gauge::new(name, help))
     }
 
     fn gauge(&self, name: &str, help: &str) -> IntGauge {
@@ -138,157 +292,7 @@ impl Maker {
 impl Metrics {
     /// A fresh set, all at zero.
     pub fn new() -> Self {
-        let make = Maker(Registry::new());
-        let metrics = Self {
-            spend_guard_warnings: make.counters(
-                "sipgw_spend_guard_warnings_total",
-                "Times that a profile came near its spend cap, once in each hour or day",
-                &["window"],
-            ),
-            calls_live: make.gauge("sipgw_calls_live", "Calls in set-up or running"),
-            table_entries: make.gauges(
-                "sipgw_table_entries",
-                "How full the tables of signalling are: bindings, calls, certified, dialogs, sources, timers, transactions, ways",
-                &["table"],
-            ),
-            calls: make.counters(
-                "sipgw_calls_total",
-                "Call attempts that are over, by direction and by what became of them",
-                &["direction", "result"],
-            ),
-            setup_seconds: make.histograms(
-                "sipgw_setup_seconds",
-                "From the INVITE to the answer",
-                &["direction"],
-                &SETUP_BUCKETS,
-            ),
-            requests_refused: make.counters(
-                "sipgw_requests_refused_total",
-                "Requests refused for who sent them, or REGISTERs for what they asked, by method and reason",
-                &["method", "reason"],
-            ),
-            registrations_ended: make.counters(
-                "sipgw_registrations_ended_total",
-                "Registrations that ended, by reason: asked, expired, connection_lost, replaced, profile_gone",
-                &["reason"],
-            ),
-            auth_failures: make.counters(
-                "sipgw_auth_failures_total",
-                "Requests refused for a wrong password or user name, by reason",
-                &["reason"],
-            ),
-            bans: make.gauges(
-                "sipgw_bans",
-                "Sources that are banned and users that are guarded, for passwords guessed",
-                &["kind"],
-            ),
-            sip_messages: make.counters(
-                "sipgw_sip_messages_total",
-                "SIP messages by transport, direction, and method or status",
-                &["transport", "direction", "kind"],
-            ),
-            sip_dropped: make.counters(
-                "sipgw_sip_dropped_total",
-                "SIP messages dropped without an answer, by reason",
-                &["reason"],
-            ),
-            overloaded: make.gauge("sipgw_overloaded", "1 while more comes in than can be handled"),
-            calls_shed: make.counter(
-                "sipgw_calls_shed_total",
-                "New calls refused with 503 because more came in than could be handled",
-            ),
-            connections: make.gauges("sipgw_connections", "Open TCP, TLS and HTTP connections", &["transport"]),
-            connections_closed: make.counters(
-                "sipgw_connections_closed_total",
-                "Connections refused or ended, by reason",
-                &["transport", "reason"],
-            ),
-            accept_failures: make.counters(
-                "sipgw_accept_failures_total",
-                "Connections that could not be accepted, for want of file descriptors as a rule",
-                &["transport"],
-            ),
-            log_suppressed: make.counter(
-                "sipgw_log_suppressed_total",
-                "Lines about refused requests and certificates that were left out of the log because there were too many",
-            ),
-            queue_dropped: make.counters(
-                "sipgw_queue_dropped_total",
-                "Things dropped because a queue was full",
-                &["queue"],
-            ),
-            relay_packets: make.counter("sipgw_relay_packets_total", "RTP and RTCP packets relayed"),
-            relay_dropped: make.counters(
-                "sipgw_relay_dropped_total",
-                "RTP and RTCP packets not relayed, by reason",
-                &["reason"],
-            ),
-            relay_sessions: make.gauge("sipgw_relay_sessions", "Calls with open media"),
-            relay_ports_in_use: make.gauge("sipgw_relay_ports_in_use", "Port pairs in use"),
-            relay_ports: make.gauge("sipgw_relay_ports", "Port pairs there are"),
-            relay_ports_hurried: make.counter(
-                "sipgw_relay_ports_hurried_total",
-                "Port pairs handed out less than 10 s after their last call, for want of others",
-            ),
-            store_seconds: make.histograms(
-                "sipgw_store_seconds",
-                "How long the store took, by operation; what no call waits for waits some milliseconds for one",
-                &["operation"],
-                &STORE_BUCKETS,
-            ),
-            store_failures: make.counters(
-                "sipgw_store_failures_total",
-                "Store operations that failed, by operation",
-                &["operation"],
-            ),
-            store_up: make.gauge("sipgw_store_up", "1 while the store answers, 0 in an outage"),
-            store_outage_seconds: make.register(Counter::new(
-                "sipgw_store_outage_seconds_total",
-                "How long the store did not answer, all outages together",
-            )),
-            journal_entries: make.gauge(
-                "sipgw_journal_entries",
-                "Decisions of the outage under way, kept in the journal until the store has them",
-            ),
-            calls_on_hand: make.counters(
-                "sipgw_calls_on_hand_total",
-                "Calls decided while the store did not answer: granted or refused",
-                &["result"],
-            ),
-            lease_mismatch: make.gauge(
-                "sipgw_lease_mismatch",
-                "Leases held in the ledger without a live call; 0 in a healthy daemon",
-            ),
-            directory_revision: make.gauge("sipgw_directory_revision", "Revision of the provisioning in use"),
-            resolutions: make.counters(
-                "sipgw_resolutions_total",
-                "DNS look-ups, by how they went: found, stale, failed or busy",
-                &["result"],
-            ),
-            draining: make.gauge("sipgw_draining", "1 once the daemon is told to stop"),
-            clock_in_doubt: make.gauge(
-                "sipgw_clock_in_doubt",
-                "1 while nothing that falls due is done until an operator confirms the clock",
-            ),
-            reload_failures: make.counter(
-                "sipgw_config_reload_failures_total",
-                "Changed configurations that were refused; the one before stayed in force",
-            ),
-            reload_success: make.gauge(
-                "sipgw_config_reload_success_timestamp_seconds",
-                "When the configuration in force was read, seconds since 1970",
-            ),
-            certificate_expiry: make.gauges(
-                "sipgw_tls_certificate_expiry_timestamp_seconds",
-                "When the certificate in use, or one of its chain, expires, seconds since 1970",
-                &["file"],
-            ),
-            start_time: make.register(Gauge::new(
-                "process_start_time_seconds",
-                "When the process started, seconds since 1970",
-            )),
-            registry: make.0,
-        };
+        let metrics = Self::registered();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         metrics.start_time.set(now.as_secs_f64());
         metrics.begin_known_series();

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use sip_core::load::Load;
 use sip_core::refusal::Refusal;
-use sip_core::types::{Binding, Ending, Event, Unregistration};
+use sip_core::types::{Binding, Ending, Event, ProfileId, Unregistration};
 use tokio::sync::mpsc;
 
 use crate::metrics::Metrics;
@@ -19,7 +19,7 @@ pub enum BindingChange {
     /// A PBX registered or refreshed.
     Kept(Box<Binding>),
     /// A PBX is no longer registered.
-    Ended(sip_core::types::ProfileId),
+    Ended(ProfileId),
 }
 
 /// Lines about refused requests in a second. Whoever sends them decides how many there are, and a log that is flooded
@@ -42,46 +42,9 @@ impl Observer {
     /// Tells one event.
     pub fn observe(&self, event: &Event) {
         match event {
-            Event::Registered(binding) => {
-                tracing::info!(
-                    profile = %binding.profile,
-                    source = %binding.flow.peer,
-                    transport = binding.flow.transport.param(),
-                    behind_nat = binding.behind_nat,
-                    user_agent = binding.user_agent.as_deref().unwrap_or_default(),
-                    contact = binding.contact_uri,
-                    "A PBX registered."
-                );
-                self.keep(BindingChange::Kept(Box::new(binding.clone())));
-            }
-            Event::Unregistered { profile, why } => {
-                self.metrics.registrations_ended.with_label_values(&[why.code()]).inc();
-                match why {
-                    // Two PBXs on one profile take it from each other in turn; somebody has to be told.
-                    Unregistration::Replaced => tracing::warn!(%profile, "{}", why.sentence()),
-                    _ => tracing::info!(%profile, "{}", why.sentence()),
-                }
-                self.keep(BindingChange::Ended(*profile));
-            }
-            Event::RequestRefused { method, profile, user, source, refusal } => {
-                let reason = refusal.code();
-                self.metrics.count_refused(method, reason);
-                if matches!(refusal, Refusal::BadCredentials | Refusal::UnknownUser) {
-                    self.metrics.auth_failures.with_label_values(&[reason]).inc();
-                }
-                let mut throttle = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-                let Some(left_out) = throttle.may_write(Instant::now()) else {
-                    return self.metrics.log_suppressed.inc();
-                };
-                if left_out > 0 {
-                    tracing::warn!(
-                        left_out,
-                        "More requests were refused than are written here; the metrics count them all."
-                    );
-                }
-                let profile = profile.map(|profile| profile.0);
-                tracing::warn!(profile, user, %source, reason, method, "A request was refused. {}", refusal.sentence());
-            }
+            Event::Registered(binding) => self.registered(binding),
+            Event::Unregistered { profile, why } => self.unregistered(*profile, *why),
+            Event::RequestRefused { .. } => self.refused(event),
             Event::SourceBanned { source, user, lasts } => {
                 let lasts_s = lasts.as_secs();
                 tracing::warn!(%source, user, lasts_s, "A source is banned: it has guessed too many passwords.");
@@ -99,14 +62,7 @@ impl Observer {
                 tracing::debug!(%source, "A message was dropped: {why}.");
             }
             Event::Shed { .. } => self.metrics.calls_shed.inc(),
-            Event::LoadChanged(Load::Overloaded) => {
-                self.metrics.overloaded.set(1);
-                tracing::warn!("More comes in than can be handled: new calls are refused with 503.");
-            }
-            Event::LoadChanged(Load::Normal) => {
-                self.metrics.overloaded.set(0);
-                tracing::info!("What comes in can be handled again: new calls are taken.");
-            }
+            Event::LoadChanged(load) => self.load_changed(*load),
             Event::CallStarted { call, source, from, to } => {
                 tracing::info!(%call, %source, from, to, "A call came in.");
             }
@@ -122,6 +78,63 @@ impl Observer {
             }
             Event::Ended { call, ending, status } => {
                 tracing::info!(%call, status, reason = ending_code(ending), "{}", ending_sentence(ending));
+            }
+        }
+    }
+
+    fn registered(&self, binding: &Binding) {
+        tracing::info!(
+            profile = %binding.profile,
+            source = %binding.flow.peer,
+            transport = binding.flow.transport.param(),
+            behind_nat = binding.behind_nat,
+            user_agent = binding.user_agent.as_deref().unwrap_or_default(),
+            contact = binding.contact_uri,
+            "A PBX registered."
+        );
+        self.keep(BindingChange::Kept(Box::new(binding.clone())));
+    }
+
+    fn unregistered(&self, profile: ProfileId, why: Unregistration) {
+        self.metrics.registrations_ended.with_label_values(&[why.code()]).inc();
+        match why {
+            // Two PBXs on one profile take it from each other in turn; somebody has to be told.
+            Unregistration::Replaced => tracing::warn!(%profile, "{}", why.sentence()),
+            _ => tracing::info!(%profile, "{}", why.sentence()),
+        }
+        self.keep(BindingChange::Ended(profile));
+    }
+
+    fn refused(&self, event: &Event) {
+        let Event::RequestRefused { method, profile, user, source, refusal } = event else { return };
+        let reason = refusal.code();
+        self.metrics.count_refused(method, reason);
+        if matches!(refusal, Refusal::BadCredentials | Refusal::UnknownUser) {
+            self.metrics.auth_failures.with_label_values(&[reason]).inc();
+        }
+        let mut throttle = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(left_out) = throttle.may_write(Instant::now()) else {
+            return self.metrics.log_suppressed.inc();
+        };
+        if left_out > 0 {
+            tracing::warn!(
+                left_out,
+                "More requests were refused than are written here; the metrics count them all."
+            );
+        }
+        let profile = profile.map(|profile| profile.0);
+        tracing::warn!(profile, user, %source, reason, method, "A request was refused. {}", refusal.sentence());
+    }
+
+    fn load_changed(&self, load: Load) {
+        match load {
+            Load::Overloaded => {
+                self.metrics.overloaded.set(1);
+                tracing::warn!("More comes in than can be handled: new calls are refused with 503.");
+            }
+            Load::Normal => {
+                self.metrics.overloaded.set(0);
+                tracing::info!("What comes in can be handled again: new calls are taken.");
             }
         }
     }

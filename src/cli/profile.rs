@@ -223,26 +223,8 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
         Command::Extend { profile, consent } => {
             subscription::extend(context, gateway, &profile, &consent).await?
         }
-        Command::Delete { profile, consent } => {
-            let profile = find::profile(gateway, &profile).await?;
-            let [name, credit] = ["name", "credit"].map(|field| cell(&profile[field]));
-            let what = format!(
-                "{name} would be deleted with its call records, and its {credit} go back to the company"
-            );
-            consent.to(gateway, &what).await?;
-            gateway.delete(&below(&profile, "")).await?;
-            context.output.done(&format!("{name} is deleted."));
-        }
-        Command::Credit(Credit::Add { profile, amount }) => {
-            let profile = find::profile(gateway, &profile).await?;
-            let moved = json!({ "amount": money(amount, currency(&profile)) });
-            show(context, &[gateway.post(&below(&profile, "/allocations"), moved).await?]);
-        }
-        Command::Credit(Credit::TakeBack { profile, amount }) => {
-            let profile = find::profile(gateway, &profile).await?;
-            let moved = given(json!({ "amount": amount.map(|amount| money(amount, currency(&profile))) }));
-            show(context, &[gateway.post(&below(&profile, "/returns"), moved).await?]);
-        }
+        Command::Delete { profile, consent } => delete(context, gateway, &profile, &consent).await?,
+        Command::Credit(command) => move_credit(context, gateway, command).await?,
         Command::Recharge { profile, below: threshold, amount, off } => {
             let recharge = (!off).then_some(Recharge { threshold, amount });
             set_recharge(context, gateway, &profile, recharge).await?;
@@ -273,6 +255,33 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
             show(context, &[gateway.patch(&path, json!({ "name": name })).await?]);
         }
     }
+    Ok(())
+}
+
+async fn delete(
+    context: &Context,
+    gateway: &Gateway,
+    profile: &str,
+    consent: &Consent,
+) -> Result<(), Failure> {
+    let profile = find::profile(gateway, profile).await?;
+    let [name, credit] = ["name", "credit"].map(|field| cell(&profile[field]));
+    let what =
+        format!("{name} would be deleted with its call records, and its {credit} go back to the company");
+    consent.to(gateway, &what).await?;
+    gateway.delete(&below(&profile, "")).await?;
+    context.output.done(&format!("{name} is deleted."));
+    Ok(())
+}
+
+async fn move_credit(context: &Context, gateway: &Gateway, command: Credit) -> Result<(), Failure> {
+    let (profile, path, amount) = match command {
+        Credit::Add { profile, amount } => (profile, "/allocations", Some(amount)),
+        Credit::TakeBack { profile, amount } => (profile, "/returns", amount),
+    };
+    let profile = find::profile(gateway, &profile).await?;
+    let moved = given(json!({ "amount": amount.map(|amount| money(amount, currency(&profile))) }));
+    show(context, &[gateway.post(&below(&profile, path), moved).await?]);
     Ok(())
 }
 

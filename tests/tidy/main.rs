@@ -1,53 +1,11 @@
 //! Holds the rules of ARCHITECTURE.md against the sources, so that nobody has to remember them.
 
+mod source;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A source file: its path from the repository's root, and its text before the unit tests.
-struct Source {
-    path: String,
-    text: String,
-    production: String,
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn collect(folder: &Path, extensions: &[&str], found: &mut Vec<PathBuf>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        if path.is_dir() {
-            collect(&path, extensions, found);
-        } else if extension.is_some_and(|extension| extensions.contains(&extension)) {
-            found.push(path);
-        }
-    }
-}
-
-fn sources() -> Vec<Source> {
-    let mut paths = Vec::new();
-    for folder in ["src", "crates", "tests", "benches"] {
-        collect(&root().join(folder), &["rs"], &mut paths);
-    }
-    assert!(paths.len() > 50, "the sources were not found");
-    paths.sort();
-    paths
-        .into_iter()
-        .map(|path| {
-            let text = fs::read_to_string(&path).expect("a source can be read");
-            let production = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
-            let path = path
-                .strip_prefix(root())
-                .expect("the path was found under the root")
-                .to_string_lossy()
-                .into_owned();
-            Source { path, text, production }
-        })
-        .collect()
-}
+use crate::source::{Source, collect, root, sources};
 
 /// Lines of code that hold `needle` as a word of its own, comments left out.
 fn mentions<'a>(text: &'a str, needle: &str) -> Vec<&'a str> {
@@ -153,10 +111,7 @@ fn what_is_said_to_be_pure_is_pure() {
     for place in &pure {
         assert!(all.iter().any(|source| source.path.starts_with(place)), "{place} is not there any more");
     }
-    // Unit tests in a file of their own may read the clock.
-    let is_pure = |path: &str| {
-        !path.ends_with("_tests.rs") && pure.iter().any(|place| path.starts_with(place.as_str()))
-    };
+    let is_pure = |path: &str| pure.iter().any(|place| path.starts_with(place.as_str()));
     for word in IMPURE {
         none(&format!("{word} in pure code"), &places(word, is_pure));
     }
@@ -273,6 +228,25 @@ fn there_is_no_unsafe_code() {
     let is_product =
         |path: &str| path.starts_with("src/") || (path.starts_with("crates/") && path.contains("/src/"));
     none("unsafe", &places("unsafe ", is_product));
+    let workspace = fs::read_to_string(root().join("Cargo.toml")).expect("it can be read");
+    assert!(workspace.contains("\nunsafe_code = \"forbid\"\n"), "the lint of the workspace forbids it");
+    for member in ["", "crates/sip-core", "crates/media-relay", "crates/provisioning-store"] {
+        let file = root().join(member).join("Cargo.toml");
+        let text = fs::read_to_string(&file).expect("it can be read");
+        assert!(text.contains("[lints]\nworkspace = true\n"), "{} has lints of its own", file.display());
+    }
+}
+
+#[test]
+fn sums_of_money_are_checked_in_a_release() {
+    let text = fs::read_to_string(root().join("Cargo.toml")).expect("it can be read");
+    let section = text.split("[profile.release.package.provisioning-store]").nth(1).unwrap_or_default();
+    assert!(
+        section
+            .lines()
+            .take_while(|line| !line.starts_with('['))
+            .any(|line| line == "overflow-checks = true")
+    );
 }
 
 #[test]
@@ -336,6 +310,19 @@ fn every_file_keeps_to_one_subject() {
         .map(|(lines, path)| format!("  {path}: {lines} lines"))
         .collect();
     none("files longer than 600 lines", &long);
+}
+
+#[test]
+fn every_function_is_short() {
+    /// Longer functions do several things.
+    const LINES_MAX: usize = 70;
+    let is_product = |source: &&Source| source.path.starts_with("src/") || source.path.contains("/src/");
+    let mut long = Vec::new();
+    for source in sources().iter().filter(is_product) {
+        let functions = source.functions.iter().filter(|function| function.lines > LINES_MAX);
+        long.extend(functions.map(|it| format!("  {}: {} has {} lines", source.path, it.name, it.lines)));
+    }
+    none("functions longer than 70 lines", &long);
 }
 
 /// Every file of a folder, with its text.

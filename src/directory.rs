@@ -330,6 +330,7 @@ fn carrier(carrier: &model::Carrier) -> Carrier {
         prefix: settings.prefix.clone(),
         srtp: srtp(settings.srtp),
         is_trusted: settings.trust == model::Trust::Trusted,
+        media_networks: settings.sources.iter().copied().map(cidr).collect(),
         is_active: settings.active == Switch::On,
     }
 }
@@ -343,10 +344,12 @@ fn carrier_sources(carrier: &model::Carrier) -> Vec<IpRule> {
 
 /// From any port and by any transport.
 fn from_anywhere_in(network: IpNet) -> IpRule {
+    IpRule { cidr: cidr(network), port: None, transport: None, certificate: None }
+}
+
+fn cidr(network: IpNet) -> Cidr {
     // Cut to its prefix first: in a short range of IPv6 no IPv4 address is left, whose prefix would be another.
-    let cidr =
-        Cidr::new(network.network(), network.prefix_len()).expect("a network's prefix fits its address");
-    IpRule { cidr, port: None, transport: None, certificate: None }
+    Cidr::new(network.network(), network.prefix_len()).expect("a network's prefix fits its address")
 }
 
 fn transport(transport: model::Transport) -> Transport {

@@ -3,6 +3,7 @@
 //! The relay does a call's commands in the order they are given, so nothing here waits for one before the next.
 
 mod report;
+mod words;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,16 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use media_relay::engine::{
-    self, AddressHint, EngineConfig, Events, LegSetup, LocalAddress, MediaError, MediaId,
+    self, AddressHint, EngineConfig, Events, LegSetup, LocalAddress, MediaError, MediaEvent, MediaId,
 };
-use media_relay::session::{
-    Flow, LocalDescription, NegotiationError, Policy, Profile, RemoteDescription, Role, SessionEvent, Side,
-};
+use media_relay::session::{LocalDescription, Policy, RemoteDescription, Role, SessionEvent};
 use sip_core::refusal::Refusal;
-use sip_core::sdp::{Direction, LocalMedia, MediaProfile, RemoteMedia};
 use sip_core::types::{CallUid, Leg, Question, Reply, SdpRole, SecureMedia};
 use tokio::sync::mpsc;
 
+use self::words::{described, local_media, policy, refusal, side};
 use crate::config::MediaConfig;
 use crate::engine::EngineHandle;
 
@@ -44,7 +43,7 @@ pub struct Media {
     replies: mpsc::Sender<Reply>,
     calls: HashMap<CallUid, CallMedia>,
     last_id: u64,
-    sounds: Sounds,
+    known: Calls,
     /// Of the call closed last: its records come right behind.
     report: Option<Report>,
 }
@@ -56,81 +55,67 @@ struct CallMedia {
     unanswered_offer: Option<Leg>,
 }
 
-/// Which sides of which calls are silent; shared with the task that ends calls without any sound.
+/// Whose media it is; shared with the task that listens to the relay.
 #[derive(Clone, Default)]
-struct Sounds(Arc<Mutex<HashMap<MediaId, Sound>>>);
+struct Calls(Arc<Mutex<HashMap<MediaId, CallUid>>>);
 
-struct Sound {
-    call: CallUid,
-    is_silent: [bool; 2],
-}
-
-impl Sounds {
-    fn lock(&self) -> MutexGuard<'_, HashMap<MediaId, Sound>> {
+impl Calls {
+    fn lock(&self) -> MutexGuard<'_, HashMap<MediaId, CallUid>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes an event; the call that has no sound at all any more, if it is one by this event.
-    fn note(&self, id: MediaId, event: SessionEvent) -> Option<CallUid> {
-        let mut sounds = self.lock();
-        let sound = sounds.get_mut(&id)?;
-        match event {
-            SessionEvent::FirstPacket { side } | SessionEvent::Resumed { side } => {
-                sound.is_silent[side.index()] = false;
-                None
-            }
-            SessionEvent::Silent { side, .. } => {
-                sound.is_silent[side.index()] = true;
-                (sound.is_silent == [true; 2]).then_some(sound.call)
-            }
-            SessionEvent::Unauthentic { .. } => None,
-        }
     }
 }
 
 impl Media {
     /// A desk in front of a running relay. `replies` leads to the engine.
     pub fn new(relay: engine::Engine, replies: mpsc::Sender<Reply>) -> Self {
-        Self { relay, replies, calls: HashMap::new(), last_id: 0, sounds: Sounds::default(), report: None }
+        Self { relay, replies, calls: HashMap::new(), last_id: 0, known: Calls::default(), report: None }
     }
 
-    /// The task that ends calls in which nobody is heard any more.
+    /// The task that hears of what the relay notices, and ends calls that have fallen silent.
     pub fn silence(&self, events: Events, gateway: EngineHandle) -> impl Future<Output = ()> + Send + use<> {
-        listen(self.sounds.clone(), events, gateway)
+        listen(self.known.clone(), events, gateway)
     }
 
     /// Takes a question about media; gives back any other.
     pub fn ask(&mut self, question: Question) -> Option<Question> {
         match question {
-            Question::Media { call, from, role, remote, secure, near, toward } => {
-                let description = described(&remote, near);
+            Question::Media { call, from, role, remote, secure, speaker, toward } => {
+                let description = described(&remote, &speaker);
                 match role {
-                    SdpRole::Offer => self.offer(call, from, description, secure, near, toward),
+                    SdpRole::Offer => self.offer((call, from), description, secure, toward),
                     SdpRole::EarlyAnswer => self.answer(call, from, Role::EarlyAnswer, description),
                     SdpRole::Answer => self.answer(call, from, Role::Answer, description),
                 }
             }
-            Question::EchoMedia { call, remote, toward } => {
-                self.echo(call, described(&remote, toward), toward)
+            Question::EchoMedia { call, remote, speaker } => {
+                let offer = described(&remote, &speaker);
+                let (id, opened) = self.open_echo(call, offer.policy, hint_of(&offer));
+                let answer = self.relay.echo(id, offer);
+                self.reply(call, opened, answer);
             }
             Question::EchoOffer { call, secure, toward } => {
-                let (id, opened) = self.open_echo(call, policy(secure), toward);
+                let (id, opened) = self.open_echo(call, policy(secure), AddressHint::Prefer(toward));
                 let offer = self.relay.echo_offer(id);
                 self.reply(call, opened, offer);
             }
-            Question::EchoAnswer { call, remote, toward } => {
+            Question::EchoAnswer { call, remote, speaker } => {
                 let id = self.id_of(call, Leg::Caller);
-                let agreed = self.relay.echo_answer(id, described(&remote, toward));
+                let agreed = self.relay.echo_answer(id, described(&remote, &speaker));
                 self.reply(call, None, agreed);
             }
-            Question::AnswerMedia { call, remote, toward } => {
+            Question::AnswerMedia { call, remote, speaker } => {
                 let id = self.id_of(call, Leg::Caller);
-                let answer = self.relay.answer_alone(id, described(&remote, toward));
+                let answer = self.relay.answer_alone(id, described(&remote, &speaker));
                 self.reply(call, None, answer);
+            }
+            Question::WatchMedia { call } => {
+                if let Some(media) = self.calls.get(&call) {
+                    log_failure(call, "watched", self.relay.watch(media.id));
+                }
             }
             Question::RollbackMedia { call } => {
                 if let Some(media) = self.calls.get(&call) {
-                    log_failure(call, self.relay.rollback(media.id));
+                    log_failure(call, "taken back to what it was", self.relay.rollback(media.id));
                 }
             }
             Question::CloseMedia { call } => self.close(call),
@@ -141,16 +126,13 @@ impl Media {
 
     fn offer(
         &mut self,
-        call: CallUid,
-        from: Leg,
+        (call, from): (CallUid, Leg),
         description: RemoteDescription,
         secure: SecureMedia,
-        near: IpAddr,
         toward: IpAddr,
     ) {
-        // The leg that speaks first is taken as it comes; whether that will do is the core's to say.
-        let speaker = LegSetup { policy: Policy::Optional, address: AddressHint::Like(near) };
-        let listener = LegSetup { policy: policy(secure), address: AddressHint::Like(toward) };
+        let speaker = LegSetup { policy: description.policy, address: hint_of(&description) };
+        let listener = LegSetup { policy: policy(secure), address: AddressHint::Prefer(toward) };
         let is_new = !self.calls.contains_key(&call);
         let id = self.id_of(call, from);
         let prepared = if is_new {
@@ -176,27 +158,16 @@ impl Media {
         self.reply(call, None, answer);
     }
 
-    fn echo(&mut self, call: CallUid, offer: RemoteDescription, toward: IpAddr) {
-        let (id, opened) = self.open_echo(call, Policy::Optional, toward);
-        let answer = self.relay.echo(id, offer);
-        self.reply(call, opened, answer);
-    }
-
     fn open_echo(
         &mut self,
         call: CallUid,
         policy: Policy,
-        toward: IpAddr,
+        address: AddressHint,
     ) -> (MediaId, Option<engine::Reply<()>>) {
         let is_new = !self.calls.contains_key(&call);
         let id = self.id_of(call, Leg::Caller);
-        let setup = LegSetup { policy, address: AddressHint::Like(toward) };
-        let opened = is_new.then(|| self.relay.open(id, setup, None));
-        if is_new && let Some(sound) = self.sounds.lock().get_mut(&id) {
-            // There is nobody on the far side to be heard.
-            sound.is_silent[Side::Far.index()] = true;
-        }
-        (id, opened)
+        let setup = LegSetup { policy, address };
+        (id, is_new.then(|| self.relay.open(id, setup, None)))
     }
 
     /// The counts of a call whose media was closed just now.
@@ -206,7 +177,7 @@ impl Media {
 
     fn close(&mut self, call: CallUid) {
         let Some(media) = self.calls.remove(&call) else { return };
-        self.sounds.lock().remove(&media.id);
+        self.known.lock().remove(&media.id);
         let closed = self.relay.close(media.id);
         let (report, counts) = Report::new(call);
         self.report = Some(report);
@@ -231,7 +202,7 @@ impl Media {
         self.last_id += 1;
         let id = MediaId(self.last_id);
         self.calls.insert(call, CallMedia { id, unanswered_offer: Some(from) });
-        self.sounds.lock().insert(id, Sound { call, is_silent: [false; 2] });
+        self.known.lock().insert(id, call);
         id
     }
 
@@ -263,133 +234,51 @@ impl Media {
     }
 }
 
-fn log_failure(call: CallUid, reply: engine::Reply<()>) {
+/// Where media is taken from a peer that speaks first: at an address of the family that it describes.
+fn hint_of(description: &RemoteDescription) -> AddressHint {
+    if description.ip.is_unspecified() {
+        // A hold as of RFC 2543 tells no address.
+        description.hosts.signalling.map_or(AddressHint::Any, AddressHint::Prefer)
+    } else {
+        AddressHint::Like(description.ip)
+    }
+}
+
+fn log_failure(call: CallUid, wish: &'static str, reply: engine::Reply<()>) {
     tokio::spawn(async move {
-        if let Err(error) = reply.await {
-            tracing::warn!(%call, %error, "The media could not be taken back to what it was.");
+        match reply.await {
+            // It was refused, and its call is about to end.
+            Ok(()) | Err(MediaError::UnknownCall) => {}
+            Err(error) => tracing::warn!(%call, %error, "The call's media could not be {wish}."),
         }
     });
 }
 
-async fn listen(sounds: Sounds, mut events: Events, gateway: EngineHandle) {
-    while let Some(happened) = events.recv().await {
-        if let SessionEvent::Unauthentic { side, packets } = happened.event
-            && let Some(call) = sounds.lock().get(&happened.id).map(|sound| sound.call)
-        {
-            tracing::warn!(%call, ?side, packets, "SRTP packets failed authentication.");
+async fn listen(calls: Calls, mut events: Events, gateway: EngineHandle) {
+    while let Some(MediaEvent { id, event }) = events.recv().await {
+        let Some(call) = calls.lock().get(&id).copied() else { continue };
+        match event {
+            SessionEvent::FirstPacket { .. } => {}
+            SessionEvent::Unauthentic { side, packets } => {
+                tracing::warn!(%call, ?side, packets, "SRTP packets failed authentication.");
+            }
+            SessionEvent::Unproved { side } => tracing::warn!(
+                %call,
+                ?side,
+                "Media goes to an address that has sent nothing and is not the signalling's: it is slowed down to a packet a second."
+            ),
+            SessionEvent::Silent { .. } => {
+                gateway.end_call(call, Refusal::MediaSilent).await;
+            }
         }
-        if let Some(call) = sounds.note(happened.id, happened.event) {
-            gateway.end_call(call, Refusal::MediaSilent).await;
-        }
-    }
-}
-
-fn side(leg: Leg) -> Side {
-    match leg {
-        Leg::Caller => Side::Near,
-        Leg::Callee => Side::Far,
-    }
-}
-
-fn policy(secure: SecureMedia) -> Policy {
-    match secure {
-        SecureMedia::Off => Policy::Off,
-        SecureMedia::Optional => Policy::Optional,
-        SecureMedia::Required => Policy::Required,
-    }
-}
-
-/// A peer's description in the relay's words. Where a name stands for the address, the signalling's address is
-/// taken: symmetric RTP finds the rest, and of those it does not expect it trusts the signalling's host first.
-fn described(remote: &RemoteMedia, signalling: IpAddr) -> RemoteDescription {
-    let ip = remote.ip.unwrap_or(signalling);
-    RemoteDescription {
-        ip,
-        rtp_port: remote.rtp_port,
-        rtcp: remote.rtcp_port.map(|port| (ip, port).into()),
-        is_mux: remote.rtcp_mux,
-        profile: if remote.profile.is_secure() { Profile::Savp } else { Profile::Avp },
-        crypto: remote.crypto.clone(),
-        flow: match remote.direction {
-            Direction::SendRecv => Flow::SendRecv,
-            Direction::SendOnly => Flow::SendOnly,
-            Direction::RecvOnly => Flow::RecvOnly,
-            Direction::Inactive => Flow::Inactive,
-        },
-        signalling: Some(signalling),
-    }
-}
-
-fn local_media(local: LocalDescription) -> LocalMedia {
-    LocalMedia {
-        ip: local.ip,
-        rtp_port: local.rtp_port,
-        rtcp_port: local.rtcp_port,
-        rtcp_mux: local.is_mux,
-        profile: match local.profile {
-            Profile::Avp => MediaProfile::Avp,
-            Profile::Savp => MediaProfile::Savp,
-        },
-        crypto: local.crypto,
-    }
-}
-
-fn refusal(error: MediaError) -> Refusal {
-    match error {
-        MediaError::Busy
-        | MediaError::NoAddress
-        | MediaError::NoPorts
-        | MediaError::NoSockets(_)
-        | MediaError::Stopped => Refusal::MediaUnavailable,
-        MediaError::DuplicateCall | MediaError::UnknownCall => Refusal::InternalFault,
-        MediaError::Negotiation(NegotiationError::SecureRequired) => Refusal::SecureMediaRequired,
-        MediaError::Negotiation(NegotiationError::SecureRefused) => Refusal::SecureMediaForbidden,
-        MediaError::Negotiation(_) | MediaError::WrongFamily => Refusal::NoMediaInCommon,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
-
-    #[test]
-    fn only_a_call_without_any_sound_is_ended() {
-        let (sounds, id, call) = (Sounds::default(), MediaId(1), CallUid(9));
-        sounds.lock().insert(id, Sound { call, is_silent: [false; 2] });
-        let silent = |side| SessionEvent::Silent { side, since: Instant::now() };
-        assert_eq!(sounds.note(id, silent(Side::Near)), None);
-        assert_eq!(sounds.note(id, SessionEvent::Resumed { side: Side::Near }), None);
-        assert_eq!(sounds.note(id, silent(Side::Far)), None);
-        assert_eq!(sounds.note(id, silent(Side::Near)), Some(call));
-        assert_eq!(sounds.note(MediaId(2), silent(Side::Near)), None);
-    }
-
-    fn remote(text: &str) -> RemoteMedia {
-        RemoteMedia {
-            host: text.to_owned(),
-            ip: text.parse().ok(),
-            rtp_port: 4000,
-            rtcp_port: Some(4005),
-            rtcp_mux: false,
-            profile: MediaProfile::Savpf,
-            crypto: vec!["1 X inline:k".to_owned()],
-            direction: Direction::SendOnly,
-            on_hold: true,
-            codecs: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_description_keeps_its_meaning_in_the_relays_words() {
-        let signalling: IpAddr = "198.51.100.1".parse().unwrap();
-        let plain = described(&remote("192.0.2.4"), signalling);
-        assert_eq!(plain.rtcp, Some("192.0.2.4:4005".parse().unwrap()));
-        assert_eq!((plain.profile, plain.flow), (Profile::Savp, Flow::SendOnly));
-        let named = described(&remote("pbx.example.com"), signalling);
-        assert_eq!(named.ip, signalling);
-        assert_eq!((plain.signalling, named.signalling), (Some(signalling), Some(signalling)));
-    }
+    use sip_core::sdp::{Direction, MediaProfile, RemoteMedia};
+    use sip_core::types::Speaker;
 
     /// The relay itself, on loopback: an offer, the same to a second carrier, an answer, a close.
     #[tokio::test]
@@ -400,15 +289,29 @@ mod tests {
         let (sender, mut replies) = mpsc::channel(8);
         let mut media = Media::new(relay.clone(), sender);
         let (call, here) = (CallUid(1), "127.0.0.1".parse().unwrap());
-        let mut plain = remote("127.0.0.1");
-        (plain.profile, plain.crypto) = (MediaProfile::Avp, Vec::new());
+        let plain = RemoteMedia {
+            host: "127.0.0.1".to_owned(),
+            ip: Some(here),
+            rtp_port: 4000,
+            rtcp_port: None,
+            rtcp_mux: false,
+            profile: MediaProfile::Avp,
+            crypto: Vec::new(),
+            direction: Direction::SendRecv,
+            on_hold: false,
+            codecs: Vec::new(),
+        };
         let question = |from, role| Question::Media {
             call,
             from,
             role,
             remote: plain.clone(),
             secure: SecureMedia::Off,
-            near: here,
+            speaker: Speaker {
+                signalling: here,
+                networks: Arc::default(),
+                may_secure: SecureMedia::Optional,
+            },
             toward: here,
         };
         let mut ports = Vec::new();

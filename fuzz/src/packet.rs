@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use media_relay::packet::{Kind, MAX_DATAGRAM, PacketBuf, RtpHeader, classify};
-use media_relay::session::{Channel, Flow, Relay, Remote, Security, Side, Terms, Verdict};
+use media_relay::session::{Channel, Flow, Hosts, Relay, Remote, Security, Side, Terms, Verdict};
 use media_relay::srtp::suite::MAX_MASTER;
 use media_relay::srtp::{Context, Keys, Srtp, Suite};
 
@@ -87,6 +87,6 @@ fn address(port: u16) -> SocketAddr {
 }
 
 fn terms(rtp: SocketAddr, security: Option<Security>) -> Terms {
-    let remote = Remote { rtp: Some(rtp), rtcp: None, is_mux: true, flow: Flow::SendRecv, signalling: None };
-    Terms { remote, security }
+    let remote = Remote { rtp: Some(rtp), rtcp: None, is_mux: true, flow: Flow::SendRecv };
+    Terms { remote, hosts: Hosts::signalling(rtp.ip()), security }
 }

@@ -39,16 +39,22 @@ fn words(stats: &CallStats) -> String {
     let mut text = String::new();
     for (name, side) in [("caller", Side::Near), ("callee", Side::Far)] {
         let side = stats.side(side);
-        if side.packets == 0 && side.control_packets == 0 && side.drops.iter().all(|count| *count == 0) {
-            write!(text, "; {name}: nothing").expect("writing to memory cannot fail");
-        } else {
-            write_side(&mut text, name, side).expect("writing to memory cannot fail");
-        }
+        write_side(&mut text, name, side).expect("writing to memory cannot fail");
     }
     text.split_off(2)
 }
 
 fn write_side(text: &mut String, name: &str, side: &SideStats) -> std::fmt::Result {
+    if side.packets == 0 && side.control_packets == 0 && side.drops.iter().all(|count| *count == 0) {
+        write!(text, "; {name}: nothing")?;
+    } else {
+        write_counts(text, name, side)?;
+    }
+    // Media that was sent to somebody who never asked for it, or to a recorder: the operator may want to know which.
+    if side.is_unproved { text.write_str(", unproved address") } else { Ok(()) }
+}
+
+fn write_counts(text: &mut String, name: &str, side: &SideStats) -> std::fmt::Result {
     let protection = side.suite.map_or_else(|| "rtp".to_owned(), |suite| format!("srtp {}", suite.name()));
     let (packets, octets, lost) = (side.packets, side.octets, side.lost());
     write!(text, "; {name}: {protection}, {packets} packets, {octets} octets, {lost} lost")?;
@@ -75,6 +81,12 @@ mod tests {
             words(&stats),
             "caller: srtp AES_CM_128_HMAC_SHA1_80, 250 packets, 43000 octets, 0 lost, 2 rtcp, 3 dropped replayed; \
              callee: nothing"
+        );
+        let mut far = SideStats::default();
+        far.is_unproved = true;
+        assert_eq!(
+            words(&CallStats { far, ..stats }).split("; ").nth(1),
+            Some("callee: nothing, unproved address")
         );
     }
 

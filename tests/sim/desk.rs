@@ -66,25 +66,29 @@ impl Desk {
                 self.books.settle(now, *record);
                 None
             }
-            Question::Media { call, from, role, remote, secure, .. } => {
-                let described = self.studio.describe(now, call, (from, role), &remote, secure);
+            Question::Media { call, from, role, remote, secure, speaker, .. } => {
+                let described = self.studio.describe(now, call, (from, role), (&remote, &speaker), secure);
                 self.described(call, described)
             }
-            Question::EchoMedia { call, remote, .. } => {
-                let described = self.studio.echo(now, call, &remote);
+            Question::EchoMedia { call, remote, speaker } => {
+                let described = self.studio.echo(now, call, (&remote, &speaker));
                 self.described(call, described)
             }
             Question::EchoOffer { call, secure, .. } => {
                 let described = self.studio.echo_offer(now, call, secure);
                 self.described(call, described)
             }
-            Question::EchoAnswer { call, remote, .. } => {
-                let described = self.studio.echo_answer(now, call, &remote);
+            Question::EchoAnswer { call, remote, speaker } => {
+                let described = self.studio.echo_answer(now, call, (&remote, &speaker));
                 self.described(call, described)
             }
-            Question::AnswerMedia { call, remote, .. } => {
-                let described = self.studio.answer_alone(now, call, &remote);
+            Question::AnswerMedia { call, remote, speaker } => {
+                let described = self.studio.answer_alone(now, call, (&remote, &speaker));
                 self.described(call, described)
+            }
+            Question::WatchMedia { call } => {
+                self.studio.watch(now, call);
+                None
             }
             Question::RollbackMedia { call } => {
                 self.studio.roll_back(now, call);

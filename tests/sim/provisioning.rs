@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use sip_core::auth::digest::{Algorithm, ha1};
 use sip_core::auth::ip::{Cidr, IpRule};
@@ -271,6 +272,7 @@ fn carrier(id: CarrierId) -> Carrier {
         prefix: String::new(),
         srtp: SrtpPolicy::Off,
         is_trusted: true,
+        media_networks: Arc::default(),
         is_active: true,
     }
 }

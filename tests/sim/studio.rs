@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use media_relay::packet::PacketBuf;
 use media_relay::ports::{PortPair, PortPool, Rest};
 use media_relay::session::{
-    Channel, Endpoint, Flow, LocalDescription, Negotiation, NegotiationError, Policy, Profile, Relay,
-    RemoteDescription, Role, Side, Suites, Verdict,
+    Channel, Endpoint, Flow, Hosts, LocalDescription, Negotiation, NegotiationError, Policy, Profile, Relay,
+    RemoteDescription, Role, SessionEvent, Side, Suites, Verdict,
 };
 use sip_core::refusal::Refusal;
 use sip_core::sdp::{Direction, LocalMedia, MediaProfile, RemoteMedia};
-use sip_core::types::{CallUid, Leg, SdpRole, SecureMedia};
+use sip_core::types::{CallUid, Leg, SdpRole, SecureMedia, Speaker};
 
 use crate::dice::Dice;
 
@@ -65,7 +65,7 @@ impl Studio {
         now: Instant,
         call: CallUid,
         (from, role): (Leg, SdpRole),
-        remote: &RemoteMedia,
+        said: Said<'_>,
         secure: SecureMedia,
     ) -> Result<LocalMedia, Refusal> {
         let dice = &mut self.dice.split();
@@ -84,7 +84,7 @@ impl Studio {
             SdpRole::Answer => Role::Answer,
         };
         let random = &mut |octets: &mut [u8]| octets.iter_mut().for_each(|octet| *octet = dice.next() as u8);
-        let told = session.negotiation.describe(side(from), role, &described(remote), random);
+        let told = session.negotiation.describe(side(from), role, &described(said), random);
         let told = told.map_err(refusal)?;
         session.put_into_effect(now);
         Ok(local(told))
@@ -94,9 +94,9 @@ impl Studio {
         &mut self,
         now: Instant,
         call: CallUid,
-        remote: &RemoteMedia,
+        said: Said<'_>,
     ) -> Result<LocalMedia, Refusal> {
-        let told = self.answer_alone(now, call, remote)?;
+        let told = self.answer_alone(now, call, said)?;
         self.session(now, call, (Leg::Caller, SecureMedia::Off))?.relay.start_echo();
         Ok(told)
     }
@@ -105,13 +105,12 @@ impl Studio {
         &mut self,
         now: Instant,
         call: CallUid,
-        remote: &RemoteMedia,
+        said: Said<'_>,
     ) -> Result<LocalMedia, Refusal> {
         let dice = &mut self.dice.split();
         let session = self.session(now, call, (Leg::Caller, SecureMedia::Off))?;
         let random = &mut |octets: &mut [u8]| octets.iter_mut().for_each(|octet| *octet = dice.next() as u8);
-        let told =
-            session.negotiation.answer_alone(Side::Near, &described(remote), random).map_err(refusal)?;
+        let told = session.negotiation.answer_alone(Side::Near, &described(said), random).map_err(refusal)?;
         session.put_into_effect(now);
         Ok(local(told))
     }
@@ -134,12 +133,29 @@ impl Studio {
         &mut self,
         now: Instant,
         call: CallUid,
-        remote: &RemoteMedia,
+        said: Said<'_>,
     ) -> Result<LocalMedia, Refusal> {
         let session = self.session(now, call, (Leg::Caller, SecureMedia::Off))?;
-        let told = session.negotiation.accept_alone(Side::Near, &described(remote)).map_err(refusal)?;
+        let told = session.negotiation.accept_alone(Side::Near, &described(said)).map_err(refusal)?;
         session.put_into_effect(now);
         Ok(local(told))
+    }
+
+    pub(crate) fn watch(&mut self, now: Instant, call: CallUid) {
+        self.sessions.get_mut(&call).expect("what is answered has media").relay.watch(now);
+    }
+
+    /// The calls of which the relay says that they have been silent for so long.
+    pub(crate) fn silent(&mut self, now: Instant, limit: Duration) -> Vec<CallUid> {
+        let mut silent = Vec::new();
+        for (call, session) in &mut self.sessions {
+            session.relay.handle_tick(now, limit);
+            let events: Vec<_> = std::iter::from_fn(|| session.relay.poll_event()).collect();
+            if events.iter().any(|event| matches!(event, SessionEvent::Silent { .. })) {
+                silent.push(*call);
+            }
+        }
+        silent
     }
 
     pub(crate) fn roll_back(&mut self, now: Instant, call: CallUid) {
@@ -237,7 +253,10 @@ fn policy(secure: SecureMedia) -> Policy {
     }
 }
 
-fn described(remote: &RemoteMedia) -> RemoteDescription {
+/// A description, and who has made it.
+type Said<'a> = (&'a RemoteMedia, &'a Speaker);
+
+fn described((remote, speaker): Said<'_>) -> RemoteDescription {
     let ip = remote.ip.expect("the agents write addresses");
     RemoteDescription {
         ip,
@@ -252,8 +271,8 @@ fn described(remote: &RemoteMedia) -> RemoteDescription {
             Direction::RecvOnly => Flow::RecvOnly,
             Direction::Inactive => Flow::Inactive,
         },
-        // The agents send their media from where they say.
-        signalling: None,
+        policy: policy(speaker.may_secure),
+        hosts: Hosts::signalling(speaker.signalling),
     }
 }
 
@@ -274,6 +293,7 @@ fn local(told: LocalDescription) -> LocalMedia {
 fn refusal(error: NegotiationError) -> Refusal {
     match error {
         NegotiationError::SecureRequired => Refusal::SecureMediaRequired,
+        NegotiationError::SecureRefused => Refusal::SecureMediaForbidden,
         NegotiationError::NoOffer => panic!("the core's answer belongs to no offer"),
         _ => Refusal::NoMediaInCommon,
     }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use provisioning_store::money::Micros;
 use sip_core::directory::{Directory, Succession};
 use sip_core::gateway::{Counts, Gateway};
+use sip_core::refusal::Refusal;
 use sip_core::settings::Settings;
 use sip_core::types::{Binding, ConnectionId, Event, Flow, Now, ProfileId, Reply, Transmit, Transport};
 
@@ -491,6 +492,22 @@ impl World {
             assert_eq!(heard[12..], rtp(self.packets)[12..], "{} hears noise", self.agents[listener].name);
         }
         Some(destination)
+    }
+
+    /// The relay looks for calls that have been silent for so long, and the gateway ends them.
+    pub(crate) fn end_silent_calls(&mut self, limit: Duration) {
+        let now = self.present();
+        for call in self.desk.studio.silent(self.now, limit) {
+            self.gateway.end_call(now, call, Refusal::MediaSilent);
+        }
+        self.flush_gateway();
+    }
+
+    /// A packet of RTP from anywhere to a port of the gateway's; gives the address it is relayed to.
+    pub(crate) fn spray(&mut self, source: SocketAddr, port: u16) -> Option<SocketAddr> {
+        self.packets += 1;
+        let packet = rtp(self.packets);
+        self.desk.studio.pass(self.now, port, source, &packet).map(|(destination, _)| destination)
     }
 
     fn listener_at(&self, address: SocketAddr) -> Option<(usize, usize)> {

@@ -4,7 +4,7 @@ mod counting;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use media_relay::packet::PacketBuf;
-use media_relay::session::{Channel, Flow, Relay, Remote, Security, Side, Terms, Verdict};
+use media_relay::session::{Channel, Flow, Hosts, Relay, Remote, Security, Side, Terms, Verdict};
 use media_relay::srtp::suite::MAX_MASTER;
 use media_relay::srtp::{Context, Keys, Srtp, Suite};
 use std::hint::black_box;
@@ -18,7 +18,8 @@ fn keys(number: u8) -> Keys {
 fn terms(port: u16, security: Option<Security>) -> Terms {
     let rtp = Some(SocketAddr::from(([192, 0, 2, 1], port)));
     Terms {
-        remote: Remote { rtp, rtcp: None, is_mux: true, flow: Flow::SendRecv, signalling: None },
+        remote: Remote { rtp, rtcp: None, is_mux: true, flow: Flow::SendRecv },
+        hosts: Hosts::signalling([192, 0, 2, 1].into()),
         security,
     }
 }

@@ -19,11 +19,13 @@
 //! 3. The callee's answer goes to `describe(id, Side::Far, Role::Answer, ..)`; the caller gets what it returns,
 //!    and media flows. An answer in a 18x is [`Role::EarlyAnswer`](session::Role). A late offer begins at the far
 //!    side; a re-offer at either; a refused one ends with [`rollback`](engine::Engine::rollback).
-//! 4. The next carrier takes the far side by [`replace`](engine::Engine::replace).
-//! 5. [`close`](engine::Engine::close) frees the ports and returns the counts.
+//! 4. Once the call is answered, [`watch`](engine::Engine::watch) begins to count its silence.
+//! 5. The next carrier takes the far side by [`replace`](engine::Engine::replace).
+//! 6. [`close`](engine::Engine::close) frees the ports and returns the counts.
 //!
 //! # Rules that hold everywhere
 //! - Media goes only where the signalling says or where an admitted packet came from: see [`session::Latch`].
+//! - No stranger's packet is ever admitted, and a host that only a description names gets little media.
 //! - Nothing is taken from a side that agreed to nothing, and on an encrypted side nothing that is not authentic.
 //! - The same key keeps its rollover counter and replay window, a new key begins anew (RFC 4568, 7.1.4).
 //! - No index is used twice under one key, whatever the other side sends.

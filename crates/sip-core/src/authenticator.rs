@@ -281,6 +281,7 @@ mod tests {
             prefix: String::new(),
             srtp: SrtpPolicy::Off,
             is_trusted: true,
+            media_networks: Arc::default(),
             is_active: true,
         });
         directory

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::auth::CertificateNames;
-use crate::auth::ip::{IpRule, IpRules, Precedence};
+use crate::auth::ip::{Cidr, IpRule, IpRules, Precedence};
 use crate::types::{CarrierId, CompanyId, ProfileId, Transport};
 
 /// All that is provisioned, indexed for the call path. What it holds does not depend on the order in which companies'
@@ -225,6 +225,8 @@ pub struct Carrier {
     pub srtp: SrtpPolicy,
     /// Whether it is in our trust domain (RFC 3325): it learns who calls also where the callee must not.
     pub is_trusted: bool,
+    /// Where its media may come from besides the hosts that it describes: the networks that its calls come from.
+    pub media_networks: Arc<[Cidr]>,
     /// Whether calls are sent to it.
     pub is_active: bool,
 }
@@ -456,6 +458,7 @@ pub(crate) fn carrier_of(country: Option<&str>, number_format: NumberFormat) -> 
         prefix: String::new(),
         srtp: SrtpPolicy::Off,
         is_trusted: true,
+        media_networks: Arc::default(),
         is_active: true,
     }
 }

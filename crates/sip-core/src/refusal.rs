@@ -50,8 +50,14 @@ macro_rules! refusals {
 refusals! {
     AccountAttached = 403, 21, "account_attached",
         "This business account belongs to a SIP profile and cannot sign in: take it off the profile first.";
+    AddressFamilyChanged = 488, 88, "address_family_changed",
+        "The session description moves media between IPv4 and IPv6, which is not possible within a call.";
+    AddressFamilyUnsupported = 488, 88, "address_family_unsupported",
+        "The session description asks for IPv4 or IPv6 media, and the gateway has no media address of that kind.";
     AddressIncomplete = 484, 28, "address_incomplete",
         "The called number cannot be read as a telephone number.";
+    AnswerWithoutOffer = 500, 101, "answer_without_offer",
+        "The session description answers nothing that was offered.";
     BadContact = 400, 95, "bad_contact",
         "The REGISTER's Contact cannot be used.";
     BadCredentials = 403, 21, "bad_credentials",
@@ -96,6 +102,10 @@ refusals! {
         "The profile's spend guard does not allow calls to this country.";
     CreditExhausted = 402, 16, "credit_exhausted",
         "The profile's credit ran out, so the call was ended.";
+    CryptoNotOffered = 488, 88, "crypto_not_offered",
+        "The session description answers with an SRTP suite that was not offered.";
+    CryptoUnusable = 488, 88, "crypto_unusable",
+        "The session description's SRTP keys are damaged, or of suites that the gateway does not have.";
     Emergency = 403, 21, "emergency",
         "Emergency calls are not carried here: use another telephone service to reach help.";
     EncodingNotUnderstood = 415, 79, "encoding_not_understood",
@@ -114,12 +124,20 @@ refusals! {
         "The call lasted as long as the profile's spend guard allows, so it was ended.";
     LoopDetected = 483, 25, "loop_detected",
         "The call has passed too many hops.";
+    MediaOutOfStep = 500, 41, "media_out_of_step",
+        "The gateway's media relay does not know the call.";
+    MediaOverloaded = 503, 42, "media_overloaded",
+        "The gateway's media relay is too busy at the moment.";
     MediaRefused = 488, 88, "media_refused",
         "The called party cannot take this kind of media.";
     MediaSilent = 408, 102, "media_silent",
         "No media arrived for too long, so the call was ended.";
+    MediaStopped = 503, 41, "media_stopped",
+        "The gateway's media relay has stopped.";
     MediaUnavailable = 503, 34, "media_unavailable",
         "The gateway has no free media port.";
+    MediaWithoutSocket = 503, 34, "media_without_socket",
+        "The system gave the gateway no socket for the call's media.";
     MethodNotAllowed = 405, 79, "method_not_allowed",
         "The gateway does not serve this method.";
     NoAck = 408, 102, "no_ack",
@@ -176,6 +194,8 @@ refusals! {
         "This profile must not use SRTP, and the description offers nothing else.";
     SecureMediaRequired = 488, 88, "secure_media_required",
         "This profile must use SRTP, and the description offers none.";
+    SecureMediaWithoutKey = 488, 88, "secure_media_without_key",
+        "The session description asks for SRTP and brings no key in an a=crypto line.";
     SessionExpired = 408, 102, "session_expired",
         "One side no longer confirmed that the call lives, so it was ended.";
     SessionIntervalTooSmall = 422, 31, "session_interval_too_small",
@@ -207,7 +227,9 @@ impl Refusal {
     pub const fn is_passing(self) -> bool {
         matches!(
             self,
-            Self::MediaUnavailable
+            Self::MediaOverloaded
+                | Self::MediaUnavailable
+                | Self::MediaWithoutSocket
                 | Self::NothingOnHand
                 | Self::Overloaded
                 | Self::ShuttingDown

@@ -1,5 +1,6 @@
 //! The words that the core and its surroundings exchange: flows, transmits, questions, replies, events.
 
+mod media;
 mod registration;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+pub use self::media::{SdpRole, SecureMedia, Speaker};
 pub use self::registration::{Binding, Unregistration};
 use crate::load::Load;
 use crate::refusal::Refusal;
@@ -224,29 +226,6 @@ impl Usage {
     }
 }
 
-/// How the media of one leg is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum SecureMedia {
-    /// RTP/AVP without keys.
-    #[default]
-    Off,
-    /// RTP/AVP with keys offered; the peer decides (RFC 8643).
-    Optional,
-    /// RTP/SAVP only.
-    Required,
-}
-
-/// Whether a description offers or answers (RFC 3264).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SdpRole {
-    /// An offer.
-    Offer,
-    /// An answer in a provisional response: the final one may still say something else.
-    EarlyAnswer,
-    /// The answer that concludes the exchange.
-    Answer,
-}
-
 /// What the core asks of its surroundings. Each that names a reply gets exactly one, or its timer ends the wait.
 #[derive(Clone, Debug)]
 pub enum Question {
@@ -292,8 +271,8 @@ pub enum Question {
         remote: RemoteMedia,
         /// How the other half's media is to be protected, if an offer goes to it.
         secure: SecureMedia,
-        /// The signalling address of the half that `remote` describes: latching prefers its host.
-        near: IpAddr,
+        /// The half that `remote` describes.
+        speaker: Speaker,
         /// The signalling address of the half that will be told: chooses our address and its family.
         toward: IpAddr,
     },
@@ -303,8 +282,8 @@ pub enum Question {
         call: CallUid,
         /// The caller's offer.
         remote: RemoteMedia,
-        /// The caller's signalling address.
-        toward: IpAddr,
+        /// The caller.
+        speaker: Speaker,
     },
     /// Open the echo endpoint for a caller that made no offer, and make one. Answered by [`Reply::Media`].
     EchoOffer {
@@ -321,8 +300,8 @@ pub enum Question {
         call: CallUid,
         /// What the caller said.
         remote: RemoteMedia,
-        /// The caller's signalling address.
-        toward: IpAddr,
+        /// The caller.
+        speaker: Speaker,
     },
     /// Answer the caller's new offer for the callee, whose own answer stands. Answered by [`Reply::Media`].
     AnswerMedia {
@@ -330,8 +309,13 @@ pub enum Question {
         call: CallUid,
         /// The caller's new offer.
         remote: RemoteMedia,
-        /// The caller's signalling address.
-        toward: IpAddr,
+        /// The caller.
+        speaker: Speaker,
+    },
+    /// The call is answered: from now on it ends when its media falls silent. No reply.
+    WatchMedia {
+        /// The call.
+        call: CallUid,
     },
     /// The offer made last was refused: return to the media as agreed before. No reply.
     RollbackMedia {

@@ -124,7 +124,7 @@ async fn lack_of_descriptors() {
     assert!((2..15).contains(&failures()), "it waits longer and longer: {}", failures());
     let refusal = pbx.call("17606604690", 4000).await;
     assert!(refusal.starts_with("SIP/2.0 503"), "{refusal}");
-    assert_eq!(header(&refusal, "X-Sipgw-Reason"), "media_unavailable");
+    assert_eq!(header(&refusal, "X-Sipgw-Reason"), "media_without_socket");
     let is_settled = async || daemon.store().live_calls().await.unwrap().is_empty();
     soon("the channel of the refused call", is_settled).await;
 

@@ -12,6 +12,7 @@ mod guesses;
 mod identity;
 mod incoming;
 mod limits;
+mod media;
 mod money;
 mod outgoing;
 mod overload;

@@ -235,6 +235,11 @@ impl Calls {
         }
     }
 
+    pub(super) fn watch(&mut self, now: Instant, id: MediaId) -> Result<(), MediaError> {
+        self.call(id)?.relay.watch(now);
+        Ok(())
+    }
+
     pub(super) fn rollback(&mut self, now: Instant, id: MediaId) -> Result<(), MediaError> {
         let call = self.call(id)?;
         if call.negotiation.rollback() {

@@ -39,7 +39,7 @@ pub struct EngineConfig {
     pub ports: RangeInclusive<u16>,
     /// Worker threads, 1 to 256. One carries about a thousand calls.
     pub workers: usize,
-    /// How long a side that ought to send may be silent before it is told.
+    /// How long an answered call may be silent before it is told.
     pub media_silence: Duration,
     /// How long a port rests after a call before another gets it.
     pub port_rest: Rest,
@@ -101,12 +101,17 @@ impl EngineConfig {
 
     /// The place of the address that suits a hint best.
     pub(super) fn choose(&self, hint: AddressHint) -> Option<usize> {
-        let AddressHint::Like(ip) = hint else {
-            return (!self.addresses.is_empty()).then_some(0);
+        let first = (!self.addresses.is_empty()).then_some(0);
+        let like = |ip: IpAddr| {
+            let is_same = |address: &LocalAddress| address.bind == ip || address.advertise == ip;
+            let is_kin = |address: &LocalAddress| address.bind.is_ipv4() == ip.is_ipv4();
+            self.addresses.iter().position(is_same).or_else(|| self.addresses.iter().position(is_kin))
         };
-        let is_same = |address: &LocalAddress| address.bind == ip || address.advertise == ip;
-        let is_kin = |address: &LocalAddress| address.bind.is_ipv4() == ip.is_ipv4();
-        self.addresses.iter().position(is_same).or_else(|| self.addresses.iter().position(is_kin))
+        match hint {
+            AddressHint::Any => first,
+            AddressHint::Like(ip) => like(ip),
+            AddressHint::Prefer(ip) => like(ip).or(first),
+        }
     }
 }
 
@@ -118,6 +123,9 @@ pub enum AddressHint {
     /// This very address if it is one of ours, otherwise the first of its family: pass the local address on
     /// which the leg's signalling came, or the address in the peer's description.
     Like(IpAddr),
+    /// The same, and the first one if there is none of that family: pass the address of a peer that has described
+    /// nothing yet, and may have media of both.
+    Prefer(IpAddr),
 }
 
 /// What a leg is opened with.
@@ -150,6 +158,9 @@ mod tests {
         assert_eq!(config.choose(AddressHint::Like(Ipv4Addr::new(10, 0, 0, 2).into())), Some(2));
         assert_eq!(config.choose(AddressHint::Like(Ipv4Addr::new(192, 0, 2, 1).into())), Some(0));
         assert_eq!(config.choose(AddressHint::Like(Ipv6Addr::UNSPECIFIED.into())), Some(1));
+        let v4_only = EngineConfig { addresses: vec![config.addresses[0]], ..config };
+        assert_eq!(v4_only.choose(AddressHint::Like(Ipv6Addr::LOCALHOST.into())), None);
+        assert_eq!(v4_only.choose(AddressHint::Prefer(Ipv6Addr::LOCALHOST.into())), Some(0));
     }
 
     #[test]

@@ -126,6 +126,11 @@ impl Engine {
         self.ask(id, move |calls, now| calls.answer_alone(now, id, &offer))
     }
 
+    /// The call was answered: from now on its silence is told of.
+    pub fn watch(&self, id: MediaId) -> Reply<()> {
+        self.ask(id, move |calls, now| calls.watch(now, id))
+    }
+
     /// What was counted so far.
     pub fn stats(&self, id: MediaId) -> Reply<CallStats> {
         self.ask(id, move |calls, _| calls.stats(id))

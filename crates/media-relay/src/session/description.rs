@@ -1,5 +1,6 @@
 //! What the signalling tells the media, and what it gets to tell the other leg.
 
+use super::hosts::Hosts;
 use crate::sdes::SdesError;
 use crate::srtp::Keys;
 use std::net::{IpAddr, SocketAddr};
@@ -7,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 /// May, must or must not a leg's media be encrypted?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// Plain RTP only; keys that a peer offers with RTP/AVP are ignored.
+    /// Plain RTP only; keys that a peer offers with RTP/AVP are left without an answer (RFC 8643, 3).
     Off,
     /// Encrypted if the peer can: RTP/AVP with `a=crypto` (RFC 8643) is offered, both forms are accepted.
     Optional,
@@ -43,6 +44,12 @@ impl Flow {
     pub const fn sends(self) -> bool {
         matches!(self, Self::SendRecv | Self::SendOnly)
     }
+
+    /// Does the writer of the attribute listen? If not, it holds the call.
+    #[must_use]
+    pub const fn receives(self) -> bool {
+        matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
 }
 
 /// What a description is in the offer/answer exchange (RFC 3264).
@@ -73,12 +80,14 @@ pub struct RemoteDescription {
     pub crypto: Vec<String>,
     /// The direction attribute.
     pub flow: Flow,
-    /// The host its signalling comes from, if known: behind a NAT its media comes from there as well.
-    pub signalling: Option<IpAddr>,
+    /// What the peer is allowed: an offer is held against it.
+    pub policy: Policy,
+    /// The hosts that may speak for the peer besides the one described.
+    pub hosts: Hosts,
 }
 
 impl RemoteDescription {
-    /// Plain RTP at an address, both ways, with RTCP on the port above and nothing known of the signalling.
+    /// Plain RTP at an address, both ways, with RTCP on the port above and no other host known.
     #[must_use]
     pub fn plain(address: SocketAddr) -> Self {
         Self {
@@ -89,7 +98,8 @@ impl RemoteDescription {
             profile: Profile::Avp,
             crypto: Vec::new(),
             flow: Flow::SendRecv,
-            signalling: None,
+            policy: Policy::Optional,
+            hosts: Hosts::default(),
         }
     }
 }
@@ -133,8 +143,6 @@ pub struct Remote {
     pub is_mux: bool,
     /// What it says it will do.
     pub flow: Flow,
-    /// The host its signalling comes from, if known.
-    pub signalling: Option<IpAddr>,
 }
 
 /// What a leg has agreed to: all that a [`Relay`](super::Relay) needs to serve it.
@@ -142,6 +150,8 @@ pub struct Remote {
 pub struct Terms {
     /// The peer's side.
     pub remote: Remote,
+    /// The hosts that may speak for the peer besides the one it has described.
+    pub hosts: Hosts,
     /// Keys, if the leg is encrypted.
     pub security: Option<Security>,
 }
@@ -170,10 +180,10 @@ pub enum NegotiationError {
     /// RTP/SAVP without any `a=crypto`: perhaps DTLS, which a trunk does not use.
     #[error("the description asks for SRTP but brings no key")]
     NoKey,
-    /// The leg's policy forbids encryption and the peer insists on it.
+    /// The peer's policy forbids encryption and the peer insists on it.
     #[error("the peer insists on SRTP, which is switched off for it")]
     SecureRefused,
-    /// The leg's policy, or our offer, demands encryption and the peer has none.
+    /// The peer's policy, or our offer, demands encryption and the peer has none.
     #[error("SRTP is required and the peer did not agree to it")]
     SecureRequired,
 }

@@ -1,8 +1,10 @@
 //! One side's state: its latches, its keys and its counters.
 
 use super::description::Terms;
+use super::exposure::Exposure;
 use super::latch::{Evidence, Latch};
 use super::pace::Pace;
+use super::silence::Part;
 use super::splice::Splice;
 use super::stats::{DropReason, SideStats};
 use super::{Channel, rtcp};
@@ -48,12 +50,12 @@ pub(super) struct Leg {
     outbound: Protection,
     splice: Splice,
     pace: Pace,
+    exposure: Exposure,
     pub(super) stats: SideStats,
     /// Did this peer's media arrive already?
     pub(super) is_heard: bool,
-    /// Since when silence counts: the last agreement that lets the peer send.
-    expected_since: Option<Instant>,
-    pub(super) is_silent: bool,
+    /// When the terms were agreed.
+    agreed: Option<Instant>,
     /// Unauthentic packets already told of.
     pub(super) unauthentic_told: u64,
 }
@@ -63,14 +65,11 @@ impl Leg {
         if self.terms.as_ref() == Some(terms) {
             return;
         }
-        self.latches[Channel::Rtp.index()].signal(terms.remote.rtp, terms.remote.signalling);
-        self.latches[Channel::Rtcp.index()].signal(terms.remote.rtcp, terms.remote.signalling);
+        self.latches[Channel::Rtp.index()].signal(now, terms.remote.rtp, &terms.hosts);
+        self.latches[Channel::Rtcp.index()].signal(now, terms.remote.rtcp, &terms.hosts);
         self.inbound.apply(terms.security.as_ref().map(|security| &security.receive));
         self.outbound.apply(terms.security.as_ref().map(|security| &security.send));
-        // A peer on hold, or without a port, owes nothing; one that comes back gets the whole time again.
-        let is_expected = terms.remote.flow.sends();
-        self.expected_since = is_expected.then_some(now);
-        self.is_silent = false;
+        self.agreed = Some(now);
         self.terms = Some(terms.clone());
     }
 
@@ -115,6 +114,7 @@ impl Leg {
         if !self.latches[channel.index()].admits(now, source, evidence) {
             return Err(DropReason::Stranger);
         }
+        self.exposure.prove(source.ip());
         if !self.pace.allows(now) {
             return Err(DropReason::TooFast);
         }
@@ -128,6 +128,7 @@ impl Leg {
     /// Encrypts if this leg is encrypted, and says where the packet goes: media if it has a header, else control.
     pub(super) fn dispatch(
         &mut self,
+        now: Instant,
         header: Option<&RtpHeader>,
         packet: &mut PacketBuf,
     ) -> Result<(SocketAddr, Channel), DropReason> {
@@ -135,6 +136,10 @@ impl Leg {
         let is_on_media_port = header.is_some() || terms.remote.is_mux;
         let channel = if is_on_media_port { Channel::Rtp } else { Channel::Rtcp };
         let target = self.latches[channel.index()].target().ok_or(DropReason::NoDestination)?;
+        if !self.exposure.allows(now, target.ip(), &terms.hosts) {
+            self.stats.is_unproved = true;
+            return Err(DropReason::Unproved);
+        }
         if let Some(context) = &mut self.outbound.current {
             match header {
                 Some(header) => {
@@ -155,10 +160,10 @@ impl Leg {
         stats
     }
 
-    /// Since when a peer that should send has not been heard at all.
-    pub(super) fn quiet_since(&self) -> Option<Instant> {
-        let since = self.expected_since?;
-        Some(self.stats.last.map_or(since, |last| last.max(since)))
+    /// What the peer has agreed to and done, as far as silence is concerned.
+    pub(super) fn part(&self) -> Option<Part> {
+        let flow = self.terms.as_ref()?.remote.flow;
+        Some(Part { flow, agreed: self.agreed?, heard: self.stats.last })
     }
 
     #[cfg(test)]

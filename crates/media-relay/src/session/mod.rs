@@ -5,12 +5,15 @@
 
 mod description;
 mod echo;
+mod exposure;
+mod hosts;
 mod latch;
 mod leg;
 mod offer;
 mod pace;
 mod relay;
 mod rtcp;
+mod silence;
 mod splice;
 mod stats;
 
@@ -18,6 +21,7 @@ pub use description::{
     Endpoint, Flow, LocalDescription, NegotiationError, Policy, Profile, Remote, RemoteDescription, Role,
     Security, Terms,
 };
+pub use hosts::{Hosts, Network};
 pub use latch::{Latch, RELATCH_SILENCE, TRIAL_PACKETS};
 pub use offer::{Negotiation, Random, Suites};
 pub use relay::{Relay, SessionEvent, Verdict};

@@ -11,6 +11,7 @@ use super::description::{
     Endpoint, LocalDescription, NegotiationError, Policy, Profile, Remote, RemoteDescription, Role, Security,
     Terms,
 };
+use super::hosts::Hosts;
 use crate::sdes::{Choice, CryptoLine, choose};
 use crate::srtp::suite::MAX_MASTER;
 use crate::srtp::{Keys, Suite};
@@ -40,6 +41,7 @@ impl Default for Suites {
 #[derive(Clone)]
 struct Heard {
     remote: Remote,
+    hosts: Hosts,
     profile: Profile,
     /// The line that our answer will take.
     line: Option<CryptoLine>,
@@ -56,6 +58,7 @@ struct Asked {
 /// One leg's part.
 #[derive(Clone)]
 struct Party {
+    /// How its peer is offered media.
     policy: Policy,
     local: Endpoint,
     own: Vec<Keys>,
@@ -131,7 +134,8 @@ impl Negotiation {
     ) -> Result<LocalDescription, NegotiationError> {
         match role {
             Role::Offer => {
-                let heard = self.party(from)?.hear_offer(remote, &self.suites)?;
+                self.party(from)?;
+                let heard = hear_offer(remote, &self.suites)?;
                 self.party(from.other())?;
                 self.open();
                 self.party_mut(from).hear(heard);
@@ -161,7 +165,8 @@ impl Negotiation {
         remote: &RemoteDescription,
         random: Random<'_>,
     ) -> Result<LocalDescription, NegotiationError> {
-        let heard = self.party(side)?.hear_offer(remote, &self.suites)?;
+        self.party(side)?;
+        let heard = hear_offer(remote, &self.suites)?;
         self.open();
         let party = self.party_mut(side);
         party.hear(heard);
@@ -241,22 +246,6 @@ impl Negotiation {
 }
 
 impl Party {
-    /// Reads a peer's offer by this leg's policy.
-    fn hear_offer(&self, remote: &RemoteDescription, suites: &Suites) -> Result<Heard, NegotiationError> {
-        let choice = choose(&remote.crypto, &suites.accepted);
-        let line = match (self.policy, remote.profile, choice) {
-            (Policy::Off, Profile::Savp, _) => return Err(NegotiationError::SecureRefused),
-            (Policy::Off, Profile::Avp, _) => None,
-            (_, _, Choice::Taken(line)) => Some(*line),
-            (_, Profile::Savp, Choice::Absent) => return Err(NegotiationError::NoKey),
-            (_, Profile::Savp, Choice::Unusable(error)) => return Err(NegotiationError::BadCrypto(error)),
-            (Policy::Required, Profile::Avp, _) => return Err(NegotiationError::SecureRequired),
-            // RFC 8643: lines that cannot be honoured are as good as none, the call goes on in clear.
-            (Policy::Optional, Profile::Avp, _) => None,
-        };
-        Ok(Heard { remote: read_remote(remote, remote.is_mux), profile: remote.profile, line })
-    }
-
     /// Makes a peer's offer the pending one: what was asked of it before is not to be answered any more.
     fn hear(&mut self, offer: Heard) {
         self.heard = Some(offer);
@@ -285,7 +274,8 @@ impl Party {
             (_, Choice::Unusable(_)) => return Err(NegotiationError::NoCommonCrypto),
         };
         let is_mux = remote.is_mux && asked.is_mux;
-        Ok((asked.profile, Terms { remote: read_remote(remote, is_mux), security }))
+        let terms = Terms { remote: read_remote(remote, is_mux), hosts: read_hosts(remote), security };
+        Ok((asked.profile, terms))
     }
 
     /// Writes an offer to this leg's peer.
@@ -322,7 +312,7 @@ impl Party {
         let crypto = ours.iter().map(CryptoLine::to_string).collect();
         let security =
             heard.line.zip(ours).map(|(theirs, ours)| Security { send: ours.keys, receive: theirs.keys });
-        let terms = Terms { remote: heard.remote, security };
+        let terms = Terms { remote: heard.remote, hosts: heard.hosts, security };
         self.agree((heard.profile, terms));
         Some(self.local(heard.profile, heard.remote.is_mux, Multiplexing::Agreed, crypto))
     }
@@ -386,15 +376,36 @@ impl Asked {
     }
 }
 
+/// Reads a peer's offer by what the peer is allowed.
+fn hear_offer(remote: &RemoteDescription, suites: &Suites) -> Result<Heard, NegotiationError> {
+    let choice = choose(&remote.crypto, &suites.accepted);
+    let line = match (remote.policy, remote.profile, choice) {
+        (Policy::Off, Profile::Savp, _) => return Err(NegotiationError::SecureRefused),
+        (Policy::Off, Profile::Avp, _) => None,
+        (_, _, Choice::Taken(line)) => Some(*line),
+        (_, Profile::Savp, Choice::Absent) => return Err(NegotiationError::NoKey),
+        (_, Profile::Savp, Choice::Unusable(error)) => return Err(NegotiationError::BadCrypto(error)),
+        (Policy::Required, Profile::Avp, _) => return Err(NegotiationError::SecureRequired),
+        // RFC 8643: lines that cannot be honoured are as good as none, the call goes on in clear.
+        (Policy::Optional, Profile::Avp, _) => None,
+    };
+    let heard = read_remote(remote, remote.is_mux);
+    Ok(Heard { remote: heard, hosts: read_hosts(remote), profile: remote.profile, line })
+}
+
 /// Port 0 and the unspecified address mean that nothing is to be sent (RFC 3264, 5.1 and 8.4).
 fn read_remote(remote: &RemoteDescription, is_mux: bool) -> Remote {
     let is_wanted = remote.rtp_port != 0 && !remote.ip.is_unspecified();
     let rtp = is_wanted.then_some(SocketAddr::new(remote.ip, remote.rtp_port));
     let above = remote.rtp_port.checked_add(1).map(|port| SocketAddr::new(remote.ip, port));
     let stated = remote.rtcp.filter(|rtcp| rtcp.port() != 0 && !rtcp.ip().is_unspecified());
-    // A socket for both families names IPv4 hosts by their mapped addresses.
-    let signalling = remote.signalling.map(|host| host.to_canonical());
-    Remote { rtp, rtcp: rtp.and_then(|_| stated.or(above)), is_mux, flow: remote.flow, signalling }
+    Remote { rtp, rtcp: rtp.and_then(|_| stated.or(above)), is_mux, flow: remote.flow }
+}
+
+/// A socket for both families names IPv4 hosts by their mapped addresses.
+fn read_hosts(remote: &RemoteDescription) -> Hosts {
+    let signalling = remote.hosts.signalling.map(|host| host.to_canonical());
+    Hosts { signalling, networks: remote.hosts.networks.clone() }
 }
 
 #[cfg(test)]

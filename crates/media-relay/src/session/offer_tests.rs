@@ -77,8 +77,9 @@ fn each_policy_meets_each_offer_as_it_should() {
         (Policy::Required, secure(1, Profile::Savp, &lines), Ok(true)),
     ];
     for (policy, offer, expected) in cases {
-        let mut call = negotiation(policy, Policy::Off);
+        let mut call = negotiation(Policy::Off, Policy::Off);
         let mut random = dice();
+        let offer = RemoteDescription { policy, ..offer };
         let outcome = call.describe(Side::Near, Role::Offer, &offer, &mut random).and_then(|_| {
             let answer = call.describe(Side::Far, Role::Answer, &plain(5000), &mut random)?;
             assert_eq!(answer.profile, offer.profile, "an answer keeps the offer's transport");

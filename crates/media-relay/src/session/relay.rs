@@ -2,6 +2,7 @@
 
 use super::echo::Echo;
 use super::leg::Leg;
+use super::silence::{Parts, Silence};
 use super::stats::{CallStats, DropReason};
 use super::{Channel, Side, Terms};
 use crate::packet::{Kind, MAX_DATAGRAM, PacketBuf, classify};
@@ -33,15 +34,9 @@ pub enum SessionEvent {
         /// From where.
         side: Side,
     },
-    /// A side that was silent is heard again.
-    Resumed {
-        /// Which one.
-        side: Side,
-    },
-    /// A side that ought to send has not been heard, RTP or RTCP, for the agreed time.
+    /// An answered call that neither side holds has been silent, RTP and RTCP, for the agreed time. Told again after as
+    /// long if it goes on.
     Silent {
-        /// Which one.
-        side: Side,
         /// The last packet, or the agreement to send if none came after it.
         since: Instant,
     },
@@ -51,6 +46,12 @@ pub enum SessionEvent {
         side: Side,
         /// How many of them.
         packets: u64,
+    },
+    /// Media towards this side is slowed down to a packet a second: nothing but its description says that the host
+    /// wants any. Told once.
+    Unproved {
+        /// Which one.
+        side: Side,
     },
 }
 
@@ -65,6 +66,7 @@ pub struct Relay {
     legs: [Leg; 2],
     echo: Echo,
     is_echo: bool,
+    silence: Silence,
     events: VecDeque<SessionEvent>,
 }
 
@@ -72,7 +74,8 @@ impl Relay {
     /// A relay whose sides agreed to nothing yet: every packet is dropped. `seed` is any random number.
     #[must_use]
     pub fn new(seed: u32) -> Self {
-        Self { legs: Default::default(), echo: Echo::new(seed), is_echo: false, events: VecDeque::new() }
+        let (legs, silence, events) = Default::default();
+        Self { legs, echo: Echo::new(seed), is_echo: false, silence, events }
     }
 
     /// Puts a side's agreement into effect. The same keys keep their rollover counters and replay windows.
@@ -83,6 +86,11 @@ impl Relay {
     /// From now on each side hears itself.
     pub fn start_echo(&mut self) {
         self.is_echo = true;
+    }
+
+    /// The call was answered: from now on silence is told of.
+    pub fn watch(&mut self, now: Instant) {
+        self.silence.begin(now);
     }
 
     /// Forgets a side's peer: another one takes its place, as when a call is tried at the next carrier.
@@ -128,9 +136,6 @@ impl Relay {
         let mut header = leg.accept(now, kind, source, channel, packet)?;
         let is_first = kind == Kind::Rtp && !leg.is_heard;
         leg.is_heard |= is_first;
-        if std::mem::take(&mut leg.is_silent) {
-            self.tell(SessionEvent::Resumed { side });
-        }
         if is_first {
             self.tell(SessionEvent::FirstPacket { side });
         }
@@ -142,7 +147,13 @@ impl Relay {
             }
             (true, None) => return Err(DropReason::EchoControl),
         };
-        let (destination, channel) = self.legs[to.index()].dispatch(header.as_ref(), packet)?;
+        let leg = &mut self.legs[to.index()];
+        let was_unproved = leg.stats.is_unproved;
+        let sent = leg.dispatch(now, header.as_ref(), packet);
+        if leg.stats.is_unproved && !was_unproved {
+            self.tell(SessionEvent::Unproved { side: to });
+        }
+        let (destination, channel) = sent?;
         Ok(Verdict::Forward { side: to, channel, destination })
     }
 
@@ -157,16 +168,19 @@ impl Relay {
             let leg = &mut self.legs[side.index()];
             let failed = leg.stats.dropped(DropReason::Unauthentic);
             let packets = failed - leg.unauthentic_told;
-            let quiet = leg.quiet_since().filter(|_| !leg.is_silent);
-            let silent = quiet.filter(|since| now.saturating_duration_since(*since) >= silence);
-            leg.is_silent |= silent.is_some();
             if packets >= UNAUTHENTIC_WORTH_TELLING {
                 leg.unauthentic_told = failed;
                 self.tell(SessionEvent::Unauthentic { side, packets });
             }
-            if let Some(since) = silent {
-                self.tell(SessionEvent::Silent { side, since });
-            }
+        }
+        let [near, far] = &self.legs;
+        let parts = match (near.part(), far.part()) {
+            (Some(near), Some(far)) => Parts::Both(near, far),
+            (Some(near), None) if self.is_echo => Parts::Alone(near),
+            _ => return,
+        };
+        if let Some(since) = self.silence.look(now, silence, parts) {
+            self.tell(SessionEvent::Silent { since });
         }
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::packet::RtpHeader;
-use crate::session::{Flow, Remote, Security};
+use crate::session::{Flow, Hosts, Remote, Security};
 use crate::srtp::reference::Reference;
 use crate::srtp::suite::MAX_MASTER;
 use crate::srtp::{Keys, Srtp, Suite};
@@ -44,9 +44,8 @@ fn security(send: u8, receive: u8) -> Option<Security> {
 fn terms(address: &str, security: Option<Security>) -> Terms {
     let rtp = at(address);
     let rtcp = SocketAddr::new(rtp.ip(), rtp.port() + 1);
-    let remote =
-        Remote { rtp: Some(rtp), rtcp: Some(rtcp), is_mux: false, flow: Flow::SendRecv, signalling: None };
-    Terms { remote, security }
+    let remote = Remote { rtp: Some(rtp), rtcp: Some(rtcp), is_mux: false, flow: Flow::SendRecv };
+    Terms { remote, hosts: Hosts::signalling(rtp.ip()), security }
 }
 
 fn relay(near: Terms, far: Terms) -> Relay {
@@ -106,24 +105,78 @@ fn a_thief_gets_nothing_and_changes_nothing() {
 }
 
 #[test]
-fn a_peer_behind_a_nat_wins_against_a_thief_who_was_first() {
-    let mut near = terms("10.0.0.5:4000", None);
-    near.remote.signalling = Some(at(NAT).ip());
+fn a_thief_who_is_first_gets_nothing_either() {
+    for described in [NEAR, "10.0.0.5:4000"] {
+        let mut near = terms(described, None);
+        near.hosts = Hosts::signalling(at(NAT).ip());
+        let mut relay = relay(near, terms(FAR, None));
+        for sequence in 0..50 {
+            for (channel, octets) in [(Channel::Rtp, rtp(sequence)), (Channel::Rtcp, report())] {
+                let (verdict, _) = feed(&mut relay, Side::Near, THIEF, channel, &octets);
+                assert_eq!(verdict, Verdict::Drop(DropReason::Stranger));
+            }
+            let (verdict, _) = feed(&mut relay, Side::Far, FAR, Channel::Rtp, &rtp(sequence));
+            assert_eq!(verdict, to(Side::Near, Channel::Rtp, described));
+        }
+        let source = if described == NEAR { NEAR } else { NAT };
+        for sequence in 0..3 {
+            feed(&mut relay, Side::Near, source, Channel::Rtp, &rtp(sequence));
+        }
+        let (verdict, _) = feed(&mut relay, Side::Far, FAR, Channel::Rtp, &rtp(60));
+        assert_eq!(verdict, to(Side::Near, Channel::Rtp, source));
+    }
+}
+
+#[test]
+fn the_last_packets_of_a_place_that_a_re_offer_left_change_nothing() {
+    for security in [None, security(1, 2)] {
+        let mut sender = security.as_ref().map(|_| Reference::new(&keys(2)).unwrap());
+        let mut relay = relay(terms(NEAR, security.clone()), terms(FAR, None));
+        let mut say = |relay: &mut Relay, source: &str, sequence| {
+            let mut packet = buf(&rtp(sequence));
+            if let Some(sender) = &mut sender {
+                sender.protect_rtp(&mut packet).unwrap();
+            }
+            feed(relay, Side::Near, source, Channel::Rtp, packet.as_slice()).0
+        };
+        say(&mut relay, NEAR, 1);
+        let moved = "192.0.2.1:4002";
+        relay.apply(Instant::now(), Side::Near, &terms(moved, security));
+        assert_eq!(say(&mut relay, NEAR, 2), Verdict::Drop(DropReason::Stranger));
+        assert_eq!(say(&mut relay, moved, 3), to(Side::Far, Channel::Rtp, FAR));
+        assert_eq!(say(&mut relay, NEAR, 4), Verdict::Drop(DropReason::Stranger));
+        let (verdict, _) = feed(&mut relay, Side::Far, FAR, Channel::Rtp, &rtp(1));
+        assert_eq!(verdict, to(Side::Near, Channel::Rtp, moved));
+    }
+}
+
+#[test]
+fn media_towards_a_host_that_only_a_description_names_is_slowed_down_and_the_call_is_marked() {
+    let victim = "203.0.113.9:9000";
+    let mut near = terms(victim, None);
+    near.hosts = Hosts::signalling(at(NEAR).ip());
     let mut relay = relay(near, terms(FAR, None));
-    for sequence in 0..5 {
-        feed(&mut relay, Side::Near, THIEF, Channel::Rtp, &rtp(sequence));
+    let start = Instant::now();
+    let mut sent = 0;
+    for packet in 0..50 * 40u16 {
+        let now = start + Duration::from_millis(20) * u32::from(packet);
+        let verdict = relay.handle_packet(now, Side::Far, at(FAR), Channel::Rtp, &mut buf(&rtp(packet)));
+        sent += u32::from(verdict == to(Side::Near, Channel::Rtp, victim));
     }
-    for sequence in 0..3 {
-        feed(&mut relay, Side::Near, NAT, Channel::Rtp, &rtp(sequence));
-        let (verdict, _) = feed(&mut relay, Side::Far, FAR, Channel::Rtp, &rtp(sequence));
-        let ear = if sequence < 2 { THIEF } else { NAT };
-        assert_eq!(verdict, to(Side::Near, Channel::Rtp, ear));
-    }
-    let pause = Instant::now() + Duration::from_secs(4);
-    for sequence in 0..5 {
-        let mut packet = buf(&rtp(sequence));
-        let verdict = relay.handle_packet(pause, Side::Near, at(THIEF), Channel::Rtp, &mut packet);
-        assert_eq!(verdict, Verdict::Drop(DropReason::Stranger));
+    assert!((500..=500 + 32).contains(&sent), "{sent}");
+    let events: Vec<_> = std::iter::from_fn(|| relay.poll_event()).collect();
+    assert_eq!(
+        events,
+        [SessionEvent::FirstPacket { side: Side::Far }, SessionEvent::Unproved { side: Side::Near }]
+    );
+    let stats = relay.stats();
+    assert!(stats.near.is_unproved && !stats.far.is_unproved);
+    assert_eq!(stats.far.dropped(DropReason::Unproved), u64::from(2000 - sent));
+    let later = start + Duration::from_secs(41);
+    relay.handle_packet(later, Side::Near, at(victim), Channel::Rtcp, &mut buf(&report()));
+    for sequence in 3000..3050 {
+        let verdict = relay.handle_packet(later, Side::Far, at(FAR), Channel::Rtp, &mut buf(&rtp(sequence)));
+        assert_eq!(verdict, to(Side::Near, Channel::Rtp, victim), "its control packets prove it");
     }
 }
 
@@ -241,32 +294,64 @@ fn the_echo_sends_media_back_under_another_ssrc_and_our_key() {
 }
 
 #[test]
-fn silence_is_told_once_of_those_who_ought_to_speak() {
+fn an_answered_call_is_silent_when_neither_side_is_heard_and_neither_holds() {
     let start = Instant::now();
     let limit = Duration::from_secs(10);
-    let mut held = terms(FAR, None);
-    held.remote.flow = Flow::Inactive;
     let mut relay = Relay::new(0);
     relay.apply(start, Side::Near, &terms(NEAR, None));
-    relay.apply(start, Side::Far, &held);
-    relay.handle_tick(start + limit - Duration::from_millis(1), limit);
+    relay.apply(start, Side::Far, &terms(FAR, None));
+    relay.handle_tick(start + limit * 5, limit);
+    assert_eq!(relay.poll_event(), None, "it rings");
+    let answered = start + limit * 5;
+    relay.watch(answered);
+    relay.handle_tick(answered + limit - Duration::from_millis(1), limit);
     assert_eq!(relay.poll_event(), None);
-    relay.handle_tick(start + limit, limit);
-    relay.handle_tick(start + limit * 2, limit);
-    assert_eq!(relay.poll_event(), Some(SessionEvent::Silent { side: Side::Near, since: start }));
+    // One side talks, the other says nothing at all.
+    let heard = answered + limit / 2;
+    relay.handle_packet(heard, Side::Near, at(NEAR), Channel::Rtp, &mut buf(&rtp(1)));
+    relay.poll_event();
+    relay.handle_tick(answered + limit, limit);
     assert_eq!(relay.poll_event(), None);
-    relay.handle_packet(start + limit * 3, Side::Near, at(NEAR), Channel::Rtp, &mut buf(&rtp(1)));
-    assert_eq!(relay.poll_event(), Some(SessionEvent::Resumed { side: Side::Near }));
+    relay.handle_tick(heard + limit, limit);
+    assert_eq!(relay.poll_event(), Some(SessionEvent::Silent { since: heard }));
+    relay.handle_tick(heard + limit + Duration::from_secs(1), limit);
+    assert_eq!(relay.poll_event(), None, "it is told once");
 }
 
 #[test]
-fn what_strangers_send_breaks_no_silence_and_reaches_nobody() {
+fn a_hold_of_either_side_in_any_form_stops_the_time() {
     let limit = Duration::from_secs(10);
+    let start = Instant::now();
+    for (holder, flow) in [
+        (Side::Near, Flow::SendOnly),
+        (Side::Far, Flow::SendOnly),
+        (Side::Near, Flow::Inactive),
+        (Side::Far, Flow::Inactive),
+    ] {
+        let mut relay = Relay::new(0);
+        relay.apply(start, Side::Near, &terms(NEAR, None));
+        relay.apply(start, Side::Far, &terms(FAR, None));
+        relay.watch(start);
+        let mut held = terms(if holder == Side::Near { NEAR } else { FAR }, None);
+        held.remote.flow = flow;
+        relay.apply(start + limit / 2, holder, &held);
+        relay.handle_tick(start + limit * 9, limit);
+        assert_eq!(relay.poll_event(), None, "{holder:?} {flow:?}");
+        held.remote.flow = Flow::SendRecv;
+        let resumed = start + limit * 9;
+        relay.apply(resumed, holder, &held);
+        relay.handle_tick(resumed + limit / 2, limit);
+        assert_eq!(relay.poll_event(), None, "the time begins again");
+        relay.handle_tick(resumed + limit, limit);
+        assert_eq!(relay.poll_event(), Some(SessionEvent::Silent { since: resumed }));
+    }
+}
+
+#[test]
+fn what_strangers_send_counts_as_no_sound_and_reaches_nobody() {
     for security in [None, security(1, 2)] {
         let is_encrypted = security.is_some();
-        let mut near = terms(NEAR, security);
-        near.remote.signalling = Some(at(NEAR).ip());
-        let mut relay = relay(near, terms(FAR, None));
+        let mut relay = relay(terms(NEAR, security), terms(FAR, None));
         let start = Instant::now();
         let mut pass = |now: Instant, side, source: &str, channel, octets: &[u8]| {
             relay.handle_packet(now, side, at(source), channel, &mut buf(octets))
@@ -287,7 +372,7 @@ fn what_strangers_send_breaks_no_silence_and_reaches_nobody() {
             pass(start, Side::Near, control, Channel::Rtcp, said.as_slice()),
             Verdict::Forward { .. }
         ));
-        // The stranger makes up its own and repeats what it has overheard, for longer than the limit.
+        // The stranger makes up its own and repeats what it has overheard, for twelve seconds.
         for tick in 0..600u16 {
             let now = start + Duration::from_millis(20) * u32::from(tick);
             for (channel, octets) in [
@@ -305,11 +390,8 @@ fn what_strangers_send_breaks_no_silence_and_reaches_nobody() {
             let verdict = pass(now, Side::Far, "[2001:db8::2]:5001", Channel::Rtcp, &report());
             assert_eq!(verdict, to(Side::Near, Channel::Rtcp, control));
         }
-        relay.handle_tick(start + limit, limit);
-        let events: Vec<_> = std::iter::from_fn(|| relay.poll_event()).collect();
-        assert!(events.contains(&SessionEvent::Silent { side: Side::Near, since: start }), "{events:?}");
-        assert!(!events.contains(&SessionEvent::Resumed { side: Side::Near }));
         let stats = relay.stats().near;
+        assert_eq!(stats.last, Some(start));
         assert_eq!((stats.packets, stats.control_packets, stats.source), (1, 1, Some(at(NEAR))));
     }
 }

@@ -41,13 +41,15 @@ pub enum DropReason {
     Unknown,
     /// Under a master key that was not agreed.
     UnknownMki,
+    /// To a host that has sent nothing, and that nothing but a description says wants media.
+    Unproved,
     /// The kernel did not take it.
     Unsent,
 }
 
 impl DropReason {
     /// Every reason, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::EchoControl,
         Self::Exhausted,
         Self::Keepalive,
@@ -64,6 +66,7 @@ impl DropReason {
         Self::Unencrypted,
         Self::Unknown,
         Self::UnknownMki,
+        Self::Unproved,
         Self::Unsent,
     ];
 
@@ -93,6 +96,7 @@ impl DropReason {
             Self::Unencrypted => "unencrypted",
             Self::Unknown => "unknown",
             Self::UnknownMki => "unknown_mki",
+            Self::Unproved => "unproved",
             Self::Unsent => "unsent",
         }
     }
@@ -132,6 +136,8 @@ pub struct SideStats {
     pub source: Option<SocketAddr>,
     /// How the side is encrypted, if it is.
     pub suite: Option<Suite>,
+    /// Was media towards it slowed down because nothing came from where it was to go?
+    pub is_unproved: bool,
     /// Gaps of streams that have ended.
     lost_before: u64,
     stream: Option<Stream>,

@@ -53,6 +53,11 @@ impl Cidr {
         Self::new(address.to_canonical(), self.prefix).is_ok_and(|range| range == *self)
     }
 
+    /// The lowest address of the range.
+    pub fn network(&self) -> IpAddr {
+        self.network
+    }
+
     /// How many leading bits are fixed: 0..=32 or 0..=128.
     pub fn prefix(&self) -> u8 {
         self.prefix

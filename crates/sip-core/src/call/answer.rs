@@ -134,6 +134,7 @@ impl Call {
         for share in &self.shares {
             ctx.out.ask(Question::Answer { lease: share.lease });
         }
+        ctx.out.ask(Question::WatchMedia { call: self.uid });
         self.start_timer(ctx, CallTimer::Longest, ctx.settings.calls.longest);
         self.start_charging(ctx);
     }

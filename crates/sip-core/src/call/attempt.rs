@@ -455,6 +455,7 @@ mod tests {
             prefix: prefix.into(),
             srtp: SrtpPolicy::Off,
             is_trusted: true,
+            media_networks: std::sync::Arc::default(),
             is_active: true,
         };
         let dialled = |carrier| as_dialled(&carrier, "12025550123");

@@ -1,5 +1,7 @@
 //! Descriptions wait for the relay one after the other, and what depends on each goes on when its reply comes.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 
 use super::exchange::Description;
@@ -10,7 +12,7 @@ use crate::limits::DESCRIPTIONS_PER_CALL;
 use crate::message::Message;
 use crate::refusal::Refusal;
 use crate::sdp::LocalMedia;
-use crate::types::{Leg, Question, SdpRole, SecureMedia, Transport};
+use crate::types::{Leg, Question, SdpRole, SecureMedia, Speaker, Transport};
 
 /// One description on its way through the relay.
 #[derive(Debug)]
@@ -80,31 +82,54 @@ impl Call {
 
     fn ask_media(&mut self, ctx: &mut Context<'_>) {
         let Some(job) = self.media.front() else { return };
-        let address = |leg: Option<&super::CallLeg>| leg.unwrap_or(&self.caller).dialog.flow.peer.ip();
-        let near = address((job.from == Leg::Callee).then_some(self.callee.as_ref()).flatten());
-        let toward = address((job.from == Leg::Caller).then_some(self.callee.as_ref()).flatten());
-        let remote = job.description.remote.clone();
+        let (call, remote) = (self.uid, job.description.remote.clone());
         let question = match job.then {
-            Then::Echo => Question::EchoMedia { call: self.uid, remote, toward: near },
+            Then::Echo => Question::EchoMedia { call, remote, speaker: self.speaker(ctx, Leg::Caller) },
             Then::EchoOffer => {
                 let secure = self.secure_toward(ctx, Leg::Caller);
-                Question::EchoOffer { call: self.uid, secure, toward: near }
+                Question::EchoOffer { call, secure, toward: self.signalling(Leg::Caller) }
             }
-            Then::EchoAnswer => Question::EchoAnswer { call: self.uid, remote, toward: near },
-            Then::Prack { .. } => Question::AnswerMedia { call: self.uid, remote, toward: near },
+            Then::EchoAnswer => {
+                Question::EchoAnswer { call, remote, speaker: self.speaker(ctx, Leg::Caller) }
+            }
+            Then::Prack { .. } => {
+                Question::AnswerMedia { call, remote, speaker: self.speaker(ctx, Leg::Caller) }
+            }
             _ => Question::Media {
-                call: self.uid,
+                call,
                 from: job.from,
                 role: job.role,
                 remote,
                 secure: job.secure,
-                near,
-                toward,
+                speaker: self.speaker(ctx, job.from),
+                toward: self.signalling(job.from.other()),
             },
         };
         self.has_media = true;
         ctx.out.ask(question);
         self.start_timer(ctx, CallTimer::Question, ctx.settings.calls.question_patience);
+    }
+
+    /// Where a half's signalling comes from.
+    fn signalling(&self, half: Leg) -> IpAddr {
+        let callee = (half == Leg::Callee).then_some(self.callee.as_ref()).flatten();
+        callee.unwrap_or(&self.caller).dialog.flow.peer.ip()
+    }
+
+    /// What is known of a half whose description the relay is to take in.
+    fn speaker(&self, ctx: &Context<'_>, half: Leg) -> Speaker {
+        let callee = (half == Leg::Callee).then_some(self.callee.as_ref()).flatten();
+        let peer = callee.unwrap_or(&self.caller).peer;
+        let may_secure = match policy_of(ctx, peer) {
+            SrtpPolicy::Off => SecureMedia::Off,
+            SrtpPolicy::Auto | SrtpPolicy::Optional => SecureMedia::Optional,
+            SrtpPolicy::Required => SecureMedia::Required,
+        };
+        let networks = match peer {
+            Peer::Carrier(id) => ctx.directory.carrier(id).map(|carrier| carrier.media_networks.clone()),
+            Peer::Profile(_) => None,
+        };
+        Speaker { signalling: self.signalling(half), networks: networks.unwrap_or_default(), may_secure }
     }
 
     /// The relay has replied to the oldest question.

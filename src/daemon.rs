@@ -164,9 +164,8 @@ impl Daemon {
         let (binding_sender, binding_changes) = mpsc::channel(bindings::WAITING);
         let bindings_task = tokio::spawn(bindings::keep(store.clone(), binding_changes, metrics.clone()));
         let observer = Observer::new(metrics.clone(), binding_sender);
-        let engine_task = tokio::spawn(
-            Engine { gateway, net: Arc::clone(&net), inbound, desk, replies, observer }.run(commands),
-        );
+        let running = Engine::new(gateway, Arc::clone(&net), inbound, (desk, replies), observer);
+        let engine_task = tokio::spawn(running.run(commands));
         let directory = watch.directory();
         let watch_task = tokio::spawn(watch.run(engine.clone()));
         let reload_task = tokio::spawn(Arc::clone(&reload).watch());

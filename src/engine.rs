@@ -3,15 +3,16 @@
 //! One task owns the gateway. It waits for inputs and for the clock and for nothing else: questions go to desks
 //! that answer through a queue, messages go to sockets that take them at once or not at all.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use sip_core::bans::{Ban, Banned};
+use sip_core::bans::{Ban, BanCounts, Banned};
 use sip_core::directory::{Directory, Succession};
-use sip_core::gateway::{Counts, Gateway, LiveCall};
+use sip_core::gateway::{CallsOf, Counts, Gateway, LiveCall};
 use sip_core::refusal::Refusal;
 use sip_core::settings::Tuning;
-use sip_core::types::{Binding, CallUid, Flow, Now, Question, Reply};
+use sip_core::types::{Binding, CallUid, Flow, Now, ProfileId, Question, Reply};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::net::{Inbound, Net};
@@ -23,6 +24,13 @@ const BATCH: usize = 64;
 const COMMANDS: usize = 64;
 /// Answers to questions that may wait; those who answer wait for room.
 pub const REPLIES: usize = 16_384;
+/// Things that a list gives at once: calls wait while they are copied. Longer lists are read in parts, and other work is
+/// done in between.
+pub const PART: usize = 256;
+/// The same for identities alone.
+const PART_OF_IDENTITIES: usize = 1_024;
+/// Calls ended in one turn when all are to end.
+const ENDED_AT_ONCE: usize = 64;
 
 /// Whoever answers the core's questions. Must not wait.
 pub trait Desk: Send + 'static {
@@ -32,13 +40,18 @@ pub trait Desk: Send + 'static {
 
 /// What can be asked of a running engine.
 enum Command {
-    Bans(oneshot::Sender<Vec<Ban>>),
-    Bindings(oneshot::Sender<Vec<Binding>>),
-    Calls(oneshot::Sender<Vec<LiveCall>>),
+    BanCounts(oneshot::Sender<BanCounts>),
+    Bans(Option<Banned>, usize, oneshot::Sender<Vec<Ban>>),
+    Bindings(Option<ProfileId>, usize, oneshot::Sender<Vec<Binding>>),
+    BindingsOf(Vec<ProfileId>, oneshot::Sender<Vec<Binding>>),
+    Call(CallUid, oneshot::Sender<Option<LiveCall>>),
+    Calls(CallsOf, Option<CallUid>, usize, oneshot::Sender<Vec<LiveCall>>),
+    CallUids(Option<CallUid>, oneshot::Sender<Vec<CallUid>>),
     Counts(oneshot::Sender<Counts>),
     EndAllCalls(Refusal),
     EndCall(CallUid, Refusal, oneshot::Sender<bool>),
     RefuseNewCalls,
+    Registered(Option<ProfileId>, oneshot::Sender<Vec<ProfileId>>),
     ReleaseBan(Banned, oneshot::Sender<bool>),
     SetDirectory(Succession, oneshot::Sender<Arc<Directory>>),
     SetTuning(Box<Tuning>),
@@ -52,14 +65,35 @@ pub struct EngineHandle {
 }
 
 impl EngineHandle {
-    /// The registered PBXs.
-    pub async fn bindings(&self) -> Vec<Binding> {
-        self.ask(Command::Bindings).await.unwrap_or_default()
+    /// The next registered PBXs behind `after`, in the order of their profiles, `most` of them and no more than [`PART`].
+    pub async fn bindings(&self, after: Option<ProfileId>, most: usize) -> Vec<Binding> {
+        self.ask(|reply| Command::Bindings(after, most.min(PART), reply)).await.unwrap_or_default()
     }
 
-    /// The calls in set-up or running.
-    pub async fn calls(&self) -> Vec<LiveCall> {
-        self.ask(Command::Calls).await.unwrap_or_default()
+    /// The registered PBXs of these profiles; those beyond the first [`PART`] are left out.
+    pub async fn bindings_of(&self, profiles: &[ProfileId]) -> Vec<Binding> {
+        let profiles = profiles.iter().take(PART).copied().collect();
+        self.ask(|reply| Command::BindingsOf(profiles, reply)).await.unwrap_or_default()
+    }
+
+    /// The profiles whose PBXs are registered.
+    pub async fn registered(&self) -> HashSet<ProfileId> {
+        self.in_parts(Command::Registered).await
+    }
+
+    /// A call in set-up or running.
+    pub async fn call(&self, call: CallUid) -> Option<LiveCall> {
+        self.ask(|reply| Command::Call(call, reply)).await.flatten()
+    }
+
+    /// The next calls behind `after`, in the order of their identities, `most` of them and no more than [`PART`].
+    pub async fn calls(&self, whose: CallsOf, after: Option<CallUid>, most: usize) -> Vec<LiveCall> {
+        self.ask(|reply| Command::Calls(whose, after, most.min(PART), reply)).await.unwrap_or_default()
+    }
+
+    /// The identities of all calls.
+    pub async fn call_uids(&self) -> HashSet<CallUid> {
+        self.in_parts(Command::CallUids).await
     }
 
     /// How full the core's tables are; `None` once the engine has stopped.
@@ -72,9 +106,15 @@ impl EngineHandle {
         self.ask(|reply| Command::EndCall(call, why, reply)).await.unwrap_or_default()
     }
 
-    /// Who is not heard for having guessed too many passwords.
-    pub async fn bans(&self) -> Vec<Ban> {
-        self.ask(Command::Bans).await.unwrap_or_default()
+    /// Who is not heard for having guessed too many passwords: the next behind `after`, in order, `most` of them and no
+    /// more than [`PART`].
+    pub async fn bans(&self, after: Option<Banned>, most: usize) -> Vec<Ban> {
+        self.ask(|reply| Command::Bans(after, most.min(PART), reply)).await.unwrap_or_default()
+    }
+
+    /// How many are not heard.
+    pub async fn count_bans(&self) -> BanCounts {
+        self.ask(Command::BanCounts).await.unwrap_or_default()
     }
 
     /// Ends a ban before its time; `false` if there is no such ban.
@@ -105,6 +145,22 @@ impl EngineHandle {
     /// Ends the engine; calls that still run are left as they are.
     pub async fn stop(&self) {
         self.tell(Command::Stop).await;
+    }
+
+    /// All parts of a list of identities.
+    async fn in_parts<T: Copy + Eq + std::hash::Hash>(
+        &self,
+        part: impl Fn(Option<T>, oneshot::Sender<Vec<T>>) -> Command,
+    ) -> HashSet<T> {
+        let (mut all, mut after) = (HashSet::new(), None);
+        loop {
+            let part = self.ask(|reply| part(after, reply)).await.unwrap_or_default();
+            all.extend(part.iter().copied());
+            if part.len() < PART_OF_IDENTITIES {
+                return all;
+            }
+            after = part.last().copied();
+        }
     }
 
     async fn tell(&self, command: Command) {
@@ -142,6 +198,8 @@ pub struct Engine<D> {
     pub replies: mpsc::Receiver<Reply>,
     /// Whoever is told what happens.
     pub observer: Observer,
+    /// While all calls are being ended: why, and which one was ended last.
+    ending: Option<(Refusal, Option<CallUid>)>,
 }
 
 /// The present moment, by this machine's clocks.
@@ -151,6 +209,17 @@ pub fn now() -> Now {
 }
 
 impl<D: Desk> Engine<D> {
+    /// An engine that is to [run](Self::run).
+    pub fn new(
+        gateway: Gateway,
+        net: Arc<Net>,
+        inbound: mpsc::Receiver<Inbound>,
+        (desk, replies): (D, mpsc::Receiver<Reply>),
+        observer: Observer,
+    ) -> Self {
+        Self { gateway, net, inbound, desk, replies, observer, ending: None }
+    }
+
     /// Runs until it is told to stop, or every handle is dropped.
     pub async fn run(mut self, Commands(mut commands): Commands) {
         let mut inputs = Vec::with_capacity(BATCH);
@@ -169,6 +238,7 @@ impl<D: Desk> Engine<D> {
                 _ = self.replies.recv_many(&mut replies, BATCH), if !self.replies.is_closed() => {}
                 _ = self.inbound.recv_many(&mut inputs, BATCH), if !self.inbound.is_closed() => {}
                 () = sleep_until(deadline) => {}
+                () = std::future::ready(()), if self.ending.is_some() => {}
             }
             let now = now();
             replies.drain(..).for_each(|reply| self.gateway.handle_reply(now, reply));
@@ -179,6 +249,7 @@ impl<D: Desk> Engine<D> {
             if let Some(command) = command {
                 self.obey(now, command);
             }
+            self.end_more_calls(now);
             self.flush(now);
         }
     }
@@ -219,22 +290,37 @@ impl<D: Desk> Engine<D> {
         }
     }
 
+    /// Goes on with the end of all calls.
+    fn end_more_calls(&mut self, now: Now) {
+        if let Some((why, after)) = self.ending {
+            let last = self.gateway.end_calls(now, after, ENDED_AT_ONCE, why);
+            self.ending = last.map(|last| (why, Some(last)));
+        }
+    }
+
     fn obey(&mut self, now: Now, command: Command) {
         // Whoever asked and did not wait for the answer does not need it.
         match command {
-            Command::Bans(reply) => drop(reply.send(self.gateway.bans(now))),
-            Command::Bindings(reply) => drop(reply.send(self.gateway.bindings().cloned().collect())),
-            Command::Calls(reply) => drop(reply.send(self.gateway.live_calls())),
-            Command::Counts(reply) => drop(reply.send(self.gateway.counts())),
-            Command::EndAllCalls(why) => self.gateway.end_all_calls(now, why),
-            Command::EndCall(call, why, reply) => {
-                let is_live = self.gateway.live_calls().iter().any(|live| live.call == call);
-                if is_live {
-                    self.gateway.end_call(now, call, why);
-                }
-                let _unwanted = reply.send(is_live);
+            Command::BanCounts(reply) => drop(reply.send(self.gateway.count_bans(now))),
+            Command::Bans(after, most, reply) => {
+                drop(reply.send(self.gateway.bans(now, after.as_ref(), most)));
             }
+            Command::Bindings(after, most, reply) => drop(reply.send(self.gateway.bindings(after, most))),
+            Command::BindingsOf(profiles, reply) => drop(reply.send(self.gateway.bindings_of(&profiles))),
+            Command::Call(call, reply) => drop(reply.send(self.gateway.live_call(call))),
+            Command::Calls(whose, after, most, reply) => {
+                drop(reply.send(self.gateway.live_calls_of(whose, after, most)));
+            }
+            Command::CallUids(after, reply) => {
+                drop(reply.send(self.gateway.call_uids(after, PART_OF_IDENTITIES)));
+            }
+            Command::Counts(reply) => drop(reply.send(self.gateway.counts())),
+            Command::EndAllCalls(why) => self.ending = Some((why, None)),
+            Command::EndCall(call, why, reply) => drop(reply.send(self.gateway.end_call(now, call, why))),
             Command::RefuseNewCalls => self.gateway.refuse_new_calls(),
+            Command::Registered(after, reply) => {
+                drop(reply.send(self.gateway.registered(after, PART_OF_IDENTITIES)));
+            }
             Command::ReleaseBan(whom, reply) => drop(reply.send(self.gateway.release_ban(now, &whom))),
             Command::SetDirectory(succession, reply) => {
                 drop(reply.send(self.gateway.set_directory(now, succession)));

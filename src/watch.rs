@@ -12,6 +12,7 @@ use provisioning_store::lifecycle::{PriceList, Terms};
 use provisioning_store::rating::{RateBook, Tariff, UsBundle};
 use provisioning_store::store::Store;
 use sip_core::directory::{Directory, Succession};
+use sip_core::types::CallUid;
 use tokio::sync::Notify;
 
 use crate::directory::{self, Shape};
@@ -236,9 +237,10 @@ impl Watch {
     /// Channels in use are the set of live calls: a lease without a call would keep a channel for ever.
     async fn audit(&mut self, engine: &EngineHandle) -> Result<(), StoreError> {
         let booked = self.store.live_calls().await?;
-        let live: HashSet<String> = engine.calls().await.iter().map(|call| call.call.to_string()).collect();
+        let live = engine.call_uids().await;
+        let is_live = |call: &str| call.parse().is_ok_and(|uid: CallUid| live.contains(&uid));
         let leases = booked.iter().map(|reservation| reservation.call.as_str());
-        let is_orphan = |lease: &&str| lease.split_once('-').is_none_or(|(call, _)| !live.contains(call));
+        let is_orphan = |lease: &&str| lease.split_once('-').is_none_or(|(call, _)| !is_live(call));
         let orphans: HashSet<String> = leases.filter(is_orphan).map(str::to_owned).collect();
         let confirmed = orphans.intersection(&self.suspects).count();
         if confirmed > 0 {

@@ -9,6 +9,7 @@ use provisioning_store::model::{Credentials, NewCarrier, NewCompany, NumberTarge
 use provisioning_store::money::Micros;
 use provisioning_store::store::{NewProfile, STANDARD_PRICE_LIST};
 use sip_core::auth::digest::answer_challenge;
+use sip_core::gateway::CallsOf;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
@@ -193,7 +194,7 @@ async fn a_pbx_registers_hears_itself_and_survives_a_restart() {
     });
     assert_eq!(echo.await.expect("an echo"), packet.len());
     assert_eq!(heard[12..packet.len()], packet[12..]);
-    assert_eq!(daemon.engine().calls().await.len(), 1);
+    assert_eq!(daemon.engine().calls(CallsOf::Everybody, None, 10).await.len(), 1);
     pbx.hang_up(&answer).await;
 
     let records = timeout(SOON, async {
@@ -215,7 +216,7 @@ async fn a_pbx_registers_hears_itself_and_survives_a_restart() {
     daemon.stop().await;
     config.sip.listen[0].address = port;
     let daemon = Daemon::start(config).await.unwrap();
-    let bindings = daemon.engine().bindings().await;
+    let bindings = daemon.engine().bindings(None, 10).await;
     assert_eq!(bindings.len(), 1, "the PBX is known again");
     assert_eq!(bindings[0].flow.peer, pbx.own());
     daemon.stop().await;

@@ -1,10 +1,9 @@
 //! The page of metrics, with what is read only when it is asked for.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use sip_core::bans::{Ban, Banned};
+use sip_core::bans::BanCounts;
 use tokio::sync::Mutex;
 
 use media_relay::engine::{Engine as Relay, Gauges};
@@ -48,7 +47,7 @@ impl Scrape {
             self.metrics.calls_live.set(counts.live_calls() as i64);
             self.tables(&counts);
         }
-        self.bans(&engine.bans().await);
+        self.bans(engine.count_bans().await);
         self.relay(&mut counted);
         let profiles = self.profiles(engine).await;
         let metrics = self.metrics.clone();
@@ -57,10 +56,9 @@ impl Scrape {
         page.expect("making a page does not panic and is not cancelled")
     }
 
-    fn bans(&self, bans: &[Ban]) {
-        let users = bans.iter().filter(|ban| matches!(ban.whom, Banned::User(_))).count();
-        self.metrics.bans.with_label_values(&["user"]).set(users as i64);
-        self.metrics.bans.with_label_values(&["source"]).set((bans.len() - users) as i64);
+    fn bans(&self, bans: BanCounts) {
+        self.metrics.bans.with_label_values(&["user"]).set(bans.users as i64);
+        self.metrics.bans.with_label_values(&["source"]).set(bans.sources as i64);
     }
 
     fn tables(&self, counts: &Counts) {
@@ -96,8 +94,7 @@ impl Scrape {
     }
 
     async fn profiles(&self, engine: &EngineHandle) -> Vec<ProfileStanding> {
-        let registered: HashSet<ProfileId> =
-            engine.bindings().await.iter().map(|binding| binding.profile).collect();
+        let registered = engine.registered().await;
         let now = storage::now();
         match self.store.profile_balances(now).await {
             Ok(balances) => {

@@ -12,6 +12,8 @@ use crate::types::{ConnectionId, Flow, ProfileId};
 #[derive(Debug, Default)]
 pub(crate) struct Certified {
     connections: HashMap<ConnectionId, Connection>,
+    /// The same by the names on their certificates.
+    by_name: BTreeSet<(Box<str>, ConnectionId)>,
     /// Those of profiles. Numbers of connections rise, so a profile's last is its newest.
     of_profiles: BTreeSet<(ProfileId, ConnectionId)>,
 }
@@ -34,6 +36,7 @@ impl Certified {
     ) -> Option<Peer> {
         let id = flow.connection?;
         let peer = directory.peer_certified(flow.peer, &shown);
+        self.by_name.extend(shown.iter().map(|name| (name.into(), id)));
         self.connections.insert(id, Connection { flow, shown, peer });
         self.of_profiles.extend(peer.and_then(Peer::profile).map(|profile| (profile, id)));
         peer
@@ -41,19 +44,29 @@ impl Certified {
 
     /// A connection has ended.
     pub(crate) fn close(&mut self, id: ConnectionId) {
-        let profile = self.connections.remove(&id).and_then(|it| it.peer?.profile());
-        if let Some(profile) = profile {
+        let Some(connection) = self.connections.remove(&id) else { return };
+        for name in connection.shown.iter() {
+            self.by_name.remove(&(name.into(), id));
+        }
+        if let Some(profile) = connection.peer.and_then(Peer::profile) {
             self.of_profiles.remove(&(profile, id));
         }
     }
 
-    /// Provisioning has changed.
-    pub(crate) fn find_anew(&mut self, directory: &Directory) {
-        self.of_profiles.clear();
-        for (id, connection) in &mut self.connections {
-            connection.peer = directory.peer_certified(connection.flow.peer, &connection.shown);
-            let profile = connection.peer.and_then(Peer::profile);
-            self.of_profiles.extend(profile.map(|profile| (profile, *id)));
+    /// The rules for certificates with these names have changed.
+    pub(crate) fn find_anew(&mut self, directory: &Directory, names: &BTreeSet<String>) {
+        for name in names {
+            let first = (name.as_str().into(), ConnectionId(u64::MIN));
+            let shown = self.by_name.range(first..).take_while(|(shown, _)| **shown == **name);
+            for (_, id) in shown {
+                let Some(connection) = self.connections.get_mut(id) else { continue };
+                if let Some(profile) = connection.peer.and_then(Peer::profile) {
+                    self.of_profiles.remove(&(profile, *id));
+                }
+                connection.peer = directory.peer_certified(connection.flow.peer, &connection.shown);
+                let profile = connection.peer.and_then(Peer::profile);
+                self.of_profiles.extend(profile.map(|profile| (profile, *id)));
+            }
         }
     }
 
@@ -129,7 +142,7 @@ mod tests {
         certified.close(ConnectionId(1));
         assert_eq!((certified.way_to(SALES), certified.len()), (None, 0));
         assert_eq!(certified.peer_at(&directory, old), Some(Peer::Carrier(CarrierId(7))));
-        assert!(certified.of_profiles.is_empty());
+        assert!(certified.of_profiles.is_empty() && certified.by_name.is_empty());
     }
 
     #[test]
@@ -138,10 +151,13 @@ mod tests {
         let there = flow(1, "198.51.100.1:40000");
         assert_eq!(certified.open(&directory(&[]), there, CertificateNames::new(["pbx.example"])), None);
         let known = directory(&[("pbx.example", SALES)]);
-        certified.find_anew(&known);
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        certified.find_anew(&known, &names(&["other.example"]));
+        assert_eq!(certified.peer_at(&known, there), None, "only what has changed is looked at");
+        certified.find_anew(&known, &names(&["pbx.example"]));
         assert_eq!(certified.peer_at(&known, there), Some(Peer::Profile(SALES)));
         assert_eq!(certified.way_to(SALES), Some(there));
-        certified.find_anew(&directory(&[]));
+        certified.find_anew(&directory(&[]), &names(&["pbx.example"]));
         assert_eq!((certified.peer_at(&directory(&[]), there), certified.way_to(SALES)), (None, None));
     }
 }

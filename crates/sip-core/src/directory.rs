@@ -33,6 +33,8 @@ pub struct Succession {
     pub directory: Arc<Directory>,
     /// The profiles that are not the same any more, came or went.
     pub changed: BTreeSet<ProfileId>,
+    /// The names of certificates that no longer prove whom they did.
+    pub certificates: BTreeSet<String>,
 }
 
 impl Succession {
@@ -48,7 +50,8 @@ impl Succession {
         let changed = old.profiles.values().filter(|profile| !is_same(profile)).map(|profile| profile.id);
         let added = new.profiles.keys().filter(|id| old.profile(**id).is_none()).copied();
         let changed = changed.chain(added).collect();
-        Self { directory: new, changed }
+        let certificates = old.ip_rules.certificates_that_differ(&new.ip_rules);
+        Self { directory: new, changed, certificates }
     }
 }
 

@@ -3,7 +3,7 @@
 //! After each `handle_*` the shell polls transmits, questions and events until each yields `None`, then asks
 //! `poll_timeout` when to call `handle_timeout`. A spurious call changes nothing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,13 @@ use slotmap::SecondaryMap;
 
 use crate::auth::CertificateNames;
 use crate::authenticator::Authenticator;
-use crate::bans::{self, Ban, Banned, Bans};
-use crate::call::{self, Call, CallTimer, ClientUser, Context, DialogIndex, Way, WayIndex};
-pub use crate::call::{LiveCall, Stage};
+use crate::bans::{self, Ban, BanCounts, Banned, Bans};
+use crate::call::{
+    self, Call, CallTable, CallTimer, ClientUser, Context, DialogIndex, Listing, Way, WayIndex,
+};
+pub use crate::call::{CallsOf, LiveCall, Stage};
 use crate::certified::Certified;
-use crate::directory::{Directory, Peer, Profile, Succession};
+use crate::directory::{Directory, Peer, Succession};
 use crate::guard::{self, Guard, Rates, SourceRates};
 use crate::load::LoadGauge;
 use crate::message::{self, Fault, Message, Method, Name, lex, validate};
@@ -28,11 +30,14 @@ use crate::respond;
 use crate::rng::Rng;
 use crate::settings::{RegistrationSettings, Settings, Tuning};
 use crate::timers::Timers;
-use crate::transaction::{Lapse, ServerKey, Transactions};
+use crate::transaction::{Fired, ServerKey, Transactions};
 use crate::types::{
     Binding, CallUid, Event, Flow, Now, ProfileId, Question, Reply, Transmit, Transport, Unregistration,
 };
 use crate::unopened;
+
+/// Deadlines of each kind that are dealt with in one turn: after a moment without one, very many may be due.
+const DUE_AT_ONCE: usize = 256;
 
 /// One gateway: everything it knows of the present.
 #[derive(Debug)]
@@ -48,15 +53,12 @@ pub struct Gateway {
     pub(crate) registrar: Registrar,
     pub(crate) certified: Certified,
     pub(crate) transactions: Transactions<ClientUser>,
-    pub(crate) calls: HashMap<CallUid, Call>,
+    pub(crate) calls: CallTable,
     /// The call that each unanswered INVITE opened, for CANCEL.
     pub(crate) invites: SecondaryMap<ServerKey, CallUid>,
     pub(crate) index: DialogIndex,
     pub(crate) ways: WayIndex,
     pub(crate) timers: Timers<(CallUid, CallTimer)>,
-    /// Profiles as they were before their password changed: a registration made with the old one lives until it has
-    /// to be refreshed, and its calls with it, so that a new password cuts nobody off. At most one for each binding.
-    pub(crate) passwords_before: HashMap<ProfileId, Arc<Profile>>,
     pub(crate) is_draining: bool,
     /// The first moment that we were told.
     begun: Option<Instant>,
@@ -124,12 +126,11 @@ impl Gateway {
             registrar: Registrar::new(limits.bindings),
             certified: Certified::default(),
             transactions: Transactions::new(settings.timers.clone(), limits.transactions),
-            calls: HashMap::new(),
+            calls: CallTable::default(),
             invites: SecondaryMap::new(),
             index: DialogIndex::default(),
             ways: WayIndex::default(),
             timers: Timers::default(),
-            passwords_before: HashMap::new(),
             is_draining: false,
             begun: None,
             load: LoadGauge::default(),
@@ -149,6 +150,10 @@ impl Gateway {
 
     /// A datagram has come.
     pub fn handle_datagram(&mut self, now: Now, flow: Flow, bytes: Bytes) {
+        // Nothing can be sent to port 0, so nobody is there to be answered (RFC 768: "not used").
+        if flow.peer.port() == 0 {
+            return self.drop_message(flow, "source port 0");
+        }
         match guard::classify(&bytes) {
             Guard::Sip => self.handle_message(now, flow, bytes, message::Transport::Datagram),
             // Keepalives of NAT bindings: right, frequent, and of no interest.
@@ -224,7 +229,7 @@ impl Gateway {
         let received =
             self.transactions.receive_response(now.monotonic, flow, response, is_same_peer, &mut self.out);
         match received {
-            Some((_, user)) if self.calls.contains_key(&user.call) => {
+            Some((_, user)) if self.calls.contains(user.call) => {
                 self.with_call(now, user.call, |call, ctx| call.on_response(ctx, user, response));
             }
             Some((_, user)) => call::hang_up_stray(&mut self.context(now), user.call, flow, response),
@@ -258,7 +263,7 @@ impl Gateway {
         uid: CallUid,
         work: impl FnOnce(&mut Call, &mut Context<'_>),
     ) {
-        let Some(mut call) = self.calls.remove(&uid) else { return };
+        let Some(mut call) = self.calls.take(uid) else { return };
         work(&mut call, &mut self.context(now));
         self.keep(now, call);
     }
@@ -269,9 +274,10 @@ impl Gateway {
         if call.is_finished(&ctx) {
             call.dismantle(&mut ctx);
             self.ways.forget(&mut call);
+            self.calls.forget(&call);
         } else {
             self.ways.follow(&mut call);
-            self.calls.insert(call.uid, call);
+            self.calls.put(call);
         }
     }
 
@@ -352,18 +358,21 @@ impl Gateway {
         self.with_call(now, uid, |call, ctx| call.on_reply(ctx, reply));
     }
 
-    /// Some deadline may have passed.
+    /// Some deadlines may have passed. Where more are due than are dealt with at once, the next deadline stays in the past,
+    /// and other inputs get their turn in between.
     pub fn handle_timeout(&mut self, now: Now) {
-        self.registrar.handle_timeout(now.monotonic, &mut self.out);
-        while let Some(lapse) = self.transactions.handle_timeout(now.monotonic, &mut self.out) {
-            match lapse {
-                Lapse::NoAnswer(user) => {
-                    self.with_call(now, user.call, |call, ctx| call.on_unanswered(ctx, user))
+        self.registrar.handle_timeout(now.monotonic, DUE_AT_ONCE, &mut self.out);
+        for _ in 0..DUE_AT_ONCE {
+            match self.transactions.handle_timeout(now.monotonic, &mut self.out) {
+                Some(Fired::NoAnswer(user)) => {
+                    self.with_call(now, user.call, |call, ctx| call.on_unanswered(ctx, user));
                 }
-                Lapse::NoAck => {}
+                Some(Fired::Handled) => {}
+                None => break,
             }
         }
-        while let Some((uid, timer)) = self.timers.pop_due(now.monotonic) {
+        for _ in 0..DUE_AT_ONCE {
+            let Some((uid, timer)) = self.timers.pop_due(now.monotonic) else { break };
             self.with_call(now, uid, |call, ctx| call.on_timer(ctx, timer));
         }
     }
@@ -372,14 +381,15 @@ impl Gateway {
     /// longer register end. Gives the directory that was in use until now: to free it takes long where it is large, and
     /// is better done elsewhere.
     pub fn set_directory(&mut self, now: Now, succession: Succession) -> Arc<Directory> {
-        let Succession { directory, changed } = succession;
-        let gone = changed.iter().copied().filter(|id| directory.profile(*id).is_none());
-        self.end_calls_of(now, &gone.collect(), Refusal::ProfileDeleted);
+        let Succession { directory, changed, certificates } = succession;
+        for gone in changed.iter().filter(|id| directory.profile(**id).is_none()) {
+            self.end_calls_of(now, *gone, Refusal::ProfileDeleted);
+        }
         for profile in changed.iter().filter(|id| !directory.may_register(**id)) {
             self.registrar.remove(*profile, Unregistration::ProfileGone, &mut self.out);
         }
         self.keep_passwords(&directory, &changed);
-        self.certified.find_anew(&directory);
+        self.certified.find_anew(&directory, &certificates);
         std::mem::replace(&mut self.directory, directory)
     }
 
@@ -389,18 +399,15 @@ impl Gateway {
         for old in changed.iter().filter_map(|id| self.directory.profile(*id)) {
             let new = directory.profile(old.id);
             if let Some(new) = new
-                && self.registrar.binding(old.id).is_some()
                 && !old.authentication.has_password_of(&new.authentication)
             {
-                self.passwords_before.entry(old.id).or_insert_with(|| old.clone());
+                self.registrar.keep_password(old);
             }
             if new.is_none_or(|new| new.authentication != old.authentication) {
                 strangers.insert(Peer::Profile(old.id));
             }
         }
         self.bans.forget_homes(&strangers);
-        let registrar = &self.registrar;
-        self.passwords_before.retain(|profile, _| registrar.binding(*profile).is_some());
     }
 
     /// The configuration has changed. Calls in set-up or running keep the timers that they have started, registrations
@@ -427,29 +434,33 @@ impl Gateway {
         self.is_draining = true;
     }
 
-    /// Ends a call from outside: the operator, media silence, a deleted profile.
-    pub fn end_call(&mut self, now: Now, call: CallUid, why: Refusal) {
+    /// Ends a call from outside: the operator, media silence, a deleted profile; `false` if there is no such call.
+    pub fn end_call(&mut self, now: Now, call: CallUid, why: Refusal) -> bool {
+        let is_there = self.calls.contains(call);
         self.with_call(now, call, |call, ctx| call.end_refused(ctx, why));
+        is_there
     }
 
-    /// Ends every call.
-    pub fn end_all_calls(&mut self, now: Now, why: Refusal) {
-        let mut all: Vec<_> = self.calls.keys().copied().collect();
-        all.sort_unstable();
-        for uid in all {
-            self.end_call(now, uid, why);
+    /// Ends the next calls behind `after`, in order, `most` of them. Gives the last one that was looked at; `None` if there
+    /// are no more. Whoever ends them all lets other work be done in between.
+    pub fn end_calls(
+        &mut self,
+        now: Now,
+        after: Option<CallUid>,
+        most: usize,
+        why: Refusal,
+    ) -> Option<CallUid> {
+        let everybody = Listing::Shown(CallsOf::Everybody);
+        let next: Vec<_> = self.calls.listed(everybody, after).take(most).collect();
+        for uid in &next {
+            self.end_call(now, *uid, why);
         }
+        next.last().copied()
     }
 
-    /// Ends every call of some profiles.
-    fn end_calls_of(&mut self, now: Now, profiles: &BTreeSet<ProfileId>, why: Refusal) {
-        if profiles.is_empty() {
-            return;
-        }
-        let is_theirs = |call: &Call| call.peers().filter_map(Peer::profile).any(|it| profiles.contains(&it));
-        let calls = self.calls.iter().filter(|(_, call)| is_theirs(call));
-        let mut hit: Vec<_> = calls.map(|(uid, _)| *uid).collect();
-        hit.sort_unstable();
+    /// Ends every call that a profile's PBX makes or gets.
+    fn end_calls_of(&mut self, now: Now, profile: ProfileId, why: Refusal) {
+        let hit: Vec<_> = self.calls.listed(Listing::Party(profile), None).collect();
         for uid in hit {
             self.end_call(now, uid, why);
         }
@@ -478,14 +489,29 @@ impl Gateway {
             .min()
     }
 
-    /// The registered PBXs, in no order.
-    pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
-        self.registrar.bindings()
+    /// The next registered PBXs behind `after`, in the order of their profiles, `most` of them.
+    pub fn bindings(&self, after: Option<ProfileId>, most: usize) -> Vec<Binding> {
+        self.registrar.bindings(after).take(most).cloned().collect()
     }
 
-    /// Who is not heard for having guessed too many passwords.
-    pub fn bans(&self, now: Now) -> Vec<Ban> {
-        self.bans.in_force(now.monotonic)
+    /// The profiles of the next registered PBXs behind `after`, in order, `most` of them.
+    pub fn registered(&self, after: Option<ProfileId>, most: usize) -> Vec<ProfileId> {
+        self.registrar.bindings(after).take(most).map(|binding| binding.profile).collect()
+    }
+
+    /// The registered PBXs of these profiles.
+    pub fn bindings_of(&self, profiles: &[ProfileId]) -> Vec<Binding> {
+        profiles.iter().filter_map(|profile| self.registrar.binding(*profile)).cloned().collect()
+    }
+
+    /// Who is not heard for having guessed too many passwords: the next behind `after`, in order, `most` of them.
+    pub fn bans(&mut self, now: Now, after: Option<&Banned>, most: usize) -> Vec<Ban> {
+        self.bans.in_force(now.monotonic, after, most)
+    }
+
+    /// How many are not heard.
+    pub fn count_bans(&mut self, now: Now) -> BanCounts {
+        self.bans.count(now.monotonic)
     }
 
     /// Ends a ban before its time; `false` if there is none.
@@ -493,18 +519,38 @@ impl Gateway {
         self.bans.release(now.monotonic, whom)
     }
 
-    /// The calls, oldest first.
+    /// Every call, oldest first. Takes long where there are many: a gateway at work is asked for
+    /// [a part](Self::live_calls_of).
     pub fn live_calls(&self) -> Vec<LiveCall> {
-        let mut calls: Vec<_> = self.calls.values().map(Call::live).collect();
+        let mut calls = self.live_calls_of(CallsOf::Everybody, None, usize::MAX);
         calls.sort_by_key(|call| (call.started, call.call));
         calls
+    }
+
+    /// The next calls behind `after`, in the order of their identities, `most` of them.
+    pub fn live_calls_of(&self, whose: CallsOf, after: Option<CallUid>, most: usize) -> Vec<LiveCall> {
+        self.calls
+            .listed(Listing::Shown(whose), after)
+            .take(most)
+            .filter_map(|uid| self.live_call(uid))
+            .collect()
+    }
+
+    /// The identities of the next calls behind `after`, in order, `most` of them.
+    pub fn call_uids(&self, after: Option<CallUid>, most: usize) -> Vec<CallUid> {
+        self.calls.listed(Listing::Shown(CallsOf::Everybody), after).take(most).collect()
+    }
+
+    /// One call.
+    pub fn live_call(&self, uid: CallUid) -> Option<LiveCall> {
+        self.calls.live(uid)
     }
 
     /// How much of everything there is.
     pub fn counts(&self) -> Counts {
         Counts {
             calls: self.calls.len(),
-            closing: self.calls.values().filter(|call| call.stage == Stage::Over).count(),
+            closing: self.calls.closing(),
             transactions: self.transactions.len(),
             bindings: self.registrar.len(),
             dialogs: self.index.len(),
@@ -515,3 +561,6 @@ impl Gateway {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Before anything is parsed: what the first octets are, who is a scanner, and how fast a source may speak.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
@@ -74,19 +74,20 @@ pub enum Pace {
     Exceeded,
 }
 
-/// How long a full table waits before it looks for idle sources again, so that an attack by many addresses does not
-/// make every datagram pay for a walk through all of them.
-const SWEEP: Duration = Duration::from_secs(1);
+/// Buckets that a full table looks at for one that is idle, before it lets a new key in: an attack by many addresses must
+/// not make a datagram pay for a walk through all of them.
+const LOOKS: usize = 4;
 
 /// A token bucket for each key: a bounded number of them, and one common bucket for whatever does not fit.
 #[derive(Debug)]
 pub struct Rates<K> {
     buckets: HashMap<K, Bucket>,
+    /// Their keys; those at the front are looked at next.
+    round: VecDeque<K>,
     overflow: Option<Bucket>,
     per_second: f64,
     burst: f64,
     max: usize,
-    swept: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -99,17 +100,17 @@ impl<K: Copy + Eq + Hash> Rates<K> {
     /// One token each `every`, and `burst` of them at once, for each of at most `max` keys.
     pub fn new(every: Duration, burst: u32, max: usize) -> Self {
         let (per_second, burst) = (every.as_secs_f64().recip(), f64::from(burst.max(1)));
-        Self { buckets: HashMap::new(), overflow: None, per_second, burst, max, swept: None }
+        Self { buckets: HashMap::new(), round: VecDeque::new(), overflow: None, per_second, burst, max }
     }
 
     /// Takes a token.
     pub fn take(&mut self, now: Instant, key: K) -> Pace {
         let full = Bucket { tokens: self.burst, filled: now };
-        if !self.buckets.contains_key(&key) && self.buckets.len() >= self.max {
-            self.sweep(now);
-        }
         let is_known = self.buckets.contains_key(&key);
-        let bucket = if is_known || self.buckets.len() < self.max {
+        let bucket = if is_known || self.has_room(now) {
+            if !is_known {
+                self.round.push_back(key);
+            }
             self.buckets.entry(key).or_insert(full)
         } else {
             self.overflow.get_or_insert(full)
@@ -122,17 +123,20 @@ impl<K: Copy + Eq + Hash> Rates<K> {
         Pace::Within
     }
 
-    /// A full bucket is the same as none.
-    fn sweep(&mut self, now: Instant) {
-        if self.swept.is_some_and(|last| now.saturating_duration_since(last) < SWEEP) {
-            return;
+    /// Whether there is room for another key. A full bucket is the same as none.
+    fn has_room(&mut self, now: Instant) -> bool {
+        let looks = if self.buckets.len() < self.max { 0 } else { LOOKS.min(self.round.len()) };
+        for _ in 0..looks {
+            let Some(key) = self.round.pop_front() else { break };
+            let Some(bucket) = self.buckets.get_mut(&key) else { continue };
+            bucket.fill(now, self.per_second, self.burst);
+            if bucket.tokens >= self.burst {
+                self.buckets.remove(&key);
+                break;
+            }
+            self.round.push_back(key);
         }
-        self.swept = Some(now);
-        let (per_second, burst) = (self.per_second, self.burst);
-        self.buckets.retain(|_, bucket| {
-            bucket.fill(now, per_second, burst);
-            bucket.tokens < burst
-        });
+        self.buckets.len() < self.max
     }
 }
 
@@ -243,6 +247,24 @@ mod tests {
         let later = start() + Duration::from_secs(2);
         assert_eq!([5, 6].map(|last| rates.take(later, source(last))), [Pace::Within, Pace::Within]);
         assert_eq!(rates.tracked(), 2);
+        assert_eq!(rates.0.round.len(), 2);
+    }
+
+    #[test]
+    fn many_strangers_find_the_places_of_those_that_are_idle() {
+        let mut rates = SourceRates::new(1, 1, 100);
+        let source = |number: u16| IpAddr::from([10, 0, number.to_be_bytes()[0], number.to_be_bytes()[1]]);
+        for number in 0..1_000 {
+            rates.take(start(), source(number));
+        }
+        assert_eq!((rates.tracked(), rates.0.round.len()), (100, 100));
+        // A second later all are idle but one: with each newcomer one of them goes.
+        let later = start() + Duration::from_secs(1);
+        rates.take(later, source(0));
+        let within = (2_000..2_099).filter(|number| rates.take(later, source(*number)) == Pace::Within);
+        assert_eq!(within.count(), 99);
+        assert_eq!(rates.take(later, source(0)), Pace::Exceeded, "who is active is remembered");
+        assert_eq!((rates.tracked(), rates.0.round.len()), (100, 100));
     }
 
     #[test]

@@ -2,11 +2,14 @@
 
 mod wish;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Bound;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::wish::{Wish, wish_of, without_expires};
+use crate::directory::Profile;
 use crate::message::{Host, Message, Name, NameAddr, Uri};
 use crate::outbox::Outbox;
 use crate::refusal::Refusal;
@@ -17,8 +20,9 @@ use crate::types::{Binding, ConnectionId, Event, Flow, Now, ProfileId, SecureMed
 /// The bindings, one for each profile: one profile serves one PBX.
 #[derive(Debug)]
 pub(crate) struct Registrar {
-    bindings: HashMap<ProfileId, Entry>,
-    by_connection: HashMap<ConnectionId, ProfileId>,
+    bindings: BTreeMap<ProfileId, Entry>,
+    /// A PBX may register several profiles over one connection.
+    by_connection: BTreeSet<(ConnectionId, ProfileId)>,
     /// The addresses that PBXs have registered from, in order, so that those of one host stand together.
     sources: BTreeSet<(SocketAddr, ProfileId)>,
     /// How each PBX protected the media of the last call it made, for as long as it is registered; for PBXs known by
@@ -26,6 +30,9 @@ pub(crate) struct Registrar {
     shown: HashMap<ProfileId, SecureMedia>,
     timers: Timers<ProfileId>,
     limit: usize,
+    /// Bindings looked at for lists so far.
+    #[cfg(test)]
+    pub(crate) examined: std::cell::Cell<usize>,
 }
 
 #[derive(Debug)]
@@ -34,6 +41,9 @@ struct Entry {
     expiry: TimerHandle,
     /// When it ends. The time of day in the binding is for the record alone: somebody may set the clock.
     ends: Instant,
+    /// The profile as it was before its password changed: a registration made with the old one lives until it has to be
+    /// refreshed, and its calls with it, so that a new password cuts nobody off.
+    before: Option<Arc<Profile>>,
 }
 
 /// The answer to a REGISTER.
@@ -52,12 +62,14 @@ pub(crate) enum Registration {
 impl Registrar {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            bindings: HashMap::new(),
-            by_connection: HashMap::new(),
+            bindings: BTreeMap::new(),
+            by_connection: BTreeSet::new(),
             sources: BTreeSet::new(),
             shown: HashMap::new(),
             timers: Timers::default(),
             limit,
+            #[cfg(test)]
+            examined: std::cell::Cell::default(),
         }
     }
 
@@ -157,10 +169,10 @@ impl Registrar {
         let ends = now.monotonic + left;
         let expiry = self.timers.start(ends, profile);
         if let Some(connection) = binding.flow.connection {
-            self.by_connection.insert(connection, profile);
+            self.by_connection.insert((connection, profile));
         }
         self.sources.insert((binding.flow.peer, profile));
-        self.bindings.insert(profile, Entry { binding, expiry, ends });
+        self.bindings.insert(profile, Entry { binding, expiry, ends, before: None });
     }
 
     fn take(&mut self, profile: ProfileId) -> Option<Binding> {
@@ -168,7 +180,7 @@ impl Registrar {
         self.timers.stop(entry.expiry);
         self.sources.remove(&(entry.binding.flow.peer, profile));
         if let Some(connection) = entry.binding.flow.connection {
-            self.by_connection.remove(&connection);
+            self.by_connection.remove(&(connection, profile));
         }
         Some(entry.binding)
     }
@@ -181,16 +193,19 @@ impl Registrar {
         }
     }
 
-    /// A lost connection ends the binding made over it: nothing else leads to a PBX behind a NAT.
+    /// A lost connection ends the bindings made over it: nothing else leads to a PBX behind a NAT.
     pub(crate) fn connection_lost(&mut self, connection: ConnectionId, out: &mut Outbox) {
-        if let Some(profile) = self.by_connection.get(&connection).copied() {
+        let all = (connection, ProfileId(i64::MIN))..=(connection, ProfileId(i64::MAX));
+        let lost: Vec<_> = self.by_connection.range(all).map(|(_, profile)| *profile).collect();
+        for profile in lost {
             self.remove(profile, Unregistration::ConnectionLost, out);
         }
     }
 
-    /// Ends what was not refreshed in time.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
-        while let Some(profile) = self.timers.pop_due(now) {
+    /// Ends what was not refreshed in time, `most` of it.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, most: usize, out: &mut Outbox) {
+        for _ in 0..most {
+            let Some(profile) = self.timers.pop_due(now) else { return };
             self.remove(profile, Unregistration::Expired, out);
         }
     }
@@ -204,9 +219,14 @@ impl Registrar {
         self.bindings.get(&profile).map(|entry| &entry.binding)
     }
 
-    /// All bindings, in no order.
-    pub(crate) fn bindings(&self) -> impl Iterator<Item = &Binding> {
-        self.bindings.values().map(|entry| &entry.binding)
+    /// The bindings behind `after`, in the order of their profiles.
+    pub(crate) fn bindings(&self, after: Option<ProfileId>) -> impl Iterator<Item = &Binding> {
+        let first = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.bindings.range((first, Bound::Unbounded)).map(|(_, entry)| {
+            #[cfg(test)]
+            self.examined.set(self.examined.get() + 1);
+            &entry.binding
+        })
     }
 
     /// Whether some PBX has registered from this host.
@@ -224,6 +244,25 @@ impl Registrar {
 
     fn first_from(&self, source: SocketAddr) -> Option<(SocketAddr, ProfileId)> {
         self.sources.range((source, ProfileId(i64::MIN))..).next().copied()
+    }
+
+    /// The password of a profile has changed. Whoever has registered with this one may go on using it.
+    pub(crate) fn keep_password(&mut self, before: &Arc<Profile>) {
+        if let Some(entry) = self.bindings.get_mut(&before.id) {
+            entry.before.get_or_insert_with(|| Arc::clone(before));
+        }
+    }
+
+    /// The profile with the password that it had when its PBX registered, if it has another one now.
+    pub(crate) fn password_before(&self, profile: ProfileId) -> Option<Arc<Profile>> {
+        self.bindings.get(&profile)?.before.clone()
+    }
+
+    /// The PBX has proved that it knows the password of today.
+    pub(crate) fn forget_password_before(&mut self, profile: ProfileId) {
+        if let Some(entry) = self.bindings.get_mut(&profile) {
+            entry.before = None;
+        }
     }
 
     /// A PBX has made a call and shown how it protects its media.
@@ -549,7 +588,7 @@ mod tests {
         run(&mut registrar, &register("a", 1, CONTACT), "198.51.100.9:5060");
         let at = registrar.next_timeout().unwrap();
         let mut out = Outbox::default();
-        registrar.handle_timeout(at, &mut out);
+        registrar.handle_timeout(at, 10, &mut out);
         assert!(matches!(out.events[0], Event::Unregistered { why: Unregistration::Expired, .. }));
         assert!(registrar.next_timeout().is_none());
     }

@@ -235,7 +235,7 @@ impl Gateway {
         match registration {
             Registration::Done(bound) => {
                 // Whoever registers knows the password of today.
-                self.passwords_before.remove(&profile.id);
+                self.registrar.forget_password_before(profile.id);
                 self.confirm_register(now, flow, request, bound);
                 self.reunite(now, profile.id);
             }
@@ -305,10 +305,10 @@ impl Gateway {
     /// Who proved its password, or `None` after the challenge or refusal has been sent.
     fn authenticate(&mut self, now: Now, flow: Flow, request: &Message, party: Party) -> Option<Peer> {
         let (source, steady) = (flow.peer.ip(), self.steady(now));
-        let (registrar, passwords) = (&self.registrar, &self.passwords_before);
+        let registrar = &self.registrar;
         let before = |id| {
             let is_bound_here = registrar.binding(id).is_some_and(|bound| bound.flow.peer.ip() == source);
-            (party == Party::Gateway && is_bound_here).then(|| passwords.get(&id).cloned()).flatten()
+            (party == Party::Gateway && is_bound_here).then(|| registrar.password_before(id)).flatten()
         };
         let (bans, out) = (&mut self.bans, &mut self.out);
         let hear = |claim: &Claim| {

@@ -71,8 +71,11 @@ struct BanQuery {
     responses((status = 200, body = Page<BanView>)),
 )]
 async fn list_bans(caller: Caller, Query(query): Query<BanQuery>) -> Answer<Page<BanView>> {
-    let bans: Vec<BanView> = caller.site.engine.bans().await.into_iter().map(BanView::from).collect();
-    Ok(Json(Page::of_whole(bans, (query.limit, query.cursor.as_ref()), |ban| ban.whom.clone())?))
+    let after = query.cursor.as_ref().map(Cursor::parse::<String>).transpose()?;
+    let after = after.as_deref().map(meant);
+    let bans = caller.site.engine.bans(after, query.limit.and_one() as usize).await;
+    let bans = bans.into_iter().map(BanView::from).collect();
+    Ok(Json(Page::of(bans, query.limit, |ban: &BanView| ban.whom.clone())))
 }
 
 /// Hear a source or a user again

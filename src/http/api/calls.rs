@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::http::StatusCode;
-use provisioning_store::model::ProfileId;
+use provisioning_store::model::{CompanyId, ProfileId};
 use provisioning_store::pages::Purse;
 use provisioning_store::tokens::Role;
 use serde::{Deserialize, Serialize};
-use sip_core::gateway::LiveCall;
+use sip_core::gateway::{CallsOf, LiveCall};
 use sip_core::refusal::Refusal;
-use sip_core::types::Usage;
+use sip_core::types::{self, CallUid, Usage};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -63,15 +63,24 @@ struct ShareView {
     usage: &'static str,
 }
 
-/// The calls that the caller may see, each with those of its profiles that it may see.
-async fn visible(caller: &Caller) -> Result<(Vec<LiveCall>, BTreeMap<ProfileId, Purse>), Problem> {
-    let mut calls = caller.site.engine.calls().await;
+/// Who pays for the shares of these calls, as far as the caller may see it.
+async fn purses(caller: &Caller, calls: &[LiveCall]) -> Result<BTreeMap<ProfileId, Purse>, Problem> {
     let profiles = calls.iter().flat_map(|call| &call.shares).map(|(profile, _)| ProfileId(profile.0));
-    let purses = caller.purses(profiles).await?;
-    let is_seen =
-        |call: &LiveCall| call.shares.iter().any(|(profile, _)| purses.contains_key(&ProfileId(profile.0)));
-    calls.retain(|call| caller.role == Role::Operator || is_seen(call));
-    Ok((calls, purses))
+    caller.purses(profiles).await
+}
+
+/// Which calls a list is of: those of a profile that may be seen, of a company, or all. `None` if there can be none.
+async fn asked_for(
+    caller: &Caller,
+    company: Option<CompanyId>,
+    profile: Option<i64>,
+) -> Result<Option<CallsOf>, Problem> {
+    let Some(profile) = profile else {
+        return Ok(Some(company.map_or(CallsOf::Everybody, |it| CallsOf::Company(types::CompanyId(it.0)))));
+    };
+    let purses = caller.purses([ProfileId(profile)]).await?;
+    let is_theirs = company.is_none_or(|asked| purses.values().any(|purse| purse.company == asked));
+    Ok(is_theirs.then_some(CallsOf::Profile(types::ProfileId(profile))))
 }
 
 fn show(caller: &Caller, call: &LiveCall, purses: &BTreeMap<ProfileId, Purse>) -> CallView {
@@ -118,23 +127,25 @@ struct CallQuery {
 #[utoipa::path(get, path = "/calls", tag = TAG, params(CallQuery), responses((status = 200, body = Page<CallView>)))]
 async fn list_calls(caller: Caller, Query(query): Query<CallQuery>) -> Answer<Page<CallView>> {
     let CallQuery { company, profile, cursor, limit } = query;
+    let after = cursor.as_ref().map(Cursor::parse).transpose()?;
     let company = caller.scope(company)?;
-    let (mut calls, purses) = visible(&caller).await?;
-    let is_asked = |share: ProfileId| {
-        profile.is_none_or(|asked| asked == share.0)
-            && company.is_none_or(|asked| purses.get(&share).is_some_and(|purse| purse.company == asked))
+    let calls = match asked_for(&caller, company, profile).await? {
+        Some(whose) => caller.site.engine.calls(whose, after, limit.and_one() as usize).await,
+        None => Vec::new(),
     };
-    if profile.is_some() || company.is_some() {
-        calls.retain(|call| call.shares.iter().any(|(share, _)| is_asked(ProfileId(share.0))));
-    }
-    let page = Page::of_whole(calls, (limit, cursor.as_ref()), |call| call.call.to_string())?;
+    let purses = purses(&caller, &calls).await?;
+    let page = Page::of(calls, limit, |call| call.call.to_string());
     Ok(Json(page.map(|call| show(&caller, &call, &purses))))
 }
 
+/// A call that the caller may see, and who pays for its shares.
 async fn found(caller: &Caller, id: &str) -> Result<(LiveCall, BTreeMap<ProfileId, Purse>), Problem> {
-    let (calls, purses) = visible(caller).await?;
-    let call = calls.into_iter().find(|call| call.call.to_string() == id);
-    Ok((call.ok_or_else(|| Problem::absent("call", format!("{id} that is going on")))?, purses))
+    let absent = || Problem::absent("call", format!("{id} that is going on"));
+    let uid: CallUid = id.parse().map_err(|_| absent())?;
+    let call = caller.site.engine.call(uid).await.ok_or_else(absent)?;
+    let purses = purses(caller, std::slice::from_ref(&call)).await?;
+    let is_seen = caller.role == Role::Operator || !purses.is_empty();
+    if is_seen { Ok((call, purses)) } else { Err(absent()) }
 }
 
 /// Show a call that is going on

@@ -18,7 +18,7 @@ use super::calls::TAG;
 use super::error::Problem;
 use super::money::{Moment, moment_of_unix_s};
 use super::page::{Cursor, Limit, Page};
-use crate::{bindings, storage};
+use crate::{bindings, engine, storage};
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(list_registrations))
@@ -77,17 +77,44 @@ struct RegistrationQuery {
     limit: Limit,
 }
 
-/// Those that are registered; while no gateway runs, those that were when one ran last.
-async fn known(caller: &Caller) -> Result<Vec<Binding>, Problem> {
-    if caller.site.engine.counts().await.is_some() {
-        return Ok(caller.site.engine.bindings().await);
+/// A part of a list: what comes behind a profile, and how much of it.
+#[derive(Clone, Copy)]
+struct Part {
+    after: Option<ProfileId>,
+    most: usize,
+}
+
+/// The next of these profiles that are registered. Each look of the engine's is at a bounded number of them.
+async fn registered_of(caller: &Caller, mut profiles: Vec<ProfileId>, part: Part) -> Vec<Binding> {
+    profiles.retain(|profile| part.after.is_none_or(|after| *profile > after));
+    profiles.sort_unstable();
+    let mut found = Vec::new();
+    for some in profiles.chunks(engine::PART) {
+        found.extend(caller.site.engine.bindings_of(some).await);
+        if found.len() >= part.most {
+            break;
+        }
     }
+    found
+}
+
+/// Those that were registered when a gateway ran last.
+async fn last_known(
+    caller: &Caller,
+    own: Option<Vec<ProfileId>>,
+    part: Part,
+) -> Result<Vec<Binding>, Problem> {
     let rows = caller.store().load_registrations(storage::now()).await?;
-    Ok(bindings::last_known(&rows, caller.site.config.load().registration.nat_s))
+    let mut bindings = bindings::last_known(&rows, caller.site.config.load().registration.nat_s);
+    let own: Option<HashSet<ProfileId>> = own.map(|own| own.into_iter().collect());
+    let is_asked = |profile| own.as_ref().is_none_or(|own| own.contains(&profile));
+    bindings.retain(|it| is_asked(it.profile) && part.after.is_none_or(|after| it.profile > after));
+    bindings.sort_by_key(|binding| binding.profile);
+    Ok(bindings)
 }
 
 /// What may register for a company: its profiles' PBXs, and the phones of its business accounts.
-async fn stations(caller: &Caller, company: CompanyId) -> Result<HashSet<ProfileId>, Problem> {
+async fn stations(caller: &Caller, company: CompanyId) -> Result<Vec<ProfileId>, Problem> {
     let profiles = caller.store().profiles(Some(company)).await?;
     let filter = AccountFilter { company: Some(company), ..AccountFilter::default() };
     let all = Slice { after: None, most: u32::MAX };
@@ -106,13 +133,22 @@ async fn list_registrations(
     Query(query): Query<RegistrationQuery>,
 ) -> Answer<Page<RegistrationView>> {
     let RegistrationQuery { company, profile, cursor, limit } = query;
-    let company = caller.scope(company)?;
-    let mut bindings = known(&caller).await?;
-    bindings.retain(|binding| profile.is_none_or(|asked| asked == binding.profile.0));
-    if let Some(company) = company {
-        let own = stations(&caller, company).await?;
-        bindings.retain(|binding| own.contains(&binding.profile));
-    }
-    let page = Page::of_whole(bindings, (limit, cursor.as_ref()), |binding| binding.profile.0)?;
+    let after = cursor.as_ref().map(Cursor::parse).transpose()?.map(ProfileId);
+    let part = Part { after, most: limit.and_one() as usize };
+    let own = match caller.scope(company)? {
+        Some(company) => Some(stations(&caller, company).await?),
+        None => None,
+    };
+    let own = match (own, profile.map(ProfileId)) {
+        (Some(own), Some(asked)) => Some(own.into_iter().filter(|profile| *profile == asked).collect()),
+        (None, Some(asked)) => Some(vec![asked]),
+        (own, None) => own,
+    };
+    let bindings = match own {
+        own if caller.site.engine.counts().await.is_none() => last_known(&caller, own, part).await?,
+        Some(own) => registered_of(&caller, own, part).await,
+        None => caller.site.engine.bindings(part.after, part.most).await,
+    };
+    let page = Page::of(bindings, limit, |binding| binding.profile.0.to_string());
     Ok(Json(page.map(RegistrationView::from)))
 }

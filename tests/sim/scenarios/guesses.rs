@@ -73,7 +73,7 @@ fn the_operator_ends_a_ban() {
         guess(&mut world, SALES_USER, ms(100));
     }
     let (now, whom) = (world.present(), Banned::Source("203.0.113.66".parse().unwrap()));
-    let banned: Vec<_> = world.gateway.bans(now).into_iter().map(|ban| ban.whom).collect();
+    let banned: Vec<_> = world.gateway.bans(now, None, 10).into_iter().map(|ban| ban.whom).collect();
     assert_eq!(banned, std::slice::from_ref(&whom));
     assert!(world.gateway.release_ban(now, &whom));
     assert!(guess(&mut world, SALES_USER, s(1)).contains(&403));

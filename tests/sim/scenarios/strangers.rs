@@ -273,7 +273,7 @@ fn a_profile_that_is_deleted_loses_its_calls_and_is_told_why() {
     assert!(reason.contains(Refusal::ProfileDeleted.sentence()), "{reason}");
     assert_eq!(world.agents[ENGINEERING].calls[other].bye_reason, None);
     assert_eq!(world.gateway.live_calls().len(), 1);
-    assert_eq!(world.gateway.bindings().count(), 0);
+    assert_eq!(world.gateway.counts().bindings, 0);
     world.settle();
     assert!(endings(&world).contains(&(Some(SALES_ID), Ending::Refused(Refusal::ProfileDeleted))));
 }

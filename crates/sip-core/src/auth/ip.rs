@@ -1,7 +1,7 @@
 //! Recognising a peer by its address, and by the certificate that it shows from there.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -202,6 +202,15 @@ impl<T: Precedence> IpRules<T> {
         let most_specific = matching
             .reduce(|best, next| if next.0.specificity() > best.0.specificity() { next } else { best });
         most_specific.map(|(_, found)| found)
+    }
+}
+
+impl<T: PartialEq> IpRules<T> {
+    /// The names of certificates whose rules are not the same in both.
+    pub fn certificates_that_differ(&self, other: &Self) -> BTreeSet<String> {
+        let names = self.by_certificate.keys().chain(other.by_certificate.keys());
+        let differs = |name: &&String| self.by_certificate.get(*name) != other.by_certificate.get(*name);
+        names.filter(differs).cloned().collect()
     }
 }
 

@@ -18,6 +18,7 @@ mod reconnect;
 mod reliable;
 mod session;
 mod setup;
+mod table;
 mod teardown;
 mod ways;
 
@@ -46,6 +47,8 @@ pub(crate) use leg::CallLeg;
 use media::MediaJob;
 pub(crate) use plan::Plan;
 pub(crate) use setup::Arrival;
+pub use table::CallsOf;
+pub(crate) use table::{CallTable, Listing, Listings};
 pub(crate) use ways::{Way, WayIndex};
 
 /// One of a call's legs: every try to reach the callee has its own.
@@ -220,6 +223,9 @@ pub(crate) struct Call {
     timers: SmallVec<[(CallTimer, TimerHandle); 4]>,
     /// The ways that it is found by.
     ways: Vec<Way>,
+    /// What it is listed under.
+    listings: Listings,
+    is_listed: bool,
 }
 
 /// Who talks to whom, for the record.
@@ -275,11 +281,6 @@ impl Call {
         let callees = self.callee.iter().chain(&self.abandoned);
         self.stage == Stage::Over
             && std::iter::once(&self.caller).chain(callees).all(|leg| leg.is_closed(ctx))
-    }
-
-    /// Whose its legs are.
-    pub(crate) fn peers(&self) -> impl Iterator<Item = Peer> {
-        std::iter::once(&self.caller).chain(&self.callee).map(|leg| leg.peer)
     }
 
     fn leg(&mut self, id: LegId) -> Option<&mut CallLeg> {

@@ -193,6 +193,16 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// The profiles and phones that are to be called.
+    pub(crate) fn called_profiles(&self) -> impl Iterator<Item = ProfileId> + '_ {
+        self.targets.iter().filter_map(|target| match target {
+            Target::Pbx { profile, .. } => Some(profile.id),
+            Target::Carrier { .. } | Target::Echo => None,
+        })
+    }
+}
+
 impl Phone {
     fn called(callee: &Profile, called: &str) -> Option<Self> {
         let usage = Some(Usage::Incoming { called: called.to_owned() });

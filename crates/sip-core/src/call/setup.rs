@@ -9,7 +9,7 @@ use super::charge::Share;
 use super::exchange::{Description, Exchange};
 use super::leg::Phase;
 use super::media::{Then, read_offer};
-use super::{Attempt, Call, CallLeg, CallTimer, Context, LegId, Parties, Plan, Stage};
+use super::{Attempt, Call, CallLeg, CallTimer, Context, LegId, Listing, Parties, Plan, Stage};
 use crate::dialog::{Dialog, NextHop, contact_of};
 use crate::directory::Peer;
 use crate::makes;
@@ -33,6 +33,7 @@ impl Call {
     pub(crate) fn open(ctx: &mut Context<'_>, arrival: Arrival) -> Self {
         let uid = ctx.rng.call_uid();
         let plan = Plan::new(ctx.directory, ctx.settings, arrival.peer, &arrival.invite, ctx.rng);
+        let listings = Listing::all(&plan, arrival.peer, ctx.directory);
         let parties = Parties {
             from: plan.calling.clone(),
             to: plan.called.clone(),
@@ -86,6 +87,8 @@ impl Call {
             shares: SmallVec::new(),
             timers: SmallVec::new(),
             ways: Vec::new(),
+            listings,
+            is_listed: false,
         };
         call.send_provisional(ctx, 100, None);
         match call.plan.refusal.or_else(|| session.err()).or_else(|| offer.err()) {

@@ -5,10 +5,13 @@
 
 mod client;
 mod client_invite;
+mod companion;
 mod key;
 mod machine;
 mod server;
 mod server_invite;
 mod table;
+mod waiting;
 
-pub(crate) use table::{ClientKey, Incoming, Lapse, Outgoing, ServerKey, Transactions, cancel_of};
+pub(crate) use companion::cancel_of;
+pub(crate) use table::{ClientKey, Fired, Incoming, Outgoing, ServerKey, Transactions};

@@ -7,13 +7,15 @@ use bytes::Bytes;
 use slotmap::SlotMap;
 use smallvec::SmallVec;
 
-use super::client::Client;
+use super::client::{self, Client};
 use super::client_invite::{self, ClientInvite};
+use super::companion::ack_of_refusal;
 use super::key;
 use super::machine::{Effect, Effects, Intervals, Timer};
 use super::server::Server;
 use super::server_invite::{self, ServerInvite};
-use crate::message::{Message, MessageWriter, Method, Name, lex};
+use super::waiting::{Route, Waiting};
+use crate::message::{Message, Method};
 use crate::outbox::Outbox;
 use crate::settings::TimerSettings;
 use crate::timers::{TimerHandle, Timers};
@@ -49,13 +51,14 @@ pub(crate) enum Incoming {
     AckOf2xx,
 }
 
-/// A transaction that ended without what it waited for.
+/// What a deadline that was due has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lapse<U> {
+pub(crate) enum Fired<U> {
+    /// A retransmission, or the end of a transaction that nobody waits for. No ACK to our refusal is such an end: the
+    /// refusal stands.
+    Handled,
     /// No final answer came to a request of ours.
     NoAnswer(U),
-    /// No ACK came to our refusal. Nothing to do: the refusal stands.
-    NoAck,
 }
 
 #[derive(Debug)]
@@ -68,6 +71,92 @@ enum ServerMachine {
 enum ClientMachine {
     Invite(ClientInvite),
     Other(Client),
+}
+
+impl ServerMachine {
+    fn new(method: &Method, intervals: Intervals) -> Self {
+        match method {
+            Method::Invite => Self::Invite(ServerInvite::new(intervals)),
+            _ => Self::Other(Server::new(intervals)),
+        }
+    }
+
+    fn on_retransmission(&mut self) -> Effects {
+        match self {
+            Self::Invite(machine) => machine.on_retransmission(),
+            Self::Other(machine) => machine.on_retransmission(),
+        }
+    }
+
+    fn on_answer(&mut self, status: u16, response: Bytes) -> Effects {
+        match self {
+            Self::Invite(machine) => machine.on_answer(status, response),
+            Self::Other(machine) => machine.on_answer(status, response),
+        }
+    }
+
+    fn on_timer(&mut self, timer: Timer) -> Effects {
+        match self {
+            Self::Invite(machine) => machine.on_timer(timer),
+            Self::Other(machine) => machine.on_timer(timer),
+        }
+    }
+}
+
+impl ClientMachine {
+    /// Starts the machine; the effects send the request.
+    fn start(method: &Method, request: Bytes, intervals: Intervals) -> (Self, Effects) {
+        match method {
+            Method::Invite => {
+                let (machine, effects) = ClientInvite::start(request, intervals);
+                (Self::Invite(machine), effects)
+            }
+            _ => {
+                let (machine, effects) = Client::start(request, intervals);
+                (Self::Other(machine), effects)
+            }
+        }
+    }
+
+    fn on_response(&mut self, status: u16) -> Effects {
+        match self {
+            Self::Invite(machine) => machine.on_response(status),
+            Self::Other(machine) => machine.on_response(status),
+        }
+    }
+
+    fn on_timer(&mut self, timer: Timer) -> Effects {
+        match self {
+            Self::Invite(machine) => machine.on_timer(timer),
+            Self::Other(machine) => machine.on_timer(timer),
+        }
+    }
+
+    fn give_up(&mut self) -> Effects {
+        match self {
+            Self::Invite(machine) => machine.give_up(),
+            Self::Other(machine) => machine.give_up(),
+        }
+    }
+
+    /// Whether the final answer is still to come.
+    fn awaits_final(&self) -> bool {
+        use client::State::{Proceeding, Trying};
+        match self {
+            Self::Invite(machine) => {
+                self.is_unanswered() || machine.state == client_invite::State::Proceeding
+            }
+            Self::Other(machine) => matches!(machine.state, Trying | Proceeding),
+        }
+    }
+
+    /// Whether no answer has come at all.
+    fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Invite(machine) => machine.state == client_invite::State::Calling,
+            Self::Other(machine) => machine.state == client::State::Trying,
+        }
+    }
 }
 
 type RunningTimers = SmallVec<[(Timer, TimerHandle); 2]>;
@@ -87,6 +176,8 @@ struct ClientEntry<U> {
     flow: Flow,
     user: U,
     timers: RunningTimers,
+    /// Whether the index of waiting transactions holds it.
+    is_waiting: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +195,7 @@ pub(crate) struct Transactions<U> {
     clients: SlotMap<ClientKey, ClientEntry<U>>,
     server_keys: HashMap<Box<str>, ServerKey>,
     client_keys: HashMap<Box<str>, ClientKey>,
+    waiting: Waiting,
     timers: Timers<(Owner, Timer)>,
 }
 
@@ -116,6 +208,7 @@ impl<U: Copy> Transactions<U> {
             clients: SlotMap::with_key(),
             server_keys: HashMap::new(),
             client_keys: HashMap::new(),
+            waiting: Waiting::default(),
             timers: Timers::default(),
         }
     }
@@ -149,10 +242,7 @@ impl<U: Copy> Transactions<U> {
         match self.server_keys.get(&key).copied() {
             Some(id) if is_ack => self.receive_ack(now, id, out),
             Some(id) => {
-                let effects = match &mut self.servers[id].machine {
-                    ServerMachine::Invite(machine) => machine.on_retransmission(),
-                    ServerMachine::Other(machine) => machine.on_retransmission(),
-                };
+                let effects = self.servers[id].machine.on_retransmission();
                 self.apply_server(now, id, effects, out);
                 Incoming::Absorbed
             }
@@ -181,10 +271,7 @@ impl<U: Copy> Transactions<U> {
 
     fn insert_server(&mut self, key: Box<str>, flow: Flow, method: &Method) -> ServerKey {
         let intervals = Intervals::new(&self.settings, flow.transport);
-        let machine = match method {
-            Method::Invite => ServerMachine::Invite(ServerInvite::new(intervals)),
-            _ => ServerMachine::Other(Server::new(intervals)),
-        };
+        let machine = ServerMachine::new(method, intervals);
         let entry = ServerEntry { machine, key: key.clone(), flow, timers: SmallVec::new() };
         let id = self.servers.insert(entry);
         self.server_keys.insert(key, id);
@@ -208,10 +295,7 @@ impl<U: Copy> Transactions<U> {
         out: &mut Outbox,
     ) {
         let Some(entry) = self.servers.get_mut(id) else { return };
-        let effects = match &mut entry.machine {
-            ServerMachine::Invite(machine) => machine.on_answer(status, response),
-            ServerMachine::Other(machine) => machine.on_answer(status, response),
-        };
+        let effects = entry.machine.on_answer(status, response);
         self.apply_server(now, id, effects, out);
     }
 
@@ -219,20 +303,13 @@ impl<U: Copy> Transactions<U> {
     pub(crate) fn request(&mut self, now: Instant, request: Outgoing<'_, U>, out: &mut Outbox) -> ClientKey {
         let Outgoing { flow, method, branch, bytes, user } = request;
         let intervals = Intervals::new(&self.settings, flow.transport);
-        let (machine, effects) = match method {
-            Method::Invite => {
-                let (machine, effects) = ClientInvite::start(bytes, intervals);
-                (ClientMachine::Invite(machine), effects)
-            }
-            _ => {
-                let (machine, effects) = Client::start(bytes, intervals);
-                (ClientMachine::Other(machine), effects)
-            }
-        };
+        let (machine, effects) = ClientMachine::start(method, bytes, intervals);
         let key = key::client(branch, method);
-        let entry = ClientEntry { machine, key: key.clone(), flow, user, timers: SmallVec::new() };
+        let timers = SmallVec::new();
+        let entry = ClientEntry { machine, key: key.clone(), flow, user, timers, is_waiting: true };
         let id = self.clients.insert(entry);
         self.client_keys.insert(key, id);
+        self.waiting.insert(flow, id);
         self.apply_client(now, id, effects, None, out);
         id
     }
@@ -254,10 +331,7 @@ impl<U: Copy> Transactions<U> {
             return None;
         }
         let user = entry.user;
-        let effects = match &mut entry.machine {
-            ClientMachine::Invite(machine) => machine.on_response(response.status()),
-            ClientMachine::Other(machine) => machine.on_response(response.status()),
-        };
+        let effects = entry.machine.on_response(response.status());
         let is_passed = effects.contains(&Effect::Pass);
         self.apply_client(now, id, effects, Some(response), out);
         is_passed.then_some((id, user))
@@ -277,7 +351,7 @@ impl<U: Copy> Transactions<U> {
 
     /// Whether a request of ours still waits for its final answer.
     pub(crate) fn awaits_final(&self, id: ClientKey) -> bool {
-        self.clients.get(id).is_some_and(ClientEntry::awaits_final)
+        self.clients.get(id).is_some_and(|entry| entry.machine.awaits_final())
     }
 
     /// Nobody wants the answer to this INVITE any more: it may take 64*T1 to come, and is forgotten then.
@@ -288,95 +362,75 @@ impl<U: Copy> Transactions<U> {
         }
     }
 
-    /// Fires every timer that is due and one at a time tells what lapsed.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) -> Option<Lapse<U>> {
-        while let Some((owner, timer)) = self.timers.pop_due(now) {
-            let lapse = match owner {
-                Owner::Server(id) => self.fire_server(now, id, timer, out),
-                Owner::Client(id) => self.fire_client(now, id, timer, out),
-            };
-            if lapse.is_some() {
-                return lapse;
+    /// Fires the next timer that is due; `None` if none is.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) -> Option<Fired<U>> {
+        let (owner, timer) = self.timers.pop_due(now)?;
+        let unanswered = match owner {
+            Owner::Server(id) => {
+                self.fire_server(now, id, timer, out);
+                None
             }
-        }
-        None
-    }
-
-    fn fire_server(
-        &mut self,
-        now: Instant,
-        id: ServerKey,
-        timer: Timer,
-        out: &mut Outbox,
-    ) -> Option<Lapse<U>> {
-        let entry = self.servers.get_mut(id)?;
-        entry.timers.retain(|(running, _)| *running != timer);
-        let effects = match &mut entry.machine {
-            ServerMachine::Invite(machine) => machine.on_timer(timer),
-            ServerMachine::Other(machine) => machine.on_timer(timer),
+            Owner::Client(id) => self.fire_client(now, id, timer, out),
         };
-        let lapse = effects.contains(&Effect::GaveUp).then_some(Lapse::NoAck);
-        self.apply_server(now, id, effects, out);
-        lapse
+        Some(unanswered.map_or(Fired::Handled, Fired::NoAnswer))
     }
 
-    fn fire_client(
-        &mut self,
-        now: Instant,
-        id: ClientKey,
-        timer: Timer,
-        out: &mut Outbox,
-    ) -> Option<Lapse<U>> {
+    fn fire_server(&mut self, now: Instant, id: ServerKey, timer: Timer, out: &mut Outbox) {
+        let Some(entry) = self.servers.get_mut(id) else { return };
+        entry.timers.retain(|(running, _)| *running != timer);
+        let effects = entry.machine.on_timer(timer);
+        self.apply_server(now, id, effects, out);
+    }
+
+    /// Gives whose request has waited in vain.
+    fn fire_client(&mut self, now: Instant, id: ClientKey, timer: Timer, out: &mut Outbox) -> Option<U> {
         let entry = self.clients.get_mut(id)?;
         entry.timers.retain(|(running, _)| *running != timer);
         let user = entry.user;
-        let effects = match &mut entry.machine {
-            ClientMachine::Invite(machine) => machine.on_timer(timer),
-            ClientMachine::Other(machine) => machine.on_timer(timer),
-        };
-        let lapse = effects.contains(&Effect::GaveUp).then_some(Lapse::NoAnswer(user));
+        let effects = entry.machine.on_timer(timer);
+        let has_given_up = effects.contains(&Effect::GaveUp);
         self.apply_client(now, id, effects, None, out);
-        lapse
+        has_given_up.then_some(user)
     }
 
-    /// The shell could not send to `flow`: whatever waits for its first answer from there has failed.
+    /// The shell could not send to `flow`: requests that wait for an answer from there have failed. A datagram that
+    /// could not be sent says nothing of an INVITE that is being worked on: no more of it is to be sent (RFC 3261
+    /// section 17.1.1.2).
     pub(crate) fn send_failed(&mut self, now: Instant, flow: Flow, out: &mut Outbox) -> Vec<U> {
-        let is_hit = |entry: &ClientEntry<U>| match flow.connection {
-            Some(connection) => entry.flow.connection == Some(connection),
-            None => entry.flow == flow,
+        let is_hit = |entry: &ClientEntry<U>| match (flow.connection, &entry.machine) {
+            (Some(_), _) => true,
+            (None, ClientMachine::Invite(_)) if !flow.transport.is_reliable() => {
+                entry.flow == flow && entry.machine.is_unanswered()
+            }
+            (None, _) => entry.flow == flow,
         };
-        self.give_up_where(now, is_hit, out)
+        self.give_up_where(now, [Route::of(flow)], is_hit, out)
     }
 
     /// A connection is gone: whatever waits for an answer over it has failed. Whoever listens may still answer an INVITE
     /// over a connection of its own (RFC 3261 section 18.2.2); what should have been answered at once was lost.
     pub(crate) fn connection_lost(&mut self, now: Instant, lost: Flow, out: &mut Outbox) -> Vec<U> {
-        let is_hit = |entry: &ClientEntry<U>| match (entry.flow.connection, &entry.machine) {
-            (None, ClientMachine::Other(_)) => {
-                (entry.flow.transport, entry.flow.peer) == (lost.transport, lost.peer)
-            }
-            (None, ClientMachine::Invite(_)) => false,
-            (connection, _) => connection == lost.connection,
+        let is_hit = |entry: &ClientEntry<U>| {
+            entry.flow.connection.is_some() || matches!(entry.machine, ClientMachine::Other(_))
         };
-        self.give_up_where(now, is_hit, out)
+        let to_its_peer = Route::of(Flow { connection: None, ..lost });
+        self.give_up_where(now, [Route::of(lost), to_its_peer], is_hit, out)
     }
 
     fn give_up_where(
         &mut self,
         now: Instant,
+        routes: impl IntoIterator<Item = Route>,
         is_hit: impl Fn(&ClientEntry<U>) -> bool,
         out: &mut Outbox,
     ) -> Vec<U> {
-        let hit: Vec<_> =
-            self.clients.iter().filter(|(_, e)| is_hit(e) && e.awaits_final()).map(|(id, _)| id).collect();
+        let waiting = routes.into_iter().flat_map(|route| self.waiting.on(route));
+        let hit: Vec<_> = waiting.filter(|id| self.clients.get(*id).is_some_and(&is_hit)).collect();
         let mut users = Vec::with_capacity(hit.len());
         for id in hit {
-            let entry = &mut self.clients[id];
+            let Some(entry) = self.clients.get_mut(id) else { continue };
             users.push(entry.user);
-            let effects = match &mut entry.machine {
-                ClientMachine::Invite(machine) => machine.give_up(),
-                ClientMachine::Other(machine) => machine.give_up(),
-            };
+            let effects = entry.machine.give_up();
             self.apply_client(now, id, effects, None, out);
         }
         users
@@ -413,6 +467,10 @@ impl<U: Copy> Transactions<U> {
         out: &mut Outbox,
     ) {
         let Some(entry) = self.clients.get_mut(id) else { return };
+        if entry.is_waiting && !entry.machine.awaits_final() {
+            entry.is_waiting = false;
+            self.waiting.remove(entry.flow, id);
+        }
         for effect in effects {
             match effect {
                 Effect::Send(bytes) => out.send(entry.flow, bytes),
@@ -442,19 +500,6 @@ impl<U: Copy> Transactions<U> {
     }
 }
 
-impl<U> ClientEntry<U> {
-    fn awaits_final(&self) -> bool {
-        match &self.machine {
-            ClientMachine::Invite(machine) => {
-                matches!(machine.state, client_invite::State::Calling | client_invite::State::Proceeding)
-            }
-            ClientMachine::Other(machine) => {
-                matches!(machine.state, super::client::State::Trying | super::client::State::Proceeding)
-            }
-        }
-    }
-}
-
 fn stop_timer<T>(timers: &mut Timers<T>, running: &mut RunningTimers, timer: Timer) {
     running.retain(|(name, handle)| {
         if *name == timer {
@@ -470,32 +515,5 @@ fn stop_all<T>(timers: &mut Timers<T>, running: &mut RunningTimers) {
     }
 }
 
-/// The ACK to a refusal: the INVITE's Request-URI, top Via, From, Call-ID, number and Route, the response's To
-/// (RFC 3261 section 17.1.1.3).
-fn ack_of_refusal(invite: &Bytes, response: &Message) -> Option<Bytes> {
-    let invite = lex(invite.clone(), crate::message::Transport::Datagram).ok()?;
-    let mut ack = companion(&invite, Method::Ack)?;
-    ack.copy(response, Name::To);
-    Some(ack.finish())
-}
-
-/// The CANCEL of an INVITE of ours, and the branch that both share (RFC 3261 section 9.1).
-pub(crate) fn cancel_of(invite: &Bytes) -> Option<(Bytes, String)> {
-    let invite = lex(invite.clone(), crate::message::Transport::Datagram).ok()?;
-    let mut cancel = companion(&invite, Method::Cancel)?;
-    cancel.copy(&invite, Name::To);
-    let branch = invite.top_via()?.branch()?.to_owned();
-    Some((cancel.finish(), branch))
-}
-
-fn companion(invite: &Message, method: Method) -> Option<MessageWriter> {
-    let (number, _) = invite.cseq()?;
-    let mut writer = MessageWriter::request(&method, invite.request_uri());
-    writer.header(Name::Via, invite.header(Name::Via)?);
-    writer.header(Name::MaxForwards, 70);
-    writer.copy(invite, Name::Route);
-    writer.copy(invite, Name::From);
-    writer.copy(invite, Name::CallId);
-    writer.header(Name::CSeq, format_args!("{number} {}", method.as_str()));
-    Some(writer)
-}
+#[cfg(test)]
+mod tests;

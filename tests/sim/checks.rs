@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use sip_core::Stage;
-use sip_core::message::{Method, Transport, lex};
+use sip_core::message::{Method, Name, Transport, lex};
 use sip_core::types::{CallUid, Question};
 
 use crate::agent::Agent;
@@ -79,6 +79,13 @@ impl Checks {
         }
         sip_core::message::validate(&message)
             .unwrap_or_else(|fault| panic!("{fault:?} in what we sent:\n{text}"));
+        assert!(
+            !matches!(message.status(), 401 | 407)
+                || message.header(Name::WwwAuthenticate).is_some()
+                || message.header(Name::ProxyAuthenticate).is_some(),
+            "{} is asked for a proof without a challenge:\n{text}",
+            agents[to].name
+        );
         if matches!(message.status(), 401 | 407 | 420 | 483) && *message.method() == Method::Invite {
             let branch = message.top_via().and_then(|via| via.branch().map(str::to_owned));
             *self.refused_without_state.entry(branch.unwrap_or_default()).or_default() |= copies > 0;

@@ -202,7 +202,7 @@ fn the_signalling_core_looks_downwards_only() {
         ("auth/", &["transaction", "dialog", "registrar", "authenticator", "route", "sdp"]),
         ("sdp/", &["transaction", "dialog", "registrar", "authenticator", "route", "auth"]),
         ("transaction/", &["dialog", "registrar", "authenticator", "route", "directory"]),
-        ("dialog.rs", &["registrar", "authenticator", "route"]),
+        ("dialog/", &["registrar", "authenticator", "route"]),
         ("registrar", &["authenticator"]),
         ("route.rs", &["registrar", "authenticator", "transaction", "dialog"]),
         ("caller.rs", &["route", "registrar", "authenticator", "transaction", "dialog"]),

@@ -18,6 +18,7 @@ use crate::call::{
 };
 pub use crate::call::{CallsOf, LiveCall, Stage};
 use crate::certified::Certified;
+use crate::dialog;
 use crate::directory::{Directory, Peer, Succession};
 use crate::guard::{self, Guard, Rates, SourceRates};
 use crate::load::LoadGauge;
@@ -178,6 +179,7 @@ impl Gateway {
         {
             return self.drop_message(flow, "a scanner");
         }
+        let message = dialog::as_meant(&message).unwrap_or(message);
         match validate(&message).and_then(|()| is_as_secret_as_asked(&message, flow)) {
             Err(fault) if message.is_request() && *message.method() != Method::Ack => {
                 self.refuse_faulty(now, flow, &message, fault);
@@ -229,10 +231,10 @@ impl Gateway {
         let received =
             self.transactions.receive_response(now.monotonic, flow, response, is_same_peer, &mut self.out);
         match received {
-            Some((_, user)) if self.calls.contains(user.call) => {
-                self.with_call(now, user.call, |call, ctx| call.on_response(ctx, user, response));
+            Some((user, request)) if self.calls.contains(user.call) => {
+                self.with_call(now, user.call, |call, ctx| call.on_response(ctx, user, &request, response));
             }
-            Some((_, user)) => call::hang_up_stray(&mut self.context(now), user.call, flow, response),
+            Some((user, _)) => call::hang_up_stray(&mut self.context(now), user.call, flow, response),
             None if call::is_answer(response) && !self.is_stranger(flow) => {
                 self.on_stray_answer(now, flow, response);
             }

@@ -6,6 +6,10 @@ pub(crate) const ADDRESSES_PER_CARRIER: usize = 4;
 /// Descriptions of one call that wait for the relay, early answers for the most part.
 pub(crate) const DESCRIPTIONS_PER_CALL: usize = 16;
 
+/// Devices behind one callee that ring at once, each in a dialog of its own; and those that answer beside the one that
+/// got the call.
+pub(crate) const EARLY_DIALOGS_PER_INVITE: usize = 8;
+
 /// Bounds; the defaults fit a machine with 4 GiB of memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

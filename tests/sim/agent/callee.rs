@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use sip_core::auth::digest::{self, Algorithm, DigestResponse, Staleness};
+use sip_core::auth::digest::Staleness;
 use sip_core::message::{Message, Method, Name, reason_phrase, response_to};
 
 use super::manner::{Devices, Duty, Early, EarlyMedia, Hurdle, Last, Manner, OnCancel};
@@ -19,6 +19,9 @@ impl Agent {
         self.heard.push(request.clone());
         let to_tag = request.to().and_then(|to| to.tag().map(str::to_owned));
         let call = to_tag.as_deref().and_then(|tag| self.call_of(request.call_id()?, tag));
+        if self.challenges(now, request) {
+            return;
+        }
         match (request.method(), call) {
             (Method::Ack, Some(call)) => self.on_ack(now, call, request),
             (Method::Ack, None) => {}
@@ -41,7 +44,7 @@ impl Agent {
         }
     }
 
-    fn is_of_second_device(&self, request: &Message) -> bool {
+    pub(super) fn is_of_second_device(&self, request: &Message) -> bool {
         let call_id = request.call_id();
         self.calls.iter().any(|call| Some(call.call_id.as_str()) == call_id && call.manner.is_some())
     }
@@ -62,10 +65,8 @@ impl Agent {
         if let Some(hurdle) = manner.hurdles.get(earlier) {
             return self.send_back(now, invite, *hurdle);
         }
-        if let Some((user, password)) = manner.demands
-            && !is_proved(invite, user, password)
-        {
-            return self.send_back(now, invite, Hurdle::Demand);
+        if let Some(staleness) = self.what_is_missing(invite, &manner) {
+            return self.challenge(now, invite, staleness);
         }
         let call = self.calls.len();
         let from = invite.from().expect("the gateway writes From");
@@ -92,6 +93,7 @@ impl Agent {
             keys_changed: 0,
             own_crypto: None,
             their_crypto: None,
+            second_answer: None,
             is_excused: false,
             dial: None,
             manner: Some(manner.clone()),
@@ -132,27 +134,19 @@ impl Agent {
     }
 
     fn send_back(&mut self, now: Instant, invite: &Message, hurdle: Hurdle) {
+        let least_s = match hurdle {
+            Hurdle::Demand => return self.challenge(now, invite, Staleness::Fresh),
+            Hurdle::Stale => return self.challenge(now, invite, Staleness::Stale),
+            Hurdle::TooBrief(least_s) => least_s,
+        };
         let key = self.start_server(invite, None);
         let tag = self.dice.token();
-        let status = if matches!(hurdle, Hurdle::TooBrief(_)) { 422 } else { 407 };
-        if status == 422 {
-            // What was said before the refusal is void with it.
-            let early = self.response(invite, 183, Some(&tag), None);
-            self.respond(now, &key, 183, early);
-        }
-        let mut writer = response_to(invite, status, reason_phrase(status), Some(&tag), self.gateway);
-        match hurdle {
-            Hurdle::TooBrief(least_s) => {
-                writer.header(Name::MinSe, least_s);
-            }
-            Hurdle::Demand | Hurdle::Stale => {
-                let nonce = self.dice.token();
-                let staleness = if hurdle == Hurdle::Stale { Staleness::Stale } else { Staleness::Fresh };
-                let challenge = digest::challenge_value("carrier", &nonce, Algorithm::Md5, staleness);
-                writer.header(Name::ProxyAuthenticate, challenge);
-            }
-        }
-        self.respond(now, &key, status, writer.finish());
+        // What was said before the refusal is void with it.
+        let early = self.response(invite, 183, Some(&tag), None);
+        self.respond(now, &key, 183, early);
+        let mut writer = response_to(invite, 422, reason_phrase(422), Some(&tag), self.gateway);
+        writer.header(Name::MinSe, least_s);
+        self.respond(now, &key, 422, writer.finish());
     }
 
     /// The INVITE behind `key`, while it is unanswered.
@@ -238,8 +232,15 @@ impl Agent {
         let Some(invite) = self.server(key).map(|server| server.request.clone()) else { return };
         let tag = format!("{}-second", self.calls[call].local_tag);
         let sdp = self.describe(call, None);
-        let bytes = self.response(&invite, 200, Some(&tag), Some(&sdp));
+        let bytes = self.acceptance(call, &invite, &tag, Some(&sdp));
+        self.calls[call].second_answer = Some(bytes.clone());
         self.send(bytes);
+    }
+
+    /// The second device's answer comes again.
+    pub(super) fn second_answer_again(&mut self, call: usize) {
+        let answer = self.calls[call].second_answer.clone();
+        self.send(answer.expect("the second device has answered"));
     }
 
     fn on_ack(&mut self, now: Instant, call: usize, ack: &Message) {
@@ -323,12 +324,4 @@ impl Agent {
             .collect();
         open.iter().for_each(|key| self.refuse(now, call, key, 487));
     }
-}
-
-/// Whether the INVITE answers a challenge of ours rightly.
-fn is_proved(invite: &Message, user: &str, password: &str) -> bool {
-    let Some(value) = invite.header(Name::ProxyAuthorization) else { return false };
-    let Ok(proof) = DigestResponse::parse(value) else { return false };
-    let ha1 = digest::ha1(Algorithm::Md5, user, "carrier", password);
-    proof.username == user && digest::verify(&proof, "INVITE", &ha1)
 }

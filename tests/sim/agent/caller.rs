@@ -27,10 +27,10 @@ impl Agent {
             local: if from.contains('<') {
                 from.to_owned()
             } else {
-                format!("<sip:{from}@{}>", self.address.ip())
+                format!("<{}:{from}@{}>", self.scheme, self.address.ip())
             },
-            remote: format!("<sip:{}@gw.example>", dial.to),
-            target: format!("sip:{}@gw.example", dial.to),
+            remote: format!("<{}:{}@gw.example>", self.scheme, dial.to),
+            target: format!("{}:{}@gw.example", self.scheme, dial.to),
             cseq: 0,
             statuses: Vec::new(),
             reinvites: Vec::new(),
@@ -44,8 +44,9 @@ impl Agent {
             keys_changed: 0,
             own_crypto: None,
             their_crypto: None,
+            second_answer: None,
             is_excused: false,
-            manner: None,
+            manner: dial.manner.clone(),
             has_shown_credentials: false,
             is_cancelled: false,
             inviting: None,

@@ -30,6 +30,10 @@ pub(crate) enum Act {
     Refresh(&'static str),
     /// The ACK to the 2xx once more.
     AcknowledgeAgain,
+    /// The 2xx to the first INVITE once more, as if its ACK had been lost.
+    AnswerAgain,
+    /// The same of the second device's 2xx.
+    SecondAnswerAgain,
 }
 
 /// What a re-INVITE says.
@@ -89,6 +93,8 @@ pub(crate) struct Dial {
     pub(crate) headers: Vec<(&'static str, String)>,
     /// User part of From, or all of it with name and host; the agent's own if not said.
     pub(crate) from: Option<String>,
+    /// How requests within the call are treated.
+    pub(crate) manner: Option<Manner>,
 }
 
 impl Dial {
@@ -102,6 +108,7 @@ impl Dial {
             max_forwards: 70,
             headers: Vec::new(),
             from: None,
+            manner: None,
         }
     }
 
@@ -137,6 +144,11 @@ impl Dial {
 
     pub(crate) fn from(mut self, user: &str) -> Self {
         self.from = Some(user.to_owned());
+        self
+    }
+
+    pub(crate) fn treating(mut self, manner: Manner) -> Self {
+        self.manner = Some(manner);
         self
     }
 
@@ -189,6 +201,27 @@ pub(crate) enum Devices {
     TwoAnswer,
 }
 
+/// Which requests have to prove the password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// The first INVITE.
+    FirstInvite,
+    /// Every request of a call; a nonce holds as long as the agent lives.
+    EveryRequest,
+    /// Every request, and each nonce is taken once.
+    EveryRequestAnew,
+}
+
+/// A proxy on the way, as the agent's responses record it; it stands at the agent's own address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proxy {
+    None,
+    /// With `lr`.
+    Loose,
+    /// As of RFC 2543.
+    Strict,
+}
+
 /// What an INVITE is sent back for, to come again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hurdle {
@@ -222,6 +255,9 @@ pub(crate) struct Manner {
     pub(crate) update: Option<u16>,
     /// User and password demanded of whoever calls.
     pub(crate) demands: Option<(&'static str, &'static str)>,
+    /// Of which requests.
+    pub(crate) asked: Asked,
+    pub(crate) proxy: Proxy,
     /// What each INVITE of a call meets, before one is taken.
     pub(crate) hurdles: Vec<Hurdle>,
 }
@@ -243,6 +279,8 @@ impl Manner {
             session: None,
             update: None,
             demands: None,
+            asked: Asked::FirstInvite,
+            proxy: Proxy::None,
             hurdles: Vec::new(),
         }
     }

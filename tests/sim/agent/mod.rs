@@ -1,11 +1,12 @@
 //! Scripted user agents, PBXs and carriers alike: small, without sockets, with transactions of their own.
 //!
-//! `caller` makes calls and reads responses, `callee` takes requests, `registration` keeps a binding alive, `wire`
+//! `caller` makes calls and reads responses, `callee` takes requests, `demand` asks for proofs, `registration` keeps a binding alive, `wire`
 //! writes messages and descriptions, `secure` the keys in them, `transactions` repeats and absorbs, `trouble` forgets. An agent checks nothing: it does what its
 //! script says and keeps what it saw.
 
 mod callee;
 mod caller;
+mod demand;
 pub(crate) mod manner;
 mod registration;
 pub(crate) mod secure;
@@ -83,6 +84,8 @@ pub(crate) struct Call {
     /// Our own crypto line, if our media is protected, and the line of the other side's that we took.
     own_crypto: Option<String>,
     their_crypto: Option<String>,
+    /// What a second device has answered.
+    second_answer: Option<Bytes>,
     /// What goes wrong with it is nobody's fault.
     is_excused: bool,
     dial: Option<Dial>,
@@ -151,6 +154,8 @@ pub(crate) struct Agent {
     pub(crate) unacknowledged: Vec<String>,
     /// Transactions of a gateway that died while its requests were on their way: nobody will acknowledge an answer.
     orphans: BTreeSet<String>,
+    /// What it has challenged with.
+    nonces: BTreeSet<String>,
     pub(crate) registration: Option<Registration>,
     /// Whether it has sent words that were not its own, which answers repeat to it.
     pub(crate) is_forger: bool,
@@ -163,6 +168,8 @@ pub(crate) struct Agent {
     /// How it reaches the gateway; over TCP and TLS by this connection.
     pub(crate) transport: Carriage,
     pub(crate) line: Option<ConnectionId>,
+    /// `sip` or `sips`.
+    pub(crate) scheme: &'static str,
     /// Whether the gateway can connect to it.
     pub(crate) listens: bool,
     /// How it wants its media protected.
@@ -190,6 +197,7 @@ impl Agent {
             stray_responses: Vec::new(),
             unacknowledged: Vec::new(),
             orphans: BTreeSet::new(),
+            nonces: BTreeSet::new(),
             registration: None,
             is_forger: false,
             was_cut_off: false,
@@ -197,6 +205,7 @@ impl Agent {
             repetitions: 0,
             transport: Carriage::Udp,
             line: None,
+            scheme: "sip",
             listens: false,
             protection: Protection::None,
             password: None,
@@ -315,6 +324,8 @@ impl Agent {
             (Act::UpdateAgain(change), State::Up, _) => self.offer_by_update(now, call, change),
             (Act::Refresh(refresher), State::Up, _) => self.update(now, call, refresher),
             (Act::AcknowledgeAgain, State::Up, _) => self.acknowledge_again(call),
+            (Act::AnswerAgain, State::Up, _) => self.answer_again(call),
+            (Act::SecondAnswerAgain, State::Up, _) => self.second_answer_again(call),
             _ => {}
         }
     }

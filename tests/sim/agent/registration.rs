@@ -56,11 +56,11 @@ impl Agent {
         let via = self.via(&branch);
         let Some(registration) = &mut self.registration else { return };
         registration.cseq += 1;
-        let mut writer = MessageWriter::request(&Method::Register, "sip:gw.example");
+        let mut writer = MessageWriter::request(&Method::Register, &format!("{}:gw.example", self.scheme));
         writer.header(Name::Via, via);
         writer.header(Name::MaxForwards, 70);
-        writer.header(Name::From, format_args!("<sip:{}@gw.example>;tag={tag}", self.user));
-        writer.header(Name::To, format_args!("<sip:{}@gw.example>", self.user));
+        writer.header(Name::From, format_args!("<{}:{}@gw.example>;tag={tag}", self.scheme, self.user));
+        writer.header(Name::To, format_args!("<{}:{}@gw.example>", self.scheme, self.user));
         writer.header(Name::CallId, &registration.call_id);
         writer.header(Name::CSeq, format_args!("{} REGISTER", registration.cseq));
         writer.header(Name::Contact, format_args!("{contact};expires={}", registration.expires_s));

@@ -204,6 +204,16 @@ impl Agent {
         }
     }
 
+    /// The 2xx to the first INVITE of a call, and to it alone, is sent again.
+    pub(super) fn answer_again(&mut self, call: usize) {
+        let is_invite =
+            |server: &&Server| server.call == Some(call) && *server.request.method() == Method::Invite;
+        let first =
+            self.servers.iter().filter(is_invite).min_by_key(|server| server.request.cseq().map(|it| it.0));
+        let answer = first.and_then(|server| server.last.clone()).expect("the call was answered of late");
+        self.send(answer);
+    }
+
     /// The other side hung up: what was said to its INVITEs is not repeated any more.
     pub(super) fn stop_repeating(&mut self, now: Instant, call: usize) {
         for server in self.servers.iter_mut().filter(|server| server.call == Some(call)) {

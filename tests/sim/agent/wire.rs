@@ -7,7 +7,7 @@ use sip_core::message::{ContactValue, Message, MessageWriter, Method, Name, reas
 use sip_core::sdp::{Direction, RemoteMedia, SessionDescription};
 use sip_core::types::Transport;
 
-use super::manner::Change;
+use super::manner::{Change, Proxy};
 use super::secure::Secured;
 use super::{Agent, Call};
 
@@ -28,9 +28,10 @@ impl Agent {
         let binding = self.registration.as_ref().map_or("", |registration| registration.contact_params);
         let transport = match self.transport {
             Transport::Udp => String::new(),
+            _ if self.scheme == "sips" => String::new(),
             other => format!(";transport={}", other.param()),
         };
-        format!("<sip:{}@{}{transport}{binding}>", self.user, self.address)
+        format!("<{}:{}@{}{transport}{binding}>", self.scheme, self.user, self.address)
     }
 
     pub(super) fn via(&self, branch: &str) -> String {
@@ -62,18 +63,33 @@ impl Agent {
         sdp: Option<&str>,
     ) -> Bytes {
         let mut writer = response_to(request, status, reason_phrase(status), tag, self.gateway);
-        if status > 100 && tag.is_some() {
-            writer.copy(request, Name::RecordRoute);
-            writer.header(Name::Contact, self.contact());
+        if let Some(tag) = tag.filter(|_| status > 100) {
+            self.write_dialog(&mut writer, request, tag);
         }
         finish(writer, sdp)
+    }
+
+    /// What makes a dialog of a response: which device has answered, and the proxy in front of it.
+    fn write_dialog(&self, writer: &mut MessageWriter, request: &Message, tag: &str) {
+        let device = tag.split_once('-').map_or(String::new(), |(_, device)| format!("{device}."));
+        let call = self.calls.iter().find(|call| tag.starts_with(&call.local_tag));
+        let proxy = call.and_then(|call| call.manner.as_ref()).map_or(Proxy::None, |manner| manner.proxy);
+        match proxy {
+            Proxy::None => writer.copy(request, Name::RecordRoute),
+            Proxy::Loose => {
+                writer.header(Name::RecordRoute, format_args!("<sip:{device}proxy@{};lr>", self.address))
+            }
+            Proxy::Strict => {
+                writer.header(Name::RecordRoute, format_args!("<sip:{device}proxy@{}>", self.address))
+            }
+        };
+        writer.header(Name::Contact, self.contact().replacen(':', &format!(":{device}"), 1));
     }
 
     /// A 2xx of a call's, with what its manner says of sessions.
     pub(super) fn acceptance(&self, call: usize, request: &Message, tag: &str, sdp: Option<&str>) -> Bytes {
         let mut writer = response_to(request, 200, reason_phrase(200), Some(tag), self.gateway);
-        writer.copy(request, Name::RecordRoute);
-        writer.header(Name::Contact, self.contact());
+        self.write_dialog(&mut writer, request, tag);
         let manner = self.calls[call].manner.as_ref();
         if let Some(session) = manner.and_then(|manner| manner.session) {
             writer.header(Name::Supported, "timer");

@@ -46,11 +46,11 @@ fn credentials_are_kept_when_the_session_interval_has_to_rise_and_renewed_when_s
 #[test]
 fn a_nonce_that_is_stale_again_and_again_is_given_up() {
     let mut world = over(&[provisioning::BETA, provisioning::GAMMA]);
-    let hurdles = vec![Hurdle::Demand, Hurdle::Stale, Hurdle::Stale, Hurdle::Stale];
+    let hurdles = vec![Hurdle::Demand, Hurdle::Stale, Hurdle::Stale, Hurdle::Stale, Hurdle::Stale];
     world.teach(BETA, Manner { hurdles, ..Manner::polite() });
     let call = world.dial(SALES, hanging_up());
     world.settle();
-    assert_eq!(world.agents[BETA].requests(Method::Invite).count(), 3);
+    assert_eq!(world.agents[BETA].requests(Method::Invite).count(), 4);
     assert_eq!(
         *world.agents[SALES].calls[call].statuses.last().unwrap(),
         200,

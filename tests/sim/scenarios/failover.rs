@@ -87,14 +87,14 @@ fn a_carrier_that_demands_credentials_gets_them_once() {
 }
 
 #[test]
-fn wrong_credentials_are_shown_once_and_the_next_carrier_is_tried() {
+fn wrong_credentials_are_shown_to_two_nonces_and_the_next_carrier_is_tried() {
     let provisions =
         Provisions { carriers: vec![provisioning::BETA, provisioning::GAMMA], ..Provisions::default() };
     let mut world = World::of(Setting { provisions, ..Setting::clear(1) });
     world.teach(BETA, Manner { demands: Some((BETA_CREDENTIALS.0, "another")), ..Manner::polite() });
     let call = world.dial(SALES, hanging_up());
     world.settle();
-    assert_eq!(world.agents[BETA].requests(Method::Invite).count(), 2);
+    assert_eq!(world.agents[BETA].requests(Method::Invite).count(), 3);
     assert_eq!(world.agents[GAMMA_ONE].calls.len(), 1);
     assert_eq!(*world.agents[SALES].calls[call].statuses.last().unwrap(), 200);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use provisioning_store::money::Micros;
 
 use crate::agent::manner::{
-    Act, Change, Devices, Dial, Duty, Early, EarlyMedia, Hurdle, Last, Manner, OnCancel, ms, s,
+    Act, Asked, Change, Devices, Dial, Duty, Early, EarlyMedia, Hurdle, Last, Manner, OnCancel, Proxy, ms, s,
 };
 use crate::agent::secure::Protection;
 use crate::desk::Pace;
@@ -103,6 +103,8 @@ fn manner(dice: &mut Dice, demands: Option<(&'static str, &'static str)>) -> Man
         update: *dice.pick(&[None, None, Some(200), Some(405)]),
         answers_bye: if dice.hits(95) { Duty::Done } else { Duty::Neglected },
         demands: demands.filter(|_| dice.hits(70)),
+        asked: *dice.pick(&[Asked::FirstInvite, Asked::EveryRequest, Asked::EveryRequestAnew]),
+        proxy: *dice.pick(&[Proxy::None, Proxy::None, Proxy::Loose, Proxy::Strict]),
         hurdles: if dice.hits(10) {
             vec![Hurdle::TooBrief(2_000 + dice.below(2_000) as u32)]
         } else {

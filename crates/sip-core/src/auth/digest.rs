@@ -161,10 +161,14 @@ struct Fields<'a>(SmallVec<[(&'a str, &'a str); 16]>);
 impl<'a> Fields<'a> {
     fn of(value: &'a str) -> Result<Self, DigestError> {
         let is_blank = |char: char| char.is_ascii_whitespace();
-        let (scheme, mut rest) = value.trim().split_once(is_blank).ok_or(DigestError::Scheme)?;
+        let (scheme, rest) = value.trim().split_once(is_blank).ok_or(DigestError::Scheme)?;
         if !scheme.eq_ignore_ascii_case("Digest") {
             return Err(DigestError::Scheme);
         }
+        Self::pairs(rest)
+    }
+
+    fn pairs(mut rest: &'a str) -> Result<Self, DigestError> {
         let mut pairs = SmallVec::new();
         while !rest.is_empty() {
             let end = text::find_outside_quotes(rest, b',').unwrap_or(rest.len());
@@ -365,6 +369,13 @@ impl<'a> Challenge<'a> {
     }
 }
 
+/// The nonce that the peer wants to be answered to next (RFC 7616 section 3.5), from the value of an Authentication-Info
+/// or Proxy-Authentication-Info field.
+pub fn next_nonce(value: &str) -> Option<&str> {
+    let fields = Fields::pairs(value).ok()?;
+    fields.get("nextnonce").filter(|nonce| !nonce.is_empty())
+}
+
 /// Answers the value of a WWW-Authenticate or Proxy-Authenticate field: see [`Challenge::answer`].
 pub fn answer_challenge(
     challenge: &str,
@@ -437,6 +448,15 @@ pub(crate) mod tests {
             let response = DigestResponse::parse(&answer).unwrap();
             assert_eq!((response.nonce, response.opaque), (inside, Some("o\\\"p")));
             assert_eq!(response.username, "u\\\"\\\\");
+        }
+    }
+
+    #[test]
+    fn the_next_nonce_is_read() {
+        assert_eq!(next_nonce("qop=auth, nextnonce=\"n, 2\", nc=00000001"), Some("n, 2"));
+        assert_eq!(next_nonce("nextnonce=n2"), Some("n2"));
+        for nothing in ["", "rspauth=\"a\"", "nextnonce=\"\"", "nextnonce=\"n"] {
+            assert_eq!(next_nonce(nothing), None, "{nothing}");
         }
     }
 

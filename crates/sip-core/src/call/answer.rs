@@ -1,24 +1,35 @@
 //! Responses on their way back: from the callee to the caller, or from the other half to whoever re-INVITEs.
 
+use bytes::Bytes;
+
 use super::exchange::Description;
 use super::leg::Phase;
 use super::media::Then;
-use super::{Call, CallLeg, CallTimer, ClientUser, Context, LegId, Purpose, Stage};
-use crate::dialog::Dialog;
+use super::{Call, CallTimer, ClientUser, Context, LegId, Purpose, Stage};
 use crate::message::{Message, Method, Name};
 use crate::refusal::Refusal;
-use crate::transaction::Outgoing;
-use crate::types::{CallUid, Ending, Event, Flow, Leg, Question, SdpRole};
+use crate::types::{Ending, Event, Flow, Leg, Question, SdpRole};
 
 impl Call {
-    /// A response to a request of this call has come.
-    pub(crate) fn on_response(&mut self, ctx: &mut Context<'_>, user: ClientUser, response: &Message) {
+    /// A response to this request of the call has come.
+    pub(crate) fn on_response(
+        &mut self,
+        ctx: &mut Context<'_>,
+        user: ClientUser,
+        request: &Bytes,
+        response: &Message,
+    ) {
         let status = response.status();
+        if self.is_met(ctx, user, request, response) {
+            return;
+        }
         match user.purpose {
             Purpose::Invite => self.on_invite_response(ctx, user.leg, response),
             Purpose::Reinvite => self.on_reinvite_response(ctx, user.leg, response),
             Purpose::Refresh => self.on_refreshed(ctx, user.leg, status, Some(response)),
-            Purpose::Forward(serial) if status >= 200 => self.on_forward_answered(ctx, serial, response),
+            Purpose::Forward(serial) if status >= 200 => {
+                self.on_forward_answered(ctx, user.leg, serial, status);
+            }
             Purpose::Bye if status >= 200 => self.on_bye_answered(user.leg),
             Purpose::Forward(_) | Purpose::Bye | Purpose::Cancel => {}
         }
@@ -40,7 +51,7 @@ impl Call {
         }
     }
 
-    fn is_current_callee(&self, id: LegId) -> bool {
+    pub(super) fn is_current_callee(&self, id: LegId) -> bool {
         self.stage == Stage::Setup && self.callee.as_ref().is_some_and(|leg| leg.id == id)
     }
 
@@ -62,16 +73,15 @@ impl Call {
         if let Some(attempt) = &mut self.attempt {
             attempt.progressed();
         }
-        if let Some(leg) = &mut self.callee {
-            leg.dialog.learn(response);
-        }
         if !std::mem::replace(&mut self.has_rung, true) {
             let after = ctx.now.monotonic.saturating_duration_since(self.started);
             ctx.out.tell(Event::Ringing { call: self.uid, after });
         }
         let offers_early = self.exchange.as_ref().is_some_and(|exchange| exchange.offer.is_some());
-        match Description::of(response) {
-            Ok(Some(answer)) if offers_early => {
+        let early = self.callee.as_mut().and_then(|leg| leg.early.of(&leg.dialog, response));
+        match (Description::of(response), early) {
+            (Ok(Some(answer)), Some(early)) if offers_early => {
+                early.description = Some(answer.clone());
                 if let Some(exchange) = &mut self.exchange {
                     exchange.early_answer = Some(answer.clone());
                 }
@@ -92,27 +102,34 @@ impl Call {
     fn on_answer(&mut self, ctx: &mut Context<'_>, response: &Message) {
         self.stop_attempt_timers(ctx);
         self.stop_timer(ctx, CallTimer::NoAnswer);
+        let mut early_answer = None;
         if let Some(leg) = &mut self.callee {
-            leg.dialog.learn(response);
+            early_answer = leg.confirm(response);
             leg.session.on_answer(response);
             leg.phase = Phase::Confirmed;
-            leg.invite = None;
         }
         self.stage = Stage::Running;
         self.watch_session(ctx, Leg::Callee);
-        self.pass_2xx(ctx, Leg::Callee, response);
+        self.pass_2xx(ctx, Leg::Callee, response, early_answer);
     }
 
-    /// Passes a 2xx to whoever sent the exchange's INVITE. `from` is who answered.
-    pub(super) fn pass_2xx(&mut self, ctx: &mut Context<'_>, from: Leg, response: &Message) {
+    /// Passes a 2xx to whoever sent the exchange's INVITE. `from` is who answered, and may have described its media
+    /// in a provisional response.
+    pub(super) fn pass_2xx(
+        &mut self,
+        ctx: &mut Context<'_>,
+        from: Leg,
+        response: &Message,
+        early_answer: Option<Description>,
+    ) {
         let Some(exchange) = &self.exchange else { return };
-        let (offers_early, early_answer) = (exchange.offer.is_some(), exchange.early_answer.clone());
+        let offers_early = exchange.offer.is_some();
         let description = Description::of(response);
         if let Some(leg) = self.half(from) {
             if offers_early {
                 leg.ack(ctx, response, None);
             } else {
-                leg.unacknowledged = Some(response.clone());
+                leg.owe_ack(ctx, response);
             }
         }
         // Some user agents answer in the 183 and leave the 200 empty.
@@ -142,19 +159,16 @@ impl Call {
     /// A response to an INVITE that is no longer wanted, or one that was answered before.
     fn on_late_response(&mut self, ctx: &mut Context<'_>, id: LegId, response: &Message) {
         let (uid, status) = (self.uid, response.status());
-        let is_fork = self.is_fork(id, response);
+        if (200..300).contains(&status) && self.is_of_another_device(id, response) {
+            return self.reject_fork(ctx, id, response);
+        }
         let Some(leg) = self.leg(id) else { return };
         match status {
             100..=199 => self.send_cancel(ctx, id),
-            // A second device behind the callee answered as well: one call has one callee.
-            200..=299 if is_fork => reject_fork(ctx, uid, leg, response),
-            200..=299 if leg.last_ack.is_some() || leg.unacknowledged.is_some() => {
-                leg.repeat_ack(ctx, response)
-            }
+            200..=299 if !leg.is_new_2xx(ctx, response) => {}
             // The CANCEL crossed the 200 (RFC 3261 section 9.1): accept, and hang up.
             200..=299 => {
-                leg.dialog.learn(response);
-                leg.invite = None;
+                leg.confirm(response);
                 leg.ack(ctx, response, None);
                 leg.hang_up(ctx, uid, None);
             }
@@ -175,20 +189,16 @@ impl Call {
         response: &Message,
     ) {
         let is_abandoned = self.abandoned.iter().any(|leg| leg.id == id);
+        let is_fork = self.is_of_another_device(id, response);
         let Some(leg) = self.leg(id).filter(|leg| leg.is_from_peer(ctx, flow)) else { return };
-        if is_abandoned {
+        if is_abandoned || is_fork {
             self.on_late_response(ctx, id, response);
         } else if leg.phase == Phase::Confirmed {
             // Also a re-INVITE's, given up when its connection was lost: without an ACK the peer would hang up.
-            self.acknowledge_stray(ctx, id, response);
+            leg.acknowledge_only(ctx, response);
         } else {
-            leg.repeat_ack(ctx, response);
+            leg.is_new_2xx(ctx, response);
         }
-    }
-
-    fn is_fork(&mut self, id: LegId, response: &Message) -> bool {
-        let tag = response.to().and_then(|to| to.tag().map(str::to_owned));
-        self.leg(id).is_some_and(|leg| leg.last_ack.is_some() && !leg.dialog.is_remote_tag(tag.as_deref()))
     }
 
     /// The caller learns that the callee would not or could not.
@@ -223,36 +233,7 @@ fn why_failed(status: u16, is_carrier: bool) -> Refusal {
     }
 }
 
-/// Accepts and ends a second answer to the same INVITE, in a dialog of its own.
-fn reject_fork(ctx: &mut Context<'_>, call: CallUid, leg: &CallLeg, response: &Message) {
-    let user = ClientUser { call, leg: leg.id, purpose: Purpose::Cancel };
-    hang_up_at_once(ctx, user, leg.dialog.fork(response), response);
-}
-
-/// Accepts and ends an answer that comes when its call is over: another device's, or one whose ACK was lost. Left
-/// alone it would be repeated for 64*T1, and a carrier would charge for it.
-pub(crate) fn hang_up_stray(ctx: &mut Context<'_>, call: CallUid, flow: Flow, response: &Message) {
-    let dialog = Dialog::of_stray_answer(response, flow, ctx.settings.calls.max_forwards);
-    // Each answer opens a transaction, and whoever sends it chooses how many it sends.
-    if let Some(dialog) = dialog.filter(|_| is_answer(response) && !ctx.transactions.is_full()) {
-        let user = ClientUser { call, leg: LegId::Callee(0), purpose: Purpose::Cancel };
-        hang_up_at_once(ctx, user, dialog, response);
-    }
-}
-
 /// Whether a response accepts an INVITE.
 pub(crate) fn is_answer(response: &Message) -> bool {
     (200..300).contains(&response.status()) && *response.method() == Method::Invite
-}
-
-fn hang_up_at_once(ctx: &mut Context<'_>, user: ClientUser, mut dialog: Dialog, response: &Message) {
-    let Some((cseq, _)) = response.cseq() else { return };
-    let branch = ctx.rng.branch();
-    let ack = dialog.ack(cseq, &branch, ctx.settings).finish();
-    let flow = dialog.flow_out();
-    ctx.out.send(flow, ack);
-    let branch = ctx.rng.branch();
-    let bye = dialog.request(&Method::Bye, &branch, ctx.settings).finish();
-    let request = Outgoing { flow, method: &Method::Bye, branch: &branch, bytes: bye, user };
-    ctx.transactions.request(ctx.now.monotonic, request, ctx.out);
 }

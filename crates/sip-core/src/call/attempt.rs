@@ -6,10 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 
 use super::identity::{Presentation, Reader};
-use super::leg::{Phase, finish};
+use super::leg::Phase;
 use super::media::{Then, secure_by_policy};
 use super::plan::Target;
-use super::proofs::Proofs;
 use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Stage};
 use crate::dialog::{Dialog, NextHop, Outset, contact_of, flow_to};
 use crate::directory::{Authentication, Carrier, Peer, Profile};
@@ -28,14 +27,21 @@ pub(crate) struct Attempt {
     addresses: VecDeque<SocketAddr>,
     is_resolving: bool,
     pub(super) secure: SecureMedia,
-    /// The body of the INVITE: `None` until it is ready, `Some(None)` for a late offer.
-    body: Option<Option<Bytes>>,
+    body: Body,
     presentation: Option<Presentation>,
-    /// To and Request-URI, for an INVITE that is sent anew.
-    called: (String, String),
     is_sent: bool,
-    proofs: Proofs,
     has_progressed: bool,
+}
+
+/// The body of an INVITE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    /// The relay has not described our media yet.
+    Pending,
+    /// There is none: the callee makes the offer.
+    Late,
+    /// Our offer.
+    Ready(Bytes),
 }
 
 impl Attempt {
@@ -45,11 +51,9 @@ impl Attempt {
             addresses: VecDeque::new(),
             is_resolving: false,
             secure: SecureMedia::Off,
-            body: None,
+            body: Body::Pending,
             presentation: None,
-            called: Default::default(),
             is_sent: false,
-            proofs: Proofs::default(),
             has_progressed: false,
         }
     }
@@ -60,22 +64,13 @@ impl Attempt {
 
     /// A new leg begins at the next address.
     fn begin(&mut self) {
-        self.body = None;
+        self.body = Body::Pending;
         self.is_sent = false;
-        self.proofs = Proofs::default();
         self.has_progressed = false;
     }
 
-    /// The password that the target may ask for.
-    fn credentials(&self) -> Option<(String, String)> {
-        match &self.target {
-            Target::Carrier { carrier, .. } => carrier.credentials.clone(),
-            Target::Pbx { .. } | Target::Echo => None,
-        }
-    }
-
-    pub(super) fn body_is_ready(&mut self, body: Option<Bytes>) {
-        self.body = Some(body);
+    pub(super) fn body_is_ready(&mut self, body: Body) {
+        self.body = body;
     }
 
     /// The callee shows signs of life beyond 100: from now on another target must not be tried.
@@ -180,7 +175,6 @@ impl Call {
         let presentation = Presentation::new(&self.plan.caller, reader, &ctx.settings.domain);
         attempt.secure = secure_by_policy(ctx, peer, flow.transport);
         attempt.begin();
-        attempt.called = (to.clone(), request_uri.clone());
         self.callees += 1;
         let id = LegId::Callee(self.callees);
         let dialog = Dialog::of_callee(Outset {
@@ -206,7 +200,7 @@ impl Call {
             Some(offer) => self.describe(ctx, Leg::Caller, SdpRole::Offer, offer, Then::Offer),
             None => {
                 if let Some(attempt) = &mut self.attempt {
-                    attempt.body_is_ready(None);
+                    attempt.body_is_ready(Body::Late);
                 }
                 self.launch(ctx);
             }
@@ -219,10 +213,14 @@ impl Call {
             return;
         }
         let Some(attempt) = self.attempt.as_mut().filter(|attempt| !attempt.is_sent) else { return };
-        let Some(body) = attempt.body.clone() else { return };
+        let sdp = match attempt.body.clone() {
+            Body::Pending => return,
+            Body::Late => None,
+            Body::Ready(sdp) => Some(sdp),
+        };
         attempt.is_sent = true;
         if matches!(attempt.target, Target::Echo) {
-            return self.on_echo_ready(ctx, body.as_ref());
+            return self.on_echo_ready(ctx, sdp.as_ref());
         }
         self.send_invite(ctx);
         // The caller waits for the call, not for an attempt: the time goes on when the next target is tried.
@@ -242,16 +240,10 @@ impl Call {
 
     /// Writes and sends the INVITE, with credentials if it has been challenged. Sent anew it keeps its Call-ID, rises
     /// in number and forgets what was answered (RFC 3261 section 8.1.3.5).
-    fn send_invite(&mut self, ctx: &mut Context<'_>) {
+    pub(super) fn send_invite(&mut self, ctx: &mut Context<'_>) {
         let (Some(attempt), Some(leg)) = (&mut self.attempt, &mut self.callee) else { return };
-        leg.dialog.start_over(&attempt.called.0, &attempt.called.1);
-        let branch = ctx.rng.branch();
-        let mut writer = leg.dialog.request(&Method::Invite, &branch, ctx.settings);
-        if let Some((user, password)) = attempt.credentials() {
-            for (name, value) in attempt.proofs.headers(&attempt.called.1, (&user, &password), ctx.rng) {
-                writer.header(name, value);
-            }
-        }
+        leg.early.clear();
+        let mut draft = leg.begin(ctx, Method::Invite);
         if leg.invite.is_none() {
             let flow = leg.dialog.flow_out();
             ctx.out.tell(Event::Invited {
@@ -264,14 +256,16 @@ impl Call {
                 },
             });
         }
-        writer.header(Name::Allow, ALLOW);
-        leg.session.write_request(&ctx.settings.calls, Stage::Setup, &mut writer);
+        draft.writer.header(Name::Allow, ALLOW);
+        leg.session.write_request(&ctx.settings.calls, Stage::Setup, &mut draft.writer);
         if let Some(presentation) = &attempt.presentation {
-            presentation.write(&mut writer);
+            presentation.write(&mut draft.writer);
         }
-        let body = attempt.body.clone().flatten();
-        let bytes = finish(writer, body.as_ref());
-        leg.invite = Some(leg.send(ctx, self.uid, (Method::Invite, Purpose::Invite), &branch, bytes));
+        let sdp = match &attempt.body {
+            Body::Ready(sdp) => Some(sdp),
+            Body::Pending | Body::Late => None,
+        };
+        leg.invite = Some(leg.send(ctx, self.uid, Purpose::Invite, draft, sdp));
         self.stop_attempt_timers(ctx);
         if self.carrier_is_tried() {
             self.start_timer(ctx, CallTimer::Patience, ctx.settings.calls.carrier_patience);
@@ -302,8 +296,8 @@ impl Call {
     ) {
         let Some(attempt) = &self.attempt else { return };
         let may_go_on = !attempt.has_progressed;
-        if let (401 | 407, Some(response)) = (status, response) {
-            return self.on_challenged(ctx, response);
+        if matches!(status, 401 | 407) {
+            return self.on_unanswerable_challenge(ctx);
         }
         if let (422, Some(response), Some(leg)) = (status, response, &mut self.callee)
             && leg.session.on_too_small(response)
@@ -357,17 +351,14 @@ impl Call {
     fn retry_plain(&mut self, ctx: &mut Context<'_>) {
         if let Some(attempt) = &mut self.attempt {
             attempt.secure = SecureMedia::Off;
-            attempt.body = None;
+            attempt.body = Body::Pending;
             attempt.is_sent = false;
         }
         self.prepare_body(ctx);
     }
 
-    fn on_challenged(&mut self, ctx: &mut Context<'_>, response: &Message) {
-        let Some(attempt) = &mut self.attempt else { return };
-        if attempt.credentials().is_some() && attempt.proofs.accept(response) {
-            return self.send_invite(ctx);
-        }
+    /// The target asks for a proof that we do not have, or does not take ours.
+    fn on_unanswerable_challenge(&mut self, ctx: &mut Context<'_>) {
         self.close_callee(ctx);
         if self.carrier_is_tried() {
             self.forget_media_jobs();

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::leg::{Phase, Unacked, finish};
+use super::acks::{AfterAck, AwaitsAck};
+use super::leg::{Phase, finish};
 use super::reliable::{self, Reliable};
 use super::{Call, CallTimer, Context};
 use crate::message::{Message, MessageWriter, Method, Name};
@@ -72,6 +73,8 @@ pub(crate) struct Exchange {
     pub(crate) reliable: Option<Reliable>,
     /// The 2xx has been passed on; only the ACK is outstanding.
     pub(crate) is_answered: bool,
+    /// The asker has taken it back, and the other leg was told.
+    pub(crate) is_cancelled: bool,
 }
 
 impl Exchange {
@@ -93,6 +96,7 @@ impl Exchange {
             early_answer: None,
             reliable,
             is_answered: false,
+            is_cancelled: false,
         }
     }
 }
@@ -160,7 +164,8 @@ impl Call {
         }
         let flow = leg.dialog.flow;
         let cseq = request.cseq().map_or(0, |(number, _)| number);
-        leg.unacked = Some(Unacked { cseq, bytes: bytes.clone(), flow, interval: t1 });
+        let after_ack = AfterAck::default();
+        leg.our_2xx = Some(AwaitsAck { cseq, bytes: bytes.clone(), flow, interval: t1, after_ack });
         ctx.transactions.answer(ctx.now.monotonic, server, 200, bytes, ctx.out);
         self.start_timer(ctx, CallTimer::Resend(half), t1);
         self.start_timer(ctx, CallTimer::AckWait(half), ctx.settings.timers.give_up());
@@ -189,10 +194,10 @@ impl Call {
     /// Sends our 2xx again; the interval doubles up to T2.
     pub(super) fn resend_2xx(&mut self, ctx: &mut Context<'_>, half: Leg) {
         let t2 = ctx.settings.timers.t2;
-        let Some(unacked) = self.half(half).and_then(|leg| leg.unacked.as_mut()) else { return };
-        unacked.interval = (unacked.interval * 2).min(t2);
-        let interval = unacked.interval;
-        ctx.out.send(unacked.flow, unacked.bytes.clone());
+        let Some(answer) = self.half(half).and_then(|leg| leg.our_2xx.as_mut()) else { return };
+        answer.interval = (answer.interval * 2).min(t2);
+        let interval = answer.interval;
+        ctx.out.send(answer.flow, answer.bytes.clone());
         self.start_timer(ctx, CallTimer::Resend(half), interval);
     }
 
@@ -201,11 +206,8 @@ impl Call {
         let number = ack.cseq().map(|(number, _)| number);
         let uid = self.uid;
         let Some(leg) = self.half(half) else { return };
-        if leg.unacked.as_ref().map(|unacked| unacked.cseq) != number {
-            return;
-        }
-        leg.unacked = None;
-        if let Some(reason) = leg.bye_owed.take() {
+        let Some(answer) = leg.our_2xx.take_if(|answer| Some(answer.cseq) == number) else { return };
+        if let AfterAck::Bye { reason } = answer.after_ack {
             leg.send_bye(ctx, uid, reason);
         }
         self.stop_timer(ctx, CallTimer::Resend(half));
@@ -225,11 +227,9 @@ impl Call {
         self.stop_timer(ctx, CallTimer::Resend(half));
         let uid = self.uid;
         let Some(leg) = self.half(half) else { return };
-        leg.unacked = None;
-        if let Some(reason) = leg.bye_owed.take() {
-            leg.send_bye(ctx, uid, reason);
-        } else {
-            self.end_refused(ctx, Refusal::NoAck);
+        match leg.our_2xx.take().map(|answer| answer.after_ack) {
+            Some(AfterAck::Bye { reason }) => leg.send_bye(ctx, uid, reason),
+            Some(AfterAck::Nothing) | None => self.end_refused(ctx, Refusal::NoAck),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Requests within a call: answered here, or passed from one half to the other (re-INVITE, UPDATE, INFO).
 
 use super::exchange::Exchange;
-use super::leg::{Phase, finish};
+use super::leg::Phase;
 use super::media::{Then, read_offer};
 use super::{Call, CallTimer, Context, LegId, Purpose, Stage, teardown};
 use crate::message::{Message, MessageWriter, Method, Name};
@@ -62,6 +62,7 @@ impl Call {
     /// Whether a request carries the peer's tag and comes from where the peer is; follows the peer if its NAT has
     /// given it another port, or it has connected anew.
     pub(crate) fn is_of_peer(&mut self, ctx: &Context<'_>, id: LegId, request: &Message, flow: Flow) -> bool {
+        let id = self.leg_of(id, request);
         let Some(leg) = self.leg(id) else { return false };
         let from = request.from();
         let is_peer = leg.dialog.is_remote_tag(from.as_ref().and_then(|from| from.tag()))
@@ -87,7 +88,10 @@ impl Call {
         if !self.is_of_peer(ctx, id, request, flow) {
             return self.answer_plain(ctx, asked, 481);
         }
-        let is_in_order = self.leg(id).is_some_and(|leg| leg.dialog.accepts_cseq(request));
+        let id = self.leg_of(id, request);
+        let from = request.from();
+        let tag = from.as_ref().and_then(|from| from.tag());
+        let is_in_order = self.leg(id).is_some_and(|leg| leg.far_end(tag).accepts_cseq(request));
         if is_in_order {
             self.on_request(ctx, id, asked);
         } else {
@@ -194,10 +198,10 @@ impl Call {
         // Our session refresh is such a request as well, and section 14.1 lets no INVITE of ours go out beside it.
         let is_busy = self
             .half(from)
-            .is_some_and(|leg| leg.unacked.is_some() || awaits(leg.reinvite) || awaits(leg.session_refresh));
+            .is_some_and(|leg| leg.our_2xx.is_some() || awaits(leg.reinvite) || awaits(leg.session_refresh));
         // The answer to the other half's late offer is still with the relay.
         let is_other_busy =
-            self.half(from.other()).is_some_and(|leg| leg.unacknowledged.is_some() || awaits(leg.reinvite));
+            self.half(from.other()).is_some_and(|leg| leg.their_2xx.is_owed() || awaits(leg.reinvite));
         (self.exchange.is_some() || is_busy || is_other_busy).then_some(Glare::WithUs)
     }
 
@@ -241,7 +245,8 @@ impl Call {
     /// A target refresh request has come: take over Contact and session interval.
     fn refresh_session(&mut self, ctx: &Context<'_>, from: Leg, request: &Message) -> Result<(), Refusal> {
         let Some(leg) = self.half(from) else { return Ok(()) };
-        leg.dialog.refresh_target(request);
+        let from = request.from();
+        leg.far_end(from.as_ref().and_then(|from| from.tag())).refresh_target(request);
         leg.session.on_request(&ctx.settings.calls, request)
     }
 
@@ -250,11 +255,10 @@ impl Call {
         let (uid, stage) = (self.uid, self.stage);
         let Some(to) = self.exchange.as_ref().map(|exchange| exchange.from.other()) else { return };
         let Some(leg) = self.half(to) else { return };
-        let branch = ctx.rng.branch();
-        let mut writer = leg.dialog.request(&Method::Invite, &branch, ctx.settings);
-        writer.header(Name::Allow, respond::ALLOW);
-        leg.session.write_request(&ctx.settings.calls, stage, &mut writer);
-        let client = leg.send(ctx, uid, (Method::Invite, Purpose::Reinvite), &branch, finish(writer, sdp));
+        let mut draft = leg.begin(ctx, Method::Invite);
+        draft.writer.header(Name::Allow, respond::ALLOW);
+        leg.session.write_request(&ctx.settings.calls, stage, &mut draft.writer);
+        let client = leg.send(ctx, uid, Purpose::Reinvite, draft, sdp);
         leg.reinvite = Some(client);
         leg.cancel_owed = false;
         if let Some(exchange) = &mut self.exchange {
@@ -277,21 +281,18 @@ impl Call {
         match response.status() {
             100..=199 => self.send_cancel(ctx, id),
             200..=299 if is_awaited && self.stage == Stage::Running => {
-                let is_repeated = self.half(half).is_some_and(|leg| {
-                    let number = response.cseq().map(|(number, _)| number);
-                    leg.unacknowledged.is_some() || leg.last_ack.as_ref().map(|sent| sent.cseq) == number
-                });
-                if is_repeated {
-                    return self.repeat_ack(ctx, id, response);
-                }
-                if let Some(leg) = self.half(half) {
-                    leg.dialog.refresh_target(response);
-                    leg.session.on_answer(response);
-                }
+                let Some(leg) = self.half(half).filter(|leg| leg.is_new_2xx(ctx, response)) else { return };
+                leg.dialog.far.refresh_target(response);
+                leg.session.on_answer(response);
                 self.watch_session(ctx, half);
-                self.pass_2xx(ctx, half, response);
+                self.pass_2xx(ctx, half, response, None);
             }
-            200..=299 => self.acknowledge_stray(ctx, id, response),
+            // Nobody waits for it any more, but without its ACK it would be repeated for 64*T1.
+            200..=299 => {
+                if let Some(leg) = self.leg(id) {
+                    leg.acknowledge_only(ctx, response);
+                }
+            }
             status => self.on_reinvite_failed(ctx, id, status, Some(response)),
         }
     }
@@ -299,9 +300,10 @@ impl Call {
     /// The asker takes its re-INVITE back: the other half decides, since its 200 may be on its way.
     pub(super) fn cancel_reinvite(&mut self, ctx: &mut Context<'_>, server: ServerKey) {
         let uid = self.uid;
-        let Some(exchange) = self.exchange.as_ref().filter(|e| e.server == server && !e.is_answered) else {
+        let Some(exchange) = self.exchange.as_mut().filter(|e| e.server == server && !e.is_answered) else {
             return;
         };
+        exchange.is_cancelled = true;
         let (to, client) = (exchange.from.other(), exchange.client);
         match (client, self.half(to)) {
             (Some(client), Some(leg)) => teardown::cancel(ctx, uid, leg, client),
@@ -310,23 +312,6 @@ impl Call {
                 ctx.out.ask(Question::RollbackMedia { call: uid });
                 self.refuse_exchange(ctx, 487, |_| {});
             }
-        }
-    }
-
-    fn repeat_ack(&mut self, ctx: &mut Context<'_>, id: LegId, response: &Message) {
-        if let Some(leg) = self.leg(id) {
-            leg.repeat_ack(ctx, response);
-        }
-    }
-
-    /// A 2xx to a re-INVITE that nobody waits for any more still needs its ACK, or it is repeated for 32 s.
-    pub(super) fn acknowledge_stray(&mut self, ctx: &mut Context<'_>, id: LegId, response: &Message) {
-        let Some(leg) = self.leg(id) else { return };
-        let number = response.cseq().map(|(number, _)| number);
-        if leg.last_ack.as_ref().map(|sent| sent.cseq) == number {
-            leg.repeat_ack(ctx, response);
-        } else if leg.unacknowledged.is_none() {
-            leg.ack(ctx, response, None);
         }
     }
 
@@ -339,10 +324,19 @@ impl Call {
         response: Option<&Message>,
     ) {
         let half = id.role();
-        if self.exchange.as_ref().is_none_or(|exchange| exchange.from != half.other()) {
+        let Some(exchange) = self.exchange.as_ref().filter(|exchange| exchange.from == half.other()) else {
             return;
-        }
+        };
+        let is_cancelled = exchange.is_cancelled;
         ctx.out.ask(Question::RollbackMedia { call: self.uid });
+        if is_cancelled && matches!(status, 401 | 407) {
+            // The challenge crossed the CANCEL, and is not answered any more.
+            return self.refuse_exchange(ctx, 487, |_| {});
+        }
+        if let Some(why) = self.hides(id, status) {
+            let settings = ctx.settings;
+            return self.refuse_exchange(ctx, why.status(), |w| respond::explain(w, settings, why));
+        }
         self.refuse_exchange(ctx, status, |writer| {
             for name in [Name::Reason, Name::RetryAfter] {
                 if let Some(value) = response.and_then(|response| response.header(name)) {
@@ -367,19 +361,24 @@ impl Call {
         let Some(leg) = self.half(from.other()).filter(|leg| leg.phase == Phase::Confirmed) else {
             return self.answer_plain(ctx, asked, 200);
         };
-        let branch = ctx.rng.branch();
-        let writer = leg.dialog.request(&Method::Info, &branch, ctx.settings);
-        let bytes = match request.header(Name::ContentType) {
-            Some(kind) if !request.body().is_empty() => writer.finish_with_body(kind, request.body()),
-            _ => writer.finish(),
-        };
-        leg.send(ctx, uid, (Method::Info, Purpose::Forward(serial)), &branch, bytes);
+        let (draft, purpose) = (leg.begin(ctx, Method::Info), Purpose::Forward(serial));
+        match request.header(Name::ContentType) {
+            Some(kind) if !request.body().is_empty() => {
+                leg.send_body(ctx, uid, purpose, draft, (kind, request.body()));
+            }
+            _ => {
+                leg.send(ctx, uid, purpose, draft, None);
+            }
+        }
         self.forward_serial += 1;
         self.forwards.push(Forward { serial, from, request: asked.kept() });
     }
 
-    pub(super) fn on_forward_answered(&mut self, ctx: &mut Context<'_>, serial: u32, response: &Message) {
-        self.finish_forward(ctx, serial, response.status());
+    pub(super) fn on_forward_answered(&mut self, ctx: &mut Context<'_>, id: LegId, serial: u32, status: u16) {
+        let Some(why) = self.hides(id, status) else { return self.finish_forward(ctx, serial, status) };
+        if let Some(forward) = self.take_forward(serial) {
+            self.refuse(ctx, forward.request.asked(), why);
+        }
     }
 
     /// 408 would tell the asker that the call is dead; one whose peer is sought is not.
@@ -389,13 +388,17 @@ impl Call {
     }
 
     fn finish_forward(&mut self, ctx: &mut Context<'_>, serial: u32, status: u16) {
-        let Some(index) = self.forwards.iter().position(|forward| forward.serial == serial) else { return };
-        let forward = self.forwards.swap_remove(index);
+        let Some(forward) = self.take_forward(serial) else { return };
         let asker = forward.from;
         self.answer_plain(ctx, forward.request.asked(), status);
         if status == 481 {
             self.end(ctx, Ending::HungUp(asker.other()), 200, None);
         }
+    }
+
+    fn take_forward(&mut self, serial: u32) -> Option<Forward> {
+        let index = self.forwards.iter().position(|forward| forward.serial == serial)?;
+        Some(self.forwards.swap_remove(index))
     }
 
     /// The call is over: whoever still waits for an answer gets 487 (RFC 3261 section 15.1.2).

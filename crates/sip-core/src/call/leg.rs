@@ -1,15 +1,19 @@
 //! One leg: a dialog with a peer, its descriptions, and how far it has come.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::acks::{Acks, AfterAck, AwaitsAck, Known};
+use super::credentials::Credentials;
+use super::early::EarlyDialogs;
+use super::exchange::Description;
 use super::session::SessionTimer;
 use super::{Context, LegId, Purpose};
 use crate::call::ClientUser;
-use crate::dialog::{Dialog, SentAck};
+use crate::dialog::{self, Dialog, FarEnd};
 use crate::directory::{Authentication, Peer};
-use crate::message::{Message, MessageWriter, Method, Name};
+use crate::message::{self, Message, MessageWriter, Method, Name};
 use crate::sdp::LegSdp;
 use crate::transaction::{ClientKey, Outgoing};
 use crate::types::{CallUid, Flow, Transport};
@@ -32,7 +36,13 @@ pub(crate) enum Phase {
 pub(crate) struct CallLeg {
     pub(crate) id: LegId,
     pub(crate) peer: Peer,
+    /// Whether it is another device's answer to the same INVITE, hung up at once.
+    pub(crate) is_fork: bool,
+    /// Before the answer to our INVITE the dialog has no far end but the target.
     pub(crate) dialog: Dialog,
+    /// The dialogs with the devices that ring, until one answers.
+    pub(crate) early: EarlyDialogs,
+    pub(crate) credentials: Credentials,
     pub(crate) sdp: LegSdp,
     pub(crate) session: SessionTimer,
     pub(crate) phase: Phase,
@@ -45,24 +55,19 @@ pub(crate) struct CallLeg {
     /// A CANCEL is owed as soon as a provisional response allows it.
     pub(crate) cancel_owed: bool,
     /// Our 2xx that waits for its ACK.
-    pub(crate) unacked: Option<Unacked>,
-    /// The Reason of the BYE that is owed once that ACK has come.
-    pub(crate) bye_owed: Option<Option<String>>,
-    /// A 2xx with a late offer, whose ACK must wait for the other leg's answer.
-    pub(crate) unacknowledged: Option<Message>,
-    /// The ACK we sent last, for 2xx that come again.
-    pub(crate) last_ack: Option<SentAck>,
+    pub(crate) our_2xx: Option<AwaitsAck>,
+    /// The peer's 2xx and our ACKs to them.
+    pub(crate) their_2xx: Acks,
     /// While its connection is lost and no new one has brought a word: until when that may last.
     pub(crate) sought_until: Option<Instant>,
 }
 
-/// A 2xx of ours on its way to its ACK (RFC 3261 section 13.3.1.4).
-#[derive(Debug)]
-pub(crate) struct Unacked {
-    pub(crate) cseq: u32,
-    pub(crate) bytes: Bytes,
-    pub(crate) flow: Flow,
-    pub(crate) interval: Duration,
+/// A request of a leg that is being written.
+pub(crate) struct Draft {
+    method: Method,
+    branch: String,
+    flow: Flow,
+    pub(crate) writer: MessageWriter,
 }
 
 impl CallLeg {
@@ -70,7 +75,10 @@ impl CallLeg {
         Self {
             id,
             peer,
+            is_fork: false,
             dialog,
+            early: EarlyDialogs::default(),
+            credentials: Credentials::of(ctx.directory, peer),
             // RFC 4566 section 5.2 counts sessions in 64 bits; some parsers read them signed.
             sdp: LegSdp::new(ctx.rng.next_u64() >> 1),
             session: SessionTimer::new(&ctx.settings.calls),
@@ -79,10 +87,8 @@ impl CallLeg {
             reinvite: None,
             session_refresh: None,
             cancel_owed: false,
-            unacked: None,
-            bye_owed: None,
-            unacknowledged: None,
-            last_ack: None,
+            our_2xx: None,
+            their_2xx: Acks::default(),
             sought_until: None,
         }
     }
@@ -101,20 +107,75 @@ impl CallLeg {
         same_host || ctx.known_peer(flow) == Some(self.peer) || is_bound()
     }
 
-    /// Sends a finished request of this leg.
+    /// Begins a request within the dialog, with the proofs that the peer has asked for.
+    pub(crate) fn begin(&mut self, ctx: &mut Context<'_>, method: Method) -> Draft {
+        self.follow_binding(ctx);
+        let branch = ctx.rng.branch();
+        let mut writer = self.dialog.request(&method, &branch, ctx.settings);
+        let uri = self.dialog.far.request_uri();
+        self.credentials.write(&mut writer, &method, &uri, ctx.rng);
+        Draft { method, branch, flow: self.dialog.flow_out(), writer }
+    }
+
+    /// Sends a request of this leg, with a description or without a body.
     pub(crate) fn send(
-        &mut self,
+        &self,
         ctx: &mut Context<'_>,
         call: CallUid,
-        (method, purpose): (Method, Purpose),
-        branch: &str,
+        purpose: Purpose,
+        draft: Draft,
+        sdp: Option<&Bytes>,
+    ) -> ClientKey {
+        let bytes = finish(draft.writer, sdp);
+        self.transmit(ctx, call, purpose, (&draft.method, &draft.branch, draft.flow), bytes)
+    }
+
+    /// Sends a request of this leg with a body of any kind.
+    pub(crate) fn send_body(
+        &self,
+        ctx: &mut Context<'_>,
+        call: CallUid,
+        purpose: Purpose,
+        draft: Draft,
+        (kind, body): (&str, &[u8]),
+    ) -> ClientKey {
+        let bytes = draft.writer.finish_with_body(kind, body);
+        self.transmit(ctx, call, purpose, (&draft.method, &draft.branch, draft.flow), bytes)
+    }
+
+    fn transmit(
+        &self,
+        ctx: &mut Context<'_>,
+        call: CallUid,
+        purpose: Purpose,
+        (method, branch, flow): (&Method, &str, Flow),
         bytes: Bytes,
     ) -> ClientKey {
         let user = ClientUser { call, leg: self.id, purpose };
-        self.follow_binding(ctx);
-        let flow = self.dialog.flow_out();
-        let request = Outgoing { flow, method: &method, branch, bytes, user };
+        let request = Outgoing { flow, method, branch, bytes, user };
         ctx.transactions.request(ctx.now.monotonic, request, ctx.out)
+    }
+
+    /// Sends a request that was refused for want of something once more, to the far end that refused it.
+    pub(crate) fn send_again(
+        &mut self,
+        ctx: &mut Context<'_>,
+        call: CallUid,
+        purpose: Purpose,
+        (refused, refusal): (&Bytes, &Message),
+    ) -> Option<ClientKey> {
+        self.follow_binding(ctx);
+        let refused = message::lex(refused.clone(), message::Transport::Datagram).ok()?;
+        let tag = refusal.to().and_then(|to| to.tag().map(str::to_owned));
+        let (cseq, flow) = match self.early.find(tag.as_deref()) {
+            Some(early) => (early.far.next_cseq(), self.dialog.flow_out_to(&early.far)),
+            None => (self.dialog.far.next_cseq(), self.dialog.flow_out()),
+        };
+        let (method, branch) = (refused.method(), ctx.rng.branch());
+        let proofs = self.credentials.shown(method, refused.request_uri(), ctx.rng);
+        let via = dialog::via(ctx.settings, &flow, &branch);
+        let bytes = dialog::again(&refused, cseq, &via, &proofs);
+        Some(self.transmit(ctx, call, purpose, (method, &branch, flow), bytes))
     }
 
     /// Whether it goes over the connection of this flow.
@@ -149,8 +210,8 @@ impl CallLeg {
         self.follow_binding(ctx);
         let flow = self.dialog.flow;
         let has_way = !flow.transport.is_reliable() || flow.connection.is_some();
-        if let Some(unacked) = self.unacked.as_mut().filter(|_| has_way) {
-            unacked.flow = flow;
+        if let Some(answer) = self.our_2xx.as_mut().filter(|_| has_way) {
+            answer.flow = flow;
         }
         has_way || self.listens(ctx)
     }
@@ -174,23 +235,65 @@ impl CallLeg {
         }
     }
 
+    /// The far end that a response or request speaks for, while we do not know yet who will answer.
+    pub(crate) fn far_end(&mut self, tag: Option<&str>) -> &mut FarEnd {
+        match self.early.find(tag) {
+            Some(early) => &mut early.far,
+            None => &mut self.dialog.far,
+        }
+    }
+
+    /// A 2xx to our first INVITE says who the far end is. Gives what this device has said of its media before.
+    pub(crate) fn confirm(&mut self, response: &Message) -> Option<Description> {
+        let tag = response.to().and_then(|to| to.tag().map(str::to_owned));
+        let early = self.early.take(tag.as_deref());
+        self.early.clear();
+        self.invite = None;
+        let (known, description) = match early {
+            Some(early) => (early.far, early.description),
+            None => (self.dialog.far.clone(), None),
+        };
+        self.dialog.far = known.learned(response);
+        description
+    }
+
     /// Acknowledges a 2xx to our INVITE and keeps the ACK for its retransmissions.
     pub(crate) fn ack(&mut self, ctx: &mut Context<'_>, response: &Message, sdp: Option<&Bytes>) {
         let Some((cseq, _)) = response.cseq() else { return };
         self.follow_binding(ctx);
         let branch = ctx.rng.branch();
-        let writer = self.dialog.ack(cseq, &branch, ctx.settings);
-        let bytes = finish(writer, sdp);
-        let flow = self.dialog.flow_out();
+        let mut writer = self.dialog.ack(cseq, &branch, ctx.settings);
+        self.credentials.write(&mut writer, &Method::Ack, "", ctx.rng);
+        let (bytes, flow) = (finish(writer, sdp), self.dialog.flow_out());
         ctx.out.send(flow, bytes.clone());
-        self.last_ack = Some(SentAck { cseq, bytes, flow });
+        let lasts = ctx.settings.timers.give_up();
+        self.their_2xx.sent(ctx.now.monotonic, lasts, cseq, bytes, flow);
     }
 
-    /// Repeats the ACK if this is a 2xx that was acknowledged before.
-    pub(crate) fn repeat_ack(&self, ctx: &mut Context<'_>, response: &Message) {
-        let number = response.cseq().map(|(number, _)| number);
-        if let Some(sent) = self.last_ack.as_ref().filter(|sent| Some(sent.cseq) == number) {
-            ctx.out.send(sent.flow, sent.bytes.clone());
+    /// A 2xx whose ACK must wait for the answer to its offer.
+    pub(crate) fn owe_ack(&mut self, ctx: &Context<'_>, response: &Message) {
+        let Some((cseq, _)) = response.cseq() else { return };
+        let lasts = ctx.settings.timers.give_up();
+        self.their_2xx.owe(ctx.now.monotonic, lasts, cseq, response.clone());
+    }
+
+    /// Whether a 2xx to an INVITE of ours has not come before; one that has gets its ACK again, if that was sent.
+    pub(crate) fn is_new_2xx(&self, ctx: &mut Context<'_>, response: &Message) -> bool {
+        let Some((cseq, _)) = response.cseq() else { return false };
+        match self.their_2xx.find(cseq) {
+            Known::Not => true,
+            Known::Owed => false,
+            Known::Acknowledged(bytes, flow) => {
+                ctx.out.send(flow, bytes.clone());
+                false
+            }
+        }
+    }
+
+    /// Acknowledges a 2xx from which nothing follows.
+    pub(crate) fn acknowledge_only(&mut self, ctx: &mut Context<'_>, response: &Message) {
+        if self.is_new_2xx(ctx, response) {
+            self.ack(ctx, response, None);
         }
     }
 
@@ -200,7 +303,7 @@ impl CallLeg {
         for invite in [self.invite, self.reinvite].into_iter().flatten() {
             ctx.transactions.abandon(ctx.now.monotonic, invite, ctx.out);
         }
-        if let Some(response) = self.unacknowledged.take() {
+        if let Some(response) = self.their_2xx.take_owed() {
             self.ack(ctx, &response, None);
         }
     }
@@ -209,20 +312,18 @@ impl CallLeg {
     pub(crate) fn hang_up(&mut self, ctx: &mut Context<'_>, call: CallUid, reason: Option<String>) {
         self.phase = Phase::Closing;
         self.let_go(ctx);
-        if self.unacked.is_some() {
-            self.bye_owed = Some(reason);
-        } else {
-            self.send_bye(ctx, call, reason);
+        match &mut self.our_2xx {
+            Some(answer) => answer.after_ack = AfterAck::Bye { reason },
+            None => self.send_bye(ctx, call, reason),
         }
     }
 
     pub(crate) fn send_bye(&mut self, ctx: &mut Context<'_>, call: CallUid, reason: Option<String>) {
-        let branch = ctx.rng.branch();
-        let mut writer = self.dialog.request(&Method::Bye, &branch, ctx.settings);
+        let mut bye = self.begin(ctx, Method::Bye);
         if let Some(reason) = reason {
-            writer.header(Name::Reason, reason);
+            bye.writer.header(Name::Reason, reason);
         }
-        self.send(ctx, call, (Method::Bye, Purpose::Bye), &branch, writer.finish());
+        self.send(ctx, call, Purpose::Bye, bye, None);
     }
 }
 

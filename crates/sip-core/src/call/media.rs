@@ -227,7 +227,7 @@ impl Call {
 
     fn acknowledge_late(&mut self, ctx: &mut Context<'_>, half: Leg, sdp: &Bytes) {
         if let Some(leg) = self.half(half)
-            && let Some(response) = leg.unacknowledged.take()
+            && let Some(response) = leg.their_2xx.take_owed()
         {
             leg.ack(ctx, &response, Some(sdp));
         }

@@ -4,16 +4,20 @@
 //! serves a running call, `reconnect` finds a lost peer again, `charge` keeps it within what is paid, `teardown` ends it
 //! in one place.
 
+mod acks;
 mod answer;
 mod attempt;
+mod challenge;
 mod charge;
+mod credentials;
+mod early;
 mod exchange;
+mod forks;
 mod forward;
 mod identity;
 mod leg;
 mod media;
 mod plan;
-mod proofs;
 mod reconnect;
 mod reliable;
 mod session;
@@ -38,10 +42,11 @@ use crate::timers::{TimerHandle, Timers};
 use crate::transaction::Transactions;
 use crate::types::{CallUid, CarrierId, Flow, Leg, Now, ProfileId, Usage};
 
-pub(crate) use answer::{hang_up_stray, is_answer};
+pub(crate) use answer::is_answer;
 pub(crate) use attempt::Attempt;
 use charge::Share;
 use exchange::Exchange;
+pub(crate) use forks::hang_up_stray;
 use forward::Forward;
 pub(crate) use leg::CallLeg;
 use media::MediaJob;

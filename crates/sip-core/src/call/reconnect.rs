@@ -66,7 +66,7 @@ impl Call {
         let Some(leg) = self.half(half) else { return };
         // A leg that has spoken meanwhile is sought no more.
         let Some(until) = leg.sought_until else { return };
-        let is_busy = is_exchanging || leg.unacked.is_some() || leg.is_refreshing(ctx);
+        let is_busy = is_exchanging || leg.our_2xx.is_some() || leg.is_refreshing(ctx);
         match leg.finds_way(ctx) {
             true if is_busy => self.start_timer(ctx, CallTimer::Reconnect(half), RETRY),
             true => self.refresh(ctx, half),

@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use super::leg::{CallLeg, finish};
 use super::{Call, CallTimer, Context, LegId, Purpose, Stage};
 use crate::message::{Message, MessageWriter, Method, Name, Params};
 use crate::refusal::Refusal;
@@ -187,7 +186,7 @@ impl Call {
         if leg.session.refresher == Refresher::Peer {
             return self.end_refused(ctx, Refusal::SessionExpired);
         }
-        if is_busy || leg.unacked.is_some() {
+        if is_busy || leg.our_2xx.is_some() {
             return self.start_timer(ctx, CallTimer::Session(half), POSTPONED);
         }
         self.refresh(ctx, half);
@@ -198,13 +197,12 @@ impl Call {
         let (uid, stage) = (self.uid, self.stage);
         let Some(leg) = self.half(half) else { return };
         let method = if leg.session.allows_update { Method::Update } else { Method::Invite };
-        let branch = ctx.rng.branch();
-        let mut writer = leg.dialog.request(&method, &branch, ctx.settings);
-        writer.header(Name::Allow, crate::respond::ALLOW);
-        leg.session.write_request(&ctx.settings.calls, stage, &mut writer);
-        let sdp = (method == Method::Invite).then(|| leg.sdp.last().clone());
         let is_invite = method == Method::Invite;
-        let client = leg.send(ctx, uid, (method, Purpose::Refresh), &branch, finish(writer, sdp.as_ref()));
+        let mut draft = leg.begin(ctx, method);
+        draft.writer.header(Name::Allow, crate::respond::ALLOW);
+        leg.session.write_request(&ctx.settings.calls, stage, &mut draft.writer);
+        let sdp = is_invite.then(|| leg.sdp.last().clone());
+        let client = leg.send(ctx, uid, Purpose::Refresh, draft, sdp.as_ref());
         leg.session_refresh = Some(client);
         if is_invite {
             leg.reinvite = Some(client);
@@ -227,7 +225,9 @@ impl Call {
             leg.sought_until = None;
         }
         if let Some(response) = response.filter(|_| (200..300).contains(&status)) {
-            acknowledge(ctx, leg, response);
+            if *response.method() == Method::Invite {
+                leg.acknowledge_only(ctx, response);
+            }
             leg.session.on_answer(response);
             return self.watch_session(ctx, half);
         }
@@ -248,17 +248,6 @@ impl Call {
             }
             // Whatever else it dislikes, the peer lives.
             _ => self.watch_session(ctx, half),
-        }
-    }
-}
-
-fn acknowledge(ctx: &mut Context<'_>, leg: &mut CallLeg, response: &Message) {
-    if *response.method() == Method::Invite {
-        let number = response.cseq().map(|(number, _)| number);
-        if leg.last_ack.as_ref().map(|sent| sent.cseq) == number {
-            leg.repeat_ack(ctx, response);
-        } else {
-            leg.ack(ctx, response, None);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::attempt::Body;
 use super::charge::Share;
 use super::exchange::{Description, Exchange};
 use super::leg::Phase;
@@ -145,7 +146,7 @@ impl Call {
     pub(super) fn on_offer_ready(&mut self, ctx: &mut Context<'_>, sdp: Bytes) {
         if self.stage == Stage::Setup {
             if let Some(attempt) = &mut self.attempt {
-                attempt.body_is_ready(Some(sdp));
+                attempt.body_is_ready(Body::Ready(sdp));
             }
             self.launch(ctx);
         } else {
@@ -180,7 +181,7 @@ impl Call {
             return self.send_2xx(ctx, Some(sdp));
         }
         if let Some(attempt) = &mut self.attempt {
-            attempt.body_is_ready(Some(sdp.clone()));
+            attempt.body_is_ready(Body::Ready(sdp.clone()));
         }
         self.launch(ctx);
     }

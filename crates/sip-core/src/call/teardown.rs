@@ -171,8 +171,7 @@ impl Call {
         let Some(leg) = self.leg(id) else { return };
         leg.phase = Phase::Closed;
         leg.let_go(ctx);
-        leg.unacked = None;
-        leg.bye_owed = None;
+        leg.our_2xx = None;
         if !is_talking {
             // A callee given up says goodbye for itself; the call goes on with another.
             return;

@@ -129,6 +129,17 @@ impl Message {
         }
     }
 
+    /// The same request with another Request-URI; `None` if that makes it too long, or none.
+    pub fn with_request_uri(&self, uri: &str) -> Option<Self> {
+        let Start::Request { uri: span, .. } = &self.0.start else { return None };
+        let (bytes, place) = (&self.0.bytes, span.range());
+        let mut text = Vec::with_capacity(bytes.len() + uri.len());
+        text.extend_from_slice(bytes.get(..place.start)?);
+        text.extend_from_slice(uri.as_bytes());
+        text.extend_from_slice(bytes.get(place.end..)?);
+        lex(Bytes::from(text), Transport::Datagram).ok()
+    }
+
     /// The status code, 100..=699; 0 for a request.
     pub fn status(&self) -> u16 {
         match self.0.start {

@@ -118,6 +118,14 @@ impl ClientMachine {
         }
     }
 
+    /// The request, as long as no final answer to an INVITE has made its ACK of it.
+    fn sent(&self) -> Bytes {
+        match self {
+            Self::Invite(machine) => machine.sent.clone(),
+            Self::Other(machine) => machine.sent.clone(),
+        }
+    }
+
     fn on_response(&mut self, status: u16) -> Effects {
         match self {
             Self::Invite(machine) => machine.on_response(status),
@@ -314,7 +322,7 @@ impl<U: Copy> Transactions<U> {
         id
     }
 
-    /// A response came in; returns whose it is if the user is to see it.
+    /// A response came in; returns whose it is, and the request as it was sent, if the user is to see it.
     pub(crate) fn receive_response(
         &mut self,
         now: Instant,
@@ -322,7 +330,7 @@ impl<U: Copy> Transactions<U> {
         response: &Message,
         is_same_peer: impl Fn(Flow, Flow) -> bool,
         out: &mut Outbox,
-    ) -> Option<(ClientKey, U)> {
+    ) -> Option<(U, Bytes)> {
         let key = key::of_response(response)?;
         let id = *self.client_keys.get(&key)?;
         let entry = &mut self.clients[id];
@@ -331,10 +339,10 @@ impl<U: Copy> Transactions<U> {
             return None;
         }
         let user = entry.user;
-        let effects = entry.machine.on_response(response.status());
+        let (sent, effects) = (entry.machine.sent(), entry.machine.on_response(response.status()));
         let is_passed = effects.contains(&Effect::Pass);
         self.apply_client(now, id, effects, Some(response), out);
-        is_passed.then_some((id, user))
+        is_passed.then_some((user, sent))
     }
 
     /// The INVITE of ours, as sent, while a CANCEL for it makes sense (RFC 3261 section 9.1: after a provisional

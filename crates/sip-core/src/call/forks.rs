@@ -1,0 +1,86 @@
+//! Other answers to an INVITE of ours than the one that got the call: accepted and hung up, each in a dialog of its own
+//! (RFC 3261 section 13.2.2.4). Left alone they would be repeated for 64*T1, and a carrier would charge for them.
+
+use super::answer::is_answer;
+use super::{Call, CallLeg, ClientUser, Context, LegId, Purpose};
+use crate::dialog::Dialog;
+use crate::limits::EARLY_DIALOGS_PER_INVITE;
+use crate::message::{Message, Method};
+use crate::transaction::Outgoing;
+use crate::types::{CallUid, Flow};
+
+impl Call {
+    /// Whether a 2xx comes from another device behind the callee than the one whose 2xx came first.
+    pub(super) fn is_of_another_device(&mut self, id: LegId, response: &Message) -> bool {
+        let to = response.to();
+        let tag = to.as_ref().and_then(|to| to.tag());
+        self.leg(id).is_some_and(|leg| !leg.dialog.is_remote_tag(tag))
+    }
+
+    /// One call has one callee: a second device that answered as well gets ACK and BYE.
+    pub(super) fn reject_fork(&mut self, ctx: &mut Context<'_>, id: LegId, response: &Message) {
+        let uid = self.uid;
+        if let Some(fork) = self.fork_of(id, response) {
+            return fork.acknowledge_only(ctx, response);
+        }
+        let rejected = self.abandoned.iter().filter(|leg| leg.is_fork).count();
+        self.callees += 1;
+        let fork_id = LegId::Callee(self.callees);
+        let Some(leg) = self.leg(id) else { return };
+        let dialog = leg.dialog.with(leg.dialog.far.learned(response));
+        if rejected >= EARLY_DIALOGS_PER_INVITE {
+            let user = ClientUser { call: uid, leg: id, purpose: Purpose::Cancel };
+            return hang_up_at_once(ctx, user, dialog, response);
+        }
+        let (peer, credentials) = (leg.peer, leg.credentials.clone());
+        let mut fork = CallLeg { credentials, is_fork: true, ..CallLeg::new(ctx, fork_id, peer, dialog) };
+        fork.ack(ctx, response, None);
+        fork.hang_up(ctx, uid, None);
+        self.abandoned.push(fork);
+    }
+
+    /// The rejected device that a message of a leg's INVITE comes from.
+    fn fork_of(&mut self, id: LegId, message: &Message) -> Option<&mut CallLeg> {
+        let local_tag = self.leg(id)?.dialog.local_tag.clone();
+        let address = if message.is_request() { message.from() } else { message.to() };
+        let tag = address.as_ref().and_then(|address| address.tag());
+        let is_meant = |leg: &&mut CallLeg| {
+            leg.is_fork && leg.dialog.local_tag == local_tag && leg.dialog.far.tag() == tag
+        };
+        self.abandoned.iter_mut().find(is_meant)
+    }
+
+    /// The leg that a request within one of our dialogs belongs to: devices that answered the same INVITE share our tag.
+    pub(super) fn leg_of(&mut self, id: LegId, request: &Message) -> LegId {
+        let from = request.from();
+        let tag = from.as_ref().and_then(|from| from.tag());
+        match self.leg(id) {
+            Some(leg) if !leg.dialog.is_remote_tag(tag) => {
+                self.fork_of(id, request).map_or(id, |fork| fork.id)
+            }
+            _ => id,
+        }
+    }
+}
+
+/// Accepts and ends an answer that comes when its call is over: another device's, or one whose ACK was lost.
+pub(crate) fn hang_up_stray(ctx: &mut Context<'_>, call: CallUid, flow: Flow, response: &Message) {
+    let dialog = Dialog::of_stray_answer(response, flow, ctx.settings.calls.max_forwards);
+    // Each answer opens a transaction, and whoever sends it chooses how many it sends.
+    if let Some(dialog) = dialog.filter(|_| is_answer(response) && !ctx.transactions.is_full()) {
+        let user = ClientUser { call, leg: LegId::Callee(0), purpose: Purpose::Cancel };
+        hang_up_at_once(ctx, user, dialog, response);
+    }
+}
+
+fn hang_up_at_once(ctx: &mut Context<'_>, user: ClientUser, mut dialog: Dialog, response: &Message) {
+    let Some((cseq, _)) = response.cseq() else { return };
+    let branch = ctx.rng.branch();
+    let ack = dialog.ack(cseq, &branch, ctx.settings).finish();
+    let flow = dialog.flow_out();
+    ctx.out.send(flow, ack);
+    let branch = ctx.rng.branch();
+    let bye = dialog.request(&Method::Bye, &branch, ctx.settings).finish();
+    let request = Outgoing { flow, method: &Method::Bye, branch: &branch, bytes: bye, user };
+    ctx.transactions.request(ctx.now.monotonic, request, ctx.out);
+}

@@ -1,15 +1,17 @@
-//! Registrations, kept so that PBXs on UDP are reachable at once after a restart.
+//! Registrations, kept so that PBXs on UDP are reachable at once after a restart, and where passwords were proved.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use provisioning_store::error::StoreError;
 use provisioning_store::model::{self, Timestamp};
-use provisioning_store::registrations::Registration;
+use provisioning_store::registrations::{Proof, Registration};
 use provisioning_store::store::Store;
 use sip_core::settings::Listener;
 use sip_core::types::{Binding, Flow, ProfileId, Transport};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
 use crate::metrics::Metrics;
@@ -26,13 +28,20 @@ const PACE: Duration = Duration::from_millis(100);
 const TOGETHER: usize = 512;
 
 /// Writes changes, those of a tenth of a second together. Ends when the sender is dropped.
-pub async fn keep(store: Store, mut changes: mpsc::Receiver<BindingChange>, metrics: Metrics) {
+/// `changed` is told when a proof has confirmed a claim of an address.
+pub async fn keep(
+    store: Store,
+    mut changes: mpsc::Receiver<BindingChange>,
+    metrics: Metrics,
+    changed: Arc<Notify>,
+) {
     let mut round = Vec::new();
     let mut next = Instant::now();
     while gather(&mut changes, &mut round, next).await {
         next = Instant::now() + PACE;
-        let (kept, ended) = latest(round.drain(..));
-        for written in [save(&store, &kept).await, delete(&store, &ended).await] {
+        let Round { kept, ended, proved } = Round::of(round.drain(..));
+        let proofs_written = save_proofs(&store, &proved, &changed).await;
+        for written in [proofs_written, save(&store, &kept).await, delete(&store, &ended).await] {
             if let Err(error) = written {
                 // The next refresh writes them again; what has ended expires there too.
                 metrics.store_failures.with_label_values(&["registrations"]).inc();
@@ -45,6 +54,16 @@ pub async fn keep(store: Store, mut changes: mpsc::Receiver<BindingChange>, metr
 async fn save(store: &Store, kept: &[Registration]) -> Result<(), StoreError> {
     for part in kept.chunks(TOGETHER) {
         store.save_registrations(part).await?;
+    }
+    Ok(())
+}
+
+/// What is confirmed by a proof is to be felt by calls at once.
+async fn save_proofs(store: &Store, proved: &[Proof], changed: &Notify) -> Result<(), StoreError> {
+    for part in proved.chunks(TOGETHER) {
+        if store.save_proofs(part).await? {
+            changed.notify_one();
+        }
     }
     Ok(())
 }
@@ -74,23 +93,53 @@ async fn gather(
     true
 }
 
-/// What is left of a round: each profile's latest change.
-fn latest(round: impl Iterator<Item = BindingChange>) -> (Vec<Registration>, Vec<model::ProfileId>) {
-    let mut by_profile = BTreeMap::new();
-    for change in round {
-        match change {
-            BindingChange::Kept(binding) => by_profile.insert(binding.profile, Some(binding)),
-            BindingChange::Ended(profile) => by_profile.insert(profile, None),
-        };
-    }
-    let (mut kept, mut ended) = (Vec::new(), Vec::new());
-    for (profile, binding) in by_profile {
-        match binding {
-            Some(binding) => kept.push(registration(&binding)),
-            None => ended.push(model::ProfileId(profile.0)),
+/// What is left of a round: each profile's latest change, and its latest proof at each address.
+#[derive(Debug, Default)]
+struct Round {
+    kept: Vec<Registration>,
+    ended: Vec<model::ProfileId>,
+    proved: Vec<Proof>,
+}
+
+impl Round {
+    fn of(changes: impl Iterator<Item = BindingChange>) -> Self {
+        let (mut by_profile, mut by_address) = (BTreeMap::new(), BTreeMap::new());
+        for change in changes {
+            match change {
+                BindingChange::Kept(binding) => {
+                    by_profile.insert(binding.profile, Some(binding));
+                }
+                BindingChange::Ended(profile) => {
+                    by_profile.insert(profile, None);
+                }
+                BindingChange::Proved(proof) => {
+                    by_address.insert((proof.profile, proof.address), proof);
+                }
+            }
         }
+        let mut round = Self { proved: by_address.into_values().collect(), ..Self::default() };
+        for (profile, binding) in by_profile {
+            match binding {
+                Some(binding) => round.kept.push(registration(&binding)),
+                None => round.ended.push(model::ProfileId(profile.0)),
+            }
+        }
+        round
     }
-    (kept, ended)
+}
+
+/// A proof that was made now.
+pub fn proof(profile: ProfileId, address: IpAddr, transport: Transport) -> Proof {
+    let transport = transport_of(transport);
+    Proof { profile: model::ProfileId(profile.0), address, transport, at: storage::now() }
+}
+
+fn transport_of(transport: Transport) -> model::Transport {
+    match transport {
+        Transport::Udp => model::Transport::Udp,
+        Transport::Tcp => model::Transport::Tcp,
+        Transport::Tls => model::Transport::Tls,
+    }
 }
 
 fn registration(binding: &Binding) -> Registration {
@@ -99,11 +148,7 @@ fn registration(binding: &Binding) -> Registration {
         contact: binding.contact.clone(),
         source: binding.flow.peer.to_string(),
         local: binding.flow.local.to_string(),
-        transport: match binding.flow.transport {
-            Transport::Udp => model::Transport::Udp,
-            Transport::Tcp => model::Transport::Tcp,
-            Transport::Tls => model::Transport::Tls,
-        },
+        transport: transport_of(binding.flow.transport),
         user_agent: text::kept(binding.user_agent.as_deref().unwrap_or_default()),
         call_id: binding.call_id.clone(),
         cseq: binding.cseq,
@@ -205,10 +250,13 @@ mod tests {
     fn of_a_round_each_profiles_latest_change_counts() {
         let binding = Box::new(bound("<sip:a@b>", Transport::Udp));
         let ended = BindingChange::Ended(ProfileId(7));
-        let (kept, gone) = latest([BindingChange::Kept(binding.clone()), ended.clone()].into_iter());
-        assert_eq!((kept.len(), gone), (0, vec![model::ProfileId(7)]));
-        let (kept, gone) = latest([ended, BindingChange::Kept(binding)].into_iter());
-        assert_eq!((kept.len(), gone.len()), (1, 0));
+        let round = Round::of([BindingChange::Kept(binding.clone()), ended.clone()].into_iter());
+        assert_eq!((round.kept.len(), round.ended), (0, vec![model::ProfileId(7)]));
+        let round = Round::of([ended, BindingChange::Kept(binding)].into_iter());
+        assert_eq!((round.kept.len(), round.ended.len()), (1, 0));
+        let at = |last: u8| proof(ProfileId(7), IpAddr::from([192, 0, 2, last]), Transport::Udp);
+        let round = Round::of([at(1), at(2), at(1)].map(BindingChange::Proved).into_iter());
+        assert_eq!(round.proved.len(), 2, "one for each address");
     }
 
     #[tokio::test(start_paused = true)]

@@ -20,6 +20,7 @@ mod yaml;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use provisioning_store::quotas::Quotas;
 use serde::Deserialize;
 
 pub use self::emergency::EmergencyNumbers;
@@ -138,6 +139,8 @@ pub struct HttpConfig {
     pub connections: usize,
     /// Connections at once from one source.
     pub connections_per_source: usize,
+    /// How many of each thing a company's own tokens may create.
+    pub quotas: Quotas,
 }
 
 impl Default for HttpConfig {
@@ -149,6 +152,7 @@ impl Default for HttpConfig {
             metrics_token: None,
             connections: 256,
             connections_per_source: 64,
+            quotas: Quotas::default(),
         }
     }
 }

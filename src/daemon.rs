@@ -162,7 +162,7 @@ impl Daemon {
         let staff = Staff::hire(&site, &metrics, journal, (relay, media_events), (resolver, tls));
         let Staff { desk, replies, admission_task, writer_task, silence_task } = staff;
         let (binding_sender, binding_changes) = mpsc::channel(bindings::WAITING);
-        let bindings_task = tokio::spawn(bindings::keep(store.clone(), binding_changes, metrics.clone()));
+        let bindings_task = tokio::spawn(bindings::keep(store.clone(), binding_changes, metrics.clone(), watch.changed()));
         let observer = Observer::new(metrics.clone(), binding_sender);
         let running = Engine::new(gateway, Arc::clone(&net), inbound, (desk, replies), observer);
         let engine_task = tokio::spawn(running.run(commands));
@@ -423,6 +423,12 @@ async fn gateway(
     let known = store.load_registrations(storage::now()).await?;
     for binding in bindings::restored(&known, listeners, config.registration.nat_s) {
         gateway.restore_binding(engine::now(), binding);
+    }
+    let now = storage::now();
+    for proof in store.load_proofs(now).await? {
+        let age = Duration::from_secs(u64::try_from(now.unix_s() - proof.at.unix_s()).unwrap_or(0));
+        let profile = sip_core::types::ProfileId(proof.profile.0);
+        gateway.restore_proof(engine::now(), profile, proof.address, age);
     }
     Ok(gateway)
 }

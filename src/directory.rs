@@ -6,12 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use provisioning_store::directory::DirectoryRows;
-use provisioning_store::model::{self, CallerIdByCall, NumberTarget, Switch};
+use provisioning_store::model::{self, CallerIdByCall, ClaimState, NumberTarget, Switch};
 use sip_core::auth::digest::{Algorithm, ha1};
 use sip_core::auth::ip::{Cidr, IpRule};
 use sip_core::directory::{
-    AccountRoute, Authentication, CallerId, Carrier, DigestPolicy, Directory, NumberFormat, Peer, Profile,
-    SrtpPolicy,
+    AccountRoute, Authentication, CallerId, Carrier, Claims, DigestPolicy, Directory, NumberFormat, Password,
+    Peer, Profile, SrtpPolicy, Standing,
 };
 use sip_core::types::{CarrierId, CompanyId, ProfileId, Transport};
 
@@ -72,7 +72,7 @@ struct Builder<'a> {
     shape: &'a Shape,
     companies: HashMap<model::CompanyId, &'a model::Company>,
     credentials: HashMap<model::ProfileId, &'a model::Credentials>,
-    ip_rules: HashMap<model::ProfileId, Vec<&'a model::NewIpRule>>,
+    ip_rules: HashMap<model::ProfileId, Vec<&'a model::IpRule>>,
     caller_ids: HashMap<model::ProfileId, Vec<&'a model::CallerIdRule>>,
     landlines: HashSet<(model::CompanyId, &'a str)>,
     numbers: HashMap<&'a str, &'a model::OnlineNumber>,
@@ -93,7 +93,7 @@ impl<'a> Builder<'a> {
             shape,
             companies: rows.companies.iter().map(|company| (company.id, company)).collect(),
             credentials: rows.credentials.iter().map(|found| (found.profile, found)).collect(),
-            ip_rules: grouped(rows.ip_rules.iter().map(|found| (found.profile, &found.rule))),
+            ip_rules: grouped(rows.ip_rules.iter().map(|found| (found.profile, found))),
             caller_ids: grouped(rows.caller_ids.iter().map(|rule| (rule.profile, rule))),
             landlines: rows.landlines.iter().filter(|it| it.verification.is_some()).map(place).collect(),
             numbers: rows.numbers.iter().map(|number| (number.number.as_str(), number)).collect(),
@@ -155,24 +155,33 @@ impl Builder<'_> {
     }
 
     fn authentication(&self, profile: &model::Profile) -> Option<Authentication> {
+        let password = self.password(profile);
         if profile.settings.authentication == model::Authentication::Ip {
             let target = self.ip_target(profile.id);
             // Whoever shows a certificate is called over the connection on which it was shown.
-            let connects = of(&self.ip_rules, &profile.id).iter().any(|rule| rule.certificate.is_some());
+            let connects = self.rules_in_force(profile.id).any(|rule| rule.certificate.is_some());
             if target.is_none() && !connects {
                 tracing::warn!(
                     profile = profile.id.0,
-                    "A profile with IP authentication names no single address: it can call from the ranges it \
-                     names, but calls to it are refused until an address or a certificate is allowed."
+                    "A profile with IP authentication names no single address that is confirmed: it can call from the \
+                     ranges it names, but calls to it are refused until an address or a certificate is allowed."
                 );
             }
-            return Some(Authentication::Ip { target });
+            return Some(Authentication::Ip {
+                target,
+                claims: Claims { rules: self.claims(profile.id), password },
+            });
         }
+        let Password { ha1_md5, ha1_sha256, digest } = password?;
+        Some(Authentication::Registration { ha1_md5, ha1_sha256, digest })
+    }
+
+    fn password(&self, profile: &model::Profile) -> Option<Password> {
         let credentials = self.credentials.get(&profile.id)?;
         let hash = |algorithm| {
             ha1(algorithm, &credentials.sip_user, &self.shape.realm, credentials.password.reveal())
         };
-        Some(Authentication::Registration {
+        Some(Password {
             ha1_md5: hash(Algorithm::Md5),
             ha1_sha256: hash(Algorithm::Sha256),
             digest: match profile.settings.digest {
@@ -183,11 +192,29 @@ impl Builder<'_> {
         })
     }
 
+    fn rules_in_force(&self, profile: model::ProfileId) -> impl Iterator<Item = &model::NewIpRule> {
+        let rules = of(&self.ip_rules, &profile).iter();
+        rules.filter(|it| it.state == ClaimState::Confirmed).map(|it| &it.rule)
+    }
+
+    /// The addresses that the profile's password may be proved at. Where a certificate is asked for, it proves enough.
+    fn claims(&self, profile: model::ProfileId) -> Vec<(IpRule, Standing)> {
+        let rules = of(&self.ip_rules, &profile).iter().filter(|it| it.rule.certificate.is_none());
+        let claim = |it: &&model::IpRule| {
+            let standing = match it.state {
+                ClaimState::Pending => Standing::Waits,
+                ClaimState::Confirmed => Standing::InForce,
+            };
+            (ip_rule(&it.rule), standing)
+        };
+        rules.map(claim).collect()
+    }
+
     /// Calls to a PBX with IP authentication go to the first single address it has, unless it is connected with its
     /// certificate.
     fn ip_target(&self, profile: model::ProfileId) -> Option<(SocketAddr, Transport)> {
         let is_single = |network: &IpNet| network.prefix_len() == network.max_prefix_len();
-        let rule = of(&self.ip_rules, &profile).iter().find(|rule| is_single(&rule.network))?;
+        let rule = self.rules_in_force(profile).find(|rule| is_single(&rule.network))?;
         let transport = transport(rule.transport);
         let port = rule.port.unwrap_or_else(|| transport.default_port());
         Some((SocketAddr::new(rule.network.addr(), port), transport))
@@ -268,14 +295,8 @@ impl Builder<'_> {
         let is_by_ip =
             |profile: &&model::Profile| profile.settings.authentication == model::Authentication::Ip;
         for profile in self.rows.profiles.iter().filter(is_by_ip) {
-            for rule in of(&self.ip_rules, &profile.id) {
-                let rule = IpRule {
-                    port: rule.port,
-                    transport: Some(transport(rule.transport)),
-                    certificate: rule.certificate.clone(),
-                    ..from_anywhere_in(rule.network)
-                };
-                directory.add_ip_rule(rule, Peer::Profile(ProfileId(profile.id.0)));
+            for rule in self.rules_in_force(profile.id) {
+                directory.add_ip_rule(ip_rule(rule), Peer::Profile(ProfileId(profile.id.0)));
             }
         }
     }
@@ -340,6 +361,15 @@ fn carrier_sources(carrier: &model::Carrier) -> Vec<IpRule> {
     let settings = &carrier.settings;
     let own = settings.host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
     settings.sources.iter().copied().chain(own.map(IpNet::from)).map(from_anywhere_in).collect()
+}
+
+fn ip_rule(rule: &model::NewIpRule) -> IpRule {
+    IpRule {
+        port: rule.port,
+        transport: Some(transport(rule.transport)),
+        certificate: rule.certificate.clone(),
+        ..from_anywhere_in(rule.network)
+    }
 }
 
 /// From any port and by any transport.

@@ -109,6 +109,12 @@ metrics! {
         "Requests refused for a wrong password or user name, by reason",
         &["reason"],
     ),
+    /// Calls from known addresses that had to prove a password.
+    owners_doubted: counters(
+        "sipgw_owners_doubted_total",
+        "Calls from known addresses that had to prove a password, by what spoke for another user: flow, credentials, from, history",
+        &["sign"],
+    ),
     /// Sources and users that are not heard.
     bans: gauges(
         "sipgw_bans",

@@ -2,14 +2,17 @@
 //!
 //! Every line of a call carries its id as `call`, so that one search shows the whole call.
 
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use provisioning_store::registrations::Proof;
 use sip_core::load::Load;
 use sip_core::refusal::Refusal;
-use sip_core::types::{Binding, Ending, Event, ProfileId, Unregistration};
+use sip_core::types::{Binding, Doubt, Ending, Event, ProfileId, Unregistration};
 use tokio::sync::mpsc;
 
+use crate::bindings;
 use crate::metrics::Metrics;
 use crate::throttle::Throttle;
 
@@ -20,6 +23,8 @@ pub enum BindingChange {
     Kept(Box<Binding>),
     /// A PBX is no longer registered.
     Ended(ProfileId),
+    /// A PBX has proved its password.
+    Proved(Proof),
 }
 
 /// Lines about refused requests in a second. Whoever sends them decides how many there are, and a log that is flooded
@@ -45,6 +50,10 @@ impl Observer {
             Event::Registered(binding) => self.registered(binding),
             Event::Unregistered { profile, why } => self.unregistered(*profile, *why),
             Event::RequestRefused { .. } => self.refused(event),
+            Event::PasswordProved { profile, address, transport } => {
+                self.keep(BindingChange::Proved(bindings::proof(*profile, *address, *transport)));
+            }
+            Event::OwnerDoubted { known, source, doubt } => self.owner_doubted(*known, *source, *doubt),
             Event::SourceBanned { source, user, lasts } => {
                 let lasts_s = lasts.as_secs();
                 tracing::warn!(%source, user, lasts_s, "A source is banned: it has guessed too many passwords.");
@@ -112,9 +121,31 @@ impl Observer {
         if matches!(refusal, Refusal::BadCredentials | Refusal::UnknownUser) {
             self.metrics.auth_failures.with_label_values(&[reason]).inc();
         }
+        if !self.may_write_refusal() {
+            return;
+        }
+        let profile = profile.map(|profile| profile.0);
+        tracing::warn!(profile, user, %source, reason, method, "A request was refused. {}", refusal.sentence());
+    }
+
+    /// A PBX that is known by its address and is now asked for a password may have none: then its calls fail, and the
+    /// operator has to be told why. The other signs speak for somebody who has one.
+    fn owner_doubted(&self, known: Option<ProfileId>, source: SocketAddr, doubt: Doubt) {
+        self.metrics.owners_doubted.with_label_values(&[doubt.code()]).inc();
+        let (known, sign, why) = (known.map(|profile| profile.0), doubt.code(), doubt.sentence());
+        if doubt != Doubt::History {
+            tracing::debug!(profile = known, %source, sign, "A call from a known address has to prove a password. {why}");
+        } else if self.may_write_refusal() {
+            tracing::warn!(profile = known, %source, sign, "A call from a known address has to prove a password. {why}");
+        }
+    }
+
+    /// Whether a line about a refused request may be written now; tells how many were left out.
+    fn may_write_refusal(&self) -> bool {
         let mut throttle = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(left_out) = throttle.may_write(Instant::now()) else {
-            return self.metrics.log_suppressed.inc();
+            self.metrics.log_suppressed.inc();
+            return false;
         };
         if left_out > 0 {
             tracing::warn!(
@@ -122,8 +153,7 @@ impl Observer {
                 "More requests were refused than are written here; the metrics count them all."
             );
         }
-        let profile = profile.map(|profile| profile.0);
-        tracing::warn!(profile, user, %source, reason, method, "A request was refused. {}", refusal.sentence());
+        true
     }
 
     fn load_changed(&self, load: Load) {

@@ -132,6 +132,17 @@ pub(crate) enum Command {
     Allowed {
         /// Only this profile's: number, SIP user or name.
         profile: Option<String>,
+        /// Only claims that wait for an operator.
+        #[arg(long)]
+        pending: bool,
+    },
+    /// Confirm an address or range that a company has claimed: make sure first that it is the company's.
+    Confirm {
+        /// Number, SIP user or name.
+        profile: String,
+        /// As it was claimed, such as 203.0.113.7 or 203.0.113.0/28; whatever its port, transport and certificate.
+        #[arg(value_parser = network)]
+        network: IpNet,
     },
     /// Take an address or range back. Calls that run go on.
     Disallow {
@@ -239,7 +250,13 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
             }));
             address::allow(context, gateway, &profile, rule).await?;
         }
-        Command::Allowed { profile } => address::list(context, gateway, profile).await?,
+        Command::Allowed { profile, pending } => {
+            let which = if pending { address::Which::Pending } else { address::Which::All };
+            address::list(context, gateway, profile, which).await?;
+        }
+        Command::Confirm { profile, network } => {
+            address::confirm(context, gateway, &profile, network).await?;
+        }
         Command::Disallow { profile, network, certificate } => {
             address::disallow(context, gateway, &profile, network, certificate.as_deref()).await?
         }

@@ -40,6 +40,7 @@ fn rows() -> DirectoryRows {
     let network = |text: &str| text.parse().unwrap();
     let rule = |id, text, port| model::IpRule {
         id: IpRuleId(id),
+        state: ClaimState::Confirmed,
         profile: model::ProfileId(2),
         rule: NewIpRule { port, ..NewIpRule::new(network(text), model::Transport::Udp) },
     };
@@ -179,7 +180,7 @@ fn a_password_becomes_hashes_of_the_realm() {
 fn a_pbx_known_by_address_is_called_at_its_single_address() {
     let directory = build(&Directory::new(), &rows(), &shape(&[]));
     let profile = directory.profile(ProfileId(2)).unwrap();
-    let Authentication::Ip { target } = &profile.authentication else { panic!() };
+    let Authentication::Ip { target, .. } = &profile.authentication else { panic!() };
     assert_eq!(*target, Some(("203.0.113.9:5080".parse().unwrap(), Transport::Udp)));
     let peer = |source: &str| directory.peer_at(source.parse().unwrap(), Transport::Udp);
     assert_eq!(peer("203.0.113.3:9999"), Some(Peer::Profile(ProfileId(2))));
@@ -196,7 +197,7 @@ fn a_range_alone_can_call_but_not_be_called() {
     let caller = directory.peer_at("203.0.113.3:5060".parse().unwrap(), Transport::Udp);
     assert_eq!(caller, Some(Peer::Profile(ProfileId(2))));
     let profile = directory.profile(ProfileId(2)).expect("a profile that can call");
-    assert!(matches!(profile.authentication, Authentication::Ip { target: None }));
+    assert!(matches!(profile.authentication, Authentication::Ip { target: None, .. }));
 }
 
 #[test]

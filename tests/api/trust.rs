@@ -14,9 +14,11 @@ fn an_address_rule_takes_nobody_elses_calls() {
         json!({"name": "up", "host": "203.0.113.7", "transport": "udp", "sources": ["198.51.100.0/28"]});
     house.operate("POST", "/carriers", carrier).expect(201);
     let rules = |firm: &Firm| format!("/profiles/{}/addresses", firm.profile);
-    other.ask(&house, "POST", &rules(&other), json!({"network": "192.0.2.16/28"})).expect(201);
+    let made = house.operate("POST", &rules(&other), json!({"network": "192.0.2.16/28"})).expect(201);
+    assert_eq!(made["state"], "confirmed", "an operator knows whose it is");
 
-    for taken in [
+    // What is known as somebody else's waits, and so does every range.
+    for waits in [
         "203.0.113.7",
         "203.0.113.0/24",
         "198.51.100.3",
@@ -24,9 +26,10 @@ fn an_address_rule_takes_nobody_elses_calls() {
         "192.0.2.0/24",
         "::ffff:192.0.2.17",
         "::ffff:203.0.113.0/120",
+        "192.0.2.0/31",
     ] {
-        let said = own.ask(&house, "POST", &rules(&own), json!({"network": taken, "transport": "tcp"}));
-        assert_eq!(said.expect(409)["code"], "taken", "{taken}");
+        let said = own.ask(&house, "POST", &rules(&own), json!({"network": waits, "transport": "tcp"}));
+        assert_eq!(said.expect(201)["state"], "pending", "{waits}");
     }
     for nobodys in [
         "0.0.0.0/0",
@@ -43,9 +46,50 @@ fn an_address_rule_takes_nobody_elses_calls() {
         let said = own.ask(&house, "POST", &rules(&own), json!({"network": nobodys}));
         assert_eq!(said.expect(422)["field"], "network", "{nobodys}");
     }
-    own.ask(&house, "POST", &rules(&own), json!({"network": "192.0.2.1"})).expect(201);
-    own.ask(&house, "POST", &rules(&own), json!({"network": "192.0.2.0/29"})).expect(201);
+    let free = own.ask(&house, "POST", &rules(&own), json!({"network": "192.0.2.1"})).expect(201);
+    assert_eq!(free["state"], "confirmed");
     house.operate("POST", &rules(&own), json!({"network": "203.0.0.0/16"})).expect(201);
+    house.stop();
+}
+
+#[test]
+fn a_claim_that_waits_is_confirmed_by_operators_alone() {
+    let house = House::new("34700-34719");
+    let (own, other) = (Firm::new(&house, "Architects"), Firm::new(&house, "Builders"));
+    let by_ip = json!({"settings": {"authentication": "ip"}});
+    own.ask(&house, "PATCH", &format!("/profiles/{}", own.profile), by_ip).expect(200);
+    let rules = format!("/profiles/{}/addresses", own.profile);
+    let claim = own.ask(&house, "POST", &rules, json!({"network": "192.0.2.0/28"})).expect(201);
+    let confirmation = format!("{rules}/{}/confirmation", claim["id"]);
+    let known_at = |source: &str| {
+        house.directory_is_what_is_provisioned();
+        let udp = sip_core::types::Transport::Udp;
+        house.daemon.directory().peer_at(source.parse().unwrap(), udp).is_some()
+    };
+    assert!(!known_at("192.0.2.1:5060"), "a claim that waits counts");
+    own.ask(&house, "PUT", &confirmation, Value::Null).expect(403);
+    other.ask(&house, "PUT", &confirmation, Value::Null).expect(403);
+    house.operate("PUT", &format!("{rules}/999/confirmation"), Value::Null).expect(404);
+    house.operate("PUT", &confirmation, Value::Null).expect(204);
+    assert!(known_at("192.0.2.1:5060"));
+    let listed = own.ask(&house, "GET", &rules, Value::Null).expect(200);
+    assert_eq!(listed["items"][0]["state"], "confirmed");
+    house.stop();
+}
+
+#[test]
+fn a_companys_tokens_create_no_more_than_the_quotas_allow() {
+    let house = House::new("34720-34739");
+    let firm = Firm::new(&house, "Architects");
+    let rules = format!("/profiles/{}/addresses", firm.profile);
+    let address = |n: usize| json!({"network": format!("192.0.2.{n}")});
+    for n in 1..=32 {
+        firm.ask(&house, "POST", &rules, address(n)).expect(201);
+    }
+    let refused = firm.ask(&house, "POST", &rules, address(33)).expect(409);
+    assert_eq!(refused["code"], "quota_reached");
+    assert!(refused["detail"].as_str().unwrap().contains("ask an operator"), "{refused}");
+    house.operate("POST", &rules, address(33)).expect(201);
     house.stop();
 }
 
@@ -59,7 +103,7 @@ fn a_certificate_is_its_profiles_alone_and_from_anywhere_only_by_an_operator() {
     assert_eq!(said.expect(422)["field"], "network");
     let made = house.operate("POST", &rules(&other), roaming).expect(201);
     let kept = json!({"id": made["id"], "network": "0.0.0.0/0", "port": null, "transport": "tls",
-        "certificate": "pbx.builders.example"});
+        "certificate": "pbx.builders.example", "state": "confirmed"});
     assert_eq!(made, kept);
     let listed = other.ask(&house, "GET", &rules(&other), Value::Null).expect(200);
     assert_eq!(listed["items"], json!([kept]));
@@ -75,8 +119,9 @@ fn a_certificate_is_its_profiles_alone_and_from_anywhere_only_by_an_operator() {
     claim("pbx.architects.example").expect(201);
     let over_udp = json!({"network": "198.51.100.1", "certificate": "a.example", "transport": "udp"});
     assert_eq!(own.ask(&house, "POST", &rules(&own), over_udp).expect(422)["field"], "certificate");
-    // Another's certificate from anywhere keeps nobody from naming a site of its own.
-    own.ask(&house, "POST", &rules(&own), json!({"network": "192.0.2.1"})).expect(201);
+    // Another's certificate from anywhere keeps nobody from naming an address of its own.
+    let free = own.ask(&house, "POST", &rules(&own), json!({"network": "192.0.2.1"})).expect(201);
+    assert_eq!(free["state"], "confirmed");
     house.stop();
 }
 

@@ -119,6 +119,9 @@ impl World {
         for binding in self.kept_bindings.values() {
             self.gateway.restore_binding(present, binding.clone());
         }
+        for ((profile, address), at) in &self.kept_proofs {
+            self.gateway.restore_proof(present, *profile, *address, now - *at);
+        }
         for (agent, bytes) in self.on_their_way() {
             self.agents[agent].will_hear_from_the_dead(&bytes);
         }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use sip_core::auth::digest::{Algorithm, ha1};
 use sip_core::auth::ip::{Cidr, IpRule};
 use sip_core::directory::{
-    AccountRoute, Authentication, CallerId, Carrier, DigestPolicy, Directory, NumberFormat, Peer, Profile,
-    SrtpPolicy,
+    AccountRoute, Authentication, CallerId, Carrier, Claims, DigestPolicy, Directory, NumberFormat, Password,
+    Peer, Profile, SrtpPolicy, Standing,
 };
 use sip_core::limits::Limits;
 use sip_core::settings::{Listener, Settings};
@@ -66,14 +66,18 @@ pub(crate) struct Provisions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
     Address,
-    /// The address of Sales, claimed by this company.
+    /// The address of Sales, claimed by this company; its PBX knows a password too.
     SalesAddress(CompanyId),
+    /// All addresses of both, claimed by this company and not yet confirmed.
+    WaitingRange(CompanyId),
     /// The certificate of [`ENGINEERING_HOST`], from anywhere.
     Certificate,
 }
 
 pub(crate) const COMPANY: CompanyId = CompanyId(1);
 
+pub(crate) const ENGINEERING_USER: &str = "99050000000102";
+pub(crate) const ENGINEERING_PASSWORD: &str = "tr0ub4dor&3...";
 pub(crate) const ENGINEERING_HOST: &str = "engineering.example";
 
 /// What the business account [`PHONE_USER`] is.
@@ -166,7 +170,10 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
         digest: DigestPolicy::Md5,
     };
     let address = (provisions.engineering == Proof::Address).then(|| host([198, 51, 100, 12]));
-    let by_address = Authentication::Ip { target: address.map(|address| (address, Transport::Udp)) };
+    let by_address = Authentication::Ip {
+        target: address.map(|address| (address, Transport::Udp)),
+        claims: claims_of_engineering(provisions.engineering),
+    };
     let sales = Profile {
         number_format: provisions.sales_format,
         takes_caller_names: provisions.sales_takes_names,
@@ -174,10 +181,10 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
     };
     let engineering = Profile {
         company: match provisions.engineering {
-            Proof::SalesAddress(company) => company,
+            Proof::SalesAddress(company) | Proof::WaitingRange(company) => company,
             Proof::Address | Proof::Certificate => COMPANY,
         },
-        ..profile(ENGINEERING, "99050000000102", by_address, ENGINEERING_NUMBER)
+        ..profile(ENGINEERING, ENGINEERING_USER, by_address, ENGINEERING_NUMBER)
     };
     let there_are = |profile: &Profile| provisions.profiles.contains(&profile.id);
     [sales, engineering].into_iter().filter(there_are).for_each(|profile| directory.add_profile(profile));
@@ -187,23 +194,9 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
         .add_account("architects.sales", AccountRoute { profile: SALES, user: "architects.sales".into() });
     directory
         .add_account("architects.engineering", AccountRoute { profile: ENGINEERING, user: "200".into() });
-    let known = |address: SocketAddr| IpRule {
-        cidr: Cidr::new(address.ip(), 32).expect("32 bits fit"),
-        port: None,
-        transport: None,
-        certificate: None,
-    };
-    let engineering = match provisions.engineering {
-        Proof::Address => known(host([198, 51, 100, 12])),
-        Proof::SalesAddress(_) => known(host([198, 51, 100, 11])),
-        Proof::Certificate => IpRule {
-            cidr: "0.0.0.0/0".parse().expect("a range"),
-            port: None,
-            transport: Some(Transport::Tls),
-            certificate: Some(ENGINEERING_HOST.to_owned()),
-        },
-    };
-    directory.add_ip_rule(engineering, Peer::Profile(ENGINEERING));
+    if let (rule, Standing::InForce) = rule_of_engineering(provisions.engineering) {
+        directory.add_ip_rule(rule, Peer::Profile(ENGINEERING));
+    }
     for (last, id) in [(21, ALPHA), (22, BETA), (23, GAMMA), (24, GAMMA)] {
         directory.add_ip_rule(known(host([203, 0, 113, last])), Peer::Carrier(id));
     }
@@ -214,6 +207,38 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
     }
     add_vanessa(&mut directory, provisions.vanessa);
     directory
+}
+
+fn known(address: SocketAddr) -> IpRule {
+    let cidr = Cidr::new(address.ip(), 32).expect("32 bits fit");
+    IpRule { cidr, port: None, transport: None, certificate: None }
+}
+
+fn rule_of_engineering(proof: Proof) -> (IpRule, Standing) {
+    let range = |text: &str| text.parse().expect("a range");
+    match proof {
+        Proof::Address => (known(host([198, 51, 100, 12])), Standing::InForce),
+        Proof::SalesAddress(_) => (known(host([198, 51, 100, 11])), Standing::InForce),
+        Proof::WaitingRange(_) => {
+            (IpRule { cidr: range("198.51.100.0/24"), ..known(host([198, 51, 100, 0])) }, Standing::Waits)
+        }
+        Proof::Certificate => {
+            let certificate = Some(ENGINEERING_HOST.to_owned());
+            let rule = IpRule { certificate, transport: Some(Transport::Tls), ..known(host([0; 4])) };
+            (IpRule { cidr: range("0.0.0.0/0"), ..rule }, Standing::InForce)
+        }
+    }
+}
+
+fn claims_of_engineering(proof: Proof) -> Claims {
+    let hash = |algorithm| ha1(algorithm, ENGINEERING_USER, DOMAIN, ENGINEERING_PASSWORD);
+    let password = Password {
+        ha1_md5: hash(Algorithm::Md5),
+        ha1_sha256: hash(Algorithm::Sha256),
+        digest: DigestPolicy::Md5,
+    };
+    let rules = [rule_of_engineering(proof)].into_iter().filter(|(rule, _)| rule.certificate.is_none());
+    Claims { rules: rules.collect(), password: Some(password) }
 }
 
 fn add_vanessa(directory: &mut Directory, vanessa: Vanessa) {

@@ -4,7 +4,7 @@
 //! draws its tags from a seeded generator.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -92,6 +92,8 @@ pub(crate) struct World {
     pub(crate) connections: u64,
     /// Bindings as the store keeps them over a restart.
     pub(crate) kept_bindings: BTreeMap<ProfileId, Binding>,
+    /// Where passwords were proved, and when, as the store keeps it over a restart.
+    pub(crate) kept_proofs: BTreeMap<(ProfileId, IpAddr), Instant>,
     /// How far the wall clock is off, seconds.
     pub(crate) clock_jump_s: i64,
     pub(crate) dice: Dice,
@@ -169,6 +171,7 @@ impl World {
             lines: BTreeMap::new(),
             connections: 0,
             kept_bindings: BTreeMap::new(),
+            kept_proofs: BTreeMap::new(),
             clock_jump_s: 0,
             oblivion: Duration::from_secs(session_s.unwrap_or(0).into()),
             packets: 0,
@@ -377,6 +380,9 @@ impl World {
                 }
                 Event::Unregistered { profile, .. } => {
                     self.kept_bindings.remove(profile);
+                }
+                Event::PasswordProved { profile, address, .. } => {
+                    self.kept_proofs.insert((*profile, *address), self.now);
                 }
                 _ => {}
             }

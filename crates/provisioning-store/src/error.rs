@@ -84,6 +84,16 @@ pub enum StoreError {
         /// Name of the profile that has it.
         profile: String,
     },
+    /// The company has as many of these as it may create by itself.
+    #[error(
+        "there are {most} {what}, as many as a company may have by itself; remove some, or ask an operator"
+    )]
+    QuotaReached {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many there may be.
+        most: u32,
+    },
     /// A request with the same name is being done at this moment.
     #[error("a request with the same key is being done; ask again for its answer")]
     AskedTwice,

@@ -19,6 +19,7 @@
 //! | [`balances`] | what each profile has left, for metrics | yes |
 //! | [`moving`] | the move of a store from SQLite to PostgreSQL | no |
 //! | [`pages`] | parts of long lists, and filters over them | yes |
+//! | [`quotas`] | how many of each thing a company may create by itself | yes |
 //! | [`tokens`] | who may use the HTTP API | yes |
 //! | [`audit`] | who changed what; written with every change | yes |
 //! | [`answers`] | requests that are done once, however often they are sent | yes |
@@ -73,6 +74,7 @@ pub mod model;
 pub mod money;
 pub mod moving;
 pub mod pages;
+pub mod quotas;
 pub mod rating;
 pub mod registrations;
 pub mod reports;

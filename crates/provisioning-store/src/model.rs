@@ -2,6 +2,7 @@
 //!
 //! Plain data with a JSON form in snake_case; amounts end in `_micros`, times in `_micros` since 1970.
 
+mod address;
 mod carrier;
 pub(crate) mod choices;
 mod company;
@@ -12,6 +13,7 @@ mod payment;
 mod profile;
 mod time;
 
+pub use address::{ClaimState, IpRule, NewIpRule};
 pub use carrier::{Carrier, CarrierAuthentication, NewCarrier};
 pub use choices::{
     Authentication, CallerIdByCall, DigestAlgorithms, NumberFormat, NumberPresentation, Srtp, Switch,
@@ -25,8 +27,7 @@ pub use number::{
     StockNumber,
 };
 pub use payment::{Payment, PaymentCause, PaymentState};
-pub(crate) use profile::Ground;
-pub use profile::{Credentials, IpRule, NewIpRule, Profile, ProfileSettings, Recharge};
+pub use profile::{Credentials, Profile, ProfileSettings, Recharge};
 pub use time::Timestamp;
 
 use serde::{Deserialize, Serialize};

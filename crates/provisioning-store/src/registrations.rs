@@ -1,4 +1,6 @@
-//! Bindings of registered PBXs, kept so that those on UDP survive a restart.
+//! Bindings of registered PBXs, kept so that those on UDP survive a restart, and where passwords were proved.
+
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,4 +31,24 @@ pub struct Registration {
     /// When it ends unless it is refreshed.
     #[serde(rename = "expires_at_micros")]
     pub expires_at: Timestamp,
+}
+
+/// Where a profile has proved its password: the address is known as its own for a while, whoever claims it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The profile.
+    pub profile: ProfileId,
+    /// Where the proof came from.
+    pub address: IpAddr,
+    /// Over which transport.
+    pub transport: Transport,
+    /// When; the latest one there.
+    pub at: Timestamp,
+}
+
+impl Proof {
+    /// How long a proof speaks for its address, in seconds.
+    pub const REMEMBERED_S: i64 = 30 * 86_400;
+    /// How many of a profile's addresses are kept, the latest.
+    pub const ADDRESSES_PER_PROFILE: i64 = 8;
 }

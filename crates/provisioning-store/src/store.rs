@@ -3,6 +3,7 @@
 //! Every verb that changes something is one transaction: done whole, or not at all. Times are given by the caller.
 
 mod access;
+mod addresses;
 mod administrators;
 mod lifecycle;
 mod numbers;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::auth::digest::{self, Algorithm, DigestResponse, Staleness};
 use crate::auth::nonce::{CountVerdict, NonceCounts, NonceKey, NonceState};
 use crate::bans::{Claim, Hearing};
-use crate::directory::{Authentication, DigestPolicy, Directory, Peer, Profile};
+use crate::directory::{DigestPolicy, Directory, Peer, Profile};
 use crate::message::{Message, Name};
 use crate::settings::Settings;
 use crate::types::{Now, ProfileId};
@@ -56,6 +56,11 @@ impl Party {
             Self::Gateway => [Name::ProxyAuthorization, Name::Authorization],
         }
     }
+
+    /// The values of the fields that may carry credentials, the usual one's first.
+    pub(crate) fn credentials(self, request: &Message) -> impl Iterator<Item = &str> {
+        self.credentials_headers().into_iter().flat_map(|name| request.headers(name))
+    }
 }
 
 /// Issues nonces and checks answers to them; keeps no state but the counts of nonces in use.
@@ -82,8 +87,7 @@ impl Authenticator {
         before: impl Fn(ProfileId) -> Option<Arc<Profile>>,
         hear: impl FnOnce(&Claim) -> Hearing,
     ) -> Verdict {
-        let mut answers = party.credentials_headers().into_iter().flat_map(|name| request.headers(name));
-        let Some(answer) = answers.find_map(|value| {
+        let Some(answer) = party.credentials(request).find_map(|value| {
             DigestResponse::parse(value).ok().filter(|answer| answer.realm == settings.realm)
         }) else {
             return Verdict::Challenge(Staleness::Fresh);
@@ -111,7 +115,7 @@ impl Authenticator {
         let method = request.method().as_str();
         let is_right = proves_password(settings, directory, claim.peer, &answer, method)
             || claim.peer.and_then(Peer::profile).and_then(before).is_some_and(|old| {
-                let ha1 = stored_ha1(&old, answer.algorithm);
+                let ha1 = old.authentication.ha1(answer.algorithm);
                 ha1.is_some_and(|ha1| digest::verify(&answer, method, ha1))
             });
         match claim.peer {
@@ -156,8 +160,7 @@ impl Authenticator {
 /// Who a request may claim to be from, the surest first: the user of its credentials for our realm, From, To. Decides
 /// what it is challenged with, and nothing else.
 pub(crate) fn claimed_users(request: &Message, realm: &str) -> impl Iterator<Item = String> {
-    let headers = Party::Gateway.credentials_headers().into_iter().flat_map(|name| request.headers(name));
-    let answers = headers.filter_map(|value| DigestResponse::parse(value).ok());
+    let answers = Party::Gateway.credentials(request).filter_map(|value| DigestResponse::parse(value).ok());
     let proved = answers.filter(move |answer| answer.realm == realm).map(|answer| answer.user().to_owned());
     let named = [request.from(), request.to()].into_iter().flatten();
     proved.chain(named.filter_map(|addr| addr.uri().ok()?.user().map(str::to_owned)))
@@ -201,25 +204,17 @@ fn proves_password(
     let (user, password) =
         credentials.map_or_else(|| (answer.user(), ""), |(user, password)| (user, password));
     let computed = digest::ha1(answer.algorithm, user, &settings.realm, password);
-    let stored = profile.and_then(|profile| stored_ha1(profile, answer.algorithm));
+    // What is not offered today was turned away before.
+    let stored = profile.and_then(|profile| profile.authentication.ha1(answer.algorithm));
     let is_right = digest::verify(answer, method, stored.unwrap_or(&computed));
     is_right && (stored.is_some() || credentials.is_some())
-}
-
-/// The hash that a profile's answer is checked against. What is not offered today was turned away before.
-fn stored_ha1(profile: &Profile, algorithm: Algorithm) -> Option<&str> {
-    match &profile.authentication {
-        Authentication::Registration { ha1_sha256, .. } if algorithm.is_sha256() => Some(ha1_sha256),
-        Authentication::Registration { ha1_md5, .. } => Some(ha1_md5),
-        Authentication::Ip { .. } => None,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::auth::digest::tests::HASHES;
-    use crate::directory::{CallerId, Carrier, NumberFormat, SrtpPolicy};
+    use crate::directory::{Authentication, CallerId, Carrier, NumberFormat, SrtpPolicy};
     use crate::message::{Transport, lex};
     use crate::types::{CarrierId, CompanyId};
     use bytes::Bytes;
@@ -251,7 +246,7 @@ mod tests {
             (1, MD5, by_password(MD5, DigestPolicy::Md5)),
             (2, BOTH, by_password(BOTH, DigestPolicy::Sha256ThenMd5)),
             (3, SHA256, by_password(SHA256, DigestPolicy::Sha256)),
-            (4, ADDRESS, Authentication::Ip { target: None }),
+            (4, ADDRESS, Authentication::by_address(None)),
         ] {
             directory.add_profile(Profile {
                 id: ProfileId(id),

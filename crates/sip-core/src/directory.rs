@@ -8,9 +8,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::auth::CertificateNames;
 use crate::auth::ip::{Cidr, IpRule, IpRules, Precedence};
-use crate::types::{CarrierId, CompanyId, ProfileId, Transport};
+use crate::auth::{Algorithm, CertificateNames};
+use crate::types::{CarrierId, CompanyId, Flow, ProfileId, Transport};
 
 /// All that is provisioned, indexed for the call path. What it holds does not depend on the order in which companies'
 /// parts were added, since the store gives each number and each account's name to one of them.
@@ -131,7 +131,39 @@ pub enum Authentication {
         /// Where calls to it go, and over which transport, while no connection stands on which it has shown its
         /// certificate; `None` if it is known by a range alone: then it can call, but not be called there.
         target: Option<(SocketAddr, Transport)>,
+        /// How it may be told apart from others at its addresses.
+        claims: Claims,
     },
+}
+
+/// The addresses that a profile claims, and the password that tells its PBX apart where an address alone does not: it
+/// is believed from there and from nowhere else.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Claims {
+    /// Rules without a certificate, each with whether it is in force.
+    pub rules: Vec<(IpRule, Standing)>,
+    /// The password; without one nothing can be proved.
+    pub password: Option<Password>,
+}
+
+/// Whether a claim of an address counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Whoever sends from there is the claimant's, unless something speaks for another.
+    InForce,
+    /// Only where the claimant has proved its password, until an operator has confirmed it.
+    Waits,
+}
+
+/// What a password is checked against; the hashes are `H(user:realm:password)` in lower-case hex.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password {
+    /// For MD5.
+    pub ha1_md5: String,
+    /// For SHA-256.
+    pub ha1_sha256: String,
+    /// Which challenges it is offered.
+    pub digest: DigestPolicy,
 }
 
 /// Which digest algorithms a profile is challenged with.
@@ -234,7 +266,67 @@ pub struct Carrier {
     pub is_active: bool,
 }
 
+impl Claims {
+    /// The rules for a flow.
+    fn on(&self, flow: Flow) -> impl Iterator<Item = &(IpRule, Standing)> {
+        self.rules.iter().filter(move |(rule, _)| rule.matches(flow.peer, flow.transport))
+    }
+
+    /// The rules for it that wait for confirmation.
+    fn waiting_on(&self, flow: Flow) -> impl Iterator<Item = &IpRule> {
+        self.on(flow).filter(|(_, standing)| *standing == Standing::Waits).map(|(rule, _)| rule)
+    }
+}
+
+impl Profile {
+    /// Whether it has a claim on the flow's address that waits for confirmation.
+    pub(crate) fn claims(&self, flow: Flow) -> bool {
+        self.own_claims().is_some_and(|claims| claims.waiting_on(flow).next().is_some())
+    }
+
+    /// Whether it has such a claim on this address alone, which a proof of its password confirms.
+    pub(crate) fn claims_alone(&self, flow: Flow) -> bool {
+        self.own_claims().is_some_and(|claims| claims.waiting_on(flow).any(|rule| rule.cidr.is_single()))
+    }
+
+    /// Whether its password is believed over this flow: from anywhere, unless it is known by its addresses.
+    pub(crate) fn may_prove_over(&self, flow: Flow) -> bool {
+        self.own_claims().is_none_or(|claims| claims.on(flow).next().is_some())
+    }
+
+    fn own_claims(&self) -> Option<&Claims> {
+        match &self.authentication {
+            Authentication::Registration { .. } => None,
+            Authentication::Ip { claims, .. } => Some(claims),
+        }
+    }
+}
+
 impl Authentication {
+    /// By address alone, without any claim that could be proved.
+    pub fn by_address(target: Option<(SocketAddr, Transport)>) -> Self {
+        Self::Ip { target, claims: Claims::default() }
+    }
+
+    /// The hash that an answer is checked against; `None` if there is no password.
+    pub(crate) fn ha1(&self, algorithm: Algorithm) -> Option<&str> {
+        let (md5, sha256) = match self {
+            Self::Registration { ha1_md5, ha1_sha256, .. } => (ha1_md5, ha1_sha256),
+            Self::Ip { claims, .. } => {
+                claims.password.as_ref().map(|password| (&password.ha1_md5, &password.ha1_sha256))?
+            }
+        };
+        Some(if algorithm.is_sha256() { sha256 } else { md5 })
+    }
+
+    /// Which challenges it is offered; `None` if it can prove nothing.
+    fn digest(&self) -> Option<DigestPolicy> {
+        match self {
+            Self::Registration { digest, .. } => Some(*digest),
+            Self::Ip { claims, .. } => claims.password.as_ref().map(|password| password.digest),
+        }
+    }
+
     /// Whether both prove the same password. What the policy believes is another matter.
     pub(crate) fn has_password_of(&self, other: &Self) -> bool {
         match (self, other) {
@@ -254,7 +346,11 @@ impl fmt::Debug for Authentication {
             Self::Registration { ha1_md5: _, ha1_sha256: _, digest } => {
                 f.debug_struct("Registration").field("digest", digest).finish_non_exhaustive()
             }
-            Self::Ip { target } => f.debug_struct("Ip").field("target", target).finish(),
+            Self::Ip { target, claims } => f
+                .debug_struct("Ip")
+                .field("target", target)
+                .field("claims", &claims.rules)
+                .finish_non_exhaustive(),
         }
     }
 }
@@ -311,9 +407,7 @@ impl Directory {
     fn insert(&mut self, profile: Arc<Profile>) {
         self.claim(&profile.user, Peer::Profile(profile.id));
         // Companies choose the names of phones, and profiles alone have user names of ours.
-        if let Authentication::Registration { digest, .. } = profile.authentication
-            && !profile.id.is_phone()
-        {
+        if let Some(digest) = profile.authentication.digest().filter(|_| !profile.id.is_phone()) {
             *self.policies.entry(digest).or_default() += 1;
         }
         self.profiles.insert(profile.id, profile);
@@ -380,10 +474,10 @@ impl Directory {
     /// that nobody has, in the proportions of those that somebody has, so that a challenge does not tell which there
     /// are. Carriers, whose names have any shape, are challenged like everybody else without a user name of ours.
     pub fn policy_of_user(&self, user: &str, lot: u64) -> DigestPolicy {
-        match self.profile_of_user(user).map(|profile| &profile.authentication) {
-            Some(Authentication::Registration { digest, .. }) => *digest,
-            _ if is_user_name(user) => self.policy_by_lot(lot),
-            _ => DigestPolicy::default(),
+        match self.profile_of_user(user).and_then(|profile| profile.authentication.digest()) {
+            Some(digest) => digest,
+            None if is_user_name(user) => self.policy_by_lot(lot),
+            None => DigestPolicy::default(),
         }
     }
 
@@ -497,7 +591,7 @@ mod tests {
         let old = of("old", DigestPolicy::Md5);
         assert!(old.has_password_of(&of("old", DigestPolicy::Sha256)));
         assert!(!old.has_password_of(&of("new", DigestPolicy::Md5)));
-        assert!(!old.has_password_of(&Authentication::Ip { target: None }));
+        assert!(!old.has_password_of(&Authentication::by_address(None)));
     }
 
     fn profile(id: ProfileId, company: i64, user: &str) -> Profile {

@@ -4,6 +4,7 @@
 //! `poll_timeout` when to call `handle_timeout`. A spurious call changes nothing.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use crate::certified::Certified;
 use crate::dialog;
 use crate::directory::{Directory, Peer, Succession};
 use crate::guard::{self, Guard, Rates, SourceRates};
+use crate::history::History;
 use crate::load::LoadGauge;
 use crate::message::{self, Fault, Message, Method, Name, lex, validate};
 use crate::outbox::Outbox;
@@ -53,6 +55,7 @@ pub struct Gateway {
     pub(crate) unproved_records: Rates<ProfileId>,
     pub(crate) registrar: Registrar,
     pub(crate) certified: Certified,
+    pub(crate) history: History,
     pub(crate) transactions: Transactions<ClientUser>,
     pub(crate) calls: CallTable,
     /// The call that each unanswered INVITE opened, for CANCEL.
@@ -126,6 +129,7 @@ impl Gateway {
             ),
             registrar: Registrar::new(limits.bindings),
             certified: Certified::default(),
+            history: History::new(limits.bindings),
             transactions: Transactions::new(settings.timers.clone(), limits.transactions),
             calls: CallTable::default(),
             invites: SecondaryMap::new(),
@@ -175,7 +179,7 @@ impl Gateway {
         let Ok(message) = lex(bytes, transport) else { return self.drop_message(flow, "not SIP") };
         if message.is_request()
             && message.header(Name::UserAgent).is_some_and(guard::is_scanner)
-            && self.known_peer(flow).is_none()
+            && self.known_peer(now, flow).is_none()
         {
             return self.drop_message(flow, "a scanner");
         }
@@ -195,7 +199,7 @@ impl Gateway {
     fn is_silenced(&self, now: Now, flow: Flow) -> bool {
         let source = flow.peer.ip();
         self.bans.is_banned(now.monotonic, source)
-            && self.known_peer(flow).is_none()
+            && self.known_peer(now, flow).is_none()
             && !self.registrar.is_bound_host(source)
             && !self.bans.is_anybodys_home(source)
     }
@@ -235,7 +239,7 @@ impl Gateway {
                 self.with_call(now, user.call, |call, ctx| call.on_response(ctx, user, &request, response));
             }
             Some((user, _)) => call::hang_up_stray(&mut self.context(now), user.call, flow, response),
-            None if call::is_answer(response) && !self.is_stranger(flow) => {
+            None if call::is_answer(response) && !self.is_stranger(now, flow) => {
                 self.on_stray_answer(now, flow, response);
             }
             None => {}
@@ -386,6 +390,7 @@ impl Gateway {
         let Succession { directory, changed, certificates } = succession;
         for gone in changed.iter().filter(|id| directory.profile(**id).is_none()) {
             self.end_calls_of(now, *gone, Refusal::ProfileDeleted);
+            self.history.forget(*gone);
         }
         for profile in changed.iter().filter(|id| !directory.may_register(**id)) {
             self.registrar.remove(*profile, Unregistration::ProfileGone, &mut self.out);
@@ -429,6 +434,13 @@ impl Gateway {
         }
         let RegistrationSettings { nat_s, direct_s, .. } = self.settings.registration;
         self.registrar.restore(now, binding, nat_s.max(direct_s));
+    }
+
+    /// Puts back a proof of a password that was kept over a restart, made so long ago at this address.
+    pub fn restore_proof(&mut self, now: Now, profile: ProfileId, address: IpAddr, age: Duration) {
+        if self.directory.profile(profile).is_some() {
+            self.history.restore(now, profile, address, age);
+        }
     }
 
     /// From now on new calls are refused with 503; running ones go on.

@@ -56,6 +56,8 @@ refusals! {
         "The session description asks for IPv4 or IPv6 media, and the gateway has no media address of that kind.";
     AddressIncomplete = 484, 28, "address_incomplete",
         "The called number cannot be read as a telephone number.";
+    AddressNotAllowed = 403, 21, "address_not_allowed",
+        "The password is right, but the profile is known by its IP addresses, and this is none of them.";
     AnswerWithoutOffer = 500, 101, "answer_without_offer",
         "The session description answers nothing that was offered.";
     BadContact = 400, 95, "bad_contact",
@@ -120,6 +122,8 @@ refusals! {
         "The gateway could not handle the request.";
     IntervalTooBrief = 423, 31, "interval_too_brief",
         "The registration interval asked for is too short.";
+    KnownByAddress = 403, 21, "known_by_address",
+        "The password is right, but the profile is known by its IP address and does not register.";
     LongestCall = 403, 16, "longest_call",
         "The call lasted as long as the profile's spend guard allows, so it was ended.";
     LoopDetected = 483, 25, "loop_detected",

@@ -6,17 +6,19 @@ use crate::auth::Staleness;
 use crate::authenticator::{self, Party, Verdict};
 use crate::bans::{Bans, Claim, Place};
 use crate::call::{Arrival, Call};
-use crate::directory::{DigestPolicy, Peer, Profile, is_user_name};
+use crate::directory::{Authentication, DigestPolicy, Peer, Profile, is_user_name};
 use crate::gateway::Gateway;
 use crate::guard::Pace;
+use crate::history::Novelty;
 use crate::message::{Message, MessageWriter, Method, Name, Uri};
+use crate::owner::Owner;
 use crate::refusal::Refusal;
 use crate::registrar::{Registrar, Registration};
 use crate::respond::{self, ALLOW};
 use crate::route;
 use crate::settings::Settings;
 use crate::transaction::Incoming;
-use crate::types::{Event, Flow, Now, ProfileId};
+use crate::types::{Event, Flow, Now};
 
 /// Why a stranger's request is met with silence.
 pub(crate) const TOO_FAST: &str = "too many unproved requests from this source";
@@ -81,7 +83,7 @@ impl Gateway {
 
     fn on_first_request(&mut self, now: Now, flow: Flow, request: &Message) {
         if self.is_too_much(now, request) {
-            return self.shed(flow, request);
+            return self.shed(now, flow, request);
         }
         match request.method() {
             // Who calls comes before what is wrong with the call (RFC 3261 section 8.2): the attempt is recorded.
@@ -113,8 +115,8 @@ impl Gateway {
 
     /// Refuses new work while there is too much of it: those we know at once and without state, so that they can try
     /// another way; strangers by silence. A challenge that was answered is work already begun, and goes on.
-    fn shed(&mut self, flow: Flow, request: &Message) {
-        if self.is_stranger(flow) {
+    fn shed(&mut self, now: Now, flow: Flow, request: &Message) {
+        if self.is_stranger(now, flow) {
             return self.drop_message(flow, "overloaded, and the source is not known");
         }
         if *request.method() == Method::Register {
@@ -136,32 +138,12 @@ impl Gateway {
         self.out.send(flow, writer.finish());
     }
 
-    /// Who speaks from here without having to prove a password: by certificate or address.
-    pub(crate) fn known_peer(&self, flow: Flow) -> Option<Peer> {
-        self.certified.peer_at(&self.directory, flow)
-    }
-
-    /// Who calls, where no password is needed. A company may have claimed an address that it shares with another: over a
-    /// flow on which another's PBX has registered, only the password tells whose call it is.
-    pub(crate) fn caller_by_flow(&self, flow: Flow) -> Option<Peer> {
-        let known = self.known_peer(flow)?;
-        let is_certain = self.certified.proved_peer(flow).is_some() || self.neighbour(known, flow).is_none();
-        is_certain.then_some(known)
-    }
-
-    /// The profile of another company than this peer's whose PBX has registered over the flow.
-    fn neighbour(&self, peer: Peer, flow: Flow) -> Option<ProfileId> {
-        let company = |profile| self.directory.profile(profile).map(|profile| profile.company);
-        let claimant = company(peer.profile()?);
-        self.registrar.profiles_at(flow).find(|bound| company(*bound) != claimant)
-    }
-
     /// OPTIONS from somebody we serve is a question whether we live: without a 200 many PBXs take the trunk out of
     /// service. A PBX may ask before it has registered, so the shape of a user name will do; that there is such a user
     /// is not said.
     fn on_options(&mut self, now: Now, flow: Flow, request: &Message) {
         let is_user = claimed_user(request).is_some_and(|user| is_user_name(&user));
-        if !self.is_stranger(flow) || (is_user && self.may_speak(now, flow)) {
+        if !self.is_stranger(now, flow) || (is_user && self.may_speak(now, flow)) {
             self.confirm(flow, request);
         } else {
             self.refuse(now, flow, request, Refusal::UnknownPeer);
@@ -169,13 +151,13 @@ impl Gateway {
     }
 
     /// Whether neither a rule nor a registration knows the host.
-    pub(crate) fn is_stranger(&self, flow: Flow) -> bool {
-        self.known_peer(flow).is_none() && !self.registrar.is_bound_host(flow.peer.ip())
+    pub(crate) fn is_stranger(&self, now: Now, flow: Flow) -> bool {
+        self.known_peer(now, flow).is_none() && !self.registrar.is_bound_host(flow.peer.ip())
     }
 
     /// Whether an answer is owed: strangers get only so many a second.
     pub(crate) fn may_speak(&mut self, now: Now, flow: Flow) -> bool {
-        !self.is_stranger(flow) || self.rates.take(now.monotonic, flow.peer.ip()) == Pace::Within
+        !self.is_stranger(now, flow) || self.rates.take(now.monotonic, flow.peer.ip()) == Pace::Within
     }
 
     /// 200 without state: a repeated request gets the same answer again (RFC 3261 section 8.2.7).
@@ -317,10 +299,7 @@ impl Gateway {
         };
         let request_here = (request, party, source);
         match self.authenticator.check(steady, &self.settings, &self.directory, request_here, before, hear) {
-            Verdict::Accepted(peer) => {
-                self.bans.note_right(now.monotonic, source, peer);
-                Some(peer)
-            }
+            Verdict::Accepted(peer) => self.on_right_password(now, flow, request, party, peer),
             Verdict::Challenge(staleness) => {
                 self.challenge(now, flow, request, party, staleness);
                 None
@@ -334,6 +313,42 @@ impl Gateway {
                 None
             }
         }
+    }
+
+    /// The peer that proved its password, unless it is known by its addresses and this is none of them.
+    fn on_right_password(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        request: &Message,
+        party: Party,
+        peer: Peer,
+    ) -> Option<Peer> {
+        self.bans.note_right(now.monotonic, flow.peer.ip(), peer);
+        let Some(profile) = peer.profile().and_then(|id| self.directory.profile(id)).cloned() else {
+            return Some(peer);
+        };
+        let registers = matches!(profile.authentication, Authentication::Registration { .. });
+        let why = match party {
+            Party::Registrar if !registers => Some(Refusal::KnownByAddress),
+            _ if !profile.may_prove_over(flow) => Some(Refusal::AddressNotAllowed),
+            _ => None,
+        };
+        if let Some(why) = why {
+            self.refuse_request(now, flow, request, (&profile.user, Some(&profile)), why);
+            if *request.method() == Method::Invite {
+                self.record_unproved(now, flow, request, peer, why);
+            }
+            return None;
+        }
+        if !profile.id.is_phone() {
+            let is_new = self.history.note(now, flow, profile.id) == Novelty::New;
+            if is_new || profile.claims_alone(flow) {
+                let (address, transport) = (flow.peer.ip().to_canonical(), flow.transport);
+                self.out.tell(Event::PasswordProved { profile: profile.id, address, transport });
+            }
+        }
+        Some(peer)
     }
 
     /// Refuses an answer to our challenge. Nothing in the refusal says whether there is a user of that name.
@@ -359,7 +374,7 @@ impl Gateway {
         let steady = self.steady(now);
         let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
         let mut writer = respond::response(&self.settings, request, party.status(), Some(&tag), flow.peer);
-        let policy = self.policy_for(flow, request);
+        let policy = self.policy_for(now, flow, request);
         let (realm, salt) = (&self.settings.realm, self.rng.next_u64());
         let source = flow.peer.ip();
         for value in self.authenticator.challenges(steady, realm, policy, staleness, source, salt) {
@@ -368,12 +383,16 @@ impl Gateway {
         self.out.send(flow, writer.finish());
     }
 
-    /// What a request is challenged with: as the user that it names, or whose PBX has registered over the flow.
+    /// What a request is challenged with: as the user that it names, or whose PBX has registered over the flow, or has
+    /// proved its password from there.
     /// Which of the names counts depends on their shape alone, so that the choice tells nobody which users exist.
-    fn policy_for(&self, flow: Flow, request: &Message) -> DigestPolicy {
+    fn policy_for(&self, now: Now, flow: Flow, request: &Message) -> DigestPolicy {
         let names: Vec<_> = authenticator::claimed_users(request, &self.settings.realm).collect();
-        let bound = || Some(&self.directory.profile(self.registrar.profiles_at(flow).next()?)?.user);
-        let named = names.iter().find(|name| is_user_name(name)).or_else(bound).or_else(|| names.first());
+        let user_of = |profile| self.directory.profile(profile).map(|profile| &profile.user);
+        let bound = || user_of(self.registrar.profiles_at(flow).next()?);
+        let proved = || user_of(self.history.at(now.monotonic, flow).next()?.profile);
+        let shaped = names.iter().find(|name| is_user_name(name));
+        let named = shaped.or_else(bound).or_else(proved).or_else(|| names.first());
         self.authenticator.policy(&self.directory, named.map_or("", String::as_str))
     }
 
@@ -416,13 +435,17 @@ impl Gateway {
     }
 
     fn on_invite(&mut self, now: Now, flow: Flow, invite: &Message) {
-        let peer = match self.caller_by_flow(flow) {
-            Some(peer) => peer,
-            None => match self.authenticate(now, flow, invite, Party::Gateway) {
-                Some(peer) => peer,
-                None => return,
-            },
+        let owner = self.owner(now, flow, invite);
+        if let Owner::Doubted(known, doubt) = owner
+            && Party::Gateway.credentials(invite).next().is_none()
+        {
+            self.out.tell(Event::OwnerDoubted { known: known.profile(), source: flow.peer, doubt });
+        }
+        let peer = match owner {
+            Owner::Known(peer) => Some(peer),
+            Owner::Doubted(..) | Owner::Unknown => self.authenticate(now, flow, invite, Party::Gateway),
         };
+        let Some(peer) = peer else { return };
         if let Some(why) = self.why_not_opened(flow, invite) {
             return self.refuse_invite(now, flow, invite, peer, why);
         }

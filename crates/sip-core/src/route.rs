@@ -196,7 +196,7 @@ mod tests {
             name: "Sales".into(),
             user: "99050000000101".into(),
             country: "US".into(),
-            authentication: crate::directory::Authentication::Ip { target: None },
+            authentication: crate::directory::Authentication::by_address(None),
             number_format: NumberFormat::Digits,
             caller_id: CallerId::default(),
             takes_caller_names: true,

@@ -1,5 +1,6 @@
 //! The words that the core and its surroundings exchange: flows, transmits, questions, replies, events.
 
+mod doubt;
 mod media;
 mod registration;
 
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+pub use self::doubt::Doubt;
 pub use self::media::{SdpRole, SecureMedia, Speaker};
 pub use self::registration::{Binding, Unregistration};
 use crate::load::Load;
@@ -481,6 +483,24 @@ pub enum Event {
         source: SocketAddr,
         /// Why.
         refusal: Refusal,
+    },
+    /// A profile has proved its password at an address where it had not done so today, or that it claims in vain so far.
+    PasswordProved {
+        /// The profile.
+        profile: ProfileId,
+        /// The address.
+        address: IpAddr,
+        /// Over which transport.
+        transport: Transport,
+    },
+    /// A call came from where a peer is known without a password, but something speaks for another: it has to prove one.
+    OwnerDoubted {
+        /// The profile that is known there; `None` is a carrier.
+        known: Option<ProfileId>,
+        /// Who sent it.
+        source: SocketAddr,
+        /// What speaks for another.
+        doubt: Doubt,
     },
     /// A source has guessed too many passwords.
     SourceBanned {

@@ -11,6 +11,7 @@ use crate::directory::Peer;
 use crate::gateway::Gateway;
 use crate::guard::Pace;
 use crate::message::{Message, Name, Uri};
+use crate::owner::Owner;
 use crate::refusal::Refusal;
 use crate::types::{CallRecord, Ending, Event, Flow, Lease, Leg, Now, Question};
 use crate::{number, route};
@@ -52,7 +53,11 @@ impl Gateway {
     /// Records a malformed INVITE, if it comes from where a peer is known to be.
     pub(crate) fn record_faulty(&mut self, now: Now, flow: Flow, invite: &Message, why: Refusal) {
         let bound = || self.registrar.profiles_at(flow).next().map(Peer::Profile);
-        let Some(peer) = self.caller_by_flow(flow).or_else(bound) else { return };
+        let known = match self.owner(now, flow, invite) {
+            Owner::Known(peer) => Some(peer),
+            Owner::Doubted(..) | Owner::Unknown => None,
+        };
+        let Some(peer) = known.or_else(bound) else { return };
         // Refused without state, so a repetition is another attempt.
         if self.may_record(now, peer) {
             let caller = self.told_caller(peer, invite);

@@ -1,11 +1,18 @@
-//! `sipgw profile allow`, `allowed` and `disallow`
+//! `sipgw profile allow`, `allowed`, `confirm` and `disallow`
 
 use ipnet::IpNet;
 use serde_json::Value;
 
 use super::{Context, Failure, Gateway, Table, below, cell, find, id, text};
 
-const COLUMNS: [&str; 5] = ["profile", "network", "port", "transport", "certificate"];
+const COLUMNS: [&str; 6] = ["profile", "network", "port", "transport", "certificate", "state"];
+
+/// Which addresses are shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    All,
+    Pending,
+}
 
 /// What a rule asks for besides the address, as the end of a sentence.
 pub(super) fn by_certificate(rule: &Value) -> String {
@@ -29,6 +36,7 @@ pub(super) async fn list(
     context: &Context,
     gateway: &Gateway,
     profile: Option<String>,
+    which: Which,
 ) -> Result<(), Failure> {
     let profiles = match profile {
         Some(profile) => vec![find::profile(gateway, &profile).await?],
@@ -38,7 +46,9 @@ pub(super) async fn list(
     for profile in &profiles {
         for mut rule in gateway.list(&below(profile, "/addresses")).await? {
             rule["profile"] = profile["id"].clone();
-            rules.push(rule);
+            if which == Which::All || rule["state"] == "pending" {
+                rules.push(rule);
+            }
         }
     }
     context.output.show(&rules, || {
@@ -46,9 +56,46 @@ pub(super) async fn list(
         for rule in &rules {
             table.row(COLUMNS.map(|field| cell(&rule[field])));
         }
-        table.text("No address is allowed: sipgw profile allow PROFILE NETWORK")
+        table.text(match which {
+            Which::All => "No address is allowed: sipgw profile allow PROFILE NETWORK",
+            Which::Pending => "No claim of an address waits for an operator.",
+        })
     });
     Ok(())
+}
+
+pub(super) async fn confirm(
+    context: &Context,
+    gateway: &Gateway,
+    profile: &str,
+    network: IpNet,
+) -> Result<(), Failure> {
+    let profile = find::profile(gateway, profile).await?;
+    for rule in rules_of(gateway, &profile, network).await? {
+        let path = below(&profile, &format!("/addresses/{}/confirmation", id(&rule)));
+        gateway.put(&path, Value::Null).await?;
+    }
+    context.output.done(&format!("{} is known at {network}.", text(&profile["name"])));
+    Ok(())
+}
+
+/// The rules of a profile for this network; at least one.
+async fn rules_of(gateway: &Gateway, profile: &Value, network: IpNet) -> Result<Vec<Value>, Failure> {
+    let is_meant = |rule: &Value| {
+        let known = rule["network"].as_str().and_then(|known| known.parse::<IpNet>().ok());
+        known.is_some_and(|known| known.trunc() == network.trunc())
+    };
+    let mut rules = gateway.list(&below(profile, "/addresses")).await?;
+    rules.retain(is_meant);
+    match rules.is_empty() {
+        true => Err(no_such(network)),
+        false => Ok(rules),
+    }
+}
+
+fn no_such(network: IpNet) -> Failure {
+    let cure = "sipgw profile allowed shows what there is";
+    Failure::no_such("address of the profile", &network.to_string(), cure)
 }
 
 pub(super) async fn disallow(
@@ -59,17 +106,13 @@ pub(super) async fn disallow(
     certificate: Option<&str>,
 ) -> Result<(), Failure> {
     let profile = find::profile(gateway, profile).await?;
-    let is_meant = |rule: &Value| {
-        let known = rule["network"].as_str().and_then(|known| known.parse::<IpNet>().ok());
-        let bears =
-            |name: &str| rule["certificate"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(name));
-        known.is_some_and(|known| known.trunc() == network.trunc()) && certificate.is_none_or(bears)
+    let bears = |rule: &Value, name: &str| {
+        rule["certificate"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(name))
     };
-    let mut rules = gateway.list(&below(&profile, "/addresses")).await?;
-    rules.retain(is_meant);
+    let mut rules = rules_of(gateway, &profile, network).await?;
+    rules.retain(|rule| certificate.is_none_or(|name| bears(rule, name)));
     if rules.is_empty() {
-        let cure = "sipgw profile allowed shows what there is";
-        return Err(Failure::no_such("address of the profile", &network.to_string(), cure));
+        return Err(no_such(network));
     }
     for rule in &rules {
         gateway.delete(&below(&profile, &format!("/addresses/{}", id(rule)))).await?;

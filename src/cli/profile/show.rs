@@ -66,7 +66,8 @@ fn authentication(whole: &Value) -> Vec<String> {
     let address = |rule: &Value| {
         let port = rule["port"].as_u64().map_or_else(String::new, |port| format!(" port {port}"));
         let [network, transport] = ["network", "transport"].map(|field| cell(&rule[field]));
-        format!("by address {network}{port} over {transport}{}", by_certificate(rule))
+        let waits = if rule["state"] == "pending" { ", not confirmed yet" } else { "" };
+        format!("by address {network}{port} over {transport}{}{waits}", by_certificate(rule))
     };
     let facts: Vec<String> = items(&whole["addresses"]).map(address).collect();
     match facts.is_empty() {

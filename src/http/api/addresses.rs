@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use axum::Json;
 use axum::http::StatusCode;
 use ipnet::IpNet;
-use provisioning_store::model::{IpRule, IpRuleId, NewIpRule, ProfileId, Transport};
+use provisioning_store::model::{ClaimState, CompanyId, IpRule, IpRuleId, NewIpRule, ProfileId, Transport};
 use provisioning_store::tokens::Role;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,9 +18,13 @@ use super::error::Problem;
 use super::profiles::TAG;
 use super::word::word;
 use super::{Answer, Created};
+use crate::storage;
 
 pub(super) fn routes() -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(list_addresses, add_address)).routes(routes!(remove_address))
+    OpenApiRouter::new()
+        .routes(routes!(list_addresses, add_address))
+        .routes(routes!(remove_address))
+        .routes(routes!(confirm_address))
 }
 
 /// An address or range that a profile is let in from.
@@ -37,12 +41,16 @@ struct AddressView {
     transport: Transport,
     /// The DNS name that the client certificate must bear; null asks for no certificate.
     certificate: Option<String>,
+    /// `confirmed`: calls from there are the profile's. `pending`: only where its PBX proves the profile's password, until
+    /// an operator confirms it.
+    #[schema(schema_with = word::<ClaimState>)]
+    state: ClaimState,
 }
 
 impl From<IpRule> for AddressView {
-    fn from(IpRule { id, rule, .. }: IpRule) -> Self {
+    fn from(IpRule { id, state, rule, .. }: IpRule) -> Self {
         let NewIpRule { network, port, transport, certificate } = rule;
-        Self { id: id.0, network: network.to_string(), port, transport, certificate }
+        Self { id: id.0, network: network.to_string(), port, transport, certificate, state }
     }
 }
 
@@ -93,10 +101,16 @@ async fn list_addresses(caller: Caller, Path(profile): Path<ProfileId>) -> Answe
 
 /// Let a profile in from an address
 ///
-/// It counts while the profile's authentication is `ip`. An administrator may name a network where nobody else is known, of
-/// 256 addresses at most (IPv6: a /48), and a certificate that no other profile has; for anything else, such as a certificate
-/// from anywhere (`0.0.0.0/0`), there are operators. Calls to the profile go over the connection on which its certificate was
-/// shown last; while there is none, to the first single address that it is let in from.
+/// It counts while the profile's authentication is `ip`. What an operator allows is confirmed at once. An administrator may
+/// name a network of 256 addresses at most (IPv6: a /48), and a certificate that no other profile has. A single address is
+/// confirmed at once, unless it is known as somebody else's: a carrier's, another profile's, or one that a PBX of another
+/// company has registered from or proved its password at within the last month. Such a claim is `pending`, and so is every
+/// range: until an operator confirms it, a request from there is asked for the profile's password, and one that answers it
+/// shows the address to be the profile's. A single address is confirmed by that.
+///
+/// Wherever an address is claimed, a call whose From or credentials name another user, or from where another company's PBX
+/// has proved its password, is asked for a password. Calls to the profile go over the connection on which its certificate was
+/// shown last; while there is none, to the first single address that is confirmed.
 #[utoipa::path(
     post, path = "/profiles/{profile}/addresses", tag = TAG, params(("profile" = i64, Path)),
     request_body = AddressRequest, responses((status = 201, body = AddressView)),
@@ -119,12 +133,29 @@ async fn add_address(
         certificate: request.certificate.map(|name| name.to_ascii_lowercase()),
     };
     let store = caller.acting_on(profile.company);
-    let id = match caller.role {
+    let added = match caller.role {
         Role::Operator => store.add_ip_rule(profile.id, &rule).await?,
-        Role::Administrator(_) => store.claim_ip_rule(profile.id, &rule).await?,
+        Role::Administrator(_) => store.claim_ip_rule(storage::now(), profile.id, &rule).await?,
     };
-    let view = AddressView::from(IpRule { id, profile: profile.id, rule });
-    Ok(Created::at(format!("/profiles/{}/addresses/{id}", profile.id), view))
+    Ok(Created::at(format!("/profiles/{}/addresses/{}", profile.id, added.id), AddressView::from(added)))
+}
+
+/// Confirm a claim of an address
+///
+/// An operator has made sure that it is the company's. Calls from there are the profile's from then on, but for those that
+/// another user's name or password speaks for.
+#[utoipa::path(
+    put, path = "/profiles/{profile}/addresses/{address}/confirmation", tag = TAG,
+    params(("profile" = i64, Path), ("address" = i64, Path)), responses((status = 204)),
+    security(("token" = ["operator"])),
+)]
+async fn confirm_address(
+    caller: Caller,
+    Path((profile, address)): Path<(ProfileId, IpRuleId)>,
+) -> Result<StatusCode, Problem> {
+    let company = address_of(&caller, profile, address).await?;
+    caller.acting_on(company).confirm_ip_rule(address).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Take an address back
@@ -138,11 +169,17 @@ async fn remove_address(
     caller: Caller,
     Path((profile, address)): Path<(ProfileId, IpRuleId)>,
 ) -> Result<StatusCode, Problem> {
+    let company = address_of(&caller, profile, address).await?;
+    caller.acting_on(company).remove_ip_rule(address).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The company of an address that may be seen.
+async fn address_of(caller: &Caller, profile: ProfileId, address: IpRuleId) -> Result<CompanyId, Problem> {
     let profile = caller.profile(profile).await?;
     let rules = caller.store().ip_rules_of(profile.id).await?;
-    if !rules.iter().any(|rule| rule.id == address) {
-        return Err(Problem::absent("address", format!("{address} of this profile")));
+    match rules.iter().any(|rule| rule.id == address) {
+        true => Ok(profile.company),
+        false => Err(Problem::absent("address", format!("{address} of this profile"))),
     }
-    caller.acting_on(profile.company).remove_ip_rule(address).await?;
-    Ok(StatusCode::NO_CONTENT)
 }

@@ -51,9 +51,14 @@ impl Caller {
         &self.site.store
     }
 
-    /// The store, for changing what is this company's, or with `None` what is the installation's.
+    /// The store, for changing what is this company's, or with `None` what is the installation's. Whoever is no operator
+    /// creates no more through it than the company's quotas allow.
     pub(super) fn acting_on(&self, company: impl Into<Option<CompanyId>>) -> Store {
-        self.site.store.on_behalf(Deed { company: company.into(), ..Deed::clone(&self.deed) })
+        let store = self.site.store.on_behalf(Deed { company: company.into(), ..Deed::clone(&self.deed) });
+        match self.role {
+            Role::Operator => store,
+            Role::Administrator(_) => store.within(self.site.config.load().http.quotas),
+        }
     }
 
     pub(super) fn may_see(&self, company: CompanyId) -> bool {

@@ -121,6 +121,7 @@ impl From<StoreError> for Problem {
             StoreError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "not_found", text),
             StoreError::Taken { .. } => Self::new(StatusCode::CONFLICT, "taken", text),
             StoreError::AccountInUse { .. } => Self::new(StatusCode::CONFLICT, "account_in_use", text),
+            StoreError::QuotaReached { .. } => Self::new(StatusCode::CONFLICT, "quota_reached", text),
             StoreError::AskedTwice => Self::new(StatusCode::CONFLICT, "asked_twice", text),
             StoreError::Invalid { field, problem } => {
                 // What stands before the colon is for the command line; here it is a member of its own.

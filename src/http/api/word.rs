@@ -4,8 +4,8 @@ use provisioning_store::cdr::{CallKind, Direction};
 use provisioning_store::ledger::{CapState, Payer, TransferKind, Window};
 use provisioning_store::lifecycle::Renewal;
 use provisioning_store::model::{
-    Authentication, CallerIdByCall, DigestAlgorithms, NumberFormat, NumberPresentation, PaymentCause,
-    PaymentState, Srtp, Switch, Transport, Trust,
+    Authentication, CallerIdByCall, ClaimState, DigestAlgorithms, NumberFormat, NumberPresentation,
+    PaymentCause, PaymentState, Srtp, Switch, Transport, Trust,
 };
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Object, RefOr};
@@ -31,6 +31,7 @@ choices!(
     CallKind,
     CallerIdByCall,
     CapState,
+    ClaimState,
     DigestAlgorithms,
     Direction,
     NumberFormat,

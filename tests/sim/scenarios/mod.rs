@@ -18,6 +18,7 @@ mod media;
 mod money;
 mod outgoing;
 mod overload;
+mod owners;
 mod phones;
 mod races;
 mod registration;

@@ -2,12 +2,12 @@
 
 use sip_core::message::{Message, Method, Name};
 use sip_core::refusal::Refusal;
-use sip_core::types::{CompanyId, Ending, ProfileId};
+use sip_core::types::{Ending, ProfileId};
 
 use crate::agent::manner::{Act, Dial, s};
 use crate::network::Weather;
 use crate::provisioning::{
-    self, ECHO, FAR_AWAY, Proof, Provisions, SALES as SALES_ID, SALES_NUMBER, SALES_USER,
+    self, ECHO, FAR_AWAY, Provisions, SALES as SALES_ID, SALES_NUMBER, SALES_USER,
 };
 use crate::world::{ALPHA, ENGINEERING, SALES, STRANGER, Setting, World};
 
@@ -86,37 +86,6 @@ fn a_stranger_is_challenged_and_carries_no_call() {
     world.settle();
     assert_eq!(world.agents[STRANGER].calls[call].statuses, [407]);
     assert_eq!(world.desk.books.records.len(), 0);
-}
-
-/// Engineering has claimed the address of Sales, in the name of a company.
-fn claimed_by(company: CompanyId) -> World {
-    let provisions = Provisions { engineering: Proof::SalesAddress(company), ..Provisions::default() };
-    World::unregistered(Setting { provisions, ..Setting::clear(1) })
-}
-
-/// Whose record a call from there leaves.
-fn whose(world: &mut World, dial: Dial) -> Option<ProfileId> {
-    world.dial(SALES, dial.then(s(5), Act::HangUp));
-    world.settle();
-    world.desk.books.records.last().expect("a record").profile
-}
-
-#[test]
-fn an_address_that_another_company_claims_takes_no_calls_from_a_pbx_that_registers() {
-    let mut world = claimed_by(CompanyId(2));
-    world.register(SALES, 3_600);
-    assert_eq!(whose(&mut world, Dial::to(FAR_AWAY)), Some(SALES_ID));
-    assert_eq!(world.agents[SALES].last_call().statuses, [100, 180, 200]);
-    let refused = whose(&mut world, Dial::to(FAR_AWAY).max_forwards(0));
-    assert_eq!((refused, world.desk.books.records.len()), (Some(SALES_ID), 2));
-}
-
-#[test]
-fn an_address_is_its_claimants_where_nobody_else_has_registered() {
-    assert_eq!(whose(&mut claimed_by(CompanyId(2)), Dial::to(FAR_AWAY)), Some(provisioning::ENGINEERING));
-    let mut same_company = claimed_by(provisioning::COMPANY);
-    same_company.register(SALES, 3_600);
-    assert_eq!(whose(&mut same_company, Dial::to(FAR_AWAY)), Some(provisioning::ENGINEERING));
 }
 
 /// A request as a stranger would write it; `{}` is the tag of To.

@@ -2,6 +2,7 @@
 
 use super::directory::Part;
 use super::query::{query, query_as, query_scalar};
+use super::quotas::OneMore;
 use super::revision::{Changed, raise_revision};
 use super::{Connection, Database, failed, statements};
 use crate::error::StoreError;
@@ -18,6 +19,8 @@ fn identity(account: BusinessAccountId) -> String {
 impl Database {
     pub(crate) async fn set_administrator(&self, administrator: &Administrator) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
+        let one_more = OneMore::Administrator(administrator.company, &administrator.email);
+        self.refuse_beyond_quota(&mut transaction, one_more).await?;
         query(statements::SET_ADMINISTRATOR)
             .bind(administrator.company.0)
             .bind(&administrator.email)

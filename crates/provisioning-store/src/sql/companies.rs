@@ -5,6 +5,7 @@ use sqlx::FromRow;
 use super::directory::Part;
 use super::ledger::{Author, apply_in};
 use super::query::{Query, query, query_as, query_scalar};
+use super::quotas::OneMore;
 use super::revision::{Changed, mark_companies_of_landline, raise_revision};
 use super::{Connection, Database, failed, statements};
 use crate::error::StoreError;
@@ -147,6 +148,8 @@ impl Database {
     /// be its own, is refused.
     pub(crate) async fn add_landline(&self, landline: &Landline) -> Result<Landline, StoreError> {
         let mut transaction = self.begin().await?;
+        let one_more = OneMore::Landline(landline.company, &landline.number);
+        self.refuse_beyond_quota(&mut transaction, one_more).await?;
         let taken: i64 = query_scalar(statements::LANDLINE_IS_TAKEN)
             .bind(landline.company.0)
             .bind(&landline.number)

@@ -12,7 +12,7 @@ use crate::error::StoreError;
 use crate::moving::Moved;
 
 /// All tables, those that others refer to before these.
-const TABLES: [&str; 27] = [
+const TABLES: [&str; 28] = [
     "meta",
     "directory_revision",
     "companies",
@@ -25,6 +25,7 @@ const TABLES: [&str; 27] = [
     "carriers",
     "rates",
     "registrations",
+    "proofs",
     "accounts",
     "subscribers",
     "reservations",

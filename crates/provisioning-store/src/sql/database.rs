@@ -8,6 +8,7 @@ use super::ledger::Shelf;
 use super::{postgres, sqlite};
 use crate::audit::Deed;
 use crate::error::StoreError;
+use crate::quotas::Quotas;
 use crate::store::{Durability, Location};
 
 /// An open database.
@@ -18,6 +19,8 @@ pub(crate) struct Database {
     shelf: Arc<Shelf>,
     /// On whose behalf its transactions are.
     pub(super) deed: Option<Arc<Deed>>,
+    /// How many things may be created through it; `None` is as many as one likes.
+    pub(super) quotas: Option<Arc<Quotas>>,
 }
 
 #[derive(Clone, Debug)]
@@ -45,7 +48,7 @@ impl Database {
                 (Writer::Postgres(writer), Reader::Postgres(reader))
             }
         };
-        Ok(Self { writer, reader, shelf, deed: None })
+        Ok(Self { writer, reader, shelf, deed: None, quotas: None })
     }
 
     /// Begins a transaction that may write anything, for [`Self::begin`] alone; what is known of the books is read again

@@ -3,8 +3,8 @@
 use super::query::{QueryBuilder, query, query_scalar};
 use super::revision::{changed_since, revision};
 use super::{
-    Connection, Database, administrators, carriers, chunks, companies, failed, numbers, profiles, statements,
-    with_list,
+    Connection, Database, addresses, administrators, carriers, chunks, companies, failed, numbers, profiles,
+    statements, with_list,
 };
 use crate::directory::DirectoryRows;
 use crate::error::StoreError;
@@ -105,7 +105,7 @@ async fn read(
     rows.companies.extend(companies::companies(reader, part).await?);
     rows.profiles.extend(profiles::profiles(reader, part).await?);
     rows.credentials.extend(profiles::credentials(reader, vault, part).await?);
-    rows.ip_rules.extend(profiles::ip_rules(reader, part).await?);
+    rows.ip_rules.extend(addresses::ip_rules(reader, part).await?);
     rows.numbers.extend(numbers::numbers(reader, part).await?);
     rows.business_accounts.extend(numbers::accounts(reader, part).await?);
     rows.phones.extend(administrators::phones(reader, vault, part).await?);

@@ -4,6 +4,7 @@
 //! `RETURNING`, integers and text. What differs - opening, who may write, how a batch is handed over - is in one file per
 //! database, [`sqlite`] and [`postgres`]; [`query`] and [`connection`] hide from the others which of them it is.
 
+mod addresses;
 mod administrators;
 mod agenda;
 mod answers;
@@ -25,6 +26,7 @@ mod payments;
 mod postgres;
 mod profiles;
 mod query;
+mod quotas;
 mod rates;
 mod registrations;
 mod reports;
@@ -36,6 +38,7 @@ mod stock;
 mod tables;
 mod tokens;
 
+pub(crate) use addresses::Claimant;
 use connection::Connection;
 pub(crate) use copy::copy;
 pub(crate) use database::Database;

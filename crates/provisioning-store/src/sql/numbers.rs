@@ -7,6 +7,7 @@ use sqlx::FromRow;
 use super::companies::forget_landlines;
 use super::directory::Part;
 use super::query::{Stored, query, query_as, query_scalar};
+use super::quotas::OneMore;
 use super::revision::{Changed, raise_revision};
 use super::rows::{narrow, word};
 use super::{Connection, Database, failed, failed_unless_taken, statements, with_list};
@@ -203,6 +204,7 @@ impl Database {
         extension: Option<&str>,
     ) -> Result<BusinessAccountId, StoreError> {
         let mut transaction = self.begin().await?;
+        self.refuse_beyond_quota(&mut transaction, OneMore::BusinessAccount(company)).await?;
         let id: i64 = query_scalar(statements::INSERT_ACCOUNT)
             .bind(company.0)
             .bind(name)

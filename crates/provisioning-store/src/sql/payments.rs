@@ -4,6 +4,7 @@ use sqlx::FromRow;
 
 use super::ledger::{Author, apply_in};
 use super::query::{query, query_as, query_scalar};
+use super::quotas::OneMore;
 use super::rows::word;
 use super::{Connection, Database, failed, statements};
 use crate::error::StoreError;
@@ -84,6 +85,7 @@ impl Database {
         amount: Micros,
     ) -> Result<Payment, StoreError> {
         let mut transaction = self.begin().await?;
+        self.refuse_beyond_quota(&mut transaction, OneMore::Payment(company)).await?;
         let payment = insert(&mut transaction, now, (company, amount), PaymentCause::Asked).await?;
         transaction.commit().await.map_err(failed("asking for a payment"))?;
         Ok(payment)

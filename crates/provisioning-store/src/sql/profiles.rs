@@ -1,23 +1,18 @@
 //! Profiles, their credentials and addresses in the database.
 
-use std::net::SocketAddr;
-
 use sqlx::FromRow;
 
-use super::carriers::carrier_networks;
 use super::directory::Part;
 use super::ledger::{Author, apply_in};
 use super::query::{query, query_as, query_scalar};
+use super::quotas::OneMore;
 use super::revision::{Changed, raise_revision};
 use super::rows::{SubscriberRow, narrow, word};
 use super::{Connection, Database, chunks, failed, statements, with_list};
 use crate::error::StoreError;
 use crate::ledger::{Books, Changes, LedgerEntry, LedgerOp};
 use crate::lifecycle::{Order, PriceList};
-use crate::model::{
-    CompanyId, Credentials, Ground, IpRule, IpRuleId, NewIpRule, Profile, ProfileId, ProfileSettings,
-    Timestamp,
-};
+use crate::model::{CompanyId, Credentials, Profile, ProfileId, ProfileSettings, Timestamp};
 use crate::money::Micros;
 use crate::secrets::{OsEntropy, Password, Vault, generate_password, generate_sip_user};
 
@@ -77,9 +72,6 @@ impl TryFrom<ProfileRow> for Profile {
     }
 }
 
-/// Identity, profile, network, port, transport, certificate.
-type IpRuleRow = (i64, i64, String, Option<i64>, String, Option<String>);
-
 /// What a new profile is made of.
 pub(crate) struct ProfileOrder<'a> {
     pub(crate) company: CompanyId,
@@ -105,6 +97,7 @@ impl Database {
         new: ProfileOrder<'_>,
     ) -> Result<Credentials, StoreError> {
         let mut transaction = self.begin().await?;
+        self.refuse_beyond_quota(&mut transaction, OneMore::Profile(new.company, now)).await?;
         let (profile, sip_user) = insert_profile(&mut transaction, &new).await?;
         let open = LedgerOp::OpenProfile { profile, company: new.company };
         let subscribe =
@@ -195,51 +188,6 @@ impl Database {
         transaction.commit().await.map_err(failed("changing a password"))?;
         Ok(Credentials { profile, sip_user, password })
     }
-
-    /// With `ground` the rule may overlap with whatever the operator likes, or with nobody else's.
-    pub(crate) async fn add_ip_rule(
-        &self,
-        profile: ProfileId,
-        rule: &NewIpRule,
-        ground: Ground,
-    ) -> Result<IpRuleId, StoreError> {
-        let mut transaction = self.begin().await?;
-        if ground == Ground::Nobodys {
-            refuse_overlap(&mut transaction, profile, rule).await?;
-        }
-        let id: i64 = query_scalar(statements::INSERT_IP_RULE)
-            .bind(profile.0)
-            .bind(rule.network.to_string())
-            .bind(rule.port.map(i64::from))
-            .bind(rule.transport.word())
-            .bind(rule.certificate.clone())
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(failed("adding an address"))?;
-        raise_revision(&mut transaction, Changed::Profile(profile)).await?;
-        transaction.commit().await.map_err(failed("adding an address"))?;
-        Ok(IpRuleId(id))
-    }
-
-    pub(crate) async fn ip_rules(&self) -> Result<Vec<IpRule>, StoreError> {
-        let mut reader = self.reader().acquire().await.map_err(failed("reading addresses"))?;
-        ip_rules(&mut reader, Part::Whole).await
-    }
-
-    pub(crate) async fn ip_rules_of(&self, profile: ProfileId) -> Result<Vec<IpRule>, StoreError> {
-        let rows: Vec<IpRuleRow> = query_as(statements::IP_RULES_OF_PROFILE)
-            .bind(profile.0)
-            .fetch_all(self.reader())
-            .await
-            .map_err(failed("reading addresses"))?;
-        rows.into_iter().map(ip_rule).collect()
-    }
-
-    pub(crate) async fn remove_ip_rule(&self, rule: IpRuleId) -> Result<(), StoreError> {
-        let statement = query(statements::DELETE_IP_RULE).bind(rule.0);
-        let what = ("address rule", rule.to_string());
-        self.change("removing an address", what, Some(Changed::IpRule(rule)), statement).await
-    }
 }
 
 /// Deletes the profiles whose accounts were closed. Their numbers and business accounts are the company's again.
@@ -251,7 +199,11 @@ pub(super) async fn delete_closed(
     let is_closed = |profile: &&ProfileId| books.closed(**profile).is_some();
     let closed: Vec<i64> = changes.profiles.iter().filter(is_closed).map(|profile| profile.0).collect();
     for chunk in chunks(&closed) {
-        for statement in [statements::DELETE_REGISTRATIONS_IN, statements::DELETE_PROFILES_IN] {
+        for statement in [
+            statements::DELETE_REGISTRATIONS_IN,
+            statements::DELETE_PROOFS_IN,
+            statements::DELETE_PROFILES_IN,
+        ] {
             let statement = with_list(statement, chunk, "");
             statement.build().execute(&mut *connection).await.map_err(failed("deleting a profile"))?;
         }
@@ -343,63 +295,4 @@ pub(super) async fn credentials(
     let rows: Vec<(i64, String, String)> =
         statement.build_query_as().fetch_all(connection).await.map_err(failed("reading credentials"))?;
     rows.into_iter().map(|row| open_credentials(vault, row)).collect()
-}
-
-/// Nobody else's PBX, and no carrier, may be taken for this profile's.
-async fn refuse_overlap(
-    connection: &mut Connection,
-    profile: ProfileId,
-    rule: &NewIpRule,
-) -> Result<(), StoreError> {
-    let carriers = carrier_networks(connection).await?;
-    let rules = ip_rules(connection, Part::Whole).await?;
-    let others = || rules.iter().filter(|other| other.profile != profile).map(|other| &other.rule);
-    if let Some(name) = rule.certificate.clone().filter(|_| others().any(|other| rule.wants_name_of(other))) {
-        return Err(StoreError::Taken { what: "peer with the certificate of", name });
-    }
-    let is_carriers = carriers.iter().any(|network| rule.overlaps(network));
-    let is_anothers = is_carriers || others().any(|other| rule.wants_ground_of(other));
-    if is_anothers || is_registered_from(connection, profile, rule).await? {
-        let name = rule.network.to_string();
-        return Err(StoreError::Taken { what: "peer in the network", name });
-    }
-    Ok(())
-}
-
-/// Whether another company's PBX has registered from an address of the rule's, whose calls would be this profile's then.
-async fn is_registered_from(
-    connection: &mut Connection,
-    profile: ProfileId,
-    rule: &NewIpRule,
-) -> Result<bool, StoreError> {
-    if rule.certificate.is_some() {
-        return Ok(false);
-    }
-    let sources: Vec<String> = query_scalar(statements::SOURCES_OF_OTHER_COMPANIES)
-        .bind(profile.0)
-        .fetch_all(connection)
-        .await
-        .map_err(failed("reading registrations"))?;
-    let mut hosts = sources.iter().filter_map(|source| source.parse::<SocketAddr>().ok());
-    Ok(hosts.any(|source| rule.overlaps(&source.ip().into())))
-}
-
-pub(super) async fn ip_rules(connection: &mut Connection, part: Part<'_>) -> Result<Vec<IpRule>, StoreError> {
-    let statement = part.of_profiles(statements::IP_RULES_THAT, " ORDER BY id");
-    let rows: Vec<IpRuleRow> =
-        statement.build_query_as().fetch_all(connection).await.map_err(failed("reading addresses"))?;
-    rows.into_iter().map(ip_rule).collect()
-}
-
-fn ip_rule((id, profile, network, port, transport, certificate): IpRuleRow) -> Result<IpRule, StoreError> {
-    Ok(IpRule {
-        id: IpRuleId(id),
-        profile: ProfileId(profile),
-        rule: NewIpRule {
-            network: word(&network, "a network")?,
-            port: port.map(|port| narrow(port, "a port")).transpose()?,
-            transport: word(&transport, "a transport")?,
-            certificate,
-        },
-    })
 }

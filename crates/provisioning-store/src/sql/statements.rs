@@ -69,7 +69,7 @@ macro_rules! lease_columns {
 /// An address or range that a profile is let in from; conditions and order follow.
 macro_rules! ip_rule {
     () => {
-        "SELECT id, profile_id, network, port, transport, certificate FROM ip_rules "
+        "SELECT id, profile_id, network, port, transport, certificate, state FROM ip_rules "
     };
 }
 
@@ -239,6 +239,21 @@ pub(super) const MARK_COMPANIES_OF_NUMBERS_IN: &str =
 pub(super) const MARK_COMPANIES: &str = mark!("");
 pub(super) const COMPANIES_CHANGED_SINCE: &str = "SELECT id FROM companies WHERE revision > $1 ORDER BY id";
 
+// What a company has of each kind.
+pub(super) const COUNT_PROFILES: &str =
+    "SELECT COUNT(*) FROM subscribers WHERE company_id = $1 AND (closed_at IS NULL OR closed_at > $2)";
+pub(super) const COUNT_IP_RULES: &str = "SELECT COUNT(*) FROM ip_rules WHERE profile_id = $1";
+pub(super) const COUNT_NUMBERS: &str = "SELECT COUNT(*) FROM online_numbers WHERE company_id = $1";
+pub(super) const COUNT_ACCOUNTS: &str = "SELECT COUNT(*) FROM business_accounts WHERE company_id = $1";
+pub(super) const COUNT_ADMINISTRATORS: &str =
+    "SELECT COUNT(*) FROM administrators WHERE company_id = $1 AND email <> $2";
+pub(super) const COUNT_LANDLINES: &str =
+    "SELECT COUNT(*) FROM landlines WHERE company_id = $1 AND number <> $2";
+pub(super) const COUNT_TOKENS: &str = "SELECT COUNT(*) FROM tokens WHERE company_id = $1 AND (created_at > $3 OR \
+     (revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)))";
+pub(super) const COUNT_PENDING_PAYMENTS: &str =
+    "SELECT COUNT(*) FROM payments WHERE company_id = $1 AND state = 'pending'";
+
 // Companies.
 pub(super) const INSERT_COMPANY: &str =
     "INSERT INTO companies (name, country, currency) VALUES ($1, $2, $3) RETURNING id";
@@ -398,8 +413,15 @@ pub(super) const SEALED_PASSWORDS_THAT: &str =
 pub(super) const SEALED_PASSWORD: &str = "SELECT id, sip_user, sealed_password FROM profiles WHERE id = $1";
 pub(super) const SEAL_PASSWORD: &str = "UPDATE profiles SET sealed_password = $2 WHERE id = $1";
 pub(super) const CARRIER_PLACES: &str = "SELECT host, sources FROM carriers";
-pub(super) const INSERT_IP_RULE: &str = "INSERT INTO ip_rules (profile_id, network, port, transport, certificate) \
-     VALUES ($1, $2, $3, $4, $5) RETURNING id";
+pub(super) const PROOFS_OF_OTHER_COMPANIES: &str = "SELECT o.address FROM proofs o \
+     JOIN profiles p ON p.id = o.profile_id WHERE o.proved_at > $2 \
+     AND p.company_id <> (SELECT company_id FROM profiles WHERE id = $1)";
+pub(super) const INSERT_IP_RULE: &str = "INSERT INTO ip_rules (profile_id, network, port, transport, certificate, state) \
+     VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
+pub(super) const CONFIRM_IP_RULE: &str = "UPDATE ip_rules SET state = 'confirmed' WHERE id = $1";
+/// The claims of one address each that a proof from there confirms.
+pub(super) const CLAIMS_OF_ADDRESS: &str = "SELECT id FROM ip_rules WHERE profile_id = $1 AND state = 'pending' \
+     AND certificate IS NULL AND network = $2 AND transport = $3";
 pub(super) const DELETE_IP_RULE: &str = "DELETE FROM ip_rules WHERE id = $1";
 pub(super) const IP_RULES_OF_PROFILE: &str = concat!(ip_rule!(), "WHERE profile_id = $1 ORDER BY id");
 pub(super) const IP_RULES_THAT: &str = concat!(ip_rule!(), "WHERE 1 = 1");
@@ -504,6 +526,14 @@ pub(super) const REGISTRATIONS: &str = "SELECT profile_id, contact, source, loca
      registered_at, expires_at FROM registrations WHERE expires_at > $1 ORDER BY profile_id";
 pub(super) const DELETE_REGISTRATIONS_IN: &str = "DELETE FROM registrations WHERE profile_id IN";
 pub(super) const DELETE_EXPIRED_REGISTRATIONS: &str = "DELETE FROM registrations WHERE expires_at <= $1";
+
+// Proofs of passwords.
+pub(super) const PROOFS: &str = "SELECT profile_id, address, transport, proved_at FROM proofs WHERE proved_at > $1 ORDER BY proved_at, profile_id";
+pub(super) const DELETE_OLD_PROOFS: &str = "DELETE FROM proofs WHERE proved_at <= $1";
+pub(super) const DELETE_PROOFS_IN: &str = "DELETE FROM proofs WHERE profile_id IN";
+/// All but a profile's latest.
+pub(super) const DELETE_PROOFS_BEYOND: &str = "DELETE FROM proofs WHERE profile_id = $1 AND address NOT IN \
+     (SELECT address FROM proofs WHERE profile_id = $1 ORDER BY proved_at DESC, address LIMIT $2)";
 
 // The HTTP API: tokens, the audit trail, answers that are kept.
 pub(super) const INSERT_TOKEN: &str = "INSERT INTO tokens (name, company_id, hash, created_at, expires_at) \

@@ -5,6 +5,7 @@ use sqlx::FromRow;
 use super::companies::forget_landlines;
 use super::ledger::{Author, apply_in};
 use super::query::{QueryBuilder, query, query_as, query_scalar};
+use super::quotas::OneMore;
 use super::revision::{Changed, raise_revision};
 use super::rows::narrow;
 use super::{Database, failed, failed_unless_taken, statements};
@@ -85,6 +86,7 @@ impl Database {
         number: &str,
     ) -> Result<NumberId, StoreError> {
         let mut transaction = self.begin().await?;
+        self.refuse_beyond_quota(&mut transaction, OneMore::Number(company)).await?;
         let row: Option<StockRow> = query_as(statements::STOCK_NUMBER)
             .bind(number)
             .fetch_optional(&mut *transaction)

@@ -3,6 +3,7 @@
 use sqlx::FromRow;
 
 use super::query::{QueryBuilder, query, query_scalar};
+use super::quotas::OneMore;
 use super::{Database, failed, statements};
 use crate::error::StoreError;
 use crate::model::{CompanyId, Timestamp, TokenId};
@@ -40,6 +41,9 @@ impl Database {
         hash: &str,
     ) -> Result<TokenId, StoreError> {
         let mut transaction = self.begin().await?;
+        if let Some(company) = new.role.company() {
+            self.refuse_beyond_quota(&mut transaction, OneMore::Token(company, now)).await?;
+        }
         let id: i64 = query_scalar(statements::INSERT_TOKEN)
             .bind(&new.name)
             .bind(new.role.company().map(|company| company.0))

@@ -6,6 +6,7 @@ use crate::audit::{AuditEntry, AuditFilter, Deed};
 use crate::error::StoreError;
 use crate::model::{CompanyId, Timestamp, TokenId};
 use crate::pages::Slice;
+use crate::quotas::Quotas;
 use crate::secrets::{OsEntropy, Password, generate_token};
 use crate::tokens::{NewToken, Token, hash};
 
@@ -15,6 +16,11 @@ impl Store {
     /// transaction. A change that is refused leaves none.
     pub fn on_behalf(&self, deed: Deed) -> Self {
         Self { database: self.database.on_behalf(deed), ..self.clone() }
+    }
+
+    /// This store, for somebody who may create so many things and no more.
+    pub fn within(&self, quotas: Quotas) -> Self {
+        Self { database: self.database.within(quotas), ..self.clone() }
     }
 
     /// Writes the entry of a deed that is done elsewhere, such as ending a call.

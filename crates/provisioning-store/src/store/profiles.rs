@@ -1,14 +1,11 @@
-//! Profiles, their credentials and addresses: the store's verbs for them.
+//! Profiles and their credentials: the store's verbs for them.
 
 use super::{NewProfile, Store, found, named};
 use crate::balances::ProfileBalance;
 use crate::error::StoreError;
 use crate::ledger::{LedgerOp, Outcome};
 use crate::lifecycle::{Order, PriceList, Subscription};
-use crate::model::{
-    CompanyId, Credentials, Ground, IpRule, IpRuleId, NewIpRule, Profile, ProfileId, ProfileSettings,
-    Recharge, Timestamp,
-};
+use crate::model::{CompanyId, Credentials, Profile, ProfileId, ProfileSettings, Recharge, Timestamp};
 use crate::money::Micros;
 use crate::sql::ProfileOrder;
 
@@ -127,36 +124,4 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.apply_one(now, LedgerOp::SetRecharge { profile, recharge }).await.map(|_| ())
     }
-
-    /// Lets a PBX with IP authentication in from an address or range, whoever else is there: a certificate decides, and
-    /// then the most specific rule, so this is for operators.
-    pub async fn add_ip_rule(&self, profile: ProfileId, rule: &NewIpRule) -> Result<IpRuleId, StoreError> {
-        self.profile(profile).await?;
-        self.database.add_ip_rule(profile, &checked(rule)?, Ground::Anybodys).await
-    }
-
-    /// The same for administrators, who may not take others' calls: a range of a site at most, outside of what the
-    /// gateway's own machine and its neighbours use, where no other profile and no carrier is; with a certificate whose
-    /// name no other profile's rule has.
-    pub async fn claim_ip_rule(&self, profile: ProfileId, rule: &NewIpRule) -> Result<IpRuleId, StoreError> {
-        self.profile(profile).await?;
-        if let Some(problem) = rule.obstacle() {
-            return Err(StoreError::Invalid { field: "network", problem });
-        }
-        self.database.add_ip_rule(profile, &checked(rule)?, Ground::Nobodys).await
-    }
-
-    /// All addresses and ranges, in the order they were added.
-    pub async fn ip_rules(&self) -> Result<Vec<IpRule>, StoreError> {
-        self.database.ip_rules().await
-    }
-
-    /// Takes an address or range out again.
-    pub async fn remove_ip_rule(&self, rule: IpRuleId) -> Result<(), StoreError> {
-        self.database.remove_ip_rule(rule).await
-    }
-}
-
-fn checked(rule: &NewIpRule) -> Result<NewIpRule, StoreError> {
-    rule.checked().map_err(|problem| StoreError::Invalid { field: "certificate", problem })
 }

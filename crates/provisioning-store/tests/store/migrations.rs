@@ -84,6 +84,11 @@ async fn is_sound(store: &Store) {
     assert_eq!(rates.len(), 1, "it has held from the beginning");
     let [landline] = <[Landline; 1]>::try_from(store.landlines().await.unwrap()).unwrap();
     assert!(landline.verification.is_some(), "a verified company showed it");
+    let addresses = store.ip_rules().await.unwrap();
+    assert!(
+        addresses.iter().all(|rule| rule.state == ClaimState::Confirmed),
+        "what was allowed keeps its effect"
+    );
     let number = store.number(NumberId(1)).await.unwrap();
     assert_eq!(number.target, NumberTarget::Profile(PROFILE));
     assert_eq!(store.business_accounts().await.unwrap()[0].profile, Some(PROFILE));

@@ -13,16 +13,6 @@ use provisioning_store::store::{Durability, NewProfile, STANDARD_PRICE_LIST, Sto
 use crate::follower::Follower;
 use crate::world::*;
 
-async fn company(store: &Store, name: &str) -> CompanyId {
-    let new = NewCompany { name: name.into(), country: "US".into(), currency: "USD".into() };
-    store.create_company(start(), &new).await.unwrap().id
-}
-
-async fn profile(store: &Store, company: CompanyId, name: &str) -> ProfileId {
-    let new = NewProfile { company, name: name.into(), settings: ProfileSettings::default(), order: None };
-    store.create_profile(start(), new).await.unwrap().0.id
-}
-
 fn sentence<T: std::fmt::Debug>(refused: Result<T, StoreError>) -> String {
     refused.unwrap_err().to_string()
 }
@@ -82,8 +72,15 @@ async fn every_change_raises_the_revision_and_shows_in_the_directory() {
         certificate: Some("pbx.example.com".into()),
         ..NewIpRule::new("192.0.2.0/24".parse().unwrap(), Transport::Tls)
     };
-    let rule_id = store.add_ip_rule(sales, &rule).await.unwrap();
+    let rule_id = store.add_ip_rule(sales, &rule).await.unwrap().id;
     raised("address", &[architects]).await;
+    let claim = NewIpRule::new("198.51.100.0/28".parse().unwrap(), Transport::Udp);
+    let claim = store.claim_ip_rule(start(), sales, &claim).await.unwrap();
+    raised("claim", &[architects]).await;
+    store.confirm_ip_rule(claim.id).await.unwrap();
+    raised("confirmation", &[architects]).await;
+    store.remove_ip_rule(claim.id).await.unwrap();
+    raised("no claim", &[architects]).await;
     let known = store.ip_rules().await.unwrap();
     assert_eq!((known.len(), known[0].id, &known[0].rule), (1, rule_id, &rule));
     let number = store.add_number(architects, "+12026843376", "us").await.unwrap();
@@ -120,7 +117,7 @@ async fn every_change_raises_the_revision_and_shows_in_the_directory() {
     assert_eq!((rows.profiles[0].name.as_str(), rows.profiles[0].settings), ("Sales Architects", settings));
     assert_eq!(rows.profiles[0].subscription.unwrap().channels, 2);
     assert_eq!(rows.credentials, [store.credentials(sales).await.unwrap()]);
-    assert_eq!(rows.ip_rules, [IpRule { id: rule_id, profile: sales, rule }]);
+    assert_eq!(rows.ip_rules, [IpRule { id: rule_id, profile: sales, state: ClaimState::Confirmed, rule }]);
     assert_eq!(rows.numbers[0].target, NumberTarget::Profile(sales));
     assert_eq!(
         (rows.numbers[0].country.as_str(), rows.business_accounts[0].name.as_str()),
@@ -229,6 +226,7 @@ async fn what_is_not_there_cannot_be_changed() {
     for refused in [
         store.rename_profile(ProfileId(7), "Sales").await,
         store.remove_ip_rule(IpRuleId(7)).await,
+        store.confirm_ip_rule(IpRuleId(7)).await,
         store.detach_business_account(BusinessAccountId(7)).await,
         store.unverify_company(CompanyId(7)).await,
         store.remove_number(NumberId(7)).await,
@@ -546,74 +544,4 @@ async fn price_lists_have_editions_that_hold_from_a_moment_on() {
     let before = store.revision().await.unwrap();
     assert_eq!(store.set_price_list(company, "wholesale").await.unwrap().price_list, "wholesale");
     assert_ne!(store.revision().await.unwrap(), before);
-}
-
-/// A rule that asks for a certificate.
-fn certified(network: &str, name: &str) -> NewIpRule {
-    NewIpRule { certificate: Some(name.into()), ..NewIpRule::new(network.parse().unwrap(), Transport::Tls) }
-}
-
-#[tokio::test]
-async fn a_certificate_is_named_as_it_is_compared_and_over_tls_alone() {
-    let home = Home::new();
-    let store = home.open().await;
-    let company = company(&store, "Architects").await;
-    let sales = profile(&store, company, "Sales").await;
-    store.add_ip_rule(sales, &certified("0.0.0.0/0", "PBX.Example.com")).await.unwrap();
-    assert_eq!(store.ip_rules_of(sales).await.unwrap()[0].rule, certified("0.0.0.0/0", "pbx.example.com"));
-    let over_udp = NewIpRule { transport: Transport::Udp, ..certified("192.0.2.1/32", "pbx.example.com") };
-    for wrong in [certified("192.0.2.1/32", "*.example.com"), over_udp] {
-        for refused in [
-            store.add_ip_rule(sales, &wrong).await.unwrap_err(),
-            store.claim_ip_rule(sales, &wrong).await.unwrap_err(),
-        ] {
-            assert!(matches!(refused, StoreError::Invalid { field: "certificate", .. }), "{refused}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_certificate_takes_nobody_elses_peers() {
-    let home = Home::new();
-    let store = home.open().await;
-    let company = company(&store, "Architects").await;
-    let own = profile(&store, company, "Sales").await;
-    let other = profile(&store, company, "Site").await;
-    let roaming = certified("0.0.0.0/0", "pbx.builders.example");
-    assert!(store.claim_ip_rule(other, &roaming).await.is_err(), "whose name it is an operator knows");
-    store.add_ip_rule(other, &roaming).await.unwrap();
-    store.add_ip_rule(other, &NewIpRule::new("192.0.2.0/28".parse().unwrap(), Transport::Udp)).await.unwrap();
-    store.create_carrier(NewCarrier::new("upstream", "203.0.113.7")).await.unwrap();
-
-    for taken in [
-        certified("198.51.100.0/28", "pbx.builders.example"),
-        certified("198.51.100.0/28", "PBX.builders.example"),
-        certified("192.0.2.1/32", "pbx.architects.example"),
-        certified("203.0.113.7/32", "pbx.architects.example"),
-    ] {
-        let refused = store.claim_ip_rule(own, &taken).await.unwrap_err();
-        assert!(matches!(refused, StoreError::Taken { .. }), "{taken:?}: {refused}");
-    }
-    for free in [
-        certified("198.51.100.0/28", "pbx.architects.example"),
-        certified("198.51.100.16/28", "pbx.architects.example"),
-        NewIpRule::new("198.51.100.32/28".parse().unwrap(), Transport::Udp),
-    ] {
-        store.claim_ip_rule(own, &free).await.unwrap_or_else(|refused| panic!("{free:?}: {refused}"));
-    }
-    store.add_ip_rule(own, &roaming).await.expect("an operator knows what it does");
-}
-
-#[tokio::test]
-async fn an_address_from_which_another_companys_pbx_has_registered_is_not_claimed() {
-    let home = Home::new();
-    let store = home.open().await;
-    let (own, other) = (company(&store, "Architects").await, company(&store, "Builders").await);
-    let (sales, site) = (profile(&store, own, "Sales").await, profile(&store, other, "Site").await);
-    store.save_registrations(&[binding(site, 3_600)]).await.unwrap();
-    let there = NewIpRule::new("192.0.2.0/28".parse().unwrap(), Transport::Tcp);
-    let refused = store.claim_ip_rule(sales, &there).await.unwrap_err();
-    assert!(matches!(refused, StoreError::Taken { .. }), "{refused}");
-    store.claim_ip_rule(site, &there).await.expect("its own");
-    store.add_ip_rule(sales, &there).await.expect("an operator knows what it does");
 }

@@ -1,6 +1,7 @@
 //! What is asked of every database: the rules on it, and the oracle on maps beside it.
 
 mod access;
+mod addresses;
 pub(crate) mod both;
 mod example;
 pub(crate) mod follower;
@@ -13,6 +14,7 @@ mod outage;
 mod payments;
 mod people;
 mod provisioning;
+mod quotas;
 mod recovery;
 mod reports;
 pub(crate) mod server;

@@ -4,11 +4,11 @@ use provisioning_store::cdr::{Attempt, CallId, CallKind, CallRecord, Direction, 
 use provisioning_store::ledger::{LedgerOp, Outcome, Refusal};
 use provisioning_store::lifecycle::{Order, PriceList};
 use provisioning_store::memory::LedgerState;
-use provisioning_store::model::{CompanyId, ProfileId, Timestamp};
+use provisioning_store::model::{CompanyId, NewCompany, ProfileId, ProfileSettings, Timestamp};
 use provisioning_store::money::Micros;
 use provisioning_store::rating::{BundleCover, Tariff};
 use provisioning_store::secrets::SecretKey;
-use provisioning_store::store::{Location, PostgresUrl, Store, StoreOptions};
+use provisioning_store::store::{Location, NewProfile, PostgresUrl, Store, StoreOptions};
 
 use crate::server::Fresh;
 
@@ -194,4 +194,16 @@ pub(crate) async fn open_books(store: &Store, channels: u32, profile: i64) {
     for op in opening(channels, profile) {
         store.apply_one(start(), op).await.unwrap();
     }
+}
+
+/// A company of the US.
+pub(crate) async fn company(store: &Store, name: &str) -> CompanyId {
+    let new = NewCompany { name: name.into(), country: "US".into(), currency: "USD".into() };
+    store.create_company(start(), &new).await.unwrap().id
+}
+
+/// A profile without channels.
+pub(crate) async fn profile(store: &Store, company: CompanyId, name: &str) -> ProfileId {
+    let new = NewProfile { company, name: name.into(), settings: ProfileSettings::default(), order: None };
+    store.create_profile(start(), new).await.unwrap().0.id
 }

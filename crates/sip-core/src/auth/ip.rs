@@ -58,6 +58,11 @@ impl Cidr {
         self.network
     }
 
+    /// Whether it is one address.
+    pub fn is_single(&self) -> bool {
+        self.prefix == width(self.network)
+    }
+
     /// How many leading bits are fixed: 0..=32 or 0..=128.
     pub fn prefix(&self) -> u8 {
         self.prefix

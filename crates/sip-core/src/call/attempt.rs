@@ -414,7 +414,7 @@ fn pbx_address(ctx: &Context<'_>, profile: &Profile, user: &str) -> Result<(Flow
                 if profile.id.is_phone() { binding.contact_uri.clone() } else { contact.with_user(user) };
             Ok((binding.flow, uri))
         }
-        Authentication::Ip { target } => {
+        Authentication::Ip { target, .. } => {
             // Without a listener of that transport and family nothing can be sent there.
             let opened = || target.and_then(|(peer, transport)| flow_to(ctx.settings, transport, peer));
             let flow = ctx.certified.way_to(profile.id).or_else(opened).ok_or(Refusal::NoAddressToCall)?;

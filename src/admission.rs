@@ -111,7 +111,7 @@ impl Admission {
                 let parties = Parties { from, is_withheld, to };
                 self.submit(Job::Reserve { lease, profile, usage, parties, at: wall(Instant::now()) });
             }
-            Question::Answer { lease } => self.submit(Job::Answer { lease, at: wall(Instant::now()) }),
+            Question::Answer { lease, at } => self.submit(Job::Answer { lease, at: wall(at) }),
             Question::Extend { lease, elapsed } => self.submit(Job::Extend { lease, elapsed }),
             Question::Settle(record) => self.settle(record, None),
             other => return Some(other),
@@ -234,6 +234,7 @@ fn store_record(record: &CallRecord, attempt: Attempt, tariffs: &Tariffs) -> cdr
         answered_at: record.answered.map(wall),
         ended_at: wall(record.ended),
         talk_ms: u64::try_from(record.duration().as_millis()).unwrap_or(u64::MAX),
+        is_unconfirmed: record.is_unconfirmed,
         reason_code: ending_code(&record.ending).to_owned(),
         reason: ending_sentence(&record.ending),
         sip_status: Some(record.status).filter(|status| *status != 0),

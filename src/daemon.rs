@@ -162,7 +162,8 @@ impl Daemon {
         let staff = Staff::hire(&site, &metrics, journal, (relay, media_events), (resolver, tls));
         let Staff { desk, replies, admission_task, writer_task, silence_task } = staff;
         let (binding_sender, binding_changes) = mpsc::channel(bindings::WAITING);
-        let bindings_task = tokio::spawn(bindings::keep(store.clone(), binding_changes, metrics.clone(), watch.changed()));
+        let bindings_task =
+            tokio::spawn(bindings::keep(store.clone(), binding_changes, metrics.clone(), watch.changed()));
         let observer = Observer::new(metrics.clone(), binding_sender);
         let running = Engine::new(gateway, Arc::clone(&net), inbound, (desk, replies), observer);
         let engine_task = tokio::spawn(running.run(commands));

@@ -12,7 +12,7 @@ use sip_core::directory::{Directory, Succession};
 use sip_core::gateway::{CallsOf, Counts, Gateway, LiveCall};
 use sip_core::refusal::Refusal;
 use sip_core::settings::Tuning;
-use sip_core::types::{Binding, CallUid, Flow, Now, ProfileId, Question, Reply};
+use sip_core::types::{Binding, CallUid, Flow, Leg, Now, ProfileId, Question, Reply};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::net::{Inbound, Net};
@@ -50,6 +50,7 @@ enum Command {
     Counts(oneshot::Sender<Counts>),
     EndAllCalls(Refusal),
     EndCall(CallUid, Refusal, oneshot::Sender<bool>),
+    MediaLocated(CallUid, Leg),
     RefuseNewCalls,
     Registered(Option<ProfileId>, oneshot::Sender<Vec<ProfileId>>),
     ReleaseBan(Banned, oneshot::Sender<bool>),
@@ -104,6 +105,11 @@ impl EngineHandle {
     /// Ends a call; `false` if there is no such call.
     pub async fn end_call(&self, call: CallUid, why: Refusal) -> bool {
         self.ask(|reply| Command::EndCall(call, why, reply)).await.unwrap_or_default()
+    }
+
+    /// Media has come for one half of a call from where its signalling says that it is.
+    pub async fn media_located(&self, call: CallUid, leg: Leg) {
+        self.tell(Command::MediaLocated(call, leg)).await;
     }
 
     /// Who is not heard for having guessed too many passwords: the next behind `after`, in order, `most` of them and no
@@ -317,6 +323,7 @@ impl<D: Desk> Engine<D> {
             Command::Counts(reply) => drop(reply.send(self.gateway.counts())),
             Command::EndAllCalls(why) => self.ending = Some((why, None)),
             Command::EndCall(call, why, reply) => drop(reply.send(self.gateway.end_call(now, call, why))),
+            Command::MediaLocated(call, leg) => self.gateway.handle_media_located(now, call, leg),
             Command::RefuseNewCalls => self.gateway.refuse_new_calls(),
             Command::Registered(after, reply) => {
                 drop(reply.send(self.gateway.registered(after, PART_OF_IDENTITIES)));

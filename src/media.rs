@@ -18,7 +18,7 @@ use sip_core::refusal::Refusal;
 use sip_core::types::{CallUid, Leg, Question, Reply, SdpRole, SecureMedia};
 use tokio::sync::mpsc;
 
-use self::words::{described, local_media, policy, refusal, side};
+use self::words::{described, leg, local_media, policy, refusal, side};
 use crate::config::MediaConfig;
 use crate::engine::EngineHandle;
 
@@ -259,6 +259,7 @@ async fn listen(calls: Calls, mut events: Events, gateway: EngineHandle) {
         let Some(call) = calls.lock().get(&id).copied() else { continue };
         match event {
             SessionEvent::FirstPacket { .. } => {}
+            SessionEvent::Located { side } => gateway.media_located(call, leg(side)).await,
             SessionEvent::Unauthentic { side, packets } => {
                 tracing::warn!(%call, ?side, packets, "SRTP packets failed authentication.");
             }

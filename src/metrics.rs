@@ -109,10 +109,15 @@ metrics! {
         "Requests refused for a wrong password or user name, by reason",
         &["reason"],
     ),
+    /// Answered calls from known addresses without a sign that anybody there had made them.
+    answers_unconfirmed: counter(
+        "sipgw_answers_unconfirmed_total",
+        "Answered calls from known UDP addresses that ended without a sign that anybody there had made them",
+    ),
     /// Calls from known addresses that had to prove a password.
     owners_doubted: counters(
         "sipgw_owners_doubted_total",
-        "Calls from known addresses that had to prove a password, by what spoke for another user: flow, credentials, from, history",
+        "Calls from known addresses that had to prove a password, by what spoke against it: flow, credentials, from, history, unconfirmed",
         &["sign"],
     ),
     /// Sources and users that are not heard.

@@ -82,6 +82,13 @@ impl Observer {
             Event::Ringing { call, after } => {
                 tracing::info!(%call, after_ms = after.as_millis() as u64, "The called side rings.");
             }
+            Event::AnswerUnconfirmed { call, profile, source } => {
+                self.metrics.answers_unconfirmed.inc();
+                if self.may_write_refusal() {
+                    let profile = profile.map(|profile| profile.0);
+                    tracing::warn!(%call, profile, %source, "{}", Refusal::AnswerUnconfirmed.sentence());
+                }
+            }
             Event::Answered { call, after } => {
                 tracing::info!(%call, after_ms = after.as_millis() as u64, "The call was answered.");
             }
@@ -133,7 +140,7 @@ impl Observer {
     fn owner_doubted(&self, known: Option<ProfileId>, source: SocketAddr, doubt: Doubt) {
         self.metrics.owners_doubted.with_label_values(&[doubt.code()]).inc();
         let (known, sign, why) = (known.map(|profile| profile.0), doubt.code(), doubt.sentence());
-        if doubt != Doubt::History {
+        if !matches!(doubt, Doubt::History | Doubt::Unconfirmed) {
             tracing::debug!(profile = known, %source, sign, "A call from a known address has to prove a password. {why}");
         } else if self.may_write_refusal() {
             tracing::warn!(profile = known, %source, sign, "A call from a known address has to prove a password. {why}");

@@ -136,7 +136,7 @@ impl Gateway {
     }
 
     fn answer(&self, call: u128) {
-        assert!(self.admission.ask(Question::Answer { lease: lease(call) }).is_none());
+        assert!(self.admission.ask(Question::Answer { lease: lease(call), at: Instant::now() }).is_none());
     }
 
     async fn extend(&mut self, call: u128, elapsed_s: u64) -> Result<Grant, Refusal> {
@@ -164,6 +164,7 @@ impl Gateway {
             to: "+3726001234".to_owned(),
             started: answered.unwrap_or(ended),
             answered,
+            is_unconfirmed: false,
             ended,
             ending: Ending::HungUp(Leg::Callee),
             status: 200,

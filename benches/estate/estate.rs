@@ -121,6 +121,7 @@ fn call(profile: ProfileId, start: Timestamp) -> [LedgerOp; 3] {
         answered_at: Some(start),
         ended_at: start.plus_s(70),
         talk_ms: 70_000,
+        is_unconfirmed: false,
         reason_code: "hung_up".into(),
         reason: "The caller hung up.".into(),
         sip_status: Some(200),

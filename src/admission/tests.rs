@@ -135,6 +135,7 @@ fn talked(office: &Office, call: u128, talk_s: u64, ending: Ending) -> Box<CallR
         to: "+3726001234".to_owned(),
         started: answered,
         answered: Some(answered),
+        is_unconfirmed: false,
         ended,
         ending,
         status: 200,
@@ -149,7 +150,7 @@ fn talked(office: &Office, call: u128, talk_s: u64, ending: Ending) -> Box<CallR
 async fn a_call_is_reserved_extended_and_charged() {
     let mut office = Office::open(2, "10.00").await;
     let paid = office.reserve(1, estonia()).await.unwrap().paid.unwrap();
-    assert!(office.admission.ask(Question::Answer { lease: lease(1) }).is_none());
+    assert!(office.admission.ask(Question::Answer { lease: lease(1), at: Instant::now() }).is_none());
     let more = office.extend(1, paid.as_secs() - 5).await.unwrap().paid.unwrap();
     assert!(more > paid, "{more:?} after {paid:?}");
     let record = talked(&office, 1, 90, Ending::HungUp(Leg::Callee));
@@ -201,7 +202,7 @@ async fn what_cannot_be_paid_or_priced_is_refused() {
 async fn when_the_money_ends_the_last_grant_stands() {
     let mut office = Office::open(1, "0.30").await;
     assert_eq!(office.reserve(1, estonia()).await.unwrap().paid, Some(Duration::from_secs(30)));
-    assert!(office.admission.ask(Question::Answer { lease: lease(1) }).is_none());
+    assert!(office.admission.ask(Question::Answer { lease: lease(1), at: Instant::now() }).is_none());
     assert_eq!(office.extend(1, 20).await, Err(Refusal::CreditExhausted));
     let record = talked(&office, 1, 30, Ending::Refused(Refusal::CreditExhausted));
     assert!(office.admission.ask(Question::Settle(record)).is_none());
@@ -227,7 +228,7 @@ async fn a_used_up_bundle_is_followed_by_the_companys_credit_and_that_ends_too()
 
     let us = || Usage::Outgoing { number: "12152751701".to_owned() };
     assert_eq!(office.reserve(1, us()).await.unwrap().paid, Some(Duration::from_secs(60)));
-    assert!(office.admission.ask(Question::Answer { lease: lease(1) }).is_none());
+    assert!(office.admission.ask(Question::Answer { lease: lease(1), at: Instant::now() }).is_none());
     assert_eq!(office.extend(1, 50).await.unwrap().paid, Some(Duration::from_secs(90)));
     assert_eq!(office.extend(1, 80).await, Err(Refusal::CompanyCreditExhausted));
     let ending = Ending::Refused(Refusal::CompanyCreditExhausted);

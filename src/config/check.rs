@@ -149,6 +149,13 @@ impl Findings {
         self.between("sip.limits.bindings", sip.limits.bindings as u64, 1..=10_000_000);
         self.between("sip.limits.attempts_per_call", sip.limits.attempts_per_call as u64, 1..=100);
         self.between("sip.limits.requests_per_source", sip.limits.requests_per_source.into(), 1..=1_000_000);
+        let of_known = sip.limits.requests_per_known_source;
+        self.between("sip.limits.requests_per_known_source", of_known.into(), 1..=1_000_000);
+        if of_known < sip.limits.requests_per_source {
+            let problem = "a PBX that is known could send less than a stranger";
+            let cure = "Write at least requests_per_source.";
+            self.add("sip.limits.requests_per_known_source", problem, cure);
+        }
         if sip.limits.transactions < config.most_calls() {
             let problem = format!(
                 "{} calls cannot begin with {} transactions",

@@ -105,6 +105,7 @@ impl Config {
             bindings: self.sip.limits.bindings,
             attempts_per_call: self.sip.limits.attempts_per_call,
             requests_per_source: self.sip.limits.requests_per_source,
+            requests_per_known_source: self.sip.limits.requests_per_known_source,
             ..Limits::default()
         }
     }

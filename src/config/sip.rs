@@ -155,6 +155,8 @@ pub struct LimitConfig {
     pub attempts_per_call: usize,
     /// Requests a second, on average, that a source may send without having proved who it is.
     pub requests_per_source: u32,
+    /// Requests outside of calls a second, on average, from a source that is known by its address or registered there.
+    pub requests_per_known_source: u32,
 }
 
 impl Default for LimitConfig {
@@ -165,6 +167,7 @@ impl Default for LimitConfig {
             bindings: 200_000,
             attempts_per_call: 6,
             requests_per_source: 500,
+            requests_per_known_source: 5_000,
         }
     }
 }

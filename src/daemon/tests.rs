@@ -94,12 +94,22 @@ impl Pbx {
         assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
     }
 
+    /// Calls as somebody who has forged the address: nothing that is said is heard.
+    async fn forge(&self, number: &str, rtp: u16) -> String {
+        let uri = format!("sip:{number}@sip.test");
+        let more = format!("To: <{uri}>\r\nContent-Type: application/sdp\r\n");
+        let from_number = self.request("INVITE", &uri, 1, &more, &offer(rtp));
+        self.send(
+            &from_number.replace(&format!("From: <sip:{}", self.credentials.sip_user), "From: <sip:+1202"),
+        )
+        .await;
+        self.last().await
+    }
+
     /// Calls, proves who calls if asked, and acknowledges the final answer.
     async fn call(&self, number: &str, rtp: u16) -> String {
         let uri = format!("sip:{number}@sip.test");
-        let offer = format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {rtp} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
-        );
+        let offer = offer(rtp);
         let to = format!("To: <{uri}>\r\n");
         let described = format!("{to}Content-Type: application/sdp\r\n");
         self.send(&self.request("INVITE", &uri, 1, &described, &offer)).await;
@@ -124,6 +134,12 @@ impl Pbx {
         let answer = self.last().await;
         assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
     }
+}
+
+fn offer(rtp: u16) -> String {
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {rtp} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
+    )
 }
 
 fn header<'a>(message: &'a str, name: &str) -> &'a str {
@@ -422,4 +438,5 @@ async fn whoever_is_in_a_hurry_ends_the_calls_at_once_and_settles_them() {
 
 mod certified;
 mod exhaustion;
+mod forged;
 mod reloading;

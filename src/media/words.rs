@@ -8,6 +8,13 @@ use sip_core::refusal::Refusal;
 use sip_core::sdp::{Direction, LocalMedia, MediaProfile, RemoteMedia};
 use sip_core::types::{Leg, SecureMedia, Speaker};
 
+pub(super) fn leg(side: Side) -> Leg {
+    match side {
+        Side::Near => Leg::Caller,
+        Side::Far => Leg::Callee,
+    }
+}
+
 pub(super) fn side(leg: Leg) -> Side {
     match leg {
         Leg::Caller => Side::Near,

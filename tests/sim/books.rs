@@ -182,8 +182,8 @@ impl Books {
         }
     }
 
-    pub(crate) fn answer(&mut self, now: Instant, lease: Lease) {
-        let at = self.wall(now);
+    pub(crate) fn answer(&mut self, now: Instant, lease: Lease, at: Instant) {
+        let at = self.wall(at);
         self.tell(now, Told::Answered(lease, at));
     }
 
@@ -270,6 +270,7 @@ impl Books {
                 answered_at: record.answered.map(|at| self.wall(at)),
                 ended_at: self.wall(record.ended),
                 talk_ms: record.duration().as_millis() as u64,
+                is_unconfirmed: record.is_unconfirmed,
                 reason_code: reason_code.into(),
                 sip_status: Some(record.status),
                 caller_call_id: record.caller_call_id.clone(),

@@ -189,6 +189,13 @@ fn nothing_is_billed_without_an_answer(world: &mut World) {
             "billed unanswered: {cdr:?}"
         );
     }
+    for cdr in cdrs.iter().filter(|cdr| cdr.record.ending.is_unconfirmed) {
+        assert_eq!(
+            (cdr.settlement.amount.0, cdr.settlement.bundle_s),
+            (0, 0),
+            "nobody heard the answer: {cdr:?}"
+        );
+    }
     world.checks.seen_records = records.len();
 }
 

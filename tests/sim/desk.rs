@@ -58,8 +58,8 @@ impl Desk {
                 let result = self.books.extend(now, lease, elapsed);
                 self.after(self.books_pace, Reply::Extended { lease, result })
             }
-            Question::Answer { lease } => {
-                self.books.answer(now, lease);
+            Question::Answer { lease, at } => {
+                self.books.answer(now, lease, at);
                 None
             }
             Question::Settle(record) => {

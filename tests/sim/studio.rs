@@ -158,6 +158,19 @@ impl Studio {
         silent
     }
 
+    /// The halves of calls of which the relay has learnt where their media comes from.
+    pub(crate) fn located(&mut self) -> Vec<(CallUid, Leg)> {
+        let mut located = Vec::new();
+        for (call, session) in &mut self.sessions {
+            while let Some(event) = session.relay.poll_event() {
+                if let SessionEvent::Located { side } = event {
+                    located.push((*call, if side == Side::Near { Leg::Caller } else { Leg::Callee }));
+                }
+            }
+        }
+        located
+    }
+
     pub(crate) fn roll_back(&mut self, now: Instant, call: CallUid) {
         let session = self.sessions.get_mut(&call).expect("only open media is rolled back");
         session.negotiation.rollback();

@@ -492,7 +492,7 @@ impl World {
         let source = self.agents[agent].media_address(call);
         self.packets += 1;
         let packet = self.agents[agent].calls[call].protect(rtp(self.packets));
-        let (destination, packet) = self.desk.studio.pass(self.now, told.rtp_port, source, &packet)?;
+        let (destination, packet) = self.receive_media(told.rtp_port, source, &packet)?;
         if let Some((listener, call)) = self.listener_at(destination) {
             let heard = self.agents[listener].calls[call].unprotect(packet);
             assert_eq!(heard[12..], rtp(self.packets)[12..], "{} hears noise", self.agents[listener].name);
@@ -513,7 +513,23 @@ impl World {
     pub(crate) fn spray(&mut self, source: SocketAddr, port: u16) -> Option<SocketAddr> {
         self.packets += 1;
         let packet = rtp(self.packets);
-        self.desk.studio.pass(self.now, port, source, &packet).map(|(destination, _)| destination)
+        self.receive_media(port, source, &packet).map(|(destination, _)| destination)
+    }
+
+    /// Lets a packet arrive at one of our media ports, and the gateway hear of it.
+    fn receive_media(
+        &mut self,
+        port: u16,
+        source: SocketAddr,
+        packet: &[u8],
+    ) -> Option<(SocketAddr, Vec<u8>)> {
+        let now = self.present();
+        let passed = self.desk.studio.pass(self.now, port, source, packet);
+        for (call, leg) in self.desk.studio.located() {
+            self.gateway.handle_media_located(now, call, leg);
+        }
+        self.flush_gateway();
+        passed
     }
 
     fn listener_at(&self, address: SocketAddr) -> Option<(usize, usize)> {

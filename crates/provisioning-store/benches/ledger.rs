@@ -46,6 +46,7 @@ fn record(profile: ProfileId) -> CallRecord {
         answered_at: Some(START),
         ended_at: START.plus_s(70),
         talk_ms: 70_000,
+        is_unconfirmed: false,
         reason_code: "completed".into(),
         reason: "The caller hung up.".into(),
         sip_status: Some(200),

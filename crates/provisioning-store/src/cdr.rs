@@ -93,6 +93,10 @@ pub struct Ending {
     pub ended_at: Timestamp,
     /// Milliseconds from answer to end on a monotonic clock; the wall clock may have been stepped meanwhile.
     pub talk_ms: u64,
+    /// Whether nobody at the caller's address, which may be forged, has shown that it heard the answer: then nothing is
+    /// owed, however long it lasted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unconfirmed: bool,
     /// Code of the reason, as `no_channel`.
     pub reason_code: String,
     /// The reason in one plain sentence.

@@ -569,7 +569,7 @@ pub(crate) fn profile_of(caller_id: CallerId) -> Profile {
         name: "Sales".into(),
         user: "99050000000101".into(),
         country: "US".into(),
-        authentication: Authentication::Ip { target: None },
+        authentication: Authentication::by_address(None),
         number_format: NumberFormat::default(),
         caller_id,
         takes_caller_names: true,

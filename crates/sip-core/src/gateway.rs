@@ -35,7 +35,7 @@ use crate::settings::{RegistrationSettings, Settings, Tuning};
 use crate::timers::Timers;
 use crate::transaction::{Fired, ServerKey, Transactions};
 use crate::types::{
-    Binding, CallUid, Event, Flow, Now, ProfileId, Question, Reply, Transmit, Transport, Unregistration,
+    Binding, CallUid, Event, Flow, Leg, Now, ProfileId, Question, Reply, Transmit, Transport, Unregistration,
 };
 use crate::unopened;
 
@@ -53,6 +53,10 @@ pub struct Gateway {
     pub(crate) bans: Bans,
     /// How fast attempts that prove nothing may leave records with the profile that they name.
     pub(crate) unproved_records: Rates<ProfileId>,
+    /// How fast sources that are known may send requests that open something.
+    pub(crate) known_rates: SourceRates,
+    /// How many answers of late may be without a sign of the caller.
+    pub(crate) unconfirmed: Rates<ProfileId>,
     pub(crate) registrar: Registrar,
     pub(crate) certified: Certified,
     pub(crate) history: History,
@@ -127,6 +131,12 @@ impl Gateway {
                 unopened::UNPROVED_RECORD_BURST,
                 limits.sources,
             ),
+            known_rates: SourceRates::new(
+                limits.requests_per_known_source,
+                limits.requests_per_known_source * 2,
+                limits.sources,
+            ),
+            unconfirmed: Rates::new(call::UNCONFIRMED_EVERY, call::UNCONFIRMED_BURST, limits.bindings),
             registrar: Registrar::new(limits.bindings),
             certified: Certified::default(),
             history: History::new(limits.bindings),
@@ -301,6 +311,7 @@ impl Gateway {
             directory: &self.directory,
             registrar: &mut self.registrar,
             certified: &self.certified,
+            unconfirmed: &mut self.unconfirmed,
             rng: &mut self.rng,
             transactions: &mut self.transactions,
             timers: &mut self.timers,
@@ -349,6 +360,13 @@ impl Gateway {
     fn fail(&mut self, now: Now, failed: Vec<ClientUser>) {
         for user in failed {
             self.with_call(now, user.call, |call, ctx| call.on_unanswered(ctx, user));
+        }
+    }
+
+    /// Media has come for one half of a call from the address in its description, or from the host of its signalling.
+    pub fn handle_media_located(&mut self, now: Now, call: CallUid, leg: Leg) {
+        if leg == Leg::Caller {
+            self.with_call(now, call, |call, ctx| call.confirm(ctx));
         }
     }
 

@@ -123,6 +123,29 @@ impl<K: Copy + Eq + Hash> Rates<K> {
         Pace::Within
     }
 
+    /// Puts back a token that was taken for nothing.
+    pub fn give_back(&mut self, key: K) {
+        let burst = self.burst;
+        let bucket = match self.buckets.get_mut(&key) {
+            None => self.overflow.as_mut(),
+            own => own,
+        };
+        if let Some(bucket) = bucket {
+            bucket.tokens = (bucket.tokens + 1.0).min(burst);
+        }
+    }
+
+    /// Whether there is no token to take.
+    pub fn is_exhausted(&self, now: Instant, key: K) -> bool {
+        let common = || self.overflow.as_ref().filter(|_| self.buckets.len() >= self.max);
+        let bucket = self.buckets.get(&key).or_else(common);
+        bucket.is_some_and(|bucket| {
+            let mut bucket = *bucket;
+            bucket.fill(now, self.per_second, self.burst);
+            bucket.tokens < 1.0
+        })
+    }
+
     /// Whether there is room for another key. A full bucket is the same as none.
     fn has_room(&mut self, now: Instant) -> bool {
         let looks = if self.buckets.len() < self.max { 0 } else { LOOKS.min(self.round.len()) };
@@ -232,6 +255,21 @@ mod tests {
         assert_eq!(rates.take(start(), "192.0.2.2".parse().unwrap()), Pace::Within);
         let later = start() + Duration::from_millis(100);
         assert_eq!([(); 2].map(|()| rates.take(later, one)), [Pace::Within, Pace::Exceeded]);
+    }
+
+    #[test]
+    fn a_token_that_was_taken_for_nothing_is_put_back() {
+        let mut rates = Rates::new(Duration::from_secs(1), 2, 1);
+        assert!(!rates.is_exhausted(start(), "one"));
+        assert_eq!(
+            [(); 3].map(|()| rates.take(start(), "one")),
+            [Pace::Within, Pace::Within, Pace::Exceeded]
+        );
+        assert!(rates.is_exhausted(start(), "one") && !rates.is_exhausted(start(), "other"));
+        rates.give_back("one");
+        assert!(!rates.is_exhausted(start(), "one"));
+        rates.take(start(), "one");
+        assert!(!rates.is_exhausted(start() + Duration::from_secs(1), "one"));
     }
 
     #[test]

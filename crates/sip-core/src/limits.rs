@@ -29,6 +29,9 @@ pub struct Limits {
     pub suspects: usize,
     /// Unauthenticated requests a source may send, a second on average.
     pub requests_per_source: u32,
+    /// Requests outside of calls that a source may send that is known by its address or registered from there, a second
+    /// on average: its address may be forged.
+    pub requests_per_known_source: u32,
 }
 
 impl Default for Limits {
@@ -42,6 +45,7 @@ impl Default for Limits {
             sources: 100_000,
             suspects: 20_000,
             requests_per_source: 500,
+            requests_per_known_source: 5_000,
         }
     }
 }

@@ -9,8 +9,10 @@
 //! 3. **From** names another profile. So does every name in the shape of a user name, whether or not there is such a
 //!    user: the answer must not tell which users exist.
 //! 4. **History**: a profile of another company has proved its password at the host within the last month.
-//! 5. **Certificate**: the request is of the peer whose certificate was shown on the connection.
-//! 6. **Address**: it is of the peer whose rule matches. A claim that waits for confirmation counts at those addresses
+//! 5. **Silence**: of late, too many calls from the profile's address were answered without a sign that anybody there
+//!    had made them (see `call/confirmation.rs`). Only datagrams can be forged, so a certificate is not doubted by that.
+//! 6. **Certificate**: the request is of the peer whose certificate was shown on the connection.
+//! 7. **Address**: it is of the peer whose rule matches. A claim that waits for confirmation counts at those addresses
 //!    where the claimant has proved its password.
 //!
 //! Carriers' addresses are set up by operators and no company can claim them, so a carrier is doubted by 1 to 3 alone.
@@ -21,7 +23,7 @@ use crate::directory::{Directory, Peer, is_user_name};
 use crate::gateway::Gateway;
 use crate::history::{Nearness, Proved};
 use crate::message::Message;
-use crate::types::{Doubt, Flow, Now, ProfileId};
+use crate::types::{Doubt, Flow, Now, ProfileId, Transport};
 
 /// Whose request it is, before any password is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub(crate) struct Signs<'a> {
     pub(crate) from: Option<String>,
     /// The profiles that have proved their passwords at the host.
     pub(crate) proved: Vec<Proved>,
+    /// Whether datagrams from the profile known by its address may be forged.
+    pub(crate) is_forged: bool,
     /// Who is known by the certificate that was shown on the connection.
     pub(crate) certificate: Option<Peer>,
     /// Who is known by the address.
@@ -80,6 +84,8 @@ fn doubt(directory: &Directory, signs: &Signs<'_>, known: Peer) -> Option<Doubt>
         Some(Doubt::From)
     } else if signs.proved.iter().any(|it| is_of_another_company(directory, known, it.profile)) {
         Some(Doubt::History)
+    } else if signs.is_forged && signs.certificate.is_none() {
+        Some(Doubt::Unconfirmed)
     } else {
         None
     }
@@ -114,8 +120,14 @@ impl Gateway {
         if certificate.or(address).is_none() {
             return Owner::Unknown;
         }
-        let from = request.from().and_then(|from| from.uri().ok()?.user_decoded().map(|user| user.into_owned()));
+        let from =
+            request.from().and_then(|from| from.uri().ok()?.user_decoded().map(|user| user.into_owned()));
+        let is_forged = flow.transport == Transport::Udp
+            && address
+                .and_then(Peer::profile)
+                .is_some_and(|id| self.unconfirmed.is_exhausted(now.monotonic, id));
         let signs = Signs {
+            is_forged,
             bound: self.registrar.profiles_at(flow).collect(),
             credentials: self.named_in(request).collect(),
             from,
@@ -127,7 +139,8 @@ impl Gateway {
     }
 
     fn named_in<'a>(&'a self, request: &'a Message) -> impl Iterator<Item = Named<'a>> {
-        let answers = Party::Gateway.credentials(request).filter_map(|value| DigestResponse::parse(value).ok());
+        let answers =
+            Party::Gateway.credentials(request).filter_map(|value| DigestResponse::parse(value).ok());
         answers.map(|answer| Named { user: answer.user(), is_ours: answer.realm == self.settings.realm })
     }
 
@@ -151,7 +164,7 @@ impl Gateway {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directory::{Authentication, CallerId, DigestPolicy, NumberFormat, Profile, SrtpPolicy};
+    use crate::directory::{Authentication, CallerId, DigestPolicy, Profile, profile_of};
     use crate::types::{CarrierId, CompanyId};
 
     /// Who may be meant: the claimant, another profile of its company, one of another company, another company's phone,
@@ -184,13 +197,9 @@ mod tests {
             directory.add_profile(Profile {
                 id,
                 company: CompanyId(company),
-                name: String::new(),
                 user: user(id),
-                country: "US".into(),
                 authentication,
-                number_format: NumberFormat::Digits,
-                caller_id: CallerId::default(),
-                srtp: SrtpPolicy::Auto,
+                ..profile_of(CallerId::default())
             });
         }
         directory
@@ -207,6 +216,7 @@ mod tests {
         FromNobody,
         FromNumber,
         Proved(ProfileId, Nearness),
+        Forged,
     }
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,12 +237,13 @@ mod tests {
                 Sign::Proved(id, Nearness::SameHost),
             ]
         };
-        let nobodys = [Sign::Nothing, Sign::CredentialsOfNobody, Sign::FromNobody, Sign::FromNumber];
+        let nobodys =
+            [Sign::Nothing, Sign::CredentialsOfNobody, Sign::FromNobody, Sign::FromNumber, Sign::Forged];
         whom.into_iter().flat_map(of).chain(nobodys).collect()
     }
 
     /// What the written order says of one sign: which doubt it raises about who is known there.
-    fn expected(sign: Sign, known: Peer) -> Option<Doubt> {
+    fn expected(sign: Sign, known: Peer, is_certified: bool) -> Option<Doubt> {
         let is_another = |id: ProfileId| Peer::Profile(id) != known;
         let is_claimed = known != CARRIER;
         match sign {
@@ -246,8 +257,13 @@ mod tests {
             // Companies choose the names of phones: they take no calls from PBXs whose users are called the same.
             Sign::From(PHONE) => None,
             Sign::From(id) => is_another(id).then_some(Doubt::From),
-            Sign::Proved(OTHER, Nearness::SameHost) => is_claimed.then_some(Doubt::History),
-            Sign::Proved(_, Nearness::SameHost) => None,
+            // A phone calls over the flow on which it has registered alone.
+            Sign::Proved(PHONE, Nearness::SameHost) => None,
+            Sign::Proved(id, Nearness::SameHost) => {
+                let is_of_another_company = (id == OTHER) != (known == Peer::Profile(OTHER));
+                (is_claimed && is_of_another_company).then_some(Doubt::History)
+            }
+            Sign::Forged => (!is_certified).then_some(Doubt::Unconfirmed),
         }
     }
 
@@ -264,6 +280,7 @@ mod tests {
             Sign::FromNobody => signs.from = Some(NOBODY.to_owned()),
             Sign::FromNumber => signs.from = Some("+12025550123".to_owned()),
             Sign::Proved(profile, nearness) => signs.proved.push(Proved { profile, nearness }),
+            Sign::Forged => signs.is_forged = true,
         }
     }
 
@@ -279,7 +296,9 @@ mod tests {
         let users = [CLAIMANT, COLLEAGUE, OTHER, PHONE].map(user);
         let mut seen = 0;
         for (certificate, address) in all_known() {
-            for (first, second) in all_signs().into_iter().flat_map(|one| all_signs().into_iter().map(move |other| (one, other))) {
+            for (first, second) in
+                all_signs().into_iter().flat_map(|one| all_signs().into_iter().map(move |other| (one, other)))
+            {
                 let mut signs = Signs { certificate, address, ..Signs::default() };
                 add(&mut signs, first, &users);
                 add(&mut signs, second, &users);
@@ -294,16 +313,26 @@ mod tests {
                 let owner = match certificate.or(address) {
                     None => Owner::Unknown,
                     Some(known) => {
-                        let order = [Doubt::Flow, Doubt::Credentials, Doubt::From, Doubt::History];
-                        let raised = [first, second].map(|sign| expected(sign, known));
+                        let order = [
+                            Doubt::Flow,
+                            Doubt::Credentials,
+                            Doubt::From,
+                            Doubt::History,
+                            Doubt::Unconfirmed,
+                        ];
+                        let raised = [first, second].map(|sign| expected(sign, known, certificate.is_some()));
                         let strongest = order.into_iter().find(|doubt| raised.contains(&Some(*doubt)));
                         strongest.map_or(Owner::Known(known), |doubt| Owner::Doubted(known, doubt))
                     }
                 };
-                assert_eq!(decide(&directory, &signs), owner, "{certificate:?} {address:?} {first:?} {second:?}");
+                assert_eq!(
+                    decide(&directory, &signs),
+                    owner,
+                    "{certificate:?} {address:?} {first:?} {second:?}"
+                );
                 seen += 1;
             }
         }
-        assert_eq!(seen, 16 * 28 * 28);
+        assert_eq!(seen, 16 * 29 * 29);
     }
 }

@@ -58,6 +58,8 @@ refusals! {
         "The called number cannot be read as a telephone number.";
     AddressNotAllowed = 403, 21, "address_not_allowed",
         "The password is right, but the profile is known by its IP addresses, and this is none of them.";
+    AnswerUnconfirmed = 408, 102, "answer_unconfirmed",
+        "Nobody at the caller's address showed that it heard the answer, so the call was ended and is not charged.";
     AnswerWithoutOffer = 500, 101, "answer_without_offer",
         "The session description answers nothing that was offered.";
     BadContact = 400, 95, "bad_contact",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::auth::Staleness;
 use crate::authenticator::{self, Party, Verdict};
 use crate::bans::{Bans, Claim, Place};
-use crate::call::{Arrival, Call};
+use crate::call::{Arrival, Assurance, Call};
 use crate::directory::{Authentication, DigestPolicy, Peer, Profile, is_user_name};
 use crate::gateway::Gateway;
 use crate::guard::Pace;
@@ -18,10 +18,12 @@ use crate::respond::{self, ALLOW};
 use crate::route;
 use crate::settings::Settings;
 use crate::transaction::Incoming;
-use crate::types::{Event, Flow, Now};
+use crate::types::{Event, Flow, Now, Transport};
 
 /// Why a stranger's request is met with silence.
 pub(crate) const TOO_FAST: &str = "too many unproved requests from this source";
+/// Why a known source's is.
+const TOO_FAST_FOR_KNOWN: &str = "too many requests from this known source";
 
 impl Gateway {
     pub(crate) fn on_request(&mut self, now: Now, flow: Flow, request: &Message) {
@@ -38,6 +40,7 @@ impl Gateway {
         let Some((uid, id)) = self.dialog_of(ack) else { return };
         self.with_call(now, uid, |call, ctx| {
             if call.is_of_peer(ctx, id, ack, flow) {
+                call.note_sign_of(ctx, id);
                 call.on_ack(ctx, id.role(), ack);
             }
         });
@@ -78,10 +81,17 @@ impl Gateway {
         if *request.method() == Method::Invite {
             self.invites.insert(server, uid);
         }
-        self.with_call(now, uid, |call, ctx| call.on_request_in_order(ctx, id, server, request, flow));
+        self.with_call(now, uid, |call, ctx| {
+            call.note_sign_of(ctx, id);
+            call.on_request_in_order(ctx, id, server, request, flow);
+        });
     }
 
     fn on_first_request(&mut self, now: Now, flow: Flow, request: &Message) {
+        // What a stranger opens is counted where it is challenged.
+        if !self.is_stranger(now, flow) && !self.may_speak(now, flow) {
+            return self.drop_message(flow, TOO_FAST_FOR_KNOWN);
+        }
         if self.is_too_much(now, request) {
             return self.shed(now, flow, request);
         }
@@ -155,9 +165,10 @@ impl Gateway {
         self.known_peer(now, flow).is_none() && !self.registrar.is_bound_host(flow.peer.ip())
     }
 
-    /// Whether an answer is owed: strangers get only so many a second.
+    /// Whether an answer is owed: strangers get only so many a second, and so does a known address, which may be forged.
     pub(crate) fn may_speak(&mut self, now: Now, flow: Flow) -> bool {
-        !self.is_stranger(now, flow) || self.rates.take(now.monotonic, flow.peer.ip()) == Pace::Within
+        let rates = if self.is_stranger(now, flow) { &mut self.rates } else { &mut self.known_rates };
+        rates.take(now.monotonic, flow.peer.ip()) == Pace::Within
     }
 
     /// 200 without state: a repeated request gets the same answer again (RFC 3261 section 8.2.7).
@@ -441,9 +452,13 @@ impl Gateway {
         {
             self.out.tell(Event::OwnerDoubted { known: known.profile(), source: flow.peer, doubt });
         }
-        let peer = match owner {
-            Owner::Known(peer) => Some(peer),
-            Owner::Doubted(..) | Owner::Unknown => self.authenticate(now, flow, invite, Party::Gateway),
+        let (peer, assurance) = match owner {
+            // A certificate is shown over a connection, and so is an address that cannot be forged.
+            Owner::Known(peer) if flow.transport == Transport::Udp => (Some(peer), Assurance::Presumed),
+            Owner::Known(peer) => (Some(peer), Assurance::Proved),
+            Owner::Doubted(..) | Owner::Unknown => {
+                (self.authenticate(now, flow, invite, Party::Gateway), Assurance::Proved)
+            }
         };
         let Some(peer) = peer else { return };
         if let Some(why) = self.why_not_opened(flow, invite) {
@@ -453,7 +468,7 @@ impl Gateway {
             return self.refuse_invite(now, flow, invite, peer, Refusal::Overloaded);
         };
         let max_forwards = hops_left(invite).saturating_sub(1).min(self.settings.calls.max_forwards);
-        let arrival = Arrival { invite: invite.clone(), server, flow, peer, max_forwards };
+        let arrival = Arrival { invite: invite.clone(), server, flow, peer, assurance, max_forwards };
         let call = Call::open(&mut self.context(now), arrival);
         self.invites.insert(server, call.uid);
         self.keep(now, call);

@@ -266,6 +266,8 @@ pub enum Question {
     Answer {
         /// The share.
         lease: Lease,
+        /// When it was answered: a moment ago, if a sign of the caller had to be waited for.
+        at: Instant,
     },
     /// May the call go on beyond what is paid? Answered by [`Reply::Extended`].
     Extend {
@@ -436,6 +438,9 @@ pub struct CallRecord {
     pub started: Instant,
     /// When the callee answered.
     pub answered: Option<Instant>,
+    /// Whether nobody at the caller's address, which may be forged, has shown that it heard the answer: then nothing is
+    /// owed.
+    pub is_unconfirmed: bool,
     /// When the call ended.
     pub ended: Instant,
     /// Why.
@@ -542,6 +547,15 @@ pub enum Event {
         call: CallUid,
         /// Since the INVITE came.
         after: Duration,
+    },
+    /// A call was answered, and nobody at the caller's address, which may be forged, has shown that it heard.
+    AnswerUnconfirmed {
+        /// The call.
+        call: CallUid,
+        /// The profile that is known at that address; `None` is a carrier's.
+        profile: Option<ProfileId>,
+        /// The address.
+        source: SocketAddr,
     },
     /// The INVITE was sent to a target; shows the Request-URI as sent.
     Invited {

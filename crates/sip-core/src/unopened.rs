@@ -118,6 +118,7 @@ impl Gateway {
             to,
             started: now.monotonic,
             answered: None,
+            is_unconfirmed: false,
             ended: now.monotonic,
             ending,
             status: why.status(),

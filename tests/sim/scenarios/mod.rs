@@ -9,6 +9,7 @@ mod credentials;
 mod dialogs;
 mod failover;
 mod faults;
+mod forged;
 mod forks;
 mod guesses;
 mod identity;

@@ -53,7 +53,7 @@ fn call(world: &mut World, agent: usize, dial: Dial) -> (Asked, u16, Option<Prof
 
 /// Engineering's PBX moves to an address and learns the profile's password.
 fn move_engineering(world: &mut World, address: &str) {
-    world.agents[ENGINEERING].address = address.parse().unwrap();
+    world.agents[ENGINEERING].address = address.parse().expect("an address");
     world.agents[ENGINEERING].learn_credentials(ENGINEERING_USER, ENGINEERING_PASSWORD);
 }
 

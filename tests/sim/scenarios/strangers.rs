@@ -6,9 +6,7 @@ use sip_core::types::{Ending, ProfileId};
 
 use crate::agent::manner::{Act, Dial, s};
 use crate::network::Weather;
-use crate::provisioning::{
-    self, ECHO, FAR_AWAY, Provisions, SALES as SALES_ID, SALES_NUMBER, SALES_USER,
-};
+use crate::provisioning::{self, ECHO, FAR_AWAY, Provisions, SALES as SALES_ID, SALES_NUMBER, SALES_USER};
 use crate::world::{ALPHA, ENGINEERING, SALES, STRANGER, Setting, World};
 
 fn statuses(world: &World, agent: usize) -> Vec<u16> {

@@ -54,6 +54,8 @@ pub(super) struct Leg {
     pub(super) stats: SideStats,
     /// Did this peer's media arrive already?
     pub(super) is_heard: bool,
+    /// Did any of it come from where the peer says that it is?
+    is_located: bool,
     /// When the terms were agreed.
     agreed: Option<Instant>,
     /// Unauthentic packets already told of.
@@ -123,6 +125,17 @@ impl Leg {
             None => self.stats.count_control(now),
         }
         Ok(header)
+    }
+
+    /// Is this packet the first that comes from where the peer says that it is?
+    pub(super) fn is_located_by(&mut self, source: SocketAddr) -> bool {
+        let is_there = |terms: &Terms| {
+            let described = terms.remote.rtp.map(|address| address.ip());
+            described == Some(source.ip()) || terms.hosts.contain(source.ip())
+        };
+        let is_first = !self.is_located && self.terms.as_ref().is_some_and(is_there);
+        self.is_located |= is_first;
+        is_first
     }
 
     /// Encrypts if this leg is encrypted, and says where the packet goes: media if it has a header, else control.

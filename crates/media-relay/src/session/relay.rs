@@ -34,6 +34,12 @@ pub enum SessionEvent {
         /// From where.
         side: Side,
     },
+    /// The first valid packet came from the address that this side's description names, from the host of its signalling, or
+    /// from a network that is the peer's: somebody is there.
+    Located {
+        /// Which side.
+        side: Side,
+    },
     /// An answered call that neither side holds has been silent, RTP and RTCP, for the agreed time. Told again after as
     /// long if it goes on.
     Silent {
@@ -136,8 +142,12 @@ impl Relay {
         let mut header = leg.accept(now, kind, source, channel, packet)?;
         let is_first = kind == Kind::Rtp && !leg.is_heard;
         leg.is_heard |= is_first;
+        let is_located = leg.is_located_by(source);
         if is_first {
             self.tell(SessionEvent::FirstPacket { side });
+        }
+        if is_located {
+            self.tell(SessionEvent::Located { side });
         }
         let to = match (self.is_echo, &mut header) {
             (false, _) => side.other(),

@@ -66,6 +66,28 @@ fn to(side: Side, channel: Channel, address: &str) -> Verdict {
 }
 
 #[test]
+fn a_side_is_located_by_its_own_address_or_its_signallings_and_by_no_other() {
+    let (private, nat) = ("192.168.1.5:4000", "198.51.100.7:30000");
+    for (described, source, signalling, is_located) in [
+        (NEAR, NEAR, None, true),
+        (NEAR, "192.0.2.1:4444", None, true),
+        (NEAR, nat, Some(at(NEAR).ip()), false),
+        (private, nat, Some(at(nat).ip()), true),
+        (private, nat, Some(at(NEAR).ip()), false),
+    ] {
+        let mut near = terms(described, None);
+        near.hosts = signalling.map(Hosts::signalling).unwrap_or_default();
+        let mut relay = relay(near, terms(FAR, None));
+        for sequence in 1..6 {
+            feed(&mut relay, Side::Near, source, Channel::Rtp, &rtp(sequence));
+        }
+        let told = std::iter::from_fn(|| relay.poll_event());
+        let located = told.filter(|event| *event == SessionEvent::Located { side: Side::Near }).count();
+        assert_eq!(located, usize::from(is_located), "{described} {source} {signalling:?}");
+    }
+}
+
+#[test]
 fn plain_media_crosses_between_address_families_unchanged() {
     let mut relay = relay(terms(NEAR, None), terms(FAR, None));
     let (verdict, sent) = feed(&mut relay, Side::Near, NEAR, Channel::Rtp, &rtp(1));
@@ -74,8 +96,10 @@ fn plain_media_crosses_between_address_families_unchanged() {
     assert_eq!(verdict, to(Side::Near, Channel::Rtp, NEAR));
     let (verdict, sent) = feed(&mut relay, Side::Near, "192.0.2.1:4001", Channel::Rtcp, &report());
     assert_eq!((verdict, sent), (to(Side::Far, Channel::Rtcp, "[2001:db8::2]:5001"), report()));
-    assert_eq!(relay.poll_event(), Some(SessionEvent::FirstPacket { side: Side::Near }));
-    assert_eq!(relay.poll_event(), Some(SessionEvent::FirstPacket { side: Side::Far }));
+    for side in Side::BOTH {
+        assert_eq!(relay.poll_event(), Some(SessionEvent::FirstPacket { side }));
+        assert_eq!(relay.poll_event(), Some(SessionEvent::Located { side }));
+    }
     assert_eq!(relay.poll_event(), None);
     assert_eq!((relay.stats().near.packets, relay.stats().near.control_packets), (1, 1));
 }
@@ -167,7 +191,11 @@ fn media_towards_a_host_that_only_a_description_names_is_slowed_down_and_the_cal
     let events: Vec<_> = std::iter::from_fn(|| relay.poll_event()).collect();
     assert_eq!(
         events,
-        [SessionEvent::FirstPacket { side: Side::Far }, SessionEvent::Unproved { side: Side::Near }]
+        [
+            SessionEvent::FirstPacket { side: Side::Far },
+            SessionEvent::Located { side: Side::Far },
+            SessionEvent::Unproved { side: Side::Near }
+        ]
     );
     let stats = relay.stats();
     assert!(stats.near.is_unproved && !stats.far.is_unproved);
@@ -215,7 +243,8 @@ fn srtp_and_rtp_meet_and_each_leg_has_its_own_keys() {
         assert_eq!(verdict, Verdict::Drop(DropReason::Unauthentic), "plain packets do not pass as encrypted");
     }
     relay.handle_tick(Instant::now(), Duration::from_secs(60));
-    relay.poll_event();
+    assert_eq!(relay.poll_event(), Some(SessionEvent::FirstPacket { side: Side::Near }));
+    assert_eq!(relay.poll_event(), Some(SessionEvent::Located { side: Side::Near }));
     assert_eq!(relay.poll_event(), Some(SessionEvent::Unauthentic { side: Side::Near, packets: 10 }));
 }
 
@@ -309,7 +338,7 @@ fn an_answered_call_is_silent_when_neither_side_is_heard_and_neither_holds() {
     // One side talks, the other says nothing at all.
     let heard = answered + limit / 2;
     relay.handle_packet(heard, Side::Near, at(NEAR), Channel::Rtp, &mut buf(&rtp(1)));
-    relay.poll_event();
+    while relay.poll_event().is_some() {}
     relay.handle_tick(answered + limit, limit);
     assert_eq!(relay.poll_event(), None);
     relay.handle_tick(heard + limit, limit);

@@ -157,7 +157,8 @@ impl Books {
             Some(_) => u32::try_from(record.ending.talk_ms.div_ceil(SECOND_MS)).unwrap_or(u32::MAX),
             None => 0,
         };
-        let owed = if record.ending.answered_at.is_some() { Owed::Everything } else { Owed::Nothing };
+        let is_owed = record.ending.answered_at.is_some() && !record.ending.is_unconfirmed;
+        let owed = if is_owed { Owed::Everything } else { Owed::Nothing };
         self.finish(now, call, record, duration_s, owed)
     }
 

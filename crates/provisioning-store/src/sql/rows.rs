@@ -182,6 +182,8 @@ impl TryFrom<CdrRow> for Cdr {
             answered_at: row.answered_at.map(Timestamp),
             ended_at: Timestamp(row.ended_at),
             talk_ms: narrow(row.talk_ms, "a number of milliseconds")?,
+            // What came of it is in the amount.
+            is_unconfirmed: false,
             reason_code: row.reason_code,
             reason: row.reason,
             sip_status: row.sip_status.map(|status| narrow(status, "a SIP status")).transpose()?,

@@ -148,9 +148,7 @@ impl Call {
         self.answered = Some(ctx.now.monotonic);
         let after = ctx.now.monotonic.saturating_duration_since(self.started);
         ctx.out.tell(Event::Answered { call: self.uid, after });
-        for share in &self.shares {
-            ctx.out.ask(Question::Answer { lease: share.lease });
-        }
+        self.begin_to_charge(ctx);
         ctx.out.ask(Question::WatchMedia { call: self.uid });
         self.start_timer(ctx, CallTimer::Longest, ctx.settings.calls.longest);
         self.start_charging(ctx);

@@ -1,14 +1,15 @@
 //! One call: a back-to-back user agent between a caller's leg and a callee's (one file for each verb).
 //!
 //! `setup` admits, `attempt` dials, `answer` passes responses back, `media` keeps descriptions in order, `forward`
-//! serves a running call, `reconnect` finds a lost peer again, `charge` keeps it within what is paid, `teardown` ends it
-//! in one place.
+//! serves a running call, `reconnect` finds a lost peer again, `charge` keeps it within what is paid, `confirmation` waits
+//! for a sign of a caller whose address may be forged, `teardown` ends it in one place.
 
 mod acks;
 mod answer;
 mod attempt;
 mod challenge;
 mod charge;
+mod confirmation;
 mod credentials;
 mod early;
 mod exchange;
@@ -33,6 +34,7 @@ use smallvec::SmallVec;
 
 use crate::certified::Certified;
 use crate::directory::{Directory, Peer};
+use crate::guard::Rates;
 use crate::outbox::Outbox;
 use crate::refusal::Refusal;
 use crate::registrar::Registrar;
@@ -45,6 +47,8 @@ use crate::types::{CallUid, CarrierId, Flow, Leg, Now, ProfileId, Usage};
 pub(crate) use answer::is_answer;
 pub(crate) use attempt::Attempt;
 use charge::Share;
+use confirmation::Confirmation;
+pub(crate) use confirmation::{Assurance, UNCONFIRMED_BURST, UNCONFIRMED_EVERY};
 use exchange::Exchange;
 pub(crate) use forks::hang_up_stray;
 use forward::Forward;
@@ -123,6 +127,8 @@ pub(crate) enum CallTimer {
     Reconnect(Leg),
     /// A re-INVITE that was passed on has no final answer.
     Reinvite,
+    /// No sign of the caller has come since its call was answered.
+    Confirmation,
     /// No call lasts longer.
     Longest,
 }
@@ -161,6 +167,8 @@ pub(crate) struct Context<'a> {
     pub(crate) directory: &'a Directory,
     pub(crate) registrar: &'a mut Registrar,
     pub(crate) certified: &'a Certified,
+    /// How many answers of late may be without a sign of the caller, for each profile.
+    pub(crate) unconfirmed: &'a mut Rates<ProfileId>,
     pub(crate) rng: &'a mut Rng,
     pub(crate) transactions: &'a mut Transactions<ClientUser>,
     pub(crate) timers: &'a mut Timers<(CallUid, CallTimer)>,
@@ -200,6 +208,7 @@ pub(crate) struct Call {
     started: Instant,
     answered: Option<Instant>,
     has_rung: bool,
+    confirmation: Confirmation,
     /// Whether ports may be open.
     has_media: bool,
     /// Max-Forwards of the INVITE to the callee.
@@ -342,6 +351,7 @@ impl Call {
             CallTimer::Session(half) => self.on_session_due(ctx, half),
             CallTimer::Reconnect(half) => self.on_reconnect_due(ctx, half),
             CallTimer::Reinvite => self.on_reinvite_overdue(ctx),
+            CallTimer::Confirmation => self.on_confirmation_missing(ctx),
             CallTimer::Longest => self.end_refused(ctx, Refusal::TooLong),
         }
     }

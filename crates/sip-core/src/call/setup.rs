@@ -10,7 +10,7 @@ use super::charge::Share;
 use super::exchange::{Description, Exchange};
 use super::leg::Phase;
 use super::media::{Then, read_offer};
-use super::{Attempt, Call, CallLeg, CallTimer, Context, LegId, Listing, Parties, Plan, Stage};
+use super::{Assurance, Attempt, Call, CallLeg, CallTimer, Context, LegId, Listing, Parties, Plan, Stage};
 use crate::dialog::{Dialog, NextHop, contact_of};
 use crate::directory::Peer;
 use crate::makes;
@@ -25,6 +25,7 @@ pub(crate) struct Arrival {
     pub(crate) server: ServerKey,
     pub(crate) flow: Flow,
     pub(crate) peer: Peer,
+    pub(crate) assurance: Assurance,
     /// Max-Forwards left for the callee.
     pub(crate) max_forwards: u8,
 }
@@ -67,6 +68,7 @@ impl Call {
             started: ctx.now.monotonic,
             answered: None,
             has_rung: false,
+            confirmation: arrival.assurance.into(),
             has_media: false,
             max_forwards: arrival.max_forwards,
             parties,

@@ -18,6 +18,12 @@ impl Call {
         }
         self.stage = Stage::Over;
         self.stop_call_timers(ctx);
+        let ending = if self.is_unconfirmed() {
+            self.forget_unconfirmed(ctx);
+            Ending::Refused(Refusal::AnswerUnconfirmed)
+        } else {
+            ending
+        };
         // First, so that what the relay has counted can go into the records.
         if std::mem::take(&mut self.has_media) {
             ctx.out.ask(Question::CloseMedia { call: self.uid });
@@ -101,6 +107,7 @@ impl Call {
             to: self.parties.to.clone(),
             started: self.started,
             answered: self.answered,
+            is_unconfirmed: self.is_unconfirmed(),
             ended: ctx.now.monotonic,
             ending,
             status: self.final_status(status),

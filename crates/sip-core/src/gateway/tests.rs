@@ -42,7 +42,7 @@ fn directory(companies: impl Iterator<Item = i64>) -> Arc<Directory> {
     let mut directory = Directory::new();
     directory.add_carrier(carrier_of(None, NumberFormat::E164));
     for company in companies {
-        directory.add_profile(profile(company, Authentication::Ip { target: None }));
+        directory.add_profile(profile(company, Authentication::by_address(None)));
         let cidr = address(company).ip().to_string().parse().unwrap();
         let rule = IpRule { cidr, port: None, transport: None, certificate: None };
         directory.add_ip_rule(rule, Peer::Profile(ProfileId(company)));

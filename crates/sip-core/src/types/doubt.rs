@@ -11,6 +11,8 @@ pub enum Doubt {
     From,
     /// Another company's profile has proved its password at the host.
     History,
+    /// Of late, too many calls from there were answered without a sign that anybody there had made them.
+    Unconfirmed,
 }
 
 impl Doubt {
@@ -21,16 +23,24 @@ impl Doubt {
             Self::Credentials => "credentials",
             Self::From => "from",
             Self::History => "history",
+            Self::Unconfirmed => "unconfirmed",
         }
     }
 
     /// One plain sentence.
     pub fn sentence(self) -> &'static str {
         match self {
-            Self::Flow => "Another profile's PBX has registered from this address and port, or proved its password there.",
+            Self::Flow => {
+                "Another profile's PBX has registered from this address and port, or proved its password there."
+            }
             Self::Credentials => "The request's credentials name another user.",
             Self::From => "The request's From names another user.",
-            Self::History => "Another company's profile has proved its password at this address within the last month.",
+            Self::Unconfirmed => {
+                "Of late, too many calls from this address were answered without a sign that anybody there had made them: it may be forged."
+            }
+            Self::History => {
+                "Another company's profile has proved its password at this address within the last month."
+            }
         }
     }
 }

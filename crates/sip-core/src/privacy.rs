@@ -40,6 +40,14 @@ pub(crate) fn is_withheld_by_carrier(invite: &Message) -> bool {
     asks_for_privacy(invite) || invite.from().is_some_and(is_anonymous)
 }
 
+/// Whether a History-Info is not to be passed on (RFC 7044 section 10.1): anything that a Privacy asks for but `none` and
+/// `id` may mean it.
+pub(crate) fn hides_history(invite: &Message) -> bool {
+    let mut values =
+        invite.headers(Name::Privacy).flat_map(|privacy| privacy.split([';', ',', ' ', '\t', '"']));
+    values.any(|value| !["", "none", "id"].iter().any(|other| value.eq_ignore_ascii_case(other)))
+}
+
 /// Whether an address stands for nobody at all.
 pub(crate) fn names_nobody(addr: &NameAddr<'_>) -> bool {
     let has_user = addr.uri().is_ok_and(|uri| uri.user().is_some());

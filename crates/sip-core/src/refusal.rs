@@ -110,6 +110,14 @@ refusals! {
         "The session description answers with an SRTP suite that was not offered.";
     CryptoUnusable = 488, 88, "crypto_unusable",
         "The session description's SRTP keys are damaged, or of suites that the gateway does not have.";
+    DescriptionTooLong = 488, 88, "description_too_long",
+        "The session description has more lines than the gateway reads.";
+    DescriptionUnreadable = 488, 88, "description_unreadable",
+        "The message's body says that it is a session description, and is none.";
+    DescriptionWithoutAddress = 488, 88, "description_without_address",
+        "The session description has no address for its audio.";
+    DescriptionWithoutPort = 488, 88, "description_without_port",
+        "The session description's audio has no port from 0 to 65535.";
     Emergency = 403, 21, "emergency",
         "Emergency calls are not carried here: use another telephone service to reach help.";
     EncodingNotUnderstood = 415, 79, "encoding_not_understood",
@@ -130,6 +138,8 @@ refusals! {
         "The call lasted as long as the profile's spend guard allows, so it was ended.";
     LoopDetected = 483, 25, "loop_detected",
         "The call has passed too many hops.";
+    MediaOff = 488, 88, "media_off",
+        "Every stream of the session description is off, so there is nothing to talk over.";
     MediaOutOfStep = 500, 41, "media_out_of_step",
         "The gateway's media relay does not know the call.";
     MediaOverloaded = 503, 42, "media_overloaded",

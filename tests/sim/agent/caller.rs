@@ -69,6 +69,8 @@ impl Agent {
             (State::Early, _) => self.calls[call].dial.as_ref().is_some_and(|dial| dial.offer == Offer::Late),
             (_, change) => change == Some(Change::Late),
         };
+        let odd = self.calls[call].dial.as_ref().and_then(|dial| dial.change);
+        let change = change.or_else(|| odd.filter(|_| self.calls[call].state == State::Early));
         let sdp = (!is_late).then(|| self.describe(call, change));
         let branch = self.branch();
         let number = self.next_number(call);

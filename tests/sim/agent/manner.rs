@@ -51,6 +51,14 @@ pub(crate) enum Change {
     HoldBySession,
     /// Port 0: the stream is off until it is on again.
     HoldByPort,
+    /// A fax instead of the audio, which is off.
+    FaxInstead,
+    /// A fax, and no audio at all.
+    FaxAlone,
+    /// A fax beside the audio.
+    FaxBeside,
+    /// A port that is none.
+    BadPort(&'static str),
     Resume,
     /// No direction at all, which means both.
     ResumeBySilence,
@@ -83,6 +91,8 @@ pub(crate) struct Dial {
     /// User part of the Request-URI and of To.
     pub(crate) to: String,
     pub(crate) offer: Offer,
+    /// What is odd about it.
+    pub(crate) change: Option<Change>,
     /// Whether the 2xx is acknowledged.
     pub(crate) ack: Duty,
     pub(crate) cancel_after: Option<Duration>,
@@ -102,6 +112,7 @@ impl Dial {
         Self {
             to: number.to_owned(),
             offer: Offer::InInvite,
+            change: None,
             ack: Duty::Done,
             cancel_after: None,
             then: Vec::new(),
@@ -119,6 +130,11 @@ impl Dial {
 
     pub(crate) fn cancelled_after(mut self, after: Duration) -> Self {
         self.cancel_after = Some(after);
+        self
+    }
+
+    pub(crate) fn offering(mut self, change: Change) -> Self {
+        self.change = Some(change);
         self
     }
 
@@ -241,6 +257,8 @@ pub(crate) struct Manner {
     pub(crate) last: Last,
     /// Whether the 200 repeats the description of the 18x.
     pub(crate) answer_sdp: Duty,
+    /// The port of the answer's audio, if it is another than where media is taken.
+    pub(crate) answer_port: Option<&'static str>,
     pub(crate) then: Vec<(Duration, Act)>,
     /// The answer to a re-INVITE.
     pub(crate) reinvite: u16,
@@ -270,6 +288,7 @@ impl Manner {
             early: vec![Early { after: ms(100), status: 180, media: EarlyMedia::None }],
             last: Last::Answer(s(1)),
             answer_sdp: Duty::Done,
+            answer_port: None,
             then: Vec::new(),
             reinvite: 200,
             reinvite_after: Duration::ZERO,

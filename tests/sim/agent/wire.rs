@@ -127,7 +127,9 @@ impl Agent {
         } else {
             offer.direction.mirrored()
         };
-        let words = Words { media: format!("a={}\r\n", direction.as_str()), ..Words::of(None) };
+        let media = format!("a={}\r\n", direction.as_str());
+        let port = call.manner.as_ref().and_then(|manner| manner.answer_port);
+        let words = Words { media, port, ..Words::of(None) };
         words.write(&host, call, &secured)
     }
 }
@@ -135,7 +137,10 @@ impl Agent {
 /// What a description says besides the usual.
 struct Words {
     is_zero: bool,
-    is_off: bool,
+    /// The audio's port, if it is another than our own.
+    port: Option<&'static str>,
+    fax: Option<&'static str>,
+    has_audio: bool,
     /// Lines of the session.
     session: String,
     /// Lines of the audio.
@@ -154,7 +159,14 @@ impl Words {
         };
         Self {
             is_zero: change == Some(Change::HoldByZeros),
-            is_off: change == Some(Change::HoldByPort),
+            port: match change {
+                Some(Change::HoldByPort | Change::FaxInstead) => Some("0"),
+                Some(Change::BadPort(port)) => Some(port),
+                _ => None,
+            },
+            fax: matches!(change, Some(Change::FaxInstead | Change::FaxAlone | Change::FaxBeside))
+                .then_some("m=image 40002 udptl t38\r\na=T38FaxVersion:0\r\n"),
+            has_audio: change != Some(Change::FaxAlone),
             session: session.to_owned(),
             media: media.to_owned(),
         }
@@ -163,12 +175,15 @@ impl Words {
     fn write(&self, origin: &str, call: &Call, secured: &Secured) -> String {
         let Self { session, media, .. } = self;
         let connection = if self.is_zero { "0.0.0.0" } else { origin };
-        let port = if self.is_off { 0 } else { call.media_port };
+        let port = self.port.map_or_else(|| call.media_port.to_string(), str::to_owned);
         let (version, profile, crypto) = (call.sdp_version, secured.profile, &secured.line);
-        format!(
-            "v=0\r\no=- 7 {version} IN IP4 {origin}\r\ns=-\r\nc=IN IP4 {connection}\r\nt=0 0\r\n{session}\
-             m=audio {port} {profile} 8 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
+        let audio = format!(
+            "m=audio {port} {profile} 8 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
              {crypto}{media}"
+        );
+        let (audio, fax) = (if self.has_audio { &audio } else { "" }, self.fax.unwrap_or_default());
+        format!(
+            "v=0\r\no=- 7 {version} IN IP4 {origin}\r\ns=-\r\nc=IN IP4 {connection}\r\nt=0 0\r\n{session}{audio}{fax}"
         )
     }
 }

@@ -30,3 +30,4 @@ mod sessions;
 mod spend_guard;
 mod storms;
 mod strangers;
+mod unacceptable;

@@ -83,6 +83,7 @@ fn manner(dice: &mut Dice, demands: Option<(&'static str, &'static str)>) -> Man
         trying: if dice.hits(80) { Duty::Done } else { Duty::Neglected },
         early: early(dice),
         last,
+        answer_port: None,
         answer_sdp: if dice.hits(90) { Duty::Done } else { Duty::Neglected },
         then: script(dice),
         reinvite: *dice.pick(&[200, 200, 200, 200, 488, 491, 500, 481]),

@@ -80,7 +80,7 @@ impl Call {
         let offers_early = self.exchange.as_ref().is_some_and(|exchange| exchange.offer.is_some());
         let early = self.callee.as_mut().and_then(|leg| leg.early.of(&leg.dialog, response));
         match (Description::of(response), early) {
-            (Ok(Some(answer)), Some(early)) if offers_early => {
+            (Ok(Some(answer)), Some(early)) if offers_early && !answer.is_off() => {
                 early.description = Some(answer.clone());
                 if let Some(exchange) = &mut self.exchange {
                     exchange.early_answer = Some(answer.clone());
@@ -124,6 +124,7 @@ impl Call {
     ) {
         let Some(exchange) = &self.exchange else { return };
         let offers_early = exchange.offer.is_some();
+        let is_first = exchange.is_first();
         let description = Description::of(response);
         if let Some(leg) = self.half(from) {
             if offers_early {
@@ -134,11 +135,17 @@ impl Call {
         }
         // Some user agents answer in the 183 and leave the 200 empty.
         match description.map(|description| description.or(early_answer)) {
+            // An answer that takes nothing of the offer makes a mute call: the callee should have refused it.
+            Ok(Some(description)) if is_first && description.is_off() => {
+                let why = if offers_early { Refusal::MediaRefused } else { Refusal::MediaOff };
+                self.end_refused(ctx, why);
+            }
             Ok(Some(description)) => {
                 let role = if offers_early { SdpRole::Answer } else { SdpRole::Offer };
                 self.describe(ctx, from, role, description, Then::Final);
             }
-            _ => self.end_refused(ctx, Refusal::NoMediaInCommon),
+            Ok(None) => self.end_refused(ctx, Refusal::NoMediaInCommon),
+            Err(why) => self.end_refused(ctx, why),
         }
     }
 

@@ -13,8 +13,9 @@ use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Stage};
 use crate::dialog::{Dialog, NextHop, Outset, contact_of, flow_to};
 use crate::directory::{Authentication, Carrier, Peer, Profile};
 use crate::limits::ADDRESSES_PER_CARRIER;
-use crate::message::{Message, Method, Name, Uri};
+use crate::message::{Message, MessageWriter, Method, Name, Uri};
 use crate::number;
+use crate::privacy;
 use crate::refusal::Refusal;
 use crate::respond::ALLOW;
 use crate::types::{Event, Flow, Leg, Question, SdpRole, SecureMedia};
@@ -261,6 +262,9 @@ impl Call {
         if let Some(presentation) = &attempt.presentation {
             presentation.write(&mut draft.writer);
         }
+        if let Some(exchange) = self.exchange.as_ref().filter(|_| self.caller.peer.profile().is_some()) {
+            copy_diversion(&exchange.request, &mut draft.writer);
+        }
         let sdp = match &attempt.body {
             Body::Ready(sdp) => Some(sdp),
             Body::Pending | Body::Late => None,
@@ -394,6 +398,15 @@ impl Call {
         let Some(mut leg) = self.callee.take() else { return };
         self.close_early(ctx, &mut leg);
         self.abandoned.push(leg);
+    }
+}
+
+/// How the call came to a PBX that passes it on, as the PBX says it: octet by octet, since it is between the PBX and the
+/// called side what is made of it. A carrier's is kept back, for it names hosts of the carrier's network.
+fn copy_diversion(invite: &Message, writer: &mut MessageWriter) {
+    writer.copy(invite, Name::Diversion);
+    if !privacy::hides_history(invite) {
+        writer.copy(invite, Name::HistoryInfo);
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Call, CallTimer, Context};
 use crate::message::{Message, MessageWriter, Method, Name};
 use crate::refusal::Refusal;
 use crate::respond::{self, ALLOW};
-use crate::sdp::{BodyFault, RemoteMedia, SessionDescription, sdp_body};
+use crate::sdp::{BodyFault, RemoteMedia, SdpError, SessionDescription, sdp_body};
 use crate::transaction::{ClientKey, ServerKey};
 use crate::types::Leg;
 
@@ -50,9 +50,25 @@ impl Description {
             BodyFault::Type => Refusal::BodyNotUnderstood,
         })?;
         let Some(body) = body.filter(|body| !body.is_empty()) else { return Ok(None) };
-        let sdp = SessionDescription::parse(&body).map_err(|_| Refusal::NoMediaInCommon)?;
-        let (audio, remote) = sdp.audio().map_err(|_| Refusal::NoMediaInCommon)?;
+        let sdp = SessionDescription::parse(&body).map_err(refusal)?;
+        let (audio, remote) = sdp.audio().map_err(refusal)?;
         Ok(Some(Self { sdp, audio, remote }))
+    }
+
+    /// Whether no media can flow at all, not even later without another offer: every stream has port 0. In a running
+    /// call that is a hold; a call must not begin like this (RFC 3264 5.1, 6).
+    pub(crate) fn is_off(&self) -> bool {
+        self.remote.rtp_port == 0
+    }
+}
+
+fn refusal(error: SdpError) -> Refusal {
+    match error {
+        SdpError::BadPort => Refusal::DescriptionWithoutPort,
+        SdpError::NoAudio => Refusal::NoMediaInCommon,
+        SdpError::NoConnection => Refusal::DescriptionWithoutAddress,
+        SdpError::NotSdp => Refusal::DescriptionUnreadable,
+        SdpError::TooLong => Refusal::DescriptionTooLong,
     }
 }
 
@@ -78,6 +94,11 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
+    /// Whether it is the call's first.
+    pub(crate) fn is_first(&self) -> bool {
+        self.request.to().is_some_and(|to| to.tag().is_none())
+    }
+
     pub(crate) fn new(
         from: Leg,
         server: ServerKey,

@@ -8,7 +8,7 @@ use crate::message::{Message, MessageWriter, Method, Name};
 use crate::refusal::Refusal;
 use crate::respond;
 use crate::transaction::{ClientKey, ServerKey};
-use crate::types::{Ending, Flow, Leg, Question, SdpRole};
+use crate::types::{Ending, Flow, Leg, SdpRole};
 
 /// A request within a call, and what it takes to answer it.
 #[derive(Clone, Copy)]
@@ -176,6 +176,9 @@ impl Call {
         if let Err(why) = self.refresh_session(ctx, from, request) {
             return self.refuse(ctx, asked, why);
         }
+        for leg in std::iter::once(&mut self.caller).chain(&mut self.callee) {
+            leg.sdp.begin_exchange();
+        }
         self.exchange = Some(Exchange::new(from, server, request.clone(), flow.peer, offer.clone()));
         if *request.method() == Method::Invite {
             self.send_provisional(ctx, 100, None);
@@ -309,7 +312,7 @@ impl Call {
             (Some(client), Some(leg)) => teardown::cancel(ctx, uid, leg, client),
             _ => {
                 self.forget_media_jobs();
-                ctx.out.ask(Question::RollbackMedia { call: uid });
+                self.roll_back_media(ctx);
                 self.refuse_exchange(ctx, 487, |_| {});
             }
         }
@@ -328,7 +331,7 @@ impl Call {
             return;
         };
         let is_cancelled = exchange.is_cancelled;
-        ctx.out.ask(Question::RollbackMedia { call: self.uid });
+        self.roll_back_media(ctx);
         if is_cancelled && matches!(status, 401 | 407) {
             // The challenge crossed the CANCEL, and is not answered any more.
             return self.refuse_exchange(ctx, 487, |_| {});

@@ -187,12 +187,20 @@ impl Call {
             Then::Prack { prack, .. } => self.refuse(ctx, prack.asked(), why),
             // A re-INVITE that cannot be passed on leaves the call as it was.
             Then::Offer if self.stage == Stage::Running => {
-                ctx.out.ask(Question::RollbackMedia { call: self.uid });
+                self.roll_back_media(ctx);
                 self.refuse_exchange(ctx, why.status(), |w| crate::respond::explain(w, ctx.settings, why));
             }
             Then::Offer | Then::Echo | Then::EchoOffer | Then::EchoAnswer | Then::Final | Then::Ack => {
                 self.end_refused(ctx, why)
             }
+        }
+    }
+
+    /// The offer within the call was refused: descriptions and media are as they were, on both sides.
+    pub(super) fn roll_back_media(&mut self, ctx: &mut Context<'_>) {
+        ctx.out.ask(Question::RollbackMedia { call: self.uid });
+        for leg in std::iter::once(&mut self.caller).chain(&mut self.callee) {
+            leg.sdp.roll_back();
         }
     }
 
@@ -217,11 +225,15 @@ impl Call {
     pub(super) fn on_late_answer(&mut self, ctx: &mut Context<'_>, ack: &Message) {
         let Some(exchange) = self.exchange.take() else { return };
         match Description::of(ack) {
+            Ok(Some(description)) if exchange.is_first() && description.is_off() => {
+                self.end_refused(ctx, Refusal::MediaOff);
+            }
             Ok(Some(description)) => {
                 let then = if self.is_echo() { Then::EchoAnswer } else { Then::Ack };
                 self.describe(ctx, exchange.from, SdpRole::Answer, description, then);
             }
-            Ok(None) | Err(_) => self.end_refused(ctx, Refusal::NoMediaInCommon),
+            Ok(None) => self.end_refused(ctx, Refusal::NoMediaInCommon),
+            Err(why) => self.end_refused(ctx, why),
         }
     }
 
@@ -231,6 +243,18 @@ impl Call {
         {
             leg.ack(ctx, &response, Some(sdp));
         }
+    }
+}
+
+/// Reads the offer that a call begins with. One in which every stream is off is refused before anybody is called.
+pub(super) fn read_first_offer(
+    ctx: &Context<'_>,
+    peer: Peer,
+    invite: &Message,
+) -> Result<Option<Description>, Refusal> {
+    match read_offer(ctx, peer, invite)? {
+        Some(offer) if offer.is_off() => Err(Refusal::MediaOff),
+        offer => Ok(offer),
     }
 }
 

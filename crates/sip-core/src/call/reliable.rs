@@ -120,7 +120,8 @@ impl Call {
     /// the first offer holds for this one, as far as the caller's end of the media has only moved.
     fn on_prack_offer(&mut self, ctx: &mut Context<'_>, prack: Asked<'_>, offer: Description) {
         let answered = self.exchange.as_ref().and_then(|exchange| exchange.early_answer.clone());
-        let Some(answered) = answered.filter(|answered| answered.agrees_with(&offer)) else {
+        let Some(answered) = answered.filter(|answered| !offer.is_off() && answered.agrees_with(&offer))
+        else {
             return self.refuse(ctx, prack, Refusal::NoMediaInCommon);
         };
         let then = Then::Prack { prack: Box::new(prack.kept()), answered: Box::new(answered) };

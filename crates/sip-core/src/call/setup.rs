@@ -9,7 +9,7 @@ use super::attempt::Body;
 use super::charge::Share;
 use super::exchange::{Description, Exchange};
 use super::leg::Phase;
-use super::media::{Then, read_offer};
+use super::media::{Then, read_first_offer};
 use super::{Assurance, Attempt, Call, CallLeg, CallTimer, Context, LegId, Listing, Parties, Plan, Stage};
 use crate::dialog::{Dialog, NextHop, contact_of};
 use crate::directory::Peer;
@@ -51,7 +51,7 @@ impl Call {
             from: parties.from.clone(),
             to: parties.to.clone(),
         });
-        let offer = read_offer(ctx, arrival.peer, &arrival.invite);
+        let offer = read_first_offer(ctx, arrival.peer, &arrival.invite);
         if let (Peer::Profile(profile), Ok(Some(offer))) = (arrival.peer, &offer) {
             ctx.registrar.note_media(profile, makes::shown_by(&offer.remote));
         }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use memchr::memmem;
 use thiserror::Error;
 
-use crate::message::{Message, Name, Params};
+use crate::message::{Message, Method, Name, Params};
 
 /// How deep multipart bodies may be nested.
 const MAX_DEPTH: usize = 3;
@@ -28,7 +28,8 @@ impl BodyFault {
 }
 
 /// The session description of a message, without copying it; `None` when it has none. A body that its sender marks as
-/// optional may be of any type (RFC 3261 20.11).
+/// optional may be of any type (RFC 3261 20.11). A part that it marks as required has to be understood, where that can
+/// still be refused: in a request that gets an answer.
 pub fn sdp_body(msg: &Message) -> Result<Option<Bytes>, BodyFault> {
     if msg.body().is_empty() {
         return Ok(None);
@@ -44,12 +45,21 @@ pub fn sdp_body(msg: &Message) -> Result<Option<Bytes>, BodyFault> {
         };
     };
     let disposition = msg.header(Name::ContentDisposition).unwrap_or("");
-    match find(kind, msg.body_bytes(), MAX_DEPTH) {
+    let can_refuse = msg.is_request() && *msg.method() != Method::Ack;
+    match find(kind, msg.body_bytes(), Reading { depth: MAX_DEPTH, can_refuse }) {
         Found::Sdp(body) => Ok(Some(body)),
         Found::Nothing => Ok(None),
-        Found::Foreign if is_optional(disposition) => Ok(None),
-        Found::Foreign => Err(BodyFault::Type),
+        Found::Foreign | Found::Missed if is_handled(disposition, "optional") => Ok(None),
+        Found::Foreign | Found::Missed => Err(BodyFault::Type),
     }
+}
+
+#[derive(Clone, Copy)]
+struct Reading {
+    /// How many containers may be entered.
+    depth: usize,
+    /// Whether parts that are required and not understood matter.
+    can_refuse: bool,
 }
 
 enum Found {
@@ -57,20 +67,43 @@ enum Found {
     /// A container without a description in it.
     Nothing,
     Foreign,
+    /// A part in it is required, and foreign.
+    Missed,
 }
 
-fn find(content_type: &str, body: Bytes, depth: usize) -> Found {
+fn find(content_type: &str, body: Bytes, reading: Reading) -> Found {
     let (kind, params) = split(content_type);
     if kind.eq_ignore_ascii_case("application/sdp") {
         return Found::Sdp(body);
     }
     let is_container = kind.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/"));
     match params.value("boundary") {
-        Some(boundary) if is_container && depth > 0 && !boundary.is_empty() => {
-            let found = parts(&body, boundary).map(|part| inside(part, depth - 1));
-            found.into_iter().find(|found| matches!(found, Found::Sdp(_))).unwrap_or(Found::Nothing)
+        Some(boundary) if is_container && reading.depth > 0 && !boundary.is_empty() => {
+            let within = Reading { depth: reading.depth - 1, ..reading };
+            // Of alternatives one is enough (RFC 2046 5.1.4).
+            let is_choice = kind.eq_ignore_ascii_case("multipart/alternative");
+            gather(parts(&body, boundary).map(|part| inside(part, within)), is_choice)
         }
         _ => Found::Foreign,
+    }
+}
+
+/// What a container's parts are together.
+fn gather(parts: impl Iterator<Item = Found>, is_choice: bool) -> Found {
+    let (mut description, mut is_missed) = (None, false);
+    for part in parts {
+        match part {
+            Found::Sdp(body) => {
+                description.get_or_insert(body);
+            }
+            Found::Missed => is_missed = true,
+            Found::Nothing | Found::Foreign => {}
+        }
+    }
+    match description {
+        Some(body) if is_choice || !is_missed => Found::Sdp(body),
+        _ if is_missed => Found::Missed,
+        _ => Found::Nothing,
     }
 }
 
@@ -79,8 +112,10 @@ fn split(value: &str) -> (&str, Params<'_>) {
     (value[..end].trim(), Params::new(&value[end..]))
 }
 
-fn is_optional(disposition: &str) -> bool {
-    split(disposition).1.value("handling").is_some_and(|handling| handling.eq_ignore_ascii_case("optional"))
+/// Whether the sender says how the body is to be handled, and says this. Many senders leave out what RFC 3261 20.11 then
+/// takes for required, beside parts that no trunk reads; only what is marked as required is taken at its word.
+fn is_handled(disposition: &str, how: &str) -> bool {
+    split(disposition).1.value("handling").is_some_and(|handling| handling.eq_ignore_ascii_case(how))
 }
 
 /// What stands between the delimiters (RFC 2046 5.1.1), without the line end that belongs to the delimiter. The last
@@ -102,7 +137,7 @@ fn parts<'a>(body: &'a Bytes, boundary: &str) -> impl Iterator<Item = Bytes> + u
 }
 
 /// A part: its own header fields, an empty line, its body.
-fn inside(part: Bytes, depth: usize) -> Found {
+fn inside(part: Bytes, reading: Reading) -> Found {
     // What follows the closing delimiter is no part.
     if part.starts_with(b"--") {
         return Found::Nothing;
@@ -116,11 +151,19 @@ fn inside(part: Bytes, depth: usize) -> Found {
     };
     let is_plain =
         |encoding: &str| ["7bit", "8bit", "binary"].iter().any(|plain| plain.eq_ignore_ascii_case(encoding));
-    match field("Content-Type").or_else(|| field("c")) {
+    let found = match field("Content-Type").or_else(|| field("c")) {
         Some(kind) if field("Content-Transfer-Encoding").is_none_or(is_plain) => {
-            find(kind, part.slice(body_start..), depth)
+            find(kind, part.slice(body_start..), reading)
         }
         _ => Found::Foreign,
+    };
+    let disposition = field("Content-Disposition").unwrap_or("");
+    match found {
+        Found::Missed if is_handled(disposition, "optional") => Found::Nothing,
+        Found::Foreign | Found::Nothing if reading.can_refuse && is_handled(disposition, "required") => {
+            Found::Missed
+        }
+        found => found,
     }
 }
 
@@ -162,6 +205,42 @@ mod tests {
             body("Content-Type: application/sdp\r\nContent-Encoding: gzip", "hello"),
             Err(BodyFault::Encoding)
         );
+    }
+
+    /// A description beside a part of another kind, in this container.
+    fn beside(container: &str, disposition: &str) -> Result<Option<Bytes>, BodyFault> {
+        let text = format!(
+            "--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--b\r\nContent-Type: application/x-foo\r\n\
+             {disposition}\r\nfoo\r\n--b--"
+        );
+        body(&format!("Content-Type: multipart/{container};boundary=b"), &text)
+    }
+
+    #[test]
+    fn a_part_that_is_required_has_to_be_understood() {
+        let found = Ok(Some(Bytes::from_static(b"v=0")));
+        assert_eq!(
+            beside("mixed", "Content-Disposition: signal;handling=required\r\n"),
+            Err(BodyFault::Type)
+        );
+        assert_eq!(beside("mixed", "content-disposition: x; Handling=REQUIRED\r\n"), Err(BodyFault::Type));
+        assert_eq!(beside("mixed", "Content-Disposition: signal;handling=optional\r\n"), found);
+        assert_eq!(beside("mixed", "Content-Disposition: signal\r\n"), found, "as many senders leave it");
+        assert_eq!(beside("mixed", ""), found);
+        assert_eq!(
+            beside("alternative", "Content-Disposition: x;handling=required\r\n"),
+            found,
+            "one is enough"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_refused_any_more_is_read_as_far_as_it_goes() {
+        let text = "SIP/2.0 200 OK\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n\
+            --b\r\nContent-Type: text/x\r\nContent-Disposition: x;handling=required\r\n\r\nfoo\r\n\
+            --b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--b--";
+        let answer = lex(Bytes::from_static(text.as_bytes()), Transport::Datagram).unwrap();
+        assert_eq!(sdp_body(&answer), Ok(Some(Bytes::from_static(b"v=0"))));
     }
 
     /// A description within so many containers.

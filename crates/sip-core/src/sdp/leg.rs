@@ -29,9 +29,19 @@ pub struct LocalMedia {
 #[derive(Clone, Debug)]
 pub struct LegSdp {
     session_id: u64,
+    /// Of the description written last; it rises for as long as the leg lasts.
     version: u64,
-    /// What was written last.
+    said: Said,
+    /// What was said when the running exchange began.
+    before: Option<Box<Said>>,
+}
+
+/// What has been said on a leg.
+#[derive(Clone, Debug)]
+struct Said {
+    /// What was written last, and its version.
     last: Bytes,
+    version: u64,
     /// Every media line this leg has seen; they are never fewer again.
     slots: Vec<Slot>,
     /// Which of them carries the audio.
@@ -57,20 +67,33 @@ const KEPT: [&str; 6] = ["rtpmap", "fmtp", "ptime", "maxptime", "silenceSupp", "
 impl LegSdp {
     /// Begins a leg. `session_id` is the number of its `o=` lines, best random.
     pub fn new(session_id: u64) -> Self {
-        Self {
-            session_id,
-            version: 0,
+        let said = Said {
             last: Bytes::new(),
+            version: 0,
             slots: Vec::new(),
             active: 0,
             offered: Direction::SendRecv,
             is_off: false,
-        }
+        };
+        Self { session_id, version: 0, said, before: None }
     }
 
     /// What was written last; empty if nothing was.
     pub fn last(&self) -> &Bytes {
-        &self.last
+        &self.said.last
+    }
+
+    /// Another offer is about to be made, by either side: if it is refused, what was said before holds.
+    pub fn begin_exchange(&mut self) {
+        self.before = Some(Box::new(self.said.clone()));
+    }
+
+    /// The offer was refused: the session is as it was (RFC 3264 8), with its media lines and what was written last. Only
+    /// the version does not come back.
+    pub fn roll_back(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.said = *before;
+        }
     }
 
     /// Remembers what the peer of this leg has said, offer or answer. `active` is the line its audio is on.
@@ -82,16 +105,16 @@ impl LegSdp {
                 proto: line.proto.to_owned(),
                 format: line.formats().next().unwrap_or("0").to_owned(),
             };
-            match self.slots.get_mut(at) {
+            match self.said.slots.get_mut(at) {
                 Some(known) => *known = slot,
-                None => self.slots.push(slot),
+                None => self.said.slots.push(slot),
             }
         }
-        if active < self.slots.len() {
-            self.active = active;
+        if active < self.said.slots.len() {
+            self.said.active = active;
         }
-        self.offered = media::direction(sdp, active);
-        self.is_off = MediaLine::of(sdp.section(active)).port == 0;
+        self.said.offered = media::direction(sdp, active);
+        self.said.is_off = MediaLine::of(sdp.section(active)).is_off();
     }
 
     /// An offer for this leg's peer: the audio that the other leg's peer describes, at our address.
@@ -107,9 +130,9 @@ impl LegSdp {
             proto: local.profile.as_str().to_owned(),
             format: audio.formats.first().copied().unwrap_or("0").to_owned(),
         };
-        match self.slots.get_mut(self.active) {
+        match self.said.slots.get_mut(self.said.active) {
             Some(known) => *known = slot,
-            None => self.slots.push(slot),
+            None => self.said.slots.push(slot),
         }
         self.write(&audio, local, local.rtp_port)
     }
@@ -122,7 +145,7 @@ impl LegSdp {
         source_audio: usize,
         local: &LocalMedia,
     ) -> Bytes {
-        let way = media::direction(source, source_audio).limited_to(self.offered.mirrored());
+        let way = media::direction(source, source_audio).limited_to(self.said.offered.mirrored());
         self.answer(&Audio::of(source, source_audio, way), local)
     }
 
@@ -140,44 +163,45 @@ impl LegSdp {
     }
 
     fn answer(&mut self, audio: &Audio<'_>, local: &LocalMedia) -> Bytes {
-        if self.slots.is_empty() {
+        if self.said.slots.is_empty() {
             let (kind, proto) = ("audio".to_owned(), local.profile.as_str().to_owned());
-            self.slots.push(Slot { kind, proto, format: "0".to_owned() });
+            self.said.slots.push(Slot { kind, proto, format: "0".to_owned() });
         }
-        self.write(audio, local, if self.is_off { 0 } else { local.rtp_port })
+        self.write(audio, local, if self.said.is_off { 0 } else { local.rtp_port })
     }
 
     /// Writes all lines; the version rises when anything has changed since the last time (RFC 3264 8).
     fn write(&mut self, audio: &Audio<'_>, local: &LocalMedia, port: u16) -> Bytes {
-        let same = self.render(audio, local, port);
-        if same == self.last {
-            return self.last.clone();
+        let same = self.render(self.said.version, audio, local, port);
+        if same == self.said.last {
+            return self.said.last.clone();
         }
         self.version += 1;
-        self.last = self.render(audio, local, port).into();
-        self.last.clone()
+        self.said.version = self.version;
+        self.said.last = self.render(self.version, audio, local, port).into();
+        self.said.last.clone()
     }
 
-    fn render(&self, audio: &Audio<'_>, local: &LocalMedia, port: u16) -> String {
+    fn render(&self, version: u64, audio: &Audio<'_>, local: &LocalMedia, port: u16) -> String {
         let mut text = String::with_capacity(1024);
-        self.render_into(&mut text, audio, local, port).expect("writing to memory cannot fail");
+        self.render_into(&mut text, version, audio, (local, port)).expect("writing to memory cannot fail");
         text
     }
 
     fn render_into(
         &self,
         text: &mut String,
+        version: u64,
         audio: &Audio<'_>,
-        local: &LocalMedia,
-        port: u16,
+        (local, port): (&LocalMedia, u16),
     ) -> std::fmt::Result {
         let ip = local.ip.to_canonical();
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
-        let Self { session_id, version, .. } = self;
+        let session_id = self.session_id;
         write!(text, "v=0\r\no=- {session_id} {version} IN {family} {ip}\r\ns=-\r\n")?;
         write!(text, "c=IN {family} {ip}\r\nt=0 0\r\n")?;
-        for (at, slot) in self.slots.iter().enumerate() {
-            if at == self.active {
+        for (at, slot) in self.said.slots.iter().enumerate() {
+            if at == self.said.active {
                 write!(text, "m={} {port} {} {}\r\n", slot.kind, slot.proto, audio.formats.join(" "))?;
                 audio.render_into(text, local)?;
             } else {
@@ -321,6 +345,27 @@ mod tests {
         let moved = leg.write_offer(&sdp(OFFER), 0, &LocalMedia { rtp_port: 30000, ..local() });
         assert!(text(&first).contains("o=- 5 1 "));
         assert!(text(&moved).contains("o=- 5 2 "));
+    }
+
+    #[test]
+    fn a_refused_offer_leaves_no_line_and_no_hold_behind() {
+        let mut leg = LegSdp::new(5);
+        let agreed = leg.write_offer(&sdp(OFFER), 0, &local());
+        leg.begin_exchange();
+        leg.received(
+            &sdp("v=0\nc=IN IP4 1.1.1.1\nm=audio 6 RTP/AVP 0\na=sendonly\nm=image 8 udptl t38\n"),
+            0,
+        );
+        let held = leg.write_offer(&sdp("v=0\nc=IN IP4 0.0.0.0\nm=audio 6 RTP/AVP 0\n"), 0, &local());
+        assert_ne!(held, agreed);
+        leg.roll_back();
+        assert_eq!(*leg.last(), agreed, "what is refreshed is what was agreed");
+        assert_eq!(leg.write_offer(&sdp(OFFER), 0, &local()), agreed);
+        leg.roll_back();
+        assert_eq!(*leg.last(), agreed, "nothing is taken back twice");
+        let moved = leg.write_offer(&sdp(OFFER), 0, &LocalMedia { rtp_port: 30000, ..local() });
+        assert!(text(&moved).contains("o=- 5 3 "), "no version is used twice");
+        assert!(!text(&moved).contains("image"));
     }
 
     #[test]

@@ -141,20 +141,22 @@ const MAX_CRYPTO: usize = 32;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MediaLine<'a> {
     pub(super) kind: &'a str,
-    pub(super) port: u16,
+    /// 0 where the line is off; `None` where it is no port.
+    pub(super) port: Option<u16>,
     pub(super) proto: &'a str,
     pub(super) formats: &'a str,
 }
 
 impl<'a> MediaLine<'a> {
-    /// Never fails: a line that makes no sense is one that is off, but still counts as a line.
+    /// Never fails: a line that makes no sense is one that cannot be carried, but still counts as a line.
     pub(super) fn of(section: &'a [String]) -> Self {
         let line = section.first().and_then(|line| line.strip_prefix("m=")).unwrap_or("");
         let mut words = line.trim_start().splitn(4, [' ', '\t']);
         let mut word = || words.next().unwrap_or("");
         let (kind, port, proto, formats) = (word(), word(), word(), word());
         // `49170/2` counts ports, which nobody does for audio.
-        let port = port.split('/').next().and_then(|port| port.parse().ok()).unwrap_or(0);
+        let port = port.split('/').next().filter(|port| port.bytes().all(|octet| octet.is_ascii_digit()));
+        let port = port.and_then(|port| port.parse().ok());
         Self { kind, port, proto, formats: formats.trim() }
     }
 
@@ -166,6 +168,10 @@ impl<'a> MediaLine<'a> {
         self.formats.split_ascii_whitespace().take(MAX_FORMATS)
     }
 
+    pub(super) fn is_off(&self) -> bool {
+        self.port == Some(0)
+    }
+
     fn is_rtp_audio(&self) -> bool {
         self.kind.eq_ignore_ascii_case("audio")
             && self.profile() != MediaProfile::Other
@@ -173,18 +179,21 @@ impl<'a> MediaLine<'a> {
     }
 }
 
-pub(super) fn choose_audio(sdp: &SessionDescription) -> Option<usize> {
-    let audio = || {
-        (0..sdp.media_count())
-            .map(|at| (at, MediaLine::of(sdp.section(at))))
-            .filter(|(_, line)| line.is_rtp_audio())
-    };
-    let on = || audio().filter(|(_, line)| line.port != 0);
+pub(super) fn choose_audio(sdp: &SessionDescription) -> Result<usize, SdpError> {
+    let lines = || (0..sdp.media_count()).map(|at| (at, MediaLine::of(sdp.section(at))));
+    let audio = || lines().filter(|(_, line)| line.is_rtp_audio());
+    let on = || audio().filter(|(_, line)| line.port.is_some_and(|port| port != 0));
     let secure =
         on().find(|(at, line)| line.profile().is_secure() && crypto(sdp.section(*at)).any(names_known_suite));
     let plain = || on().find(|(_, line)| !line.profile().is_secure());
-    // A single line that is off is a hold in the manner of some PBXs.
-    secure.or_else(plain).or_else(|| on().next()).or_else(|| audio().next()).map(|(at, _)| at)
+    // Where everything is off, it is a hold in the manner of some PBXs. Audio that is off beside something that is on has
+    // been replaced by it, such as by a fax, and of that we can accept nothing (RFC 3264 6).
+    let held = || audio().next().filter(|_| lines().all(|(_, line)| line.is_off()));
+    match secure.or_else(plain).or_else(|| on().next()).or_else(held) {
+        Some((at, _)) => Ok(at),
+        None if audio().any(|(_, line)| line.port.is_none()) => Err(SdpError::BadPort),
+        None => Err(SdpError::NoAudio),
+    }
 }
 
 fn crypto(section: &[String]) -> impl Iterator<Item = &str> {
@@ -205,7 +214,7 @@ pub(super) fn remote(sdp: &SessionDescription, at: usize) -> Result<RemoteMedia,
     let host = connection(section).or_else(|| connection(sdp.session()));
     let host = match host {
         Some(host) => host,
-        None if line.port == 0 => "",
+        None if line.is_off() => "",
         None => return Err(SdpError::NoConnection),
     };
     let direction = direction(sdp, at);
@@ -213,7 +222,7 @@ pub(super) fn remote(sdp: &SessionDescription, at: usize) -> Result<RemoteMedia,
     Ok(RemoteMedia {
         host: host.to_owned(),
         ip: host.parse().ok(),
-        rtp_port: line.port,
+        rtp_port: line.port.ok_or(SdpError::BadPort)?,
         rtcp_port: flag("rtcp").and_then(|value| value.split_ascii_whitespace().next()?.parse().ok()),
         rtcp_mux: flag("rtcp-mux").is_some(),
         profile: line.profile(),
@@ -232,7 +241,7 @@ pub(super) fn direction(sdp: &SessionDescription, at: usize) -> Direction {
     let host = connection(section).or_else(|| connection(sdp.session())).unwrap_or("");
     let is_nowhere = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
     match MediaLine::of(section).port {
-        0 => Direction::Inactive,
+        Some(0) => Direction::Inactive,
         _ if is_nowhere => said.limited_to(Direction::SendOnly),
         _ => said,
     }
@@ -337,7 +346,24 @@ mod tests {
             Err(SdpError::NoAudio)
         );
         assert_eq!(sdp(&["m=audio 4 RTP/AVP 0"]).audio(), Err(SdpError::NoConnection));
+        for port in ["99999", "65536", "-1", "+4", "x", "0x10", "4.5"] {
+            let line = format!("m=audio {port} RTP/AVP 0");
+            assert_eq!(sdp(&["c=IN IP4 1.1.1.1", &line]).audio(), Err(SdpError::BadPort), "{port}");
+        }
         assert_eq!(sdp(&["c=IN IP4 1.1.1.1", "m=audio 4 RTP/AVP"]).audio(), Err(SdpError::NoAudio));
+    }
+
+    #[test]
+    fn a_fax_that_takes_the_audios_place_is_nothing_that_we_accept() {
+        let offer = |lines: &[&str]| sdp(&[&["c=IN IP4 1.1.1.1"], lines].concat()).audio().map(|(at, _)| at);
+        let (fax, audio_off) = ("m=image 4002 udptl t38", "m=audio 0 RTP/AVP 8");
+        assert_eq!(offer(&[audio_off, fax]), Err(SdpError::NoAudio));
+        assert_eq!(offer(&[fax, audio_off]), Err(SdpError::NoAudio));
+        assert_eq!(offer(&[fax]), Err(SdpError::NoAudio));
+        assert_eq!(offer(&["m=audio 4 RTP/AVP 8", fax]), Ok(0));
+        assert_eq!(offer(&[fax, "m=audio 4 RTP/AVP 8"]), Ok(1));
+        assert_eq!(offer(&[audio_off, "m=image 0 udptl t38"]), Ok(0), "all that is off is held");
+        assert_eq!(offer(&["m=audio 99999 RTP/AVP 8", "m=audio 4 RTP/AVP 8"]), Ok(1));
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub enum SdpError {
     /// No audio line, or none over RTP that we can carry.
     #[error("the session description has no audio over RTP")]
     NoAudio,
+    /// The audio's port is no number from 0 to 65535.
+    #[error("the session description has no port for its audio")]
+    BadPort,
     /// Neither the session nor the audio line says an address.
     #[error("the session description has no address for its audio")]
     NoConnection,
@@ -71,7 +74,7 @@ impl SessionDescription {
     /// The first usable audio line and what it says. Where a peer offers the same audio with and without SRTP on two
     /// lines, the one with SRTP is taken if we may know one of its suites, otherwise the plain one.
     pub fn audio(&self) -> Result<(usize, RemoteMedia), SdpError> {
-        let at = media::choose_audio(self).ok_or(SdpError::NoAudio)?;
+        let at = media::choose_audio(self)?;
         Ok((at, media::remote(self, at)?))
     }
 

@@ -66,9 +66,12 @@ impl Observer {
                     "A user is guarded: too many passwords were guessed for it, from several sources."
                 );
             }
-            Event::Dropped { source, why } => {
+            Event::Dropped { source, why, is_of_note } => {
                 self.metrics.sip_dropped.with_label_values(&[why]).inc();
-                tracing::debug!(%source, "A message was dropped: {why}.");
+                match *is_of_note && self.may_write_refusal() {
+                    true => tracing::warn!(%source, "A faulty message of a known peer was dropped: {why}"),
+                    false => tracing::debug!(%source, "A message was dropped: {why}."),
+                }
             }
             Event::Shed { .. } => self.metrics.calls_shed.inc(),
             Event::LoadChanged(load) => self.load_changed(*load),

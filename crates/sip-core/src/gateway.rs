@@ -24,7 +24,7 @@ use crate::directory::{Directory, Peer, Succession};
 use crate::guard::{self, Guard, Rates, SourceRates};
 use crate::history::History;
 use crate::load::LoadGauge;
-use crate::message::{self, Fault, Message, Method, Name, lex, validate};
+use crate::message::{self, Fault, Message, Method, Name, lex, repaired, validate};
 use crate::outbox::Outbox;
 use crate::refusal::Refusal;
 use crate::registrar::Registrar;
@@ -193,14 +193,14 @@ impl Gateway {
         {
             return self.drop_message(flow, "a scanner");
         }
+        if !message.is_request() {
+            return self.on_response(now, flow, &message);
+        }
         let message = dialog::as_meant(&message).unwrap_or(message);
         match validate(&message).and_then(|()| is_as_secret_as_asked(&message, flow)) {
-            Err(fault) if message.is_request() && *message.method() != Method::Ack => {
-                self.refuse_faulty(now, flow, &message, fault);
-            }
-            Err(fault) => self.drop_message(flow, fault.sentence()),
-            Ok(()) if message.is_request() => self.on_request(now, flow, &message),
-            Ok(()) => self.on_response(now, flow, &message),
+            Err(fault) if *message.method() == Method::Ack => self.drop_faulty(now, flow, fault),
+            Err(fault) => self.refuse_faulty(now, flow, &message, fault),
+            Ok(()) => self.on_request(now, flow, &message),
         }
     }
 
@@ -231,9 +231,17 @@ impl Gateway {
     }
 
     pub(crate) fn drop_message(&mut self, flow: Flow, why: &'static str) {
-        self.out.tell(Event::Dropped { source: flow.peer, why });
+        self.out.tell(Event::Dropped { source: flow.peer, why, is_of_note: false });
     }
 
+    /// Drops a faulty message that is owed no answer.
+    fn drop_faulty(&mut self, now: Now, flow: Flow, fault: Fault) {
+        let is_of_note = !self.is_stranger(now, flow);
+        self.out.tell(Event::Dropped { source: flow.peer, why: fault.sentence(), is_of_note });
+    }
+
+    /// A response to a request of ours is used whatever else is wrong with it: it cannot be refused, and dropped it would
+    /// leave its sender alone with a call.
     fn on_response(&mut self, now: Now, flow: Flow, response: &Message) {
         let (directory, certified) = (&self.directory, &self.certified);
         let peer_at = |flow: Flow| certified.peer_at(directory, flow);
@@ -242,17 +250,31 @@ impl Gateway {
             asked.peer.ip() == answers.peer.ip()
                 || peer_at(answers).is_some_and(|peer| peer_at(asked) == Some(peer))
         };
-        let received =
-            self.transactions.receive_response(now.monotonic, flow, response, is_same_peer, &mut self.out);
-        match received {
+        let Some(id) = self.transactions.answered_by(flow, response, is_same_peer) else {
+            return self.on_unasked_response(now, flow, response);
+        };
+        let mended = self.transactions.request_of(id).and_then(|request| repaired(response, request));
+        let response = mended.as_ref().unwrap_or(response);
+        match self.transactions.receive_response(now.monotonic, id, response, &mut self.out) {
             Some((user, request)) if self.calls.contains(user.call) => {
                 self.with_call(now, user.call, |call, ctx| call.on_response(ctx, user, &request, response));
             }
             Some((user, _)) => call::hang_up_stray(&mut self.context(now), user.call, flow, response),
-            None if call::is_answer(response) && !self.is_stranger(now, flow) => {
-                self.on_stray_answer(now, flow, response);
-            }
-            None => {}
+            None => self.on_unwanted_answer(now, flow, response),
+        }
+    }
+
+    /// A response to no request of ours that is still known.
+    fn on_unasked_response(&mut self, now: Now, flow: Flow, response: &Message) {
+        match validate(response) {
+            Err(fault) => self.drop_faulty(now, flow, fault),
+            Ok(()) => self.on_unwanted_answer(now, flow, response),
+        }
+    }
+
+    fn on_unwanted_answer(&mut self, now: Now, flow: Flow, response: &Message) {
+        if call::is_answer(response) && !self.is_stranger(now, flow) {
+            self.on_stray_answer(now, flow, response);
         }
     }
 

@@ -60,6 +60,8 @@ refusals! {
         "The password is right, but the profile is known by its IP addresses, and this is none of them.";
     AnswerUnconfirmed = 408, 102, "answer_unconfirmed",
         "Nobody at the caller's address showed that it heard the answer, so the call was ended and is not charged.";
+    AnswerUnreadable = 502, 111, "answer_unreadable",
+        "The called side answered with something that is neither a refusal nor an acceptance.";
     AnswerWithoutOffer = 500, 101, "answer_without_offer",
         "The session description answers nothing that was offered.";
     BadContact = 400, 95, "bad_contact",
@@ -262,6 +264,7 @@ impl Refusal {
             Fault::UriTooLong => Self::UriTooLong,
             Fault::Version => Self::VersionUnsupported,
             Fault::BodyShort
+            | Fault::ContactScheme
             | Fault::ContentLength
             | Fault::CseqMethod
             | Fault::Duplicate(_)
@@ -270,6 +273,7 @@ impl Refusal {
             | Fault::Malformed(_)
             | Fault::Missing(_)
             | Fault::StartLine
+            | Fault::StatusLine
             | Fault::Uri => Self::BadRequest,
         }
     }

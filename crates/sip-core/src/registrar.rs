@@ -290,7 +290,7 @@ impl Registrar {
 
 /// Whether two URIs mean the same (RFC 3261 section 19.1.4).
 fn is_same_uri(one: &str, other: &str) -> bool {
-    match (Uri::parse(one), Uri::parse(other)) {
+    match (Uri::parse_leniently(one), Uri::parse_leniently(other)) {
         (Ok(one), Ok(other)) => one.equivalent(&other),
         _ => one == other,
     }
@@ -316,7 +316,7 @@ fn instance(binding: &Binding) -> Option<String> {
 /// What the Contact says of where the PBX is. A port that is that of the packets themselves was chosen for this one
 /// flow, by its system or a NAT, and says nothing.
 fn place(binding: &Binding) -> Option<(String, Option<u16>)> {
-    let contact = Uri::parse(&binding.contact_uri).ok()?;
+    let contact = Uri::parse_leniently(&binding.contact_uri).ok()?;
     let port = contact.port().filter(|port| *port != binding.flow.peer.port());
     Some((contact.host().to_string().to_ascii_lowercase(), port))
 }
@@ -341,7 +341,7 @@ fn is_behind_nat(request: &Message, contact_uri: &str, flow: Flow) -> bool {
     let via_differs = request.top_via().is_some_and(|via| {
         is_elsewhere(via.host()) || (!is_reliable && via.port().unwrap_or(5060) != flow.peer.port())
     });
-    let contact_differs = Uri::parse(contact_uri).is_ok_and(|uri| is_elsewhere(uri.host()));
+    let contact_differs = Uri::parse_leniently(contact_uri).is_ok_and(|uri| is_elsewhere(uri.host()));
     via_differs || contact_differs
 }
 
@@ -421,6 +421,21 @@ mod tests {
         );
         let query = run(&mut registrar, &register("b", 1, ""), "198.51.100.9:5060");
         assert_eq!(query, done);
+    }
+
+    #[test]
+    fn an_odd_contact_is_bound_and_echoed_as_it_is() {
+        for contact in [
+            "<sip:u@198.51.100.9:5060;thinfo=\"x y\">",
+            "<sip:u v@198.51.100.9:5060 ;line= 1>;+sip.instance=\"<urn:uuid:1;2>\"",
+            "sip:u@198.51.100.9:5060;+sip.instance=\"<urn:uuid:1>\"",
+        ] {
+            let mut registrar = Registrar::new(10);
+            let message = register("a", 1, &format!("Contact: {contact};expires=600\r\n"));
+            assert_eq!(crate::message::validate(&message), Ok(()), "{contact}");
+            let done = run(&mut registrar, &message, "198.51.100.9:5060");
+            assert_eq!(done, Registration::Done(Some((contact.to_owned(), 600))), "{contact}");
+        }
     }
 
     #[test]

@@ -590,5 +590,7 @@ pub enum Event {
         source: SocketAddr,
         /// Why.
         why: &'static str,
+        /// Whether somebody we know has sent a faulty message: then it is worth a line.
+        is_of_note: bool,
     },
 }

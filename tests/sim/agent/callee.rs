@@ -186,6 +186,7 @@ impl Agent {
         let offer = media_of(&invite).filter(|_| early.media == EarlyMedia::Described);
         let sdp = offer.map(|offer| self.describe_answer(call, &offer));
         let bytes = self.response(&invite, early.status, Some(&tag), sdp.as_deref());
+        let bytes = self.mangled(bytes);
         self.send(bytes.clone());
         if let Some(server) = self.server(key) {
             server.remember(bytes);
@@ -233,6 +234,7 @@ impl Agent {
         let tag = format!("{}-second", self.calls[call].local_tag);
         let sdp = self.describe(call, None);
         let bytes = self.acceptance(call, &invite, &tag, Some(&sdp));
+        let bytes = self.mangled(bytes);
         self.calls[call].second_answer = Some(bytes.clone());
         self.send(bytes);
     }

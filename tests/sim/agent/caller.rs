@@ -195,6 +195,7 @@ impl Agent {
                 let tag = response.to().and_then(|to| to.tag().map(str::to_owned)).unwrap_or_default();
                 self.note_final(&branch, response.status(), tag);
             }
+            self.strays.push(response.clone());
             return self.stray_responses.push(response.status());
         };
         if method == Method::Invite {

@@ -1,12 +1,14 @@
 //! Scripted user agents, PBXs and carriers alike: small, without sockets, with transactions of their own.
 //!
-//! `caller` makes calls and reads responses, `callee` takes requests, `demand` asks for proofs, `registration` keeps a binding alive, `wire`
-//! writes messages and descriptions, `secure` the keys in them, `transactions` repeats and absorbs, `trouble` forgets. An agent checks nothing: it does what its
+//! `caller` makes calls and reads responses, `callee` takes requests, `demand` asks for proofs, `registration` keeps a
+//! binding alive, `wire` writes messages and descriptions, `mangle` as faulty peers do, `secure` the keys in them,
+//! `transactions` repeats and absorbs, `trouble` forgets. An agent checks nothing: it does what its
 //! script says and keeps what it saw.
 
 mod callee;
 mod caller;
 mod demand;
+pub(crate) mod mangle;
 pub(crate) mod manner;
 mod registration;
 pub(crate) mod secure;
@@ -24,6 +26,7 @@ use sip_core::sdp::RemoteMedia;
 use sip_core::types::{ConnectionId, Transport as Carriage};
 
 use crate::dice::Dice;
+use mangle::Mangling;
 use manner::{Act, Change, Dial, Manner};
 use registration::Registration;
 use secure::Protection;
@@ -150,6 +153,8 @@ pub(crate) struct Agent {
     pub(crate) outcomes: BTreeMap<String, Outcome>,
     /// Statuses of responses that belong to no request of ours: what was said by hand was answered by them.
     pub(crate) stray_responses: Vec<u16>,
+    /// The same, whole.
+    pub(crate) strays: Vec<Message>,
     /// Final answers of ours to INVITEs that were never acknowledged.
     pub(crate) unacknowledged: Vec<String>,
     /// Transactions of a gateway that died while its requests were on their way: nobody will acknowledge an answer.
@@ -163,6 +168,10 @@ pub(crate) struct Agent {
     pub(crate) was_cut_off: bool,
     /// Whether somebody else was: then an offer of ours may never be answered, nor the 2xx that makes it be acknowledged.
     pub(crate) others_were_cut_off: bool,
+    /// What is done to every response.
+    pub(crate) mangling: Mangling,
+    /// Whether a response was mangled so that nobody can tell what it answers.
+    pub(crate) is_garbled: bool,
     /// Requests that came again.
     pub(crate) repetitions: usize,
     /// How it reaches the gateway; over TCP and TLS by this connection.
@@ -195,6 +204,7 @@ impl Agent {
             heard: Vec::new(),
             outcomes: BTreeMap::new(),
             stray_responses: Vec::new(),
+            strays: Vec::new(),
             unacknowledged: Vec::new(),
             orphans: BTreeSet::new(),
             nonces: BTreeSet::new(),
@@ -202,6 +212,8 @@ impl Agent {
             is_forger: false,
             was_cut_off: false,
             others_were_cut_off: false,
+            mangling: Mangling::None,
+            is_garbled: false,
             repetitions: 0,
             transport: Carriage::Udp,
             line: None,

@@ -149,6 +149,7 @@ impl Agent {
 
     /// Sends a response and keeps it for repetitions.
     pub(super) fn respond(&mut self, now: Instant, key: &str, status: u16, bytes: Bytes) {
+        let bytes = self.mangled(bytes);
         self.send(bytes.clone());
         let Some(server) = self.server(key) else { return };
         server.last = Some(bytes);
@@ -285,6 +286,7 @@ impl Agent {
             // Whoever was told nothing for 64*T1 gave the call up, and knows no answer that comes afterwards.
             let is_offer_lost = self.others_were_cut_off && server.request.body().is_empty();
             let is_excused = self.was_cut_off
+                || self.is_garbled
                 || is_offer_lost
                 || server.is_excused
                 || server.call.is_some_and(|call| self.calls[call].is_excused);

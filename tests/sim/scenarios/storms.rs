@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use provisioning_store::money::Micros;
 
+use crate::agent::mangle::Mangling;
 use crate::agent::manner::{
     Act, Asked, Change, Devices, Dial, Duty, Early, EarlyMedia, Hurdle, Last, Manner, OnCancel, Proxy, ms, s,
 };
@@ -153,6 +154,11 @@ fn storm(seed: u64) {
         world.agents[agent].protection =
             *dice.pick(&[Protection::None, Protection::None, Protection::Optional]);
         world.agents[agent].manners = (0..4).map(|_| manner(dice, demands)).collect();
+    }
+    // Dice of their own, so that the storms that found something once stay what they were.
+    let odd = &mut Dice::new(seed ^ 0x0dd);
+    for agent in [ENGINEERING, ALPHA, BETA, GAMMA_ONE, GAMMA_TWO] {
+        world.agents[agent].mangling = *odd.pick(&[Mangling::None, Mangling::None, Mangling::Oddities]);
     }
     let numbers = [FAR_AWAY, ESTONIA, ECHO, SALES_NUMBER, ENGINEERING_NUMBER, "911", "architects.sales"];
     for _ in 0..CALLS {

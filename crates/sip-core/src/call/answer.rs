@@ -63,6 +63,7 @@ impl Call {
             100 => self.on_trying(ctx),
             101..=199 => self.on_provisional(ctx, response),
             200..=299 => self.on_answer(ctx, response),
+            _ if !response.has_status() => self.on_unreadable_answer(ctx, response),
             status => self.on_invite_failed(ctx, status, Some(response)),
         }
     }
@@ -111,6 +112,17 @@ impl Call {
         self.stage = Stage::Running;
         self.watch_session(ctx, Leg::Callee);
         self.pass_2xx(ctx, Leg::Callee, response, early_answer);
+    }
+
+    /// What the callee answers is no status, so nobody can say whether it accepts: taken for a refusal by the
+    /// transaction, for an acceptance by a BYE, which ends an early dialog as well (RFC 3261 section 15). Nobody else is
+    /// called.
+    fn on_unreadable_answer(&mut self, ctx: &mut Context<'_>, response: &Message) {
+        if let Some(leg) = &mut self.callee {
+            leg.confirm(response);
+            leg.phase = Phase::Confirmed;
+        }
+        self.end_refused(ctx, Refusal::AnswerUnreadable);
     }
 
     /// Passes a 2xx to whoever sent the exchange's INVITE. `from` is who answered, and may have described its media

@@ -421,10 +421,10 @@ fn pbx_address(ctx: &Context<'_>, profile: &Profile, user: &str) -> Result<(Flow
     match &profile.authentication {
         Authentication::Registration { .. } => {
             let binding = ctx.registrar.binding(profile.id).ok_or(Refusal::NotRegistered)?;
-            let contact = Uri::parse(&binding.contact_uri).map_err(|_| Refusal::NotRegistered)?;
+            let contact = Uri::parse_leniently(&binding.contact_uri).map_err(|_| Refusal::NotRegistered)?;
             // A phone knows no other name than the one that it has registered.
-            let uri =
-                if profile.id.is_phone() { binding.contact_uri.clone() } else { contact.with_user(user) };
+            let is_phone = profile.id.is_phone();
+            let uri = if is_phone { contact.as_request_uri() } else { contact.with_user(user) };
             Ok((binding.flow, uri))
         }
         Authentication::Ip { target, .. } => {

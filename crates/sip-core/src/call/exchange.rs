@@ -176,6 +176,8 @@ impl Call {
         writer.copy(&request, Name::RecordRoute);
         writer.header(Name::Contact, leg.dialog.contact());
         writer.header(Name::Allow, ALLOW);
+        // RFC 3261 section 13.3.1.4.
+        writer.header(Name::Supported, respond::SUPPORTED.join(", "));
         leg.session.write_answer(&request, &mut writer);
         let bytes = finish(writer, sdp);
         if *request.method() == Method::Update {

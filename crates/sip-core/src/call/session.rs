@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::{Call, CallTimer, Context, LegId, Purpose, Stage};
-use crate::message::{Message, MessageWriter, Method, Name, Params};
+use crate::message::{Message, MessageWriter, Method, Name, Params, text};
 use crate::refusal::Refusal;
 use crate::settings::CallSettings;
 use crate::types::{Ending, Leg};
@@ -58,13 +58,13 @@ impl SessionExpires {
             Some(who) if who.eq_ignore_ascii_case("uas") => Some(false),
             _ => None,
         };
-        Some(Self { interval_s: number.trim().parse().ok()?, by_client })
+        Some(Self { interval_s: text::decimal(number.trim())?, by_client })
     }
 }
 
 fn min_se(message: &Message) -> u32 {
     let value = message.header(Name::MinSe).and_then(|value| value.split(';').next());
-    value.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
+    value.and_then(|number| text::decimal(number.trim())).unwrap_or(0)
 }
 
 impl SessionTimer {
@@ -108,7 +108,6 @@ impl SessionTimer {
             return;
         }
         let who = if self.refresher == Refresher::Peer { "uac" } else { "uas" };
-        writer.header(Name::Supported, TAG);
         writer.header(Name::SessionExpires, format_args!("{};refresher={who}", self.interval_s));
         if self.refresher == Refresher::Peer {
             // Section 9: the refresher must know that it is one.

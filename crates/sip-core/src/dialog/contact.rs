@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::message::{ContactValue, Message};
+use crate::message::{Message, Uri};
 use crate::settings::{Listener, Settings};
 use crate::types::{Flow, Transport};
 
@@ -36,12 +36,13 @@ pub(crate) fn contact_of(settings: &Settings, flow: &Flow, user: &str) -> OurCon
     }
 }
 
-/// The URI of the first Contact.
-pub(crate) fn contact_uri(message: &Message) -> Option<String> {
-    message.contacts().find_map(|contact| match contact {
-        ContactValue::Addr(addr) => Some(addr.uri_raw().to_owned()),
-        ContactValue::Star => None,
-    })
+/// Where the sender of an INVITE that names no Contact is reached: where it came from. RFC 2543 had none.
+pub(super) fn source_uri(invite: &Message, flow: &Flow) -> String {
+    let from = invite.from();
+    let uri = from.as_ref().and_then(|from| from.uri().ok());
+    let user = uri.and_then(|uri| uri.user()).map(|user| format!("{user}@")).unwrap_or_default();
+    let uri = format!("sip:{user}{};transport={}", flow.peer, flow.transport.param());
+    Uri::parse_leniently(&uri).map_or_else(|_| uri.clone(), |uri| uri.as_request_uri())
 }
 
 /// The Via of a request of ours over `flow`.

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 pub(crate) use self::again::again;
-pub(crate) use self::contact::{OurContact, contact_of, contact_uri, flow_to, via};
+pub(crate) use self::contact::{OurContact, contact_of, flow_to, via};
 pub(crate) use self::route::as_meant;
 use self::route::{Addressing, RouteSet, is_sips};
 use crate::message::{Message, MessageWriter, Method, Name, Uri};
@@ -90,7 +90,7 @@ impl FarEnd {
 
     /// A target refresh request (section 12.2.2) or its response may move the peer.
     pub(crate) fn refresh_target(&mut self, message: &Message) {
-        if let Some(target) = contact_uri(message) {
+        if let Some(target) = message.target() {
             self.target = target;
         }
     }
@@ -148,7 +148,7 @@ impl Dialog {
             far: FarEnd {
                 tag: invite.from().and_then(|from| from.tag().map(str::to_owned)),
                 to: invite.header(Name::From).unwrap_or_default().to_owned(),
-                target: contact_uri(invite).unwrap_or_default(),
+                target: invite.target().unwrap_or_else(|| contact::source_uri(invite, &flow)),
                 routes: RouteSet::of_request(invite),
                 our_cseq: 0,
                 their_cseq: invite.cseq().map(|(number, _)| number),
@@ -184,7 +184,7 @@ impl Dialog {
         let mut far = FarEnd {
             tag: None,
             to: field(Name::To),
-            target: contact_uri(response)?,
+            target: response.target()?,
             routes: RouteSet::default(),
             our_cseq: response.cseq()?.0,
             their_cseq: None,
@@ -303,12 +303,12 @@ impl Dialog {
 /// the nearest proxy, or without one by its own Contact.
 fn asks_for_sips(invite: &Message) -> bool {
     let nearest = RouteSet::of_request(invite).is_first_secure();
-    let nearest = nearest.unwrap_or_else(|| contact_uri(invite).is_some_and(|contact| is_sips(&contact)));
+    let nearest = nearest.unwrap_or_else(|| invite.target().is_some_and(|contact| is_sips(&contact)));
     nearest || is_sips(invite.request_uri())
 }
 
 /// The address in a URI, if its host is one.
 fn address_of(uri: &str) -> Option<SocketAddr> {
-    let uri = Uri::parse(uri).ok()?;
+    let uri = Uri::parse_leniently(uri).ok()?;
     Some(SocketAddr::new(uri.host().ip()?, uri.port().unwrap_or(5060)))
 }

@@ -91,7 +91,7 @@ fn uri_of(route: &str) -> &str {
 
 /// What cannot be read is passed on as it is, and left to whoever wrote it.
 fn is_strict(route: &str) -> bool {
-    Uri::parse(route).is_ok_and(|uri| !uri.params().has("lr"))
+    Uri::parse_leniently(route).is_ok_and(|uri| !uri.params().has("lr"))
 }
 
 pub(crate) fn is_sips(uri: &str) -> bool {
@@ -100,7 +100,10 @@ pub(crate) fn is_sips(uri: &str) -> bool {
 
 /// A URI without what no Request-URI may have (section 19.1.1, table 1): header fields and `method`.
 fn as_request_uri(uri: &str) -> Cow<'_, str> {
-    let Ok(read) = Uri::parse(uri) else { return Cow::Borrowed(uri) };
+    let Ok(read) = Uri::parse(uri) else {
+        let odd = Uri::parse_leniently(uri).map(|odd| odd.as_request_uri());
+        return odd.map_or(Cow::Borrowed(uri), Cow::Owned);
+    };
     if read.headers().is_none() && !read.params().has("method") {
         return Cow::Borrowed(uri);
     }

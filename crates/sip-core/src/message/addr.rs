@@ -41,14 +41,16 @@ impl<'a> NameAddr<'a> {
         let raw = raw.trim();
         match text::find_outside_quotes(raw, b'<') {
             Some(open) => Self::bracketed(raw, open),
-            None if raw.contains('"') => Err(MalformedAddr::OpenQuote),
-            None => Self::bare(raw),
+            None if text::quotes_close(raw) => Self::bare(raw),
+            None => Err(MalformedAddr::OpenQuote),
         }
     }
 
     fn bracketed(raw: &'a str, open: usize) -> Result<Self, MalformedAddr> {
         let inside = &raw[open + 1..];
-        let close = inside.find('>').ok_or(MalformedAddr::OpenBracket)?;
+        // No URI holds a `>`, but some have parameters in quotes.
+        let close = text::find_outside_quotes(inside, b'>').or_else(|| inside.find('>'));
+        let close = close.ok_or(MalformedAddr::OpenBracket)?;
         let (uri, after) = (inside[..close].trim(), inside[close + 1..].trim());
         if uri.is_empty() {
             return Err(MalformedAddr::NoUri);
@@ -88,9 +90,9 @@ impl<'a> NameAddr<'a> {
         self.uri
     }
 
-    /// The URI, read.
+    /// The URI, read as far as it is needed.
     pub fn uri(&self) -> Result<Uri<'a>, UriError> {
-        Uri::parse(self.uri)
+        Uri::parse_leniently(self.uri)
     }
 
     /// The parameters of the field (`tag`, `expires`, `q`), not those of the URI.
@@ -146,6 +148,15 @@ mod tests {
             Some("Two Words")
         );
         assert_eq!(NameAddr::parse(r#""" <tel:+1>"#).unwrap().display_name(), None);
+    }
+
+    #[test]
+    fn quoted_parameters_stand_in_both_forms() {
+        let bare = NameAddr::parse(r#"sip:x@y;+sip.instance="<urn:uuid:1>";q=1"#).unwrap();
+        assert_eq!((bare.uri_raw(), bare.params().value("q")), ("sip:x@y", Some("1")));
+        let inside = NameAddr::parse(r#"<sip:x@y;a="b > c">;q=1"#).unwrap();
+        assert_eq!((inside.uri_raw(), inside.params().value("q")), (r#"sip:x@y;a="b > c""#, Some("1")));
+        assert_eq!(NameAddr::parse(r#"<sip:x"z@y>;q=1"#).unwrap().uri_raw(), r#"sip:x"z@y"#);
     }
 
     #[test]

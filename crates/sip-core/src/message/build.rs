@@ -1,9 +1,10 @@
 //! Responses to requests, with the fields every response repeats.
 
-use std::fmt;
 use std::net::SocketAddr;
 
-use super::{Message, MessageWriter, Name, Via};
+use smallvec::SmallVec;
+
+use super::{Message, MessageWriter, Name, Via, is_param, text};
 
 /// Begins the response to a request (RFC 3261 8.2.6.2): all Via with `received` and `rport` in the topmost, From, To
 /// (with our tag where it has none), Call-ID, CSeq, and the Timestamp of a request answered with 100. Record-Route is
@@ -18,18 +19,16 @@ pub fn response_to(
     let mut writer = MessageWriter::response(status, reason);
     let mut vias = request.headers(Name::Via);
     if let Some(top) = vias.next() {
-        match Via::parse(top) {
-            Some(via) => writer.header(Name::Via, Received { via, from: received }),
-            None => writer.header(Name::Via, top),
-        };
+        write_top_via(&mut writer, request, top, received);
     }
     for via in vias {
-        writer.header(Name::Via, via);
+        writer.verbatim(Name::Via.as_str(), [request.octets_of(via)]);
     }
     writer.copy(request, Name::From);
-    match (request.to(), to_tag) {
-        (Some(to), Some(tag)) if to.tag().is_none() => {
-            writer.header(Name::To, format_args!("{};tag={tag}", to.raw()))
+    match (request.header(Name::To), to_tag) {
+        (Some(to), Some(tag)) if request.to().is_some_and(|to| to.tag().is_none()) => {
+            let name = Name::To.as_str();
+            writer.verbatim(name, [request.octets_of(to), b";tag=", tag.as_bytes()])
         }
         _ => writer.copy(request, Name::To),
     };
@@ -40,33 +39,33 @@ pub fn response_to(
     writer
 }
 
-/// The topmost Via with what we know of its sender (RFC 3261 18.2.1, RFC 3581 4). What the sender itself claims in
-/// these parameters is replaced.
-struct Received<'a> {
-    via: Via<'a>,
-    from: SocketAddr,
+/// Echoes the topmost Via with what we know of its sender (RFC 3261 18.2.1, RFC 3581 4). What the sender itself claims in
+/// these parameters is replaced; everything else stays as it was, octet by octet.
+fn write_top_via(writer: &mut MessageWriter, request: &Message, top: &str, from: SocketAddr) {
+    let Some(via) = Via::parse(top) else {
+        writer.verbatim(Name::Via.as_str(), [request.octets_of(top)]);
+        return;
+    };
+    let known = sender(&via, from);
+    let mut pieces: SmallVec<[&[u8]; 24]> = SmallVec::new();
+    let is_kept = |piece: &&str| !is_param(piece, "received") && !is_param(piece, "rport");
+    for piece in text::split_outside_quotes(top, b';').filter(is_kept) {
+        if !pieces.is_empty() {
+            pieces.push(b";");
+        }
+        pieces.push(request.octets_of(piece));
+    }
+    pieces.push(known.as_bytes());
+    writer.verbatim(Name::Via.as_str(), pieces);
 }
 
-impl fmt::Display for Received<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { via, from } = self;
-        let before_params = via.raw().split(';').next().unwrap_or_default();
-        f.write_str(before_params.trim_end())?;
-        for (name, value) in via.params().iter() {
-            match value {
-                _ if name.eq_ignore_ascii_case("received") || name.eq_ignore_ascii_case("rport") => {}
-                Some(value) => write!(f, ";{name}={value}")?,
-                None => write!(f, ";{name}")?,
-            }
-        }
-        let ip = from.ip().to_canonical();
-        if via.rport_requested() || via.host().ip() != Some(ip) {
-            write!(f, ";received={ip}")?;
-        }
-        if via.rport_requested() {
-            write!(f, ";rport={}", from.port())?;
-        }
-        Ok(())
+/// What is added to a Via about its sender.
+fn sender(via: &Via<'_>, from: SocketAddr) -> String {
+    let ip = from.ip().to_canonical();
+    match via.rport_requested() {
+        true => format!(";received={ip};rport={}", from.port()),
+        false if via.host().ip() != Some(ip) => format!(";received={ip}"),
+        false => String::new(),
     }
 }
 
@@ -94,6 +93,21 @@ mod tests {
             "SIP/2.0 486 Busy Here\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1;received=192.0.2.7;rport=4444\r\n\
              Via: SIP/2.0/UDP second\r\nFrom: <sip:f>;tag=1\r\nTo: <sip:t>;tag=mine\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n\
              Content-Length: 0\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn what_the_sender_wrote_is_echoed_octet_by_octet() {
+        let raw = b"INVITE sip:a SIP/2.0\r\nVia: SIP / 2.0/UDP 10.0.0.1 ; rport ;branch = z9hG4bK1;x=\"\xfc;rport\" ;\r\n\
+            v: SIP/2.0/UDP \xe9\r\nf: J\xf6 <sip:f>;tag=1\r\nt: \"\xe4\" <sip:t> \r\ni: c\r\nCSeq: 1  INVITE\r\n\r\n";
+        let request = lex(Bytes::from_static(raw), Transport::Datagram).unwrap();
+        let source = "192.0.2.7:4444".parse().unwrap();
+        assert_eq!(
+            response_to(&request, 486, "Busy Here", Some("mine"), source).finish(),
+            &b"SIP/2.0 486 Busy Here\r\n\
+               Via: SIP / 2.0/UDP 10.0.0.1 ;branch = z9hG4bK1;x=\"\xfc;rport\" ;;received=192.0.2.7;rport=4444\r\n\
+               Via: SIP/2.0/UDP \xe9\r\nFrom: J\xf6 <sip:f>;tag=1\r\nTo: \"\xe4\" <sip:t>;tag=mine\r\n\
+               Call-ID: c\r\nCSeq: 1  INVITE\r\nContent-Length: 0\r\n\r\n"[..]
         );
     }
 

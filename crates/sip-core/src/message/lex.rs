@@ -12,7 +12,7 @@ use memchr::memchr;
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use super::{Defect, Field, MAX_MESSAGE, Message, Method, Name, Parsed, Span, Start, codec, text};
+use super::{Defect, Field, MAX_MESSAGE, Message, Method, Name, Parsed, Span, Start, text};
 
 /// Fields beyond this many are not kept; `validate` answers 400 long before (see `MAX_HEADERS`).
 const MAX_FIELDS: usize = 512;
@@ -35,9 +35,6 @@ pub enum LexError {
     /// The first line is neither a request line nor a status line.
     #[error("the first line is not SIP")]
     NotSip,
-    /// A status line whose code is not three digits from 100 to 699.
-    #[error("the status line has no valid code")]
-    StatusLine,
     /// More octets than [`MAX_MESSAGE`].
     #[error("the message is longer than 65535 octets")]
     TooLong,
@@ -60,6 +57,8 @@ pub fn lex(bytes: Bytes, transport: Transport) -> Result<Message, LexError> {
     let mut fields = SmallVec::new();
     let body_start = loop {
         match lines.next() {
+            // The end of a datagram is the end of what it holds.
+            None if transport == Transport::Datagram => break bytes.len(),
             None => {
                 defect.get_or_insert(Defect::HeadUnfinished);
                 break bytes.len();
@@ -74,6 +73,7 @@ pub fn lex(bytes: Bytes, transport: Transport) -> Result<Message, LexError> {
     let mut parsed = Parsed { bytes, head, start, fields, body: body_start..body_start, defect };
     parsed.cut_body(body_start, transport);
     parsed.take_method_of_response();
+    parsed.guess_status();
     Ok(Message(Arc::new(parsed)))
 }
 
@@ -124,7 +124,7 @@ fn span(range: Range<usize>) -> Span {
 fn start_line(bytes: &[u8], line: Range<usize>, defect: &mut Option<Defect>) -> Result<Start, LexError> {
     let text = &bytes[line.clone()];
     if is_version(text) {
-        return status_line(bytes, line);
+        return Ok(status_line(bytes, line, defect));
     }
     let whole = trim(bytes, line.clone());
     let is_blank = |byte: &u8| byte.is_ascii_whitespace();
@@ -144,25 +144,30 @@ fn start_line(bytes: &[u8], line: Range<usize>, defect: &mut Option<Defect>) -> 
     Ok(Start::Request { method, uri: span(uri), version: span(version) })
 }
 
-/// `SIP/2.0 200 OK`: anything but three digits cannot be represented, and a response is never answered.
-fn status_line(bytes: &[u8], line: Range<usize>) -> Result<Start, LexError> {
+/// `SIP/2.0 200 OK`. A code that is none is read as the one that RFC 3261 8.1.3.2 has an unknown code be taken for: 183,
+/// or the first of its class.
+fn status_line(bytes: &[u8], line: Range<usize>, defect: &mut Option<Defect>) -> Start {
     let text = &bytes[line.clone()];
-    let version_end = memchr(b' ', text).ok_or(LexError::StatusLine)?;
-    let code = text.get(version_end + 1..version_end + 4).ok_or(LexError::StatusLine)?;
-    let after = line.start + version_end + 4;
-    if !code.iter().all(u8::is_ascii_digit) || !matches!(text.get(version_end + 4), None | Some(b' ')) {
-        return Err(LexError::StatusLine);
+    let version_end = memchr(b' ', text).unwrap_or(text.len());
+    let version = span(line.start..line.start + version_end);
+    let after = text[version_end..].trim_ascii_start();
+    let (code, reason) = after.split_at(after.iter().position(|&byte| byte == b' ').unwrap_or(after.len()));
+    let reason = span(trim(bytes, line.end - reason.len()..line.end));
+    let status = match code {
+        [class @ b'1'..=b'6', tens, ones, rest @ ..]
+            if [tens, ones].iter().all(|digit| digit.is_ascii_digit())
+                && !rest.first().is_some_and(u8::is_ascii_digit) =>
+        {
+            Some([class, tens, ones].iter().fold(0, |sum, digit| sum * 10 + u16::from(**digit - b'0')))
+        }
+        [b'1', ..] => Some(183),
+        [class @ b'2'..=b'6', ..] => Some(u16::from(class - b'0') * 100),
+        _ => None,
+    };
+    if status.is_none() || code.len() != 3 || !code.iter().all(u8::is_ascii_digit) {
+        *defect = Some(Defect::StatusLine);
     }
-    let status = code.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
-    if !(100..700).contains(&status) {
-        return Err(LexError::StatusLine);
-    }
-    Ok(Start::Response {
-        version: span(line.start..line.start + version_end),
-        status,
-        reason: span(trim(bytes, after..line.end)),
-        method: Method::Other("".into()),
-    })
+    Start::Response { version, status, reason, method: Method::Other("".into()) }
 }
 
 fn is_version(text: &[u8]) -> bool {
@@ -277,10 +282,21 @@ impl Parsed {
         Ok(found)
     }
 
+    /// Without a tag in To nothing is answered yet: a 100 alone may lack it (RFC 3261 8.2.6.2).
+    fn guess_status(&mut self) {
+        let Start::Response { status: status @ None, .. } = &mut self.start else { return };
+        let to = self.fields.iter().find(|field| field.name == Name::To);
+        let value = to.map(|field| field.value.of(&self.head).to_ascii_lowercase());
+        if !value.is_some_and(|value| value.contains(";tag=")) {
+            *status = Some(100);
+        }
+    }
+
     fn take_method_of_response(&mut self) {
         let cseq = self.fields.iter().find(|field| field.name == Name::CSeq);
-        let named =
-            cseq.and_then(|field| codec::cseq(field.value.of(&self.head))).map(|(_, name)| name.into());
+        // The last word, whatever stands where the number should.
+        let named = cseq.and_then(|field| field.value.of(&self.head).split_ascii_whitespace().next_back());
+        let named = named.map(Method::from);
         if let (Start::Response { method, .. }, Some(named)) = (&mut self.start, named) {
             *method = named;
         }
@@ -331,14 +347,46 @@ mod tests {
             ("\r\n\r\n", LexError::Empty),
             ("GET / HTTP/1.1\r\n\r\n", LexError::NotSip),
             ("INVITE\r\n\r\n", LexError::NotSip),
-            ("SIP/2.0 4294967301 better\r\n\r\n", LexError::StatusLine),
-            ("SIP/2.0 99 low\r\n\r\n", LexError::StatusLine),
         ] {
             assert_eq!(
                 lex(Bytes::from_static(text.as_bytes()), Transport::Datagram).err(),
                 Some(error),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_status_that_is_none_counts_as_the_first_of_its_class() {
+        for (line, status) in [
+            ("SIP/2.0 2000 OK", 200),
+            ("SIP/2.0 2OO OK", 200),
+            ("SIP/2.0 486x Busy", 486),
+            ("SIP/2.0 18 Ringing", 183),
+            ("SIP/2.0 4294967301 better not break the receiver", 400),
+            ("SIP/2.0 6", 600),
+        ] {
+            let message = datagram(format!("{line}\r\n\r\n").leak());
+            assert_eq!((message.status(), message.has_status()), (status, true), "{line}");
+            assert_eq!(message.0.defect, Some(Defect::StatusLine), "{line}");
+        }
+        for line in ["SIP/2.0 99 low", "SIP/2.0 OK", "SIP/2.0", "SIP/2.0200 OK", "SIP/2.0 700 high"] {
+            let message = datagram(format!("{line}\r\nt: <sip:a>;tag=1\r\n\r\n").leak());
+            assert!(!message.has_status(), "{line}");
+            let message = datagram(format!("{line}\r\nt: <sip:a>\r\n\r\n").leak());
+            assert_eq!((message.status(), message.has_status()), (100, true), "{line}");
+        }
+        let plain = datagram("SIP/2.0 200\r\n\r\n");
+        assert_eq!((plain.status(), plain.reason_phrase(), plain.0.defect), (200, "", None));
+    }
+
+    #[test]
+    fn a_datagrams_end_is_the_end_of_its_head() {
+        for text in ["ACK sip:a SIP/2.0\r\nl: 0\r\n", "ACK sip:a SIP/2.0\r\nl: 0"] {
+            let message = datagram(text);
+            assert_eq!((message.0.defect, message.header_count()), (None, 1), "{text}");
+            let cut = lex(Bytes::from_static(text.as_bytes()), Transport::Stream).unwrap();
+            assert_eq!(cut.0.defect, Some(Defect::HeadUnfinished));
         }
     }
 

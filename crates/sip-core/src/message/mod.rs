@@ -7,11 +7,13 @@
 mod addr;
 mod build;
 mod codec;
+mod fields;
 mod frame;
 mod lex;
 mod method;
 mod name;
 mod params;
+mod repair;
 pub(crate) mod text;
 mod uri;
 mod validate;
@@ -29,11 +31,14 @@ pub use addr::{ContactValue, MalformedAddr, NameAddr};
 pub use build::response_to;
 #[doc(hidden)]
 pub use codec::rsip_reads;
+pub use fields::{Reading, Row, row};
 pub use frame::{Frame, FrameError, StreamFramer};
 pub use lex::{LexError, Transport, lex};
 pub use method::Method;
 pub use name::Name;
 pub use params::Params;
+pub(crate) use params::is_param;
+pub(crate) use repair::repaired;
 pub use uri::{Host, Scheme, Uri, UriError};
 pub use validate::{Fault, MAX_BODY, MAX_HEADERS, MAX_REQUEST_URI, MAX_VALUE, validate};
 pub use via::Via;
@@ -61,8 +66,18 @@ struct Parsed {
 
 #[derive(Debug)]
 enum Start {
-    Request { method: Method, uri: Span, version: Span },
-    Response { version: Span, status: u16, reason: Span, method: Method },
+    Request {
+        method: Method,
+        uri: Span,
+        version: Span,
+    },
+    /// A status of `None` is one that not even its class can be told of.
+    Response {
+        version: Span,
+        status: Option<u16>,
+        reason: Span,
+        method: Method,
+    },
 }
 
 /// One header field, or one element of a field that is a list. Ten octets, so 32 of them fit a cache-friendly array.
@@ -80,7 +95,7 @@ struct Span {
     end: u16,
 }
 
-/// What the lexer could read past but a request must not pass with.
+/// What the lexer could read past, but a message should not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Defect {
     /// The body is shorter than Content-Length says.
@@ -93,6 +108,8 @@ enum Defect {
     HeaderLine,
     /// The start line has blanks where none belong.
     StartLine,
+    /// The status is not three digits from 100 to 699.
+    StatusLine,
     /// More header fields than we keep.
     TooManyHeaders,
 }
@@ -140,12 +157,25 @@ impl Message {
         lex(Bytes::from(text), Transport::Datagram).ok()
     }
 
-    /// The status code, 100..=699; 0 for a request.
+    /// The status code, 100..=699; 0 for a request. One that is malformed counts as the first of its class, or as 600
+    /// where not even that can be told.
     pub fn status(&self) -> u16 {
         match self.0.start {
             Start::Request { .. } => 0,
-            Start::Response { status, .. } => status,
+            Start::Response { status, .. } => status.unwrap_or(600),
         }
+    }
+
+    /// Whether a response says whether it accepts or refuses.
+    pub fn has_status(&self) -> bool {
+        matches!(self.0.start, Start::Response { status: Some(_), .. })
+    }
+
+    /// The start line as received.
+    fn start_line(&self) -> &[u8] {
+        let bytes = &self.0.bytes[..];
+        let end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
+        bytes[..end].trim_ascii_end()
     }
 
     /// The reason phrase of the status line; empty for a request.
@@ -212,6 +242,14 @@ impl Message {
         Via::parse(self.header(Name::Via)?)
     }
 
+    /// The octets as received of a part of the head that one of the views gave, where foreign encodings are.
+    pub fn octets_of<'a>(&'a self, part: &'a str) -> &'a [u8] {
+        let start = part.as_ptr().addr().wrapping_sub(self.0.head.as_ptr().addr());
+        let is_part = start.checked_add(part.len()).is_some_and(|end| end <= self.0.head.len());
+        // The head has the same offsets as the octets.
+        if is_part { &self.0.bytes[start..start + part.len()] } else { part.as_bytes() }
+    }
+
     /// The From field; `None` when there is none or it cannot be read.
     pub fn from(&self) -> Option<NameAddr<'_>> {
         NameAddr::parse(self.header(Name::From)?).ok()
@@ -264,6 +302,22 @@ impl Message {
     /// The Contact values that can be read ([`validate`] refuses a request with one that cannot).
     pub fn contacts(&self) -> impl Iterator<Item = ContactValue<'_>> {
         self.headers(Name::Contact).filter_map(ContactValue::parse)
+    }
+
+    /// Where the sender is to be reached, as the Request-URI of a request to it: its first Contact that is a SIP or SIPS
+    /// URI.
+    pub fn target(&self) -> Option<String> {
+        self.contacts().find_map(|contact| match contact {
+            ContactValue::Addr(addr) => self.request_uri_of(&addr),
+            ContactValue::Star => None,
+        })
+    }
+
+    /// The URI of an address of this message as a Request-URI; `None` if no request can be sent to it.
+    pub fn request_uri_of(&self, addr: &NameAddr<'_>) -> Option<String> {
+        let raw = text::escape_foreign(self.octets_of(addr.uri_raw()));
+        let uri = Uri::parse_leniently(&raw).ok()?;
+        matches!(uri.scheme(), Scheme::Sip | Scheme::Sips).then(|| uri.as_request_uri())
     }
 
     /// Whether an option tag is in `Require`, `Supported` or another list of tags, without case.

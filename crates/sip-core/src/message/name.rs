@@ -12,7 +12,7 @@ macro_rules! names {
             Other,
         }
 
-        const KNOWN: &[(Name, &str)] = &[$((Name::$variant, $text),)*];
+        pub(super) const KNOWN: &[(Name, &str)] = &[$((Name::$variant, $text),)*];
 
         impl Name {
             /// The canonical spelling; empty for `Other`.

@@ -43,23 +43,21 @@ impl<'a> Params<'a> {
 
     /// Name and value as written (quotes kept), in order.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> + use<'a> {
-        let mut rest = self.text;
-        std::iter::from_fn(move || {
-            while !rest.is_empty() {
-                let end = text::find_outside_quotes(rest, b';').unwrap_or(rest.len());
-                let one = rest[..end].trim();
-                rest = rest.get(end + 1..).unwrap_or("");
-                let (name, value) = match one.split_once('=') {
-                    Some((name, value)) => (name.trim_end(), Some(value.trim_start())),
-                    None => (one, None),
-                };
-                if !name.is_empty() {
-                    return Some((name, value));
-                }
-            }
-            None
-        })
+        text::split_outside_quotes(self.text, b';').map(named).filter(|(name, _)| !name.is_empty())
     }
+}
+
+/// Name and value of one parameter.
+fn named(piece: &str) -> (&str, Option<&str>) {
+    match piece.split_once('=') {
+        Some((name, value)) => (name.trim(), Some(value.trim())),
+        None => (piece.trim(), None),
+    }
+}
+
+/// Whether a piece of text between two `;` is the parameter of this name.
+pub(crate) fn is_param(piece: &str, name: &str) -> bool {
+    named(piece).0.eq_ignore_ascii_case(name)
 }
 
 #[cfg(test)]

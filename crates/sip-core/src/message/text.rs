@@ -1,8 +1,9 @@
 //! Small readings of text that several fields share: quotes, escapes, tokens.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 /// A set of octets, asked with one look into a table: the walks over every message's values use nothing else.
 pub(crate) struct OctetSet([bool; 256]);
@@ -50,6 +51,31 @@ pub(crate) fn find_outside_quotes(text: &str, wanted: u8) -> Option<usize> {
         at = quoted_end(bytes, at)?;
     }
     None
+}
+
+/// The pieces between the `separator`s that are not inside a quoted string. A quotation that never closes swallows the
+/// rest.
+pub(crate) fn split_outside_quotes(text: &str, separator: u8) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let whole = rest?;
+        let end = find_outside_quotes(whole, separator);
+        rest = end.map(|end| &whole[end + 1..]);
+        Some(end.map_or(whole, |end| &whole[..end]))
+    })
+}
+
+/// Whether every quoted string that opens also closes.
+pub(crate) fn quotes_close(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(length) = memchr(b'"', &bytes[at..]) {
+        match quoted_end(bytes, at + length) {
+            Some(end) => at = end,
+            None => return false,
+        }
+    }
+    true
 }
 
 /// The place after the quoted string that opens at `at`; `None` when it never closes.
@@ -115,6 +141,21 @@ pub(crate) fn escaped_octet(bytes: &[u8], at: usize) -> Option<u8> {
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
+/// Octets as text, those that are no UTF-8 as `%hh`.
+pub(crate) fn escape_foreign(octets: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(octets) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(octets.len() + 8);
+    for chunk in octets.utf8_chunks() {
+        out.push_str(chunk.valid());
+        for octet in chunk.invalid() {
+            write!(out, "%{octet:02X}").expect("writing to memory cannot fail");
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// A decimal number of digits only: no sign, which Rust's own parser would take.
 pub(crate) fn decimal<N: std::str::FromStr>(text: &str) -> Option<N> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -135,10 +176,20 @@ mod tests {
     }
 
     #[test]
+    fn pieces_stand_between_separators_outside_quotes() {
+        let pieces = |text| split_outside_quotes(text, b';').collect::<Vec<_>>();
+        assert_eq!(pieces(r#"a; b="c;d" ;"#), ["a", r#" b="c;d" "#, ""]);
+        assert_eq!(pieces(r#"a;b="c;d"#), ["a", r#"b="c;d"#]);
+        assert!(quotes_close(r#""a\"" b "c""#) && quotes_close(""));
+        assert!(!quotes_close(r#""a" "b"#));
+    }
+
+    #[test]
     fn escapes() {
         assert_eq!(unescape_quoted(r#"a \"b\" \\"#), r#"a "b" \"#);
         assert_eq!(unescape_percent("%2B49%zz%"), "+49%zz%");
         assert_eq!(unescape_percent("%ff"), "\u{fffd}");
+        assert_eq!(escape_foreign(b"m\xfcll\xc3\xa9r"), "m%FCll\u{e9}r");
         assert_eq!(decimal::<u32>("+5"), None);
         assert_eq!(decimal::<u32>("0005"), Some(5));
         assert_eq!(decimal::<u32>("4294967296"), None);

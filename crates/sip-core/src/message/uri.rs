@@ -1,7 +1,7 @@
 //! `sip:`, `sips:` and `tel:` URIs (RFC 3261 19.1, RFC 3966), read in place with escapes kept.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use thiserror::Error;
@@ -67,12 +67,22 @@ pub struct Uri<'a> {
 }
 
 impl<'a> Uri<'a> {
-    /// Reads a URI. One of an unknown scheme is read as far as its scheme.
+    /// Reads a URI that holds only what a URI may. One of an unknown scheme is read as far as its scheme.
     pub fn parse(raw: &'a str) -> Result<Self, UriError> {
-        let (scheme, rest) = raw.split_once(':').ok_or(UriError::NoScheme)?;
-        if raw.bytes().any(|byte| matches!(byte, 0..=b' ' | 0x7f | b'<' | b'>' | b'"')) {
+        if raw.contains(':') && raw.bytes().any(is_foreign) {
             return Err(UriError::Character);
         }
+        Self::read(raw)
+    }
+
+    /// Reads a URI as far as it is needed: blanks, quotes and other characters that no URI has are allowed wherever
+    /// host and port can be told all the same. [`Uri::as_request_uri`] writes it as it should have been.
+    pub fn parse_leniently(raw: &'a str) -> Result<Self, UriError> {
+        Self::read(raw.trim())
+    }
+
+    fn read(raw: &'a str) -> Result<Self, UriError> {
+        let (scheme, rest) = raw.split_once(':').ok_or(UriError::NoScheme)?;
         let scheme = match scheme {
             _ if scheme.eq_ignore_ascii_case("sip") => Scheme::Sip,
             _ if scheme.eq_ignore_ascii_case("sips") => Scheme::Sips,
@@ -113,12 +123,9 @@ impl<'a> Uri<'a> {
 
     fn sip(raw: &'a str, scheme: Scheme, rest: &'a str) -> Result<Self, UriError> {
         let (userinfo, after_user) = split_userinfo(rest);
-        let (before_headers, headers) = match after_user.split_once('?') {
-            Some((before, headers)) => (before, Some(headers)),
-            None => (after_user, None),
-        };
+        let (before_headers, headers) = split_headers(after_user);
         let host_end = before_headers.find(';').unwrap_or(before_headers.len());
-        let (host, port) = host_port_or(&before_headers[..host_end])?;
+        let (host, port) = host_port_or(before_headers[..host_end].trim())?;
         let (user, password) = match userinfo.map(|info| info.split_once(':').ok_or(info)) {
             None => (None, None),
             Some(Ok((user, password))) => (Some(user), Some(password)),
@@ -191,8 +198,24 @@ impl<'a> Uri<'a> {
     /// This URI with another user part (already escaped): host, port and parameters stay, `?headers` go.
     pub fn with_user(&self, user: &str) -> String {
         let scheme = if self.scheme == Scheme::Sips { "sips" } else { "sip" };
-        let target = self.after_user.split_once('?').map_or(self.after_user, |(before, _)| before);
-        format!("{scheme}:{user}@{target}")
+        format!("{scheme}:{user}@{}", conforming(split_headers(self.after_user).0))
+    }
+
+    /// This URI as the Request-URI of a request to it: without `?headers` (RFC 3261 19.1.5), and with what no URI may
+    /// hold escaped, so that the request line has one blank on each side of it.
+    pub fn as_request_uri(&self) -> String {
+        let scheme = match self.scheme {
+            Scheme::Sip => "sip",
+            Scheme::Sips => "sips",
+            Scheme::Tel | Scheme::Other => return conforming(self.raw),
+        };
+        let (target, _) = split_headers(self.after_user);
+        let before_target = self.raw.len() - self.after_user.len();
+        let user = self.raw[scheme.len() + 1..before_target].strip_suffix('@');
+        match user.map(str::trim).filter(|user| !user.is_empty()) {
+            Some(user) => format!("{scheme}:{}@{}", escaped(user), conforming(target)),
+            None => format!("{scheme}:{}", conforming(target)),
+        }
     }
 
     /// Whether both mean the same (RFC 3261 19.1.4).
@@ -211,6 +234,54 @@ impl<'a> Uri<'a> {
             && params_agree(other.params, self.params)
             && headers_agree(self.headers, other.headers)
     }
+}
+
+/// What no URI holds (RFC 3261 25.1).
+fn is_foreign(octet: u8) -> bool {
+    matches!(octet, 0..=b' ' | 0x7f | b'<' | b'>' | b'"')
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        if is_foreign(octet) || !octet.is_ascii() {
+            write!(out, "%{octet:02X}").expect("writing to memory cannot fail");
+        } else {
+            out.push(char::from(octet));
+        }
+    }
+    out
+}
+
+/// Host, port and parameters with what a URI does not hold: blanks around the delimiters go, everything else is escaped.
+fn conforming(text: &str) -> String {
+    if text.bytes().all(|octet| octet.is_ascii() && !is_foreign(octet)) {
+        return text.to_owned();
+    }
+    let mut pieces = text::split_outside_quotes(text, b';');
+    let mut out: String = pieces.next().unwrap_or_default().split_ascii_whitespace().collect();
+    for piece in pieces {
+        let (name, value) = piece.split_once('=').map_or((piece, None), |(name, value)| (name, Some(value)));
+        out.extend([";", &escaped(name.trim())]);
+        if let Some(value) = value {
+            out.extend(["=", &escaped(value.trim())]);
+        }
+    }
+    out
+}
+
+/// The `?headers` behind host and parameters.
+fn split_headers(after_user: &str) -> (&str, Option<&str>) {
+    match find_delimiter(after_user, b'?') {
+        Some(at) => (&after_user[..at], Some(&after_user[at + 1..])),
+        None => (after_user, None),
+    }
+}
+
+/// A delimiter of the URI's own, which is none within a quoted parameter.
+fn find_delimiter(text: &str, wanted: u8) -> Option<usize> {
+    text::find_outside_quotes(text, wanted)
+        .or_else(|| text.find(char::from(wanted)).filter(|_| !text::quotes_close(text)))
 }
 
 fn decoded(part: Option<&str>) -> Option<Cow<'_, str>> {
@@ -287,7 +358,7 @@ fn is_scheme(scheme: &str) -> bool {
 /// The user part may hold `;`, `?` and `:`, so the `@` is looked for first. Some PBXs send `user@domain@host`
 /// unescaped: an `@` before the host's end still belongs to the user.
 fn split_userinfo(rest: &str) -> (Option<&str>, &str) {
-    let Some(first) = rest.find('@') else { return (None, rest) };
+    let Some(first) = find_delimiter(rest, b'@') else { return (None, rest) };
     let host_end = rest[first..].find([';', '?']).map_or(rest.len(), |length| first + length);
     let at = rest[first..host_end].rfind('@').map_or(first, |last| first + last);
     (Some(&rest[..at]), &rest[at + 1..])
@@ -311,7 +382,7 @@ fn host_port_or(text: &str) -> Result<(Host<'_>, Option<u16>), UriError> {
         }
         None => {
             let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
-            (named_host(name.trim_end()).ok_or(UriError::Host)?, port)
+            (named_host(name.trim()).ok_or(UriError::Host)?, port)
         }
     };
     let port = port.map(|port| text::decimal(port.trim()).ok_or(UriError::Port)).transpose()?;
@@ -363,6 +434,29 @@ mod tests {
         let contact = uri("sip:gw+1@10.0.0.9:5080;transport=udp;gw=1?X=y");
         assert_eq!(contact.with_user("+4930123"), "sip:+4930123@10.0.0.9:5080;transport=udp;gw=1");
         assert_eq!(uri("sips:[::1]").with_user("5"), "sips:5@[::1]");
+    }
+
+    #[test]
+    fn what_no_uri_holds_is_read_and_written_as_it_should_be() {
+        for (text, host, written) in [
+            (r#"sip:a@b;thinfo="x y""#, "b", "sip:a@b;thinfo=%22x%20y%22"),
+            (r#"sip:b;thinfo="x@y?z;u""#, "b", "sip:b;thinfo=%22x@y?z;u%22"),
+            ("sip:a b@c:5060;line=1?X=y", "c", "sip:a%20b@c:5060;line=1"),
+            ("sips: a@ c : 5061 ; transport = tcp", "c", "sips:a@c:5061;transport=tcp"),
+            ("sip:m\u{fc}ller@c;x=\u{e9}", "c", "sip:m%C3%BCller@c;x=%C3%A9"),
+            (r#"sip:a"b@c"#, "c", "sip:a%22b@c"),
+            ("sip:a@b", "b", "sip:a@b"),
+        ] {
+            let read = Uri::parse_leniently(text).unwrap();
+            assert_eq!(read.host().to_string(), host, "{text}");
+            assert_eq!(read.as_request_uri(), written, "{text}");
+            assert!(Uri::parse(written).is_ok(), "{text}");
+        }
+        let contact = Uri::parse_leniently(r#"sip:a@b ;thinfo="x y""#).unwrap();
+        assert_eq!(contact.with_user("5"), "sip:5@b;thinfo=%22x%20y%22");
+        for text in ["sip:a@b c", "sip:a@", "nothing", "sip: "] {
+            assert!(Uri::parse_leniently(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is wrong with a message that could be read.
 
-use super::{ContactValue, Defect, Host, Message, Method, Name, NameAddr, Params, Scheme, Uri, Via};
-use super::{codec, text};
+use super::{ContactValue, Defect, Host, Message, Method, Name, NameAddr, Scheme, Uri, Via};
+use super::{codec, row, text};
 
 /// The longest Request-URI we take, in octets; longer ones are answered 414.
 pub const MAX_REQUEST_URI: usize = 2048;
@@ -12,12 +12,14 @@ pub const MAX_BODY: usize = 16_384;
 /// The most header fields (or elements of lists) we take.
 pub const MAX_HEADERS: usize = 256;
 
-/// Why a message cannot be served. A response with a fault is dropped; a request is refused for
-/// [`Refusal::of`](crate::refusal::Refusal::of) the fault.
+/// Why a message cannot be served as it is. A request is refused for [`Refusal::of`](crate::refusal::Refusal::of) the
+/// fault; a response to a request of ours is used all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The body is shorter than Content-Length says.
     BodyShort,
+    /// Where the sender is to be reached is no SIP or SIPS URI.
+    ContactScheme,
     /// Content-Length is no number, or says two different things.
     ContentLength,
     /// The CSeq names another method than the request line.
@@ -36,6 +38,8 @@ pub enum Fault {
     Missing(Name),
     /// The start line is malformed.
     StartLine,
+    /// The status is not three digits from 100 to 699.
+    StatusLine,
     /// There are more than [`MAX_HEADERS`] header fields.
     TooManyHeaders,
     /// The Request-URI cannot be read.
@@ -56,10 +60,12 @@ impl Fault {
         match self {
             Self::BodyShort => "The body is shorter than Content-Length says.",
             Self::BodyTooLong => "The body is too long.",
+            Self::ContactScheme => "Contact is not a SIP or SIPS URI.",
             Self::ContentLength => "Content-Length is not one number.",
             Self::CseqMethod => "CSeq names another method than the request line.",
             Self::Duplicate(name) => match name {
                 Name::CallId => "There is more than one Call-ID.",
+                Name::Contact => "There is more than one Contact.",
                 Name::CSeq => "There is more than one CSeq.",
                 Name::From => "There is more than one From.",
                 Name::To => "There is more than one To.",
@@ -74,6 +80,7 @@ impl Fault {
                 Name::Contact => "A Contact cannot be read.",
                 Name::CSeq => "CSeq is not a number and a method.",
                 Name::MaxForwards => "Max-Forwards is not a number up to 255.",
+                Name::Path => "A Path cannot be read.",
                 _ => "A header field cannot be read.",
             },
             Self::Missing(name) => match name {
@@ -85,6 +92,7 @@ impl Fault {
                 _ => "A mandatory header field is missing.",
             },
             Self::StartLine => "The request line is malformed.",
+            Self::StatusLine => "The status is not a number from 100 to 699.",
             Self::TooManyHeaders => "There are too many header fields.",
             Self::Uri => "The Request-URI cannot be read.",
             Self::UriScheme => "The scheme of the Request-URI is not served.",
@@ -126,30 +134,47 @@ impl From<Defect> for Fault {
             Defect::HeadUnfinished => Self::HeadUnfinished,
             Defect::HeaderLine => Self::HeaderLine,
             Defect::StartLine => Self::StartLine,
+            Defect::StatusLine => Self::StatusLine,
             Defect::TooManyHeaders => Self::TooManyHeaders,
         }
     }
 }
 
-/// Checks everything a request or response must have before anyone acts on it. The version comes first: a message of
-/// another version may look different in every other way.
+/// Says what is wrong with a message, by the table of [`fields`](super::fields).
+///
+/// A request can be refused, so everything that is needed of it must be right. An ACK and a response cannot: the fault
+/// found is one that keeps them from being used as they are.
 pub fn validate(msg: &Message) -> Result<(), Fault> {
+    match msg.is_request() {
+        true if *msg.method() == Method::Ack => unanswerable(msg),
+        true => request(msg),
+        false => match msg.0.defect {
+            Some(Defect::StatusLine) => Err(Fault::StatusLine),
+            _ => unanswerable(msg),
+        },
+    }
+}
+
+fn request(msg: &Message) -> Result<(), Fault> {
+    // The version comes first: a message of another version may look different in every other way.
     start(msg)?;
     match msg.0.defect {
         // Cut off a stream because it says to be too long: its body was not waited for.
-        Some(Defect::BodyShort) if msg.is_request() && content_length(msg) > MAX_BODY => {
-            return Err(Fault::BodyTooLong);
-        }
+        Some(Defect::BodyShort) if content_length(msg) > MAX_BODY => return Err(Fault::BodyTooLong),
         Some(defect) => return Err(defect.into()),
         None => {}
     }
     let census = Census::of(msg)?;
     census.mandatory()?;
-    if msg.is_request() && msg.body().len() > MAX_BODY {
+    census.once(msg.method())?;
+    if msg.body().len() > MAX_BODY {
         return Err(Fault::BodyTooLong);
     }
-    cseq(msg)?;
-    census.malformed.map_or(Ok(()), |name| Err(Fault::Malformed(name)))?;
+    let method = cseq(msg)?;
+    if method != msg.method().as_str() {
+        return Err(Fault::CseqMethod);
+    }
+    census.malformed.map_or(Ok(()), Err)?;
     star(msg, &census)
 }
 
@@ -162,9 +187,6 @@ fn start(msg: &Message) -> Result<(), Fault> {
     if !msg.version_is_supported() {
         return Err(Fault::Version);
     }
-    if !msg.is_request() {
-        return Ok(());
-    }
     if msg.request_uri().len() > MAX_REQUEST_URI {
         return Err(Fault::UriTooLong);
     }
@@ -175,29 +197,35 @@ fn start(msg: &Message) -> Result<(), Fault> {
     }
 }
 
-/// What one walk over the fields finds.
+/// What an ACK or a response needs to find its transaction and dialog.
+fn unanswerable(msg: &Message) -> Result<(), Fault> {
+    for name in MANDATORY {
+        let value = msg.header(name).ok_or(Fault::Missing(name))?;
+        let is_readable = match name {
+            Name::Via if msg.is_request() => Via::parse(value).is_some(),
+            Name::Via => Via::branch_in(value).is_some(),
+            Name::From | Name::To => is_party(value),
+            Name::CSeq => cseq(msg).is_ok(),
+            _ => !value.is_empty(),
+        };
+        if !is_readable {
+            return Err(Fault::Malformed(name));
+        }
+    }
+    Ok(())
+}
+
+/// RFC 3261 8.1.1: without these nothing can be answered or matched. Max-Forwards is mandatory too, but RFC 2543 elements
+/// do not send it and nothing breaks without.
+const MANDATORY: [Name; 5] = [Name::Via, Name::From, Name::To, Name::CallId, Name::CSeq];
+
+/// What one walk over a request's fields finds.
 struct Census {
     /// How often each name occurs; 255 means that often or more.
     count: [u8; Name::COUNT],
-    /// The first field whose value cannot be read.
-    malformed: Option<Name>,
+    /// The first field that is needed and has no valid value.
+    malformed: Option<Fault>,
 }
-
-/// Fields that may occur only once; one that occurs twice has been forged or says two things.
-const ONCE: [Name; 12] = [
-    Name::CallId,
-    Name::ContentType,
-    Name::CSeq,
-    Name::Event,
-    Name::Expires,
-    Name::From,
-    Name::MaxForwards,
-    Name::RAck,
-    Name::ReferTo,
-    Name::Replaces,
-    Name::SessionExpires,
-    Name::To,
-];
 
 impl Census {
     fn of(msg: &Message) -> Result<Self, Fault> {
@@ -211,59 +239,66 @@ impl Census {
             }
             let count = &mut census.count[name as usize];
             *count = count.saturating_add(1);
-            if !is_readable(name, value) {
-                census.malformed.get_or_insert(name);
+            if row(name).is_strict_in(msg.method())
+                && let Err(fault) = readable(name, value, msg.method(), *count == 1)
+            {
+                census.malformed.get_or_insert(fault);
             }
         }
         Ok(census)
     }
 
-    /// RFC 3261 8.1.1: without these nothing can be answered or matched. Max-Forwards is mandatory too, but RFC 2543
-    /// elements do not send it and nothing breaks without.
     fn mandatory(&self) -> Result<(), Fault> {
-        let mandatory = [Name::Via, Name::From, Name::To, Name::CallId, Name::CSeq];
-        if let Some(name) = mandatory.into_iter().find(|&name| self.count[name as usize] == 0) {
-            return Err(Fault::Missing(name));
+        match MANDATORY.into_iter().find(|&name| self.count[name as usize] == 0) {
+            Some(name) => Err(Fault::Missing(name)),
+            None => Ok(()),
         }
-        match ONCE.into_iter().find(|&name| self.count[name as usize] > 1) {
+    }
+
+    /// What is needed and occurs twice has been forged or says two things. A REGISTER may have many Contacts.
+    fn once(&self, method: &Method) -> Result<(), Fault> {
+        let once =
+            [Name::CallId, Name::CSeq, Name::From, Name::To, Name::MaxForwards, Name::Contact].into_iter();
+        let needed = once.filter(|&name| row(name).is_strict_in(method));
+        let is_list = |name: Name| name == Name::Contact && *method == Method::Register;
+        match needed.filter(|&name| !is_list(name)).find(|&name| self.count[name as usize] > 1) {
             Some(name) => Err(Fault::Duplicate(name)),
             None => Ok(()),
         }
     }
 }
 
-/// Whether the value is what its field must hold, for the fields we act on. An Expires that is no number may be read
-/// as one hour (RFC 3261 10.3), so it is not refused.
-fn is_readable(name: Name, value: &str) -> bool {
-    match name {
-        Name::Via => is_via(value),
-        Name::From | Name::To | Name::Route | Name::RecordRoute | Name::Path | Name::ReferTo => {
-            is_address(value)
-        }
-        Name::Contact => is_contact(value),
+/// Whether a field that is needed holds what it must.
+fn readable(name: Name, value: &str, method: &Method, is_first: bool) -> Result<(), Fault> {
+    let is_readable = match name {
+        Name::Via if is_first => is_via(value),
+        // The responses of those before us are not ours to route.
+        Name::Via => Via::is_like(value),
+        Name::From | Name::To => is_party(value),
+        Name::Contact if *method == Method::Register => is_contact(value),
+        Name::Contact => return target(value),
+        Name::Path => is_address(value),
         Name::CallId => !value.is_empty(),
         Name::MaxForwards => codec::max_forwards(value).is_some(),
         _ => true,
-    }
+    };
+    if is_readable { Ok(()) } else { Err(Fault::Malformed(name)) }
 }
 
-fn cseq(msg: &Message) -> Result<(), Fault> {
+/// The method of a CSeq that can be read.
+fn cseq(msg: &Message) -> Result<&str, Fault> {
     let (number, method) =
         msg.header(Name::CSeq).and_then(codec::cseq).ok_or(Fault::Malformed(Name::CSeq))?;
     // RFC 3261 8.1.1.5: less than 2^31.
     if number > i32::MAX as u32 || !text::is_token(method.as_bytes()) {
         return Err(Fault::Malformed(Name::CSeq));
     }
-    match msg.is_request() && method != msg.method().as_str() {
-        true => Err(Fault::CseqMethod),
-        false => Ok(()),
-    }
+    Ok(method)
 }
 
 /// A REGISTER that removes all bindings says so alone, with Expires 0 (RFC 3261 10.2.2).
 fn star(msg: &Message, census: &Census) -> Result<(), Fault> {
-    let is_register = *msg.method() == Method::Register && msg.is_request();
-    if !is_register || !msg.headers(Name::Contact).any(|value| value == "*") {
+    if *msg.method() != Method::Register || !msg.headers(Name::Contact).any(|value| value == "*") {
         return Ok(());
     }
     match census.count[Name::Contact as usize] == 1 && msg.expires() == Some(0) {
@@ -273,31 +308,30 @@ fn star(msg: &Message, census: &Census) -> Result<(), Fault> {
 }
 
 fn is_via(value: &str) -> bool {
-    Via::parse(value).is_some_and(|via| via.host() != Host::Name("") && well_formed(via.params()))
+    Via::parse(value).is_some_and(|via| via.host() != Host::Name("") && text::quotes_close(value))
 }
 
-/// Foreign schemes are allowed here: a From or To of another kind of network concerns nobody.
+/// From and To identify a dialog by their tags; the URI is of interest to few. Foreign schemes are allowed: a party in
+/// another kind of network concerns nobody.
+fn is_party(value: &str) -> bool {
+    NameAddr::parse(value).is_ok() && text::quotes_close(value)
+}
+
 fn is_address(value: &str) -> bool {
-    NameAddr::parse(value).is_ok_and(|addr| addr.uri().is_ok() && well_formed(addr.params()))
+    NameAddr::parse(value).is_ok_and(|addr| addr.uri().is_ok())
 }
 
 fn is_contact(value: &str) -> bool {
-    match ContactValue::parse(value) {
-        Some(ContactValue::Star) => true,
-        Some(ContactValue::Addr(addr)) => addr.uri().is_ok() && well_formed(addr.params()),
-        None => false,
-    }
+    matches!(ContactValue::parse(value), Some(ContactValue::Star)) || is_address(value)
 }
 
-/// Names are tokens, and a quotation that opens also closes.
-fn well_formed(params: Params<'_>) -> bool {
-    params.iter().all(|(name, value)| text::is_token(name.as_bytes()) && value.is_none_or(is_param_value))
-}
-
-fn is_param_value(value: &str) -> bool {
-    match value.starts_with('"') {
-        true => text::quoted_end(value.as_bytes(), 0) == Some(value.len()),
-        false => !value.bytes().any(|byte| matches!(byte, b'"' | b'<' | b'>')),
+/// Where the peer is to be reached: one SIP or SIPS URI (RFC 3261 8.1.1.8).
+fn target(value: &str) -> Result<(), Fault> {
+    let addr = NameAddr::parse(value).map_err(|_| Fault::Malformed(Name::Contact))?;
+    match addr.uri().map(|uri| uri.scheme()) {
+        Ok(Scheme::Sip | Scheme::Sips) => Ok(()),
+        Ok(Scheme::Tel | Scheme::Other) => Err(Fault::ContactScheme),
+        Err(_) => Err(Fault::Malformed(Name::Contact)),
     }
 }
 
@@ -333,7 +367,15 @@ mod tests {
         assert_eq!(with("Content-Length: 9\r\n"), Err(Fault::BodyShort));
         assert_eq!(with("Content-Length: 99999\r\n"), Err(Fault::BodyTooLong));
         assert_eq!(with("Contact: \"Joe <sip:x@y>\r\n"), Err(Fault::Malformed(Name::Contact)));
-        assert_eq!(with("Via: SIP/2.0/UDP ;\r\n"), Err(Fault::Malformed(Name::Via)));
+        for scheme in ["tel:+1", "<mailto:a@b>", "urn:x"] {
+            assert_eq!(with(&format!("Contact: {scheme}\r\n")), Err(Fault::ContactScheme), "{scheme}");
+        }
+        assert_eq!(with("Contact: <sip:a@b>, <sip:c@d>\r\n"), Err(Fault::Duplicate(Name::Contact)));
+        assert_eq!(with("m: <sip:a@b>\r\nm: <sip:c@d>\r\n"), Err(Fault::Duplicate(Name::Contact)));
+        assert_eq!(with("Contact: *\r\n"), Err(Fault::Malformed(Name::Contact)));
+        let via = HEAD.replace("SIP/2.0/UDP a;", "SIP/2.0/UDP ;");
+        assert_eq!(check(&format!("INVITE sip:t@a SIP/2.0\r\n{via}\r\n")), Err(Fault::Malformed(Name::Via)));
+        assert_eq!(with("Via: SIP/2.0/UDP ;\r\n"), Ok(()), "of an element before");
         assert_eq!(check(&format!("BYE sip:t@a SIP/2.0\r\n{HEAD}\r\n")), Err(Fault::CseqMethod));
         let line = |line: &str| check(&format!("{line}\r\n{HEAD}\r\n"));
         assert_eq!(line("INVITE sip:t@a SIP/3.0"), Err(Fault::Version));
@@ -360,6 +402,27 @@ mod tests {
             let head: String =
                 HEAD.split_inclusive("\r\n").filter(|line| !line.starts_with(name.as_str())).collect();
             assert_eq!(check(&format!("INVITE sip:t@a SIP/2.0\r\n{head}\r\n")), Err(Fault::Missing(name)));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_refused_is_judged_by_what_it_needs() {
+        let head = HEAD.replace("INVITE", "ACK");
+        for broken in ["Content-Length: 9\r\n", "no field\r\n", "To: <sip:t@a>\r\n", "Contact: \"\r\n"] {
+            assert_eq!(check(&format!("ACK sip:t@a SIP/2.0\r\n{head}{broken}\r\n")), Ok(()), "{broken}");
+            assert_eq!(check(&format!("SIP/3.0 200 OK\r\n{HEAD}{broken}\r\n")), Ok(()), "{broken}");
+        }
+        assert_eq!(check(&format!("SIP/2.0 20 OK\r\n{HEAD}\r\n")), Err(Fault::StatusLine));
+        for (name, odd) in [
+            (Name::Via, "Via: SIP/2.0/UDP a"),
+            (Name::From, "From: \"f <sip:f@a>;tag=1"),
+            (Name::To, "To: <sip:t@a"),
+            (Name::CSeq, "CSeq: one INVITE"),
+        ] {
+            let line = |line: &&str| line.starts_with(name.as_str());
+            let head = HEAD.split_inclusive("\r\n").map(|it| if line(&it) { odd } else { it.trim_end() });
+            let text = format!("SIP/2.0 200 OK\r\n{}\r\n\r\n", head.collect::<Vec<_>>().join("\r\n"));
+            assert_eq!(check(&text), Err(Fault::Malformed(name)), "{odd}");
         }
     }
 

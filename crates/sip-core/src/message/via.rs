@@ -40,6 +40,17 @@ impl<'a> Via<'a> {
         })
     }
 
+    /// Whether a value at least begins like a Via. Those below the topmost were read by others, and are only echoed.
+    pub(super) fn is_like(raw: &str) -> bool {
+        raw.split_once('/').is_some_and(|(protocol, _)| text::is_token(protocol.trim().as_bytes()))
+    }
+
+    /// The branch of a Via of ours that was sent back, whatever was done to the rest of it.
+    pub(crate) fn branch_in(raw: &'a str) -> Option<&'a str> {
+        let (_, params) = raw.split_once(';')?;
+        Params::new(params).value("branch").filter(|branch| !branch.is_empty())
+    }
+
     /// `UDP`, `TCP`, `TLS`... as written.
     pub fn transport(&self) -> &'a str {
         self.transport
@@ -119,6 +130,18 @@ mod tests {
         assert_eq!((via.port(), via.rport()), (Some(5061), Some(99)));
         assert_eq!(via.received(), Some("2001:db8::1".parse().unwrap()));
         assert!(Via::parse("SIP/2.0/UDP 2001:db8::9").is_none());
+    }
+
+    #[test]
+    fn our_branch_is_found_in_what_came_back() {
+        for text in [
+            "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1",
+            "SIP/2.0/UDP 192 0 2 1 ; x=\"a;b\" ; received=[[ ;branch = z9hG4bK1;rport",
+        ] {
+            assert_eq!(Via::branch_in(text), Some("z9hG4bK1"), "{text}");
+        }
+        assert_eq!(Via::branch_in("SIP/2.0/UDP a;branch=;rport"), None);
+        assert!(Via::is_like("SIP / 2.0/UDP ???") && !Via::is_like(";") && !Via::is_like("/"));
     }
 
     #[test]

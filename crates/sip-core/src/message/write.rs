@@ -30,6 +30,14 @@ impl MessageWriter {
         writer
     }
 
+    /// Begins with the start line of another message.
+    pub(super) fn beginning(start_line: &[u8]) -> Self {
+        let mut writer = Self { text: Vec::with_capacity(USUAL_LENGTH) };
+        writer.text.extend_from_slice(start_line);
+        writer.text.extend_from_slice(b"\r\n");
+        writer
+    }
+
     /// Adds a field. `name` is one of those with a spelling; fields of other names go through `header_raw`.
     pub fn header(&mut self, name: Name, value: impl Display) -> &mut Self {
         debug_assert!(name != Name::Other, "a field of no known name goes through header_raw");
@@ -46,13 +54,19 @@ impl MessageWriter {
     /// Adds all fields of that name, in order and verbatim; lists come one element to a line.
     pub fn copy(&mut self, from: &Message, name: Name) -> &mut Self {
         for field in from.0.fields.iter().filter(|field| field.name == name) {
-            self.text.extend_from_slice(name.as_str().as_bytes());
-            self.text.extend_from_slice(b": ");
-            let start = self.text.len();
-            self.text.extend_from_slice(from.octets(field.value));
-            self.text[start..].iter_mut().filter(|byte| ends_line(**byte)).for_each(|byte| *byte = b' ');
-            self.text.extend_from_slice(b"\r\n");
+            self.verbatim(name.as_str(), [from.octets(field.value)]);
         }
+        self
+    }
+
+    /// Adds a field of octets as received, piece after piece.
+    pub fn verbatim<'a>(&mut self, name: &str, pieces: impl IntoIterator<Item = &'a [u8]>) -> &mut Self {
+        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(b": ");
+        let start = self.text.len();
+        pieces.into_iter().for_each(|piece| self.text.extend_from_slice(piece));
+        self.text[start..].iter_mut().filter(|byte| ends_line(**byte)).for_each(|byte| *byte = b' ');
+        self.text.extend_from_slice(b"\r\n");
         self
     }
 
@@ -65,6 +79,11 @@ impl MessageWriter {
     /// Ends the message with a body of any octets.
     pub fn finish_with_body(mut self, content_type: &str, body: &[u8]) -> Bytes {
         self.header(Name::ContentType, content_type);
+        self.finish_with_octets(body)
+    }
+
+    /// The same where the body's type has been written.
+    pub(crate) fn finish_with_octets(mut self, body: &[u8]) -> Bytes {
         self.header(Name::ContentLength, body.len());
         self.text.reserve_exact(2 + body.len());
         self.text.extend_from_slice(b"\r\n");

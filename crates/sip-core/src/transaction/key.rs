@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use crate::message::{Message, Method, Name};
+use crate::message::{Message, Method, Name, Via};
 
 /// The magic cookie that makes a branch globally unique (RFC 3261 section 8.1.1.7).
 const MAGIC_COOKIE: &str = "z9hG4bK";
@@ -48,8 +48,7 @@ pub(crate) fn client(branch: &str, method: &Method) -> Box<str> {
     format!("{branch}|{}", method.as_str()).into_boxed_str()
 }
 
-/// The key of the client transaction that this response answers.
-pub(crate) fn of_response(response: &Message) -> Option<Box<str>> {
-    let via = response.top_via()?;
-    Some(client(via.branch()?, response.method()))
+/// The branch of ours that a response answers.
+pub(crate) fn branch_of(response: &Message) -> Option<&str> {
+    Via::branch_in(response.header(Name::Via)?)
 }

@@ -167,6 +167,10 @@ impl ClientMachine {
     }
 }
 
+/// The methods of our requests, apart from CANCEL and ACK.
+const OURS: [Method; 6] =
+    [Method::Invite, Method::Bye, Method::Update, Method::Info, Method::Prack, Method::Options];
+
 type RunningTimers = SmallVec<[(Timer, TimerHandle); 2]>;
 
 #[derive(Debug)]
@@ -322,22 +326,42 @@ impl<U: Copy> Transactions<U> {
         id
     }
 
-    /// A response came in; returns whose it is, and the request as it was sent, if the user is to see it.
-    pub(crate) fn receive_response(
-        &mut self,
-        now: Instant,
+    /// The request of ours that a response answers (RFC 3261 section 17.1.3). A response takes the way of its request: a
+    /// stranger's is a forgery.
+    pub(crate) fn answered_by(
+        &self,
         flow: Flow,
         response: &Message,
         is_same_peer: impl Fn(Flow, Flow) -> bool,
+    ) -> Option<ClientKey> {
+        let branch = key::branch_of(response)?;
+        let find = |method: &Method| self.client_keys.get(&key::client(branch, method)).copied();
+        // The branch is of one request alone, and of its CANCEL: an answer to that must be told apart.
+        let is_told_apart = || *response.method() != Method::Cancel && find(&Method::Cancel).is_none();
+        let by_branch = || OURS.iter().find_map(find).filter(|_| is_told_apart());
+        let id = find(response.method()).or_else(by_branch)?;
+        is_same_peer(self.clients[id].flow, flow).then_some(id)
+    }
+
+    /// A request of ours as it was sent, until its final answer comes.
+    pub(crate) fn request_of(&self, id: ClientKey) -> Option<&Bytes> {
+        match &self.clients.get(id)?.machine {
+            ClientMachine::Invite(machine) if machine.state == client_invite::State::Completed => None,
+            ClientMachine::Invite(machine) => Some(&machine.sent),
+            ClientMachine::Other(machine) => Some(&machine.sent),
+        }
+    }
+
+    /// A response came in to a request of ours; returns whose it is, and the request as it was sent, if the user is to
+    /// see it.
+    pub(crate) fn receive_response(
+        &mut self,
+        now: Instant,
+        id: ClientKey,
+        response: &Message,
         out: &mut Outbox,
     ) -> Option<(U, Bytes)> {
-        let key = key::of_response(response)?;
-        let id = *self.client_keys.get(&key)?;
-        let entry = &mut self.clients[id];
-        // A response takes the way of its request: a stranger's is a forgery.
-        if !is_same_peer(entry.flow, flow) {
-            return None;
-        }
+        let entry = self.clients.get_mut(id)?;
         let user = entry.user;
         let (sent, effects) = (entry.machine.sent(), entry.machine.on_response(response.status()));
         let is_passed = effects.contains(&Effect::Pass);

@@ -33,7 +33,8 @@ fn answer(table: &mut Transactions<u32>, flow: Flow, method: &Method, user: u32,
         method.as_str()
     );
     let response = crate::message::lex(Bytes::from(text), crate::message::Transport::Datagram).unwrap();
-    table.receive_response(start(), flow, &response, |_, _| true, &mut Outbox::default());
+    let id = table.answered_by(flow, &response, |_, _| true).unwrap();
+    table.receive_response(start(), id, &response, &mut Outbox::default());
 }
 
 /// Many that wait for answers of others, over datagrams and connections.
@@ -101,4 +102,25 @@ fn a_lost_connection_fails_what_went_over_it_and_what_should_have_been_answered_
     send(&mut table, flow(Transport::Tls, peer, None), &Method::Bye, 4);
     assert_eq!(table.connection_lost(start(), line, &mut out), [1, 3]);
     assert_eq!(table.waiting.len(), 2);
+}
+
+#[test]
+fn a_response_is_found_by_its_branch_whatever_its_cseq_says() {
+    let mut table = table();
+    let there = udp(1, 5060);
+    let invite = send(&mut table, there, &Method::Invite, 7);
+    let found = |table: &Transactions<u32>, cseq: &str| {
+        let text = format!("SIP/2.0 200 OK\r\nVia: ?? ;branch=z9hG4bK7;received=[[\r\nCSeq: {cseq}\r\n\r\n");
+        let response = crate::message::lex(Bytes::from(text), crate::message::Transport::Datagram).unwrap();
+        table.answered_by(there, &response, |_, _| true)
+    };
+    for cseq in ["1 INVITE", "99999999999 INVITE", "x", "", "1 BYE"] {
+        assert_eq!(found(&table, cseq), Some(invite), "{cseq}");
+    }
+    // The CANCEL has the same branch; its answer is not the INVITE's.
+    assert_eq!(found(&table, "1 CANCEL"), None);
+    let cancel = send(&mut table, there, &Method::Cancel, 7);
+    assert_eq!(found(&table, "1 CANCEL"), Some(cancel));
+    assert_eq!(found(&table, "2 INVITE"), Some(invite));
+    assert_eq!(found(&table, "x"), None);
 }

@@ -15,11 +15,13 @@ use arc_swap::ArcSwap;
 use provisioning_store::cdr::{self, Attempt, CallId, CallKind, Direction};
 use provisioning_store::journal::Journal;
 use provisioning_store::ledger::{self, Limit, Outcome, Payer, SpendWarning};
-use provisioning_store::model::{CompanyId, ProfileId as StoreProfileId, Timestamp};
+use provisioning_store::model::{CarrierId, CompanyId, ProfileId as StoreProfileId, Timestamp};
 use provisioning_store::store::Store;
 use provisioning_store::writer::{Reply as Answer, Writer};
 use sip_core::refusal::Refusal;
-use sip_core::types::{CallRecord, Ending, Grant, Lease, Leg, ProfileId, Question, Reply, Usage};
+use sip_core::types::{
+    CallRecord, CarrierAttempt, Ending, Grant, Lease, Leg, ProfileId, Question, Reply, Usage,
+};
 use tokio::sync::mpsc;
 
 use self::clerk::Clerk;
@@ -216,20 +218,19 @@ fn unknown(record: &CallRecord, started_at: Timestamp) -> Attempt {
 /// Which way an attempt went that was refused before it was known what it is: a carrier brings calls in, and so
 /// does a lease of the called half; all else is a PBX that dials.
 fn refused_direction(record: &CallRecord) -> Direction {
-    match (record.carrier, record.lease.leg) {
+    match (&record.carrier, record.lease.leg) {
         (Some(_), _) | (None, Leg::Callee) => Direction::Incoming,
         (None, Leg::Caller) => Direction::Outgoing,
     }
 }
 
-fn store_record(record: &CallRecord, attempt: Attempt, tariffs: &Tariffs) -> cdr::CallRecord {
+fn store_record(record: &CallRecord, attempt: Attempt) -> cdr::CallRecord {
     let (from, to) = (record.from.clone(), record.to.clone());
     let parties = Parties { from, is_withheld: record.is_withheld, to };
     let mut attempt = parties.complete(attempt);
     if matches!(record.usage, Some(Usage::Incoming { .. })) && record.carrier.is_none() {
         attempt.kind = CallKind::OnNet;
     }
-    let carrier = record.carrier.and_then(|carrier| tariffs.carriers.get(&carrier)).cloned();
     let ending = cdr::Ending {
         answered_at: record.answered.map(wall),
         ended_at: wall(record.ended),
@@ -240,7 +241,9 @@ fn store_record(record: &CallRecord, attempt: Attempt, tariffs: &Tariffs) -> cdr
         sip_status: Some(record.status).filter(|status| *status != 0),
         caller_call_id: record.caller_call_id.clone(),
         callee_call_id: record.callee_call_id.clone().unwrap_or_default(),
-        carrier: carrier.unwrap_or_default(),
+        carrier: record.carrier.as_ref().map(|carrier| kept(&carrier.name)).unwrap_or_default(),
+        attempts: record.attempts.iter().map(carrier_attempt).collect(),
+        cause: record.cause,
         user_agent: kept(record.user_agent.as_deref().unwrap_or_default()),
         media: kept(&record.codecs.join(", ")),
     };
@@ -249,6 +252,20 @@ fn store_record(record: &CallRecord, attempt: Attempt, tariffs: &Tariffs) -> cdr
         phone_of: record.phone_of.map(|company| CompanyId(company.0)),
         attempt,
         ending,
+    }
+}
+
+/// An attempt to reach a carrier as the record keeps it.
+fn carrier_attempt(attempt: &CarrierAttempt) -> cdr::CarrierAttempt {
+    cdr::CarrierAttempt {
+        carrier: CarrierId(attempt.carrier.id.0),
+        name: kept(&attempt.carrier.name),
+        address: attempt.address,
+        sip_status: attempt.status,
+        cause: attempt.cause,
+        result: attempt.result.code().to_owned(),
+        sentence: attempt.result.sentence().to_owned(),
+        took_ms: u64::try_from(attempt.took.as_millis()).unwrap_or(u64::MAX),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Defaults stand beside the fields; `config/sipgw.yaml` shows them all with comments. A file or variable that
 //! cannot be used is refused with its name, the key's path, the line where it is known, and the cure.
 
+mod breaker;
 mod check;
 mod core;
 mod emergency;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use provisioning_store::quotas::Quotas;
 use serde::Deserialize;
 
+pub use self::breaker::BreakerConfig;
 pub use self::emergency::EmergencyNumbers;
 pub(crate) use self::load::nearest;
 pub use self::makes::UserAgents;

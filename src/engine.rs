@@ -12,7 +12,7 @@ use sip_core::directory::{Directory, Succession};
 use sip_core::gateway::{CallsOf, Counts, Gateway, LiveCall};
 use sip_core::refusal::Refusal;
 use sip_core::settings::Tuning;
-use sip_core::types::{Binding, CallUid, Flow, Leg, Now, ProfileId, Question, Reply};
+use sip_core::types::{Binding, CallUid, CarrierStanding, Flow, Leg, Now, ProfileId, Question, Reply};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::net::{Inbound, Net};
@@ -47,6 +47,7 @@ enum Command {
     Call(CallUid, oneshot::Sender<Option<LiveCall>>),
     Calls(CallsOf, Option<CallUid>, usize, oneshot::Sender<Vec<LiveCall>>),
     CallUids(Option<CallUid>, oneshot::Sender<Vec<CallUid>>),
+    Carriers(oneshot::Sender<Vec<CarrierStanding>>),
     Counts(oneshot::Sender<Counts>),
     EndAllCalls(Refusal),
     EndCall(CallUid, Refusal, oneshot::Sender<bool>),
@@ -95,6 +96,11 @@ impl EngineHandle {
     /// The identities of all calls.
     pub async fn call_uids(&self) -> HashSet<CallUid> {
         self.in_parts(Command::CallUids).await
+    }
+
+    /// How the carriers stand.
+    pub async fn carriers(&self) -> Vec<CarrierStanding> {
+        self.ask(Command::Carriers).await.unwrap_or_default()
     }
 
     /// How full the core's tables are; `None` once the engine has stopped.
@@ -307,6 +313,7 @@ impl<D: Desk> Engine<D> {
     fn obey(&mut self, now: Now, command: Command) {
         // Whoever asked and did not wait for the answer does not need it.
         match command {
+            Command::Carriers(reply) => drop(reply.send(self.gateway.carriers(now))),
             Command::BanCounts(reply) => drop(reply.send(self.gateway.count_bans(now))),
             Command::Bans(after, most, reply) => {
                 drop(reply.send(self.gateway.bans(now, after.as_ref(), most)));

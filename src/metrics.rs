@@ -233,6 +233,24 @@ metrics! {
         "DNS look-ups, by how they went: found, stale, failed or busy",
         &["result"],
     ),
+    /// Attempts to reach carriers.
+    carrier_attempts: counters(
+        "sipgw_carrier_attempts_total",
+        "Attempts to reach carriers, by carrier and by what became of them",
+        &["carrier", "result"],
+    ),
+    /// Carriers that calls passed over.
+    carrier_passed_over: counters(
+        "sipgw_carrier_passed_over_total",
+        "Times that a call passed a carrier over because it was down",
+        &["carrier"],
+    ),
+    /// Whether calls are sent to each address of each carrier.
+    carrier_up: gauges(
+        "sipgw_carrier_up",
+        "1 for an address of a carrier that calls are sent to, 0 for one that is down; no address: its name leads to none",
+        &["carrier", "address"],
+    ),
     /// 1 once the daemon is told to stop.
     draining: gauge("sipgw_draining", "1 once the daemon is told to stop"),
     /// 1 while nothing that falls due is done, because the clock may be wrong.

@@ -2,6 +2,8 @@
 //!
 //! Every line of a call carries its id as `call`, so that one search shows the whole call.
 
+mod carriers;
+
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -79,9 +81,14 @@ impl Observer {
                 tracing::info!(%call, %source, from, to, "A call came in.");
             }
             Event::Invited { call, request_uri, target, carrier } => {
-                let carrier = carrier.map(|carrier| carrier.0);
-                tracing::info!(%call, request_uri, %target, carrier, "The called side was invited.");
+                let name = carrier.as_ref().map(|carrier| carrier.name.as_str());
+                let carrier = carrier.as_ref().map(|carrier| carrier.id.0);
+                tracing::info!(%call, request_uri, %target, carrier, name, "The called side was invited.");
             }
+            Event::CarrierPassedOver { .. }
+            | Event::CarrierTried { .. }
+            | Event::CarrierDown { .. }
+            | Event::CarrierUp { .. } => self.observe_carrier(event),
             Event::Ringing { call, after } => {
                 tracing::info!(%call, after_ms = after.as_millis() as u64, "The called side rings.");
             }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use sip_core::directory::Directory;
 use sip_core::rehearsal::{Destination, destination};
 use sip_core::settings::CallSettings;
+use sip_core::types::CarrierId;
 
 use crate::tariffs::Tariffs;
 use crate::{admission, storage};
@@ -78,7 +79,7 @@ pub struct Rules<'a> {
     pub directory: &'a Directory,
     /// Emergency numbers, the echo test.
     pub calls: &'a CallSettings,
-    /// Prices and carriers' names.
+    /// Prices.
     pub tariffs: &'a Tariffs,
 }
 
@@ -130,7 +131,7 @@ impl Rehearsal {
         self.kind = Some(found.usage.as_str());
         // A business account's phone is no profile.
         self.callee = found.callee.filter(|callee| !callee.is_phone()).map(|callee| callee.0);
-        let name = |carrier| rules.tariffs.carriers.get(carrier).cloned();
+        let name = |carrier: &CarrierId| Some(rules.directory.carrier(*carrier)?.name.clone());
         self.carriers = found.carriers.iter().filter_map(name).collect();
         let attempt = match admission::attempt(&found.usage, rules.tariffs, Some(profile), now) {
             Ok(attempt) => Attempt { to: format!("+{}", found.digits), ..attempt },

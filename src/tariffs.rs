@@ -8,7 +8,6 @@ use provisioning_store::ledger::Subscriber;
 use provisioning_store::model::{Profile, ProfileId, Timestamp};
 use provisioning_store::rating::{Quote, RateBook, Tariff, UsBundle};
 use provisioning_store::store::STANDARD_PRICE_LIST;
-use sip_core::types::CarrierId;
 
 /// What calls are rated and recorded by; the core knows nothing of it.
 #[derive(Clone, Debug)]
@@ -21,8 +20,6 @@ pub struct Tariffs {
     pub us_bundle: UsBundle,
     /// What a call to an Online Number hosted here is charged by; nothing where it is free.
     pub on_net: Option<Tariff>,
-    /// Carriers' names for records.
-    pub carriers: HashMap<CarrierId, String>,
     /// Subscriptions, by which calls are granted while the store does not answer.
     pub subscribers: BTreeMap<ProfileId, Subscriber>,
 }
@@ -35,7 +32,6 @@ impl Tariffs {
             price_lists: HashMap::new(),
             us_bundle,
             on_net,
-            carriers: HashMap::new(),
             subscribers: BTreeMap::new(),
         }
     }
@@ -57,10 +53,6 @@ impl Tariffs {
         }
         self.price_lists.extend(price_lists(rows));
         self.subscribers.extend(rows.profiles.iter().map(subscriber));
-        let name = |carrier: &provisioning_store::model::Carrier| {
-            (CarrierId(carrier.id.0), carrier.settings.name.clone())
-        };
-        self.carriers = rows.carriers.iter().map(name).collect();
         self
     }
 

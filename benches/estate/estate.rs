@@ -128,6 +128,8 @@ fn call(profile: ProfileId, start: Timestamp) -> [LedgerOp; 3] {
         caller_call_id: format!("5f3c9d0a1b2c3d4e{:06}@192.0.2.1", profile.0),
         callee_call_id: format!("a1b2c3d4e5f60718{:06}@sipgw", profile.0),
         carrier: "Up".into(),
+        attempts: Vec::new(),
+        cause: Some(16),
         user_agent: "Asterisk PBX 20.9.2".into(),
         media: "caller: rtp, 3500 packets, 602000 octets, 0 lost, 14 rtcp; callee: rtp, 3500 packets, 602000 octets, \
                 0 lost, 14 rtcp"

@@ -182,7 +182,7 @@ impl Clerk {
             }
             None => unknown(record, started),
         });
-        let mut record = store_record(record, attempt, &tariffs);
+        let mut record = store_record(record, attempt);
         if let Some(media) = media {
             let separator = if record.ending.media.is_empty() { "" } else { "; " };
             record.ending.media = format!("{}{separator}{media}", record.ending.media);

@@ -1,7 +1,5 @@
 //! Against a store on disk, through the writer, as the daemon does it.
 
-use std::collections::HashMap;
-
 use provisioning_store::cdr::{Cdr, CdrFilter};
 use provisioning_store::ledger::ReservePolicy;
 use provisioning_store::lifecycle::{Order, PriceList};
@@ -11,7 +9,7 @@ use provisioning_store::rating::{BundleCover, RateBook, RateTable, Tariff, UsBun
 use provisioning_store::secrets::SecretKey;
 use provisioning_store::store::{Durability, NewProfile, STANDARD_PRICE_LIST, Store, StoreOptions};
 use provisioning_store::writer::WriterLimits;
-use sip_core::types::{CallUid, CarrierId, Leg};
+use sip_core::types::{AttemptResult, CallUid, CarrierAttempt, CarrierId, CarrierLabel, Leg};
 
 use super::*;
 
@@ -47,12 +45,11 @@ impl Office {
             "prefix,destination,country,rate_per_minute\n372,Estonia,EE,0.60\n1,United States,US,0.60\n",
         )
         .unwrap();
-        let carriers = HashMap::from([(CarrierId(3), "Upstream".to_owned())]);
         let rows = store.load_directory().await.unwrap();
         let tariffs = Tariffs::new(UsBundle::standard(), on_net)
             .with_rates(RateBook::of(STANDARD_PRICE_LIST, rates))
             .with(&rows);
-        let tariffs = Arc::new(ArcSwap::from_pointee(Tariffs { carriers, ..tariffs }));
+        let tariffs = Arc::new(ArcSwap::from_pointee(tariffs));
         let (writer, _) = Writer::start(store.clone(), WriterLimits::default());
         let (sender, replies) = mpsc::channel(64);
         let metrics = Metrics::new();
@@ -119,6 +116,11 @@ fn estonia() -> Usage {
     Usage::Outgoing { number: "3726001234".to_owned() }
 }
 
+/// The carrier of all calls, which provisioning knows nothing of any more.
+fn upstream() -> CarrierLabel {
+    CarrierLabel { id: CarrierId(3), name: "Upstream".to_owned() }
+}
+
 /// A call that was answered at once and talked for so long.
 fn talked(office: &Office, call: u128, talk_s: u64, ending: Ending) -> Box<CallRecord> {
     let ended = Instant::now();
@@ -129,7 +131,15 @@ fn talked(office: &Office, call: u128, talk_s: u64, ending: Ending) -> Box<CallR
         phone_of: None,
         usage: Some(estonia()),
         reserved: true,
-        carrier: Some(CarrierId(3)),
+        carrier: Some(upstream()),
+        attempts: vec![CarrierAttempt {
+            carrier: upstream(),
+            address: Some("192.0.2.9:5060".parse().unwrap()),
+            status: Some(200),
+            cause: None,
+            result: AttemptResult::Answered,
+            took: Duration::from_millis(1_500),
+        }],
         from: "+12026843376".to_owned(),
         is_withheld: false,
         to: "+3726001234".to_owned(),
@@ -139,6 +149,7 @@ fn talked(office: &Office, call: u128, talk_s: u64, ending: Ending) -> Box<CallR
         ended,
         ending,
         status: 200,
+        cause: Some(16),
         caller_call_id: "a@pbx".to_owned(),
         callee_call_id: Some("b@us".to_owned()),
         user_agent: Some("Asterisk".to_owned()),
@@ -161,6 +172,9 @@ async fn a_call_is_reserved_extended_and_charged() {
     assert_eq!((attempt.to.as_str(), attempt.destination.as_str()), ("+3726001234", "Estonia"));
     assert_eq!(attempt.from, "+12026843376");
     assert_eq!((ending.carrier.as_str(), ending.reason_code.as_str()), ("Upstream", "hung_up"));
+    let [tried] = &ending.attempts[..] else { panic!("{:?}", ending.attempts) };
+    assert_eq!((tried.name.as_str(), tried.result.as_str(), tried.took_ms), ("Upstream", "answered", 1_500));
+    assert_eq!((tried.address, ending.cause), ("192.0.2.9:5060".parse().ok(), Some(16)));
     assert_eq!(office.metrics.calls.with_label_values(&["outgoing", "answered"]).get(), 1);
     assert!(office.store.live_calls().await.unwrap().is_empty());
 }

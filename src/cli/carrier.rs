@@ -9,7 +9,7 @@ use self::settings::{Change, Settings};
 use super::failure::Failure;
 use super::gateway::Gateway;
 use super::output::Table;
-use super::shown::{cell, id, text};
+use super::shown::{cell, id, items, text, when};
 use super::{Context, find};
 
 #[derive(Subcommand)]
@@ -95,13 +95,41 @@ fn show(context: &Context, carriers: &[Value]) {
     // In the order in which they are tried.
     carriers.sort_by_key(|carrier| (carrier["priority"].as_u64(), id(carrier)));
     context.output.show(&carriers, || {
-        let columns = ["id", "name", "host", "port", "transport", "priority", "weight", "sources", "active"];
+        let columns =
+            ["id", "name", "host", "port", "transport", "priority", "weight", "sources", "active", "state"];
         let mut table = Table::new(columns);
         for carrier in &carriers {
             let mut row = columns.map(|field| cell(&carrier[field]));
             row[8] = if carrier["is_active"] == true { "on" } else { "off" }.to_owned();
+            row[9] = state(carrier);
             table.row(row);
         }
-        table.text("There is no carrier yet: sipgw carrier add NAME HOST")
+        let mut text = table.text("There is no carrier yet: sipgw carrier add NAME HOST");
+        carriers.iter().for_each(|carrier| text.push_str(&troubles(carrier)));
+        text
     });
+}
+
+/// Whether calls are sent to a carrier; nobody knows before one was.
+fn state(carrier: &Value) -> String {
+    match items(&carrier["addresses"]).next() {
+        Some(_) => text(&carrier["state"]).replace('_', " "),
+        None => "-".to_owned(),
+    }
+}
+
+/// A line for each address of a carrier that is not up.
+fn troubles(carrier: &Value) -> String {
+    let is_down = |address: &&Value| address["state"] != "up";
+    let line = |address: &Value| {
+        let name = text(&carrier["name"]);
+        let at = address["address"].as_str().map(|at| format!(" at {at}")).unwrap_or_default();
+        let next = match address["retry_at"] {
+            Value::Null => "A call tries it now.".to_owned(),
+            ref at => format!("The next call after {} tries it.", when(at)),
+        };
+        let since = when(&address["down_since"]);
+        format!("{name}{at} is down since {since}: {} {next}\n", text(&address["reason"]))
+    };
+    items(&carrier["addresses"]).filter(is_down).map(line).collect()
 }

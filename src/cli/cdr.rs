@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::failure::Failure;
 use super::gateway::{Gateway, asking, step};
 use super::output::Table;
-use super::shown::{self, cell, when};
+use super::shown::{self, cell, items, when};
 use super::{Context, find};
 
 /// Records on a page.
@@ -153,12 +153,26 @@ fn details(cdr: &Value) -> String {
         ("Paid by", said("payer")),
         ("Reason", format!("{} ({})", said("reason"), said("reason_code"))),
         ("Status", said("sip_status")),
+        ("Cause", said("cause")),
         ("Carrier", said("carrier")),
         ("Media", said("media")),
         ("User-Agent", said("user_agent")),
         ("Call-IDs", said("call_ids")),
     ];
-    lines.iter().map(|(name, text)| format!("{name:<12}{text}\n")).collect()
+    let attempts = items(&cdr["attempts"]).map(|attempt| ("Tried", tried(attempt)));
+    lines.into_iter().chain(attempts).map(|(name, text)| format!("{name:<12}{text}\n")).collect()
+}
+
+/// An attempt to reach a carrier, on one line.
+fn tried(attempt: &Value) -> String {
+    let said = |field: &str| cell(&attempt[field]);
+    let answer = match (&attempt["sip_status"], &attempt["cause"]) {
+        (Value::Null, _) => "no answer".to_owned(),
+        (status, Value::Null) => format!("status {status}"),
+        (status, cause) => format!("status {status}, cause {cause}"),
+    };
+    let (name, address, took, sentence) = (said("name"), said("address"), said("took_ms"), said("sentence"));
+    format!("{name} at {address}, {answer}, {took} ms. {sentence}")
 }
 
 #[cfg(test)]

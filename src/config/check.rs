@@ -21,6 +21,7 @@ pub(super) fn faults(config: &Config) -> Vec<Found> {
     findings.bans(config);
     findings.registration(config);
     findings.calls(config);
+    findings.carrier_breaker(config);
     findings.media(config);
     findings.store(config);
     findings.prices(config);
@@ -273,6 +274,18 @@ impl Findings {
                     cure,
                 );
             }
+        }
+    }
+
+    fn carrier_breaker(&mut self, config: &Config) {
+        let breaker = &config.calls.carrier_breaker;
+        self.between("calls.carrier_breaker.pause_s", breaker.pause_s, 1..=3_600);
+        self.between("calls.carrier_breaker.longest_pause_s", breaker.longest_pause_s, 1..=3_600);
+        self.between("calls.carrier_breaker.retry_after_s", breaker.retry_after_s, 1..=86_400);
+        self.between("calls.carrier_breaker.failures", breaker.failures.into(), 1..=1_000);
+        if breaker.longest_pause_s < breaker.pause_s {
+            let problem = "the longest pause is shorter than the first one";
+            self.add("calls.carrier_breaker.longest_pause_s", problem, "Write at least pause_s.");
         }
     }
 

@@ -80,6 +80,7 @@ impl Config {
             no_answer: Duration::from_secs(self.calls.no_answer_s),
             carrier_patience: Duration::from_secs(self.calls.carrier_patience_s),
             carrier_progress: Duration::from_secs(self.calls.carrier_progress_s),
+            breaker: self.calls.carrier_breaker.settings(),
             reconnect: Duration::from_secs(self.calls.reconnect_s),
             longest: Duration::from_secs(self.calls.longest_s),
             question_patience: Duration::from_secs(self.calls.question_patience_s),
@@ -124,7 +125,7 @@ mod tests {
         let (calls, core) = (ours.call_settings().unwrap(), CallSettings::default());
         assert_eq!((calls.no_answer, calls.carrier_patience), (core.no_answer, core.carrier_patience));
         assert_eq!((calls.carrier_progress, calls.longest), (core.carrier_progress, core.longest));
-        assert_eq!(calls.reconnect, core.reconnect);
+        assert_eq!((calls.reconnect, calls.breaker), (core.reconnect, core.breaker));
         assert_eq!(
             (calls.question_patience, calls.extend_ahead),
             (core.question_patience, core.extend_ahead)

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 use sip_core::types::Transport;
 
-use super::{OnHandConfig, SpendGuardConfig};
+use super::{BreakerConfig, OnHandConfig, SpendGuardConfig};
 
 /// SIP listeners, timers and bounds.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -298,6 +298,8 @@ pub struct CallConfig {
     pub carrier_patience_s: u64,
     /// How long a carrier that has said 100 may go without ringing before the next is tried, seconds.
     pub carrier_progress_s: u64,
+    /// When a carrier that fails is left alone.
+    pub carrier_breaker: BreakerConfig,
     /// How long a PBX or carrier may take to connect anew, before a running call whose connection was lost is ended,
     /// seconds.
     pub reconnect_s: u64,
@@ -335,6 +337,7 @@ impl Default for CallConfig {
             no_answer_s: 120,
             carrier_patience_s: 8,
             carrier_progress_s: 20,
+            carrier_breaker: BreakerConfig::default(),
             reconnect_s: 32,
             longest_s: 86_400,
             question_patience_s: 5,

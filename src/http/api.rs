@@ -24,6 +24,7 @@ mod accounts;
 mod addresses;
 mod administrators;
 mod audit;
+mod availability;
 mod bans;
 mod body;
 mod caller;

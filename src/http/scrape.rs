@@ -14,7 +14,7 @@ use provisioning_store::model::{GuardOverrides, Timestamp};
 use provisioning_store::store::Store;
 use sip_core::directory::Directory;
 use sip_core::gateway::Counts;
-use sip_core::types::ProfileId;
+use sip_core::types::{Availability, CarrierStanding, ProfileId};
 
 use crate::engine::EngineHandle;
 use crate::metrics::{Metrics, ProfileStanding};
@@ -48,6 +48,7 @@ impl Scrape {
             self.tables(&counts);
         }
         self.bans(engine.count_bans().await);
+        self.carriers(&engine.carriers().await);
         self.relay(&mut counted);
         let profiles = self.profiles(engine).await;
         let metrics = self.metrics.clone();
@@ -59,6 +60,19 @@ impl Scrape {
     fn bans(&self, bans: BanCounts) {
         self.metrics.bans.with_label_values(&["user"]).set(bans.users as i64);
         self.metrics.bans.with_label_values(&["source"]).set(bans.sources as i64);
+    }
+
+    /// Anew each time, so that an address that is a carrier's no more is gone.
+    fn carriers(&self, carriers: &[CarrierStanding]) {
+        self.metrics.carrier_up.reset();
+        for CarrierStanding { carrier, addresses } in carriers {
+            for standing in addresses {
+                let address = standing.address.map(|address| address.to_string()).unwrap_or_default();
+                let is_up = standing.availability == Availability::Up;
+                let labels = [carrier.name.as_str(), address.as_str()];
+                self.metrics.carrier_up.with_label_values(&labels).set(is_up.into());
+            }
+        }
     }
 
     fn tables(&self, counts: &Counts) {

@@ -44,6 +44,8 @@ pub(crate) struct Provisions {
     pub(crate) profiles: Vec<ProfileId>,
     /// The carriers in use.
     pub(crate) carriers: Vec<CarrierId>,
+    /// What the carrier Alpha is called.
+    pub(crate) alpha: &'static str,
     /// Carriers tried for one call.
     pub(crate) attempts: usize,
     /// Every other bound.
@@ -107,6 +109,7 @@ impl Default for Provisions {
         Self {
             profiles: vec![SALES, ENGINEERING],
             carriers: vec![ALPHA, BETA],
+            alpha: "alpha",
             attempts: 6,
             limits: Limits::default(),
             sales_format: NumberFormat::Digits,
@@ -203,7 +206,9 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
     for id in &provisions.carriers {
         let (srtp, transport) = (provisions.carriers_srtp, provisions.carriers_transport);
         let is_trusted = provisions.carriers_are_trusted;
-        directory.add_carrier(Carrier { srtp, transport, is_trusted, ..carrier(*id) });
+        let carrier = carrier(*id);
+        let name = if *id == ALPHA { provisions.alpha.to_owned() } else { carrier.name.clone() };
+        directory.add_carrier(Carrier { srtp, transport, is_trusted, name, ..carrier });
     }
     add_vanessa(&mut directory, provisions.vanessa);
     directory

@@ -53,6 +53,8 @@ fn record(profile: ProfileId) -> CallRecord {
         caller_call_id: "5f3c9d0a1b2c3d4e@192.0.2.1".into(),
         callee_call_id: "a1b2c3d4e5f60718@sipgw".into(),
         carrier: "upstream".into(),
+        attempts: Vec::new(),
+        cause: Some(16),
         user_agent: "Asterisk PBX 20.9.2".into(),
         media: "PCMA, SRTP to RTP".into(),
     };

@@ -1,12 +1,13 @@
 //! Call detail records: one for every attempt, answered or not.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::Payer;
 use crate::model::choices::choices;
-use crate::model::{CompanyId, ProfileId, Timestamp};
+use crate::model::{CarrierId, CompanyId, ProfileId, Timestamp};
 use crate::money::Micros;
 use crate::rating::Tariff;
 use crate::reports::Month;
@@ -82,6 +83,27 @@ pub struct Attempt {
     pub started_at: Timestamp,
 }
 
+/// One attempt to reach a carrier; name and number are those of that time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarrierAttempt {
+    /// The carrier's identity.
+    pub carrier: CarrierId,
+    /// Its name.
+    pub name: String,
+    /// Which of its addresses; `None` if its name led to none.
+    pub address: Option<SocketAddr>,
+    /// The status of its final answer, if it gave one.
+    pub sip_status: Option<u16>,
+    /// The Q.850 cause that it named.
+    pub cause: Option<u8>,
+    /// What became of it, as `silent`.
+    pub result: String,
+    /// The same in one plain sentence.
+    pub sentence: String,
+    /// How long it took, milliseconds.
+    pub took_ms: u64,
+}
+
 /// How a call ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
@@ -107,8 +129,14 @@ pub struct Ending {
     pub caller_call_id: String,
     /// Call-ID of the callee's leg, or empty.
     pub callee_call_id: String,
-    /// Name of the carrier, or empty.
+    /// Name of the carrier at that time, or empty.
     pub carrier: String,
+    /// The attempts to reach carriers, in order.
+    #[serde(default)]
+    pub attempts: Vec<CarrierAttempt>,
+    /// The Q.850 cause that the caller was told, or the one of the goodbye.
+    #[serde(default)]
+    pub cause: Option<u8>,
     /// User-Agent of the PBX.
     pub user_agent: String,
     /// Codec, encryption and losses, in words.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::auth::ip::{Cidr, IpRule, IpRules, Precedence};
 use crate::auth::{Algorithm, CertificateNames};
-use crate::types::{CarrierId, CompanyId, Flow, ProfileId, Transport};
+use crate::types::{CarrierId, CarrierLabel, CompanyId, Flow, ProfileId, Transport};
 
 /// All that is provisioned, indexed for the call path. What it holds does not depend on the order in which companies'
 /// parts were added, since the store gives each number and each account's name to one of them.
@@ -264,6 +264,13 @@ pub struct Carrier {
     pub media_networks: Arc<[Cidr]>,
     /// Whether calls are sent to it.
     pub is_active: bool,
+}
+
+impl Carrier {
+    /// What a record says of it.
+    pub(crate) fn label(&self) -> CarrierLabel {
+        CarrierLabel { id: self.id, name: self.name.clone() }
+    }
 }
 
 impl Claims {

@@ -14,6 +14,7 @@ use slotmap::SecondaryMap;
 use crate::auth::CertificateNames;
 use crate::authenticator::Authenticator;
 use crate::bans::{self, Ban, BanCounts, Banned, Bans};
+use crate::breaker::Breakers;
 use crate::call::{
     self, Call, CallTable, CallTimer, ClientUser, Context, DialogIndex, Listing, Way, WayIndex,
 };
@@ -35,7 +36,8 @@ use crate::settings::{RegistrationSettings, Settings, Tuning};
 use crate::timers::Timers;
 use crate::transaction::{Fired, ServerKey, Transactions};
 use crate::types::{
-    Binding, CallUid, Event, Flow, Leg, Now, ProfileId, Question, Reply, Transmit, Transport, Unregistration,
+    Binding, CallUid, CarrierStanding, Event, Flow, Leg, Now, ProfileId, Question, Reply, Transmit,
+    Transport, Trouble, Unregistration,
 };
 use crate::unopened;
 
@@ -60,6 +62,7 @@ pub struct Gateway {
     pub(crate) registrar: Registrar,
     pub(crate) certified: Certified,
     pub(crate) history: History,
+    pub(crate) breakers: Breakers,
     pub(crate) transactions: Transactions<ClientUser>,
     pub(crate) calls: CallTable,
     /// The call that each unanswered INVITE opened, for CANCEL.
@@ -140,6 +143,7 @@ impl Gateway {
             registrar: Registrar::new(limits.bindings),
             certified: Certified::default(),
             history: History::new(limits.bindings),
+            breakers: Breakers::default(),
             transactions: Transactions::new(settings.timers.clone(), limits.transactions),
             calls: CallTable::default(),
             invites: SecondaryMap::new(),
@@ -334,6 +338,7 @@ impl Gateway {
             registrar: &mut self.registrar,
             certified: &self.certified,
             unconfirmed: &mut self.unconfirmed,
+            breakers: &mut self.breakers,
             rng: &mut self.rng,
             transactions: &mut self.transactions,
             timers: &mut self.timers,
@@ -381,7 +386,9 @@ impl Gateway {
 
     fn fail(&mut self, now: Now, failed: Vec<ClientUser>) {
         for user in failed {
-            self.with_call(now, user.call, |call, ctx| call.on_unanswered(ctx, user));
+            self.with_call(now, user.call, |call, ctx| {
+                call.on_unanswered(ctx, user, Trouble::Unreachable);
+            });
         }
     }
 
@@ -410,9 +417,9 @@ impl Gateway {
         self.registrar.handle_timeout(now.monotonic, DUE_AT_ONCE, &mut self.out);
         for _ in 0..DUE_AT_ONCE {
             match self.transactions.handle_timeout(now.monotonic, &mut self.out) {
-                Some(Fired::NoAnswer(user)) => {
-                    self.with_call(now, user.call, |call, ctx| call.on_unanswered(ctx, user));
-                }
+                Some(Fired::NoAnswer(user)) => self.with_call(now, user.call, |call, ctx| {
+                    call.on_unanswered(ctx, user, Trouble::Silent);
+                }),
                 Some(Fired::Handled) => {}
                 None => break,
             }
@@ -437,6 +444,7 @@ impl Gateway {
         }
         self.keep_passwords(&directory, &changed);
         self.certified.find_anew(&directory, &certificates);
+        self.breakers.keep(&self.directory, &directory);
         std::mem::replace(&mut self.directory, directory)
     }
 
@@ -593,6 +601,11 @@ impl Gateway {
     /// The identities of the next calls behind `after`, in order, `most` of them.
     pub fn call_uids(&self, after: Option<CallUid>, most: usize) -> Vec<CallUid> {
         self.calls.listed(Listing::Shown(CallsOf::Everybody), after).take(most).collect()
+    }
+
+    /// How the carriers stand, in the order in which they are tried.
+    pub fn carriers(&self, now: Now) -> Vec<CarrierStanding> {
+        self.breakers.standings(now.monotonic, &self.directory)
     }
 
     /// One call.

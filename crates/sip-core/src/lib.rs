@@ -17,6 +17,7 @@
 pub mod auth;
 mod authenticator;
 pub mod bans;
+mod breaker;
 mod call;
 mod caller;
 mod certified;

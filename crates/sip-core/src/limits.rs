@@ -3,6 +3,9 @@
 /// Addresses of one carrier that a call tries; a name may lead to more.
 pub(crate) const ADDRESSES_PER_CARRIER: usize = 4;
 
+/// Attempts of one call that its record tells of: the first ones, and the last.
+pub(crate) const ATTEMPTS_RECORDED: usize = 32;
+
 /// Descriptions of one call that wait for the relay, early answers for the most part.
 pub(crate) const DESCRIPTIONS_PER_CALL: usize = 16;
 

@@ -137,6 +137,8 @@ pub struct CallSettings {
     pub carrier_patience: Duration,
     /// How long a carrier that has said 100 may go without 18x and final answer before the next one is tried.
     pub carrier_progress: Duration,
+    /// When carriers that fail are left alone.
+    pub breaker: BreakerSettings,
     /// How long the peer of a running call may take to connect anew after its connection was lost.
     pub reconnect: Duration,
     /// How long a call may last, whoever pays for it.
@@ -164,6 +166,7 @@ impl Default for CallSettings {
             carrier_patience: Duration::from_secs(8),
             // Calls abroad may take ten seconds and more until it rings.
             carrier_progress: Duration::from_secs(20),
+            breaker: BreakerSettings::default(),
             // As long as any request would wait for its answer (64*T1).
             reconnect: Duration::from_secs(32),
             // Nobody talks for a day; what lasts so long was forgotten.
@@ -178,6 +181,30 @@ impl Default for CallSettings {
                 "*".to_owned(),
                 ["112", "911", "999", "000"].map(str::to_owned).into_iter().collect(),
             )]),
+        }
+    }
+}
+
+/// When a carrier that fails is left alone, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakerSettings {
+    /// The first pause; it doubles with every trial that fails.
+    pub pause: Duration,
+    /// The longest pause.
+    pub longest_pause: Duration,
+    /// The longest that a Retry-After is believed.
+    pub longest_retry_after: Duration,
+    /// So many 408 and 5xx in a row open the breaker.
+    pub failures_in_a_row: u32,
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        Self {
+            pause: Duration::from_secs(5),
+            longest_pause: Duration::from_secs(120),
+            longest_retry_after: Duration::from_secs(300),
+            failures_in_a_row: 5,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The words that the core and its surroundings exchange: flows, transmits, questions, replies, events.
 
+mod carrier;
 mod doubt;
 mod media;
 mod registration;
@@ -11,6 +12,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+pub use self::carrier::{
+    AddressStanding, AttemptResult, Availability, CarrierAttempt, CarrierLabel, CarrierStanding, Trouble,
+};
 pub use self::doubt::Doubt;
 pub use self::media::{SdpRole, SecureMedia, Speaker};
 pub use self::registration::{Binding, Unregistration};
@@ -425,8 +429,10 @@ pub struct CallRecord {
     pub usage: Option<Usage>,
     /// Whether a reservation was asked for, so that there is something to settle.
     pub reserved: bool,
-    /// The carrier that carried or brought the call.
-    pub carrier: Option<CarrierId>,
+    /// The carrier that carried or brought the call, or was tried last.
+    pub carrier: Option<CarrierLabel>,
+    /// The attempts to reach carriers, in order.
+    pub attempts: Vec<CarrierAttempt>,
     /// The caller, shown or not: the number in E.164 with `+` where there is one, else a name, or what the INVITE claimed
     /// as it was written.
     pub from: String,
@@ -447,6 +453,8 @@ pub struct CallRecord {
     pub ending: Ending,
     /// The final status sent to the caller, 200 for an answered call.
     pub status: u16,
+    /// The Q.850 cause that went with it, or with the goodbye.
+    pub cause: Option<u8>,
     /// The caller's Call-ID.
     pub caller_call_id: String,
     /// The callee's Call-ID, if it was invited.
@@ -566,7 +574,41 @@ pub enum Event {
         /// Where to.
         target: SocketAddr,
         /// The carrier, unless the target is a PBX.
-        carrier: Option<CarrierId>,
+        carrier: Option<CarrierLabel>,
+    },
+    /// A carrier that is down was passed over.
+    CarrierPassedOver {
+        /// The call.
+        call: CallUid,
+        /// The carrier.
+        carrier: CarrierLabel,
+    },
+    /// An attempt to reach a carrier is over.
+    CarrierTried {
+        /// The call.
+        call: CallUid,
+        /// What became of it.
+        attempt: CarrierAttempt,
+    },
+    /// Calls are no longer sent to an address of a carrier.
+    CarrierDown {
+        /// The carrier.
+        carrier: CarrierLabel,
+        /// The address; `None` if its name leads to none.
+        address: Option<SocketAddr>,
+        /// Why.
+        why: Trouble,
+        /// How long it is left alone, before a call tries it.
+        pause: Duration,
+    },
+    /// Calls are sent to an address of a carrier again.
+    CarrierUp {
+        /// The carrier.
+        carrier: CarrierLabel,
+        /// The address.
+        address: Option<SocketAddr>,
+        /// How long they were not.
+        after: Duration,
     },
     /// More comes in than can be handled, or no longer.
     LoadChanged(Load),

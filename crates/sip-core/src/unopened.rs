@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::caller::{Caller, claimed_caller};
-use crate::directory::Peer;
+use crate::directory::{Carrier, Peer};
 use crate::gateway::Gateway;
 use crate::guard::Pace;
 use crate::message::{Message, Name, Uri};
@@ -95,7 +95,7 @@ impl Gateway {
             Peer::Carrier(id) => {
                 let carrier = self.directory.carrier(id).map(Arc::as_ref);
                 let called = route::incoming(&self.directory, carrier, invite).ok();
-                (Leg::Callee, called.map(|called| called.profile), Some(id))
+                (Leg::Callee, called.map(|called| called.profile), carrier.map(Carrier::label))
             }
         };
         let from = caller.recorded().unwrap_or_else(|| claimed_caller(invite));
@@ -122,6 +122,8 @@ impl Gateway {
             ended: now.monotonic,
             ending,
             status: why.status(),
+            cause: Some(why.row().cause),
+            attempts: Vec::new(),
             caller_call_id: invite.call_id().unwrap_or_default().to_owned(),
             callee_call_id: None,
             user_agent: invite.header(Name::UserAgent).map(str::to_owned),

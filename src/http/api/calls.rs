@@ -50,6 +50,8 @@ struct CallView {
     talk_s: Option<u64>,
     /// The carrier's number; operators see it.
     carrier: Option<i64>,
+    /// The carrier's name as it was when the call met it; operators see it.
+    carrier_name: Option<String>,
     /// The profiles in it, as far as they may be seen.
     shares: Vec<ShareView>,
 }
@@ -99,7 +101,8 @@ fn show(caller: &Caller, call: &LiveCall, purses: &BTreeMap<ProfileId, Purse>) -
         to: call.to.clone(),
         age_s: since(call.started),
         talk_s: call.answered.map(since),
-        carrier: call.carrier.map(|carrier| carrier.0).filter(|_| is_operator),
+        carrier: call.carrier.as_ref().map(|carrier| carrier.id.0).filter(|_| is_operator),
+        carrier_name: call.carrier.as_ref().map(|carrier| carrier.name.clone()).filter(|_| is_operator),
         shares: shares()
             .map(|(profile, usage)| ShareView { profile: profile.0, usage: usage.as_str() })
             .collect(),

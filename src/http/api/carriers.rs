@@ -14,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::addresses::network;
+use super::availability::{AddressView, CarrierState, Standings};
 use super::body::{Body, Path, Query, given};
 use super::caller::Caller;
 use super::error::Problem;
@@ -69,12 +70,21 @@ struct CarrierView {
     /// Whether it is told who calls where the number is withheld.
     #[schema(schema_with = word::<Trust>)]
     trust: Trust,
-    /// Whether calls are sent to it.
+    /// Whether calls are to be sent to it.
     is_active: bool,
+    /// Whether they are, as far as it answers.
+    state: CarrierState,
+    /// Its addresses as far as calls have met them, in the order in which they were found; none while no gateway runs.
+    addresses: Vec<AddressView>,
 }
 
-impl From<Carrier> for CarrierView {
-    fn from(Carrier { id, settings }: Carrier) -> Self {
+impl CarrierView {
+    async fn of(caller: &Caller, carrier: Carrier) -> Self {
+        Self::standing(carrier, &Standings::of(caller).await)
+    }
+
+    fn standing(Carrier { id, settings }: Carrier, standings: &Standings) -> Self {
+        let (state, addresses) = standings.show(id);
         let user = match settings.authentication {
             CarrierAuthentication::Ip => None,
             CarrierAuthentication::Digest { user, .. } => Some(user),
@@ -96,6 +106,8 @@ impl From<Carrier> for CarrierView {
             srtp: settings.srtp,
             trust: settings.trust,
             is_active: settings.active == Switch::On,
+            state,
+            addresses,
         }
     }
 }
@@ -121,7 +133,8 @@ struct CarrierQuery {
 async fn list_carriers(caller: Caller, Query(query): Query<CarrierQuery>) -> Answer<Page<CarrierView>> {
     let all = caller.store().carriers().await?;
     let page = Page::of_whole(all, (query.limit, query.cursor.as_ref()), |carrier| carrier.id.0)?;
-    Ok(Json(page.map(CarrierView::from)))
+    let standings = Standings::of(&caller).await;
+    Ok(Json(page.map(|carrier| CarrierView::standing(carrier, &standings))))
 }
 
 /// How we prove ourselves to a carrier.
@@ -260,7 +273,8 @@ async fn create_carrier(
     let host = new.host.clone().ok_or_else(|| missing("host"))?;
     let settings = new.over(NewCarrier::new(name, host))?;
     let carrier = caller.acting_on(None).create_carrier(settings).await?;
-    Ok(Created::at(format!("/carriers/{}", carrier.id), carrier.into()))
+    let path = format!("/carriers/{}", carrier.id);
+    Ok(Created::at(path, CarrierView::of(&caller, carrier).await))
 }
 
 /// Show a carrier
@@ -269,7 +283,8 @@ async fn create_carrier(
     params(("carrier" = i64, Path)), responses((status = 200, body = CarrierView)),
 )]
 async fn show_carrier(caller: Caller, Path(carrier): Path<CarrierId>) -> Answer<CarrierView> {
-    Ok(Json(caller.store().carrier(carrier).await?.into()))
+    let carrier = caller.store().carrier(carrier).await?;
+    Ok(Json(CarrierView::of(&caller, carrier).await))
 }
 
 /// Change a carrier
@@ -288,7 +303,8 @@ async fn change_carrier(
     let carrier = caller.store().carrier(carrier).await?;
     let settings = change.over(carrier.settings)?;
     caller.acting_on(None).change_carrier(carrier.id, settings).await?;
-    Ok(Json(caller.store().carrier(carrier.id).await?.into()))
+    let carrier = caller.store().carrier(carrier.id).await?;
+    Ok(Json(CarrierView::of(&caller, carrier).await))
 }
 
 /// Remove a carrier

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use provisioning_store::cdr::{
-    Answer as Answered, Attempt, CallId, CallKind, Cdr, CdrFilter, CdrPlace, Direction,
+    Answer as Answered, Attempt, CallId, CallKind, CarrierAttempt, Cdr, CdrFilter, CdrPlace, Direction,
 };
 use provisioning_store::ledger::Payer;
 use provisioning_store::model::{ProfileId, Timestamp};
@@ -76,12 +76,46 @@ struct CdrView {
     sip_status: Option<u16>,
     /// The carrier's name; operators see it.
     carrier: Option<String>,
+    /// The attempts to reach carriers, in order; operators see them.
+    attempts: Option<Vec<AttemptView>>,
+    /// The Q.850 cause that the caller was told, or the one of the goodbye; null where there was none.
+    cause: Option<u8>,
     /// The Call-IDs of its two halves; operators see them.
     call_ids: Option<Vec<String>>,
     /// The PBX's product name.
     user_agent: String,
     /// Codec, encryption and losses, in words.
     media: String,
+}
+
+/// One attempt to reach a carrier.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CarrierAttempt)]
+struct AttemptView {
+    /// The carrier's number.
+    carrier: i64,
+    /// Its name at that time.
+    name: String,
+    /// Which of its addresses, with the port; null if its name led to none.
+    address: Option<String>,
+    /// The status of its final answer; null if it gave none.
+    sip_status: Option<u16>,
+    /// The Q.850 cause that it named.
+    cause: Option<u8>,
+    /// What became of it, in one word: `answered`, `refused`, `silent` and so on.
+    result: String,
+    /// The same in one sentence.
+    sentence: String,
+    /// How long it took, milliseconds.
+    took_ms: u64,
+}
+
+impl From<CarrierAttempt> for AttemptView {
+    fn from(attempt: CarrierAttempt) -> Self {
+        let CarrierAttempt { carrier, name, address, sip_status, cause, result, sentence, took_ms } = attempt;
+        let (carrier, address) = (carrier.0, address.map(|address| address.to_string()));
+        Self { carrier, name, address, sip_status, cause, result, sentence, took_ms }
+    }
 }
 
 fn show(caller: &Caller, cdr: Cdr, purses: &BTreeMap<ProfileId, Purse>) -> CdrView {
@@ -91,6 +125,8 @@ fn show(caller: &Caller, cdr: Cdr, purses: &BTreeMap<ProfileId, Purse>) -> CdrVi
     let (attempt, ending) = (record.attempt, record.ending);
     let call_ids = [ending.caller_call_id, ending.callee_call_id].into_iter().filter(|id| !id.is_empty());
     let call_ids = (caller.role == Role::Operator).then(|| call_ids.collect());
+    let attempts = ending.attempts.into_iter().map(AttemptView::from);
+    let attempts = (caller.role == Role::Operator).then(|| attempts.collect());
     let carrier = Some(ending.carrier).filter(|name| caller.role == Role::Operator && !name.is_empty());
     CdrView {
         call: call.as_str().to_owned(),
@@ -116,6 +152,8 @@ fn show(caller: &Caller, cdr: Cdr, purses: &BTreeMap<ProfileId, Purse>) -> CdrVi
         reason: ending.reason,
         sip_status: ending.sip_status,
         carrier,
+        attempts,
+        cause: ending.cause,
         call_ids,
         user_agent: ending.user_agent,
         media: ending.media,

@@ -85,6 +85,7 @@ impl Agent {
             reinvites: Vec::new(),
             others: Vec::new(),
             bye_reason: None,
+            refusal_reason: None,
             answered: None,
             ended: None,
             remote_media: None,
@@ -204,7 +205,7 @@ impl Agent {
     fn refuse(&mut self, now: Instant, call: usize, key: &str, status: u16) {
         let Some(invite) = self.open_invite(key) else { return };
         let tag = self.calls[call].local_tag.clone();
-        let bytes = self.response(&invite, status, Some(&tag), None);
+        let bytes = self.refusal(call, &invite, status, &tag);
         self.respond(now, key, status, bytes);
         if self.calls[call].answered.is_none() {
             self.is_over(now, call);

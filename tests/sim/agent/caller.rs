@@ -36,6 +36,7 @@ impl Agent {
             reinvites: Vec::new(),
             others: Vec::new(),
             bye_reason: None,
+            refusal_reason: None,
             answered: None,
             ended: None,
             remote_media: None,
@@ -354,6 +355,7 @@ impl Agent {
             return self.invite(now, call, proof.map(|proof| (answers, proof)));
         }
         self.calls[call].statuses.push(status);
+        self.calls[call].refusal_reason = response.header(Name::Reason).map(str::to_owned);
         self.is_over(now, call);
     }
 

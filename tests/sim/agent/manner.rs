@@ -278,6 +278,8 @@ pub(crate) struct Manner {
     pub(crate) proxy: Proxy,
     /// What each INVITE of a call meets, before one is taken.
     pub(crate) hurdles: Vec<Hurdle>,
+    /// Header fields of a refusal, besides the usual ones.
+    pub(crate) refusal_fields: Vec<(&'static str, &'static str)>,
 }
 
 impl Manner {
@@ -301,6 +303,7 @@ impl Manner {
             asked: Asked::FirstInvite,
             proxy: Proxy::None,
             hurdles: Vec::new(),
+            refusal_fields: Vec::new(),
         }
     }
 
@@ -317,6 +320,11 @@ impl Manner {
     /// Refuses at once, without ringing.
     pub(crate) fn refusing(status: u16) -> Self {
         Self { early: Vec::new(), last: Last::Refuse(ms(20), status), ..Self::polite() }
+    }
+
+    /// The same with one more header field.
+    pub(crate) fn refusing_with(status: u16, name: &'static str, value: &'static str) -> Self {
+        Self { refusal_fields: vec![(name, value)], ..Self::refusing(status) }
     }
 
     pub(crate) fn then(mut self, after: Duration, act: Act) -> Self {

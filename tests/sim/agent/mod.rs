@@ -75,6 +75,8 @@ pub(crate) struct Call {
     pub(crate) others: Vec<(Method, u16)>,
     /// The Reason of the BYE that ended the call.
     pub(crate) bye_reason: Option<String>,
+    /// Reason of the refusal.
+    pub(crate) refusal_reason: Option<String>,
     /// When the call was up and when it was over.
     pub(crate) answered: Option<Instant>,
     pub(crate) ended: Option<Instant>,

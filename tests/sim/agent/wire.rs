@@ -69,6 +69,16 @@ impl Agent {
         finish(writer, sdp)
     }
 
+    /// A refusal of a call's, with the header fields of its manner.
+    pub(super) fn refusal(&self, call: usize, request: &Message, status: u16, tag: &str) -> Bytes {
+        let mut writer = response_to(request, status, reason_phrase(status), Some(tag), self.gateway);
+        self.write_dialog(&mut writer, request, tag);
+        for (name, value) in self.calls[call].manner.iter().flat_map(|manner| &manner.refusal_fields) {
+            writer.header_raw(name, value);
+        }
+        writer.finish()
+    }
+
     /// What makes a dialog of a response: which device has answered, and the proxy in front of it.
     fn write_dialog(&self, writer: &mut MessageWriter, request: &Message, tag: &str) {
         let device = tag.split_once('-').map_or(String::new(), |(_, device)| format!("{device}."));

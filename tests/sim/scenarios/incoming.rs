@@ -117,7 +117,7 @@ fn a_carrier_may_call_from_anywhere_if_it_proves_itself() {
     let call = world.dial(STRANGER, Dial::to(SALES_NUMBER).then(s(5), Act::HangUp));
     world.settle();
     assert_eq!(world.agents[STRANGER].calls[call].statuses, [100, 180, 200]);
-    assert_eq!(world.desk.books.records[0].carrier, Some(provisioning::BETA));
+    assert_eq!(world.desk.books.records[0].carrier.as_ref().map(|it| it.id), Some(provisioning::BETA));
     world.agents[STRANGER].learn_credentials(user, "guessed");
     let refused = world.dial(STRANGER, Dial::to(SALES_NUMBER));
     world.settle();

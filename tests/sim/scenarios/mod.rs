@@ -3,6 +3,7 @@
 mod attempts;
 mod bounds;
 mod cancelled;
+mod carriers;
 mod certified;
 mod connections;
 mod credentials;

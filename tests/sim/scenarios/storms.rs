@@ -112,6 +112,7 @@ fn manner(dice: &mut Dice, demands: Option<(&'static str, &'static str)>) -> Man
         } else {
             Vec::new()
         },
+        refusal_fields: if dice.hits(10) { vec![("Retry-After", "5")] } else { Vec::new() },
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use sqlx::FromRow;
 
-use crate::cdr::{Attempt, CallId, CallRecord, Cdr, Ending, Settlement};
+use crate::cdr::{Attempt, CallId, CallRecord, CarrierAttempt, Cdr, Ending, Settlement};
 use crate::error::StoreError;
 use crate::ledger::{Held, Reservation, Spending, Spent, Subscriber};
 use crate::lifecycle::Subscription;
@@ -168,6 +168,8 @@ pub(super) struct CdrRow {
     caller_call_id: String,
     callee_call_id: String,
     carrier: String,
+    attempts: String,
+    cause: Option<i64>,
     user_agent: String,
     media: String,
     #[sqlx(flatten)]
@@ -190,6 +192,8 @@ impl TryFrom<CdrRow> for Cdr {
             caller_call_id: row.caller_call_id,
             callee_call_id: row.callee_call_id,
             carrier: row.carrier,
+            attempts: carrier_attempts(&row.attempts)?,
+            cause: row.cause.map(|cause| narrow(cause, "a Q.850 cause")).transpose()?,
             user_agent: row.user_agent,
             media: row.media,
         };
@@ -202,6 +206,16 @@ impl TryFrom<CdrRow> for Cdr {
         };
         Ok(Self { call: CallId::new(row.settlement.call_id), record, settlement })
     }
+}
+
+/// Attempts to reach carriers as they are kept: JSON, because they are read and shown with their record alone.
+pub(super) fn carrier_attempts_text(attempts: &[CarrierAttempt]) -> String {
+    serde_json::to_string(attempts).expect("plain data has a JSON form")
+}
+
+fn carrier_attempts(text: &str) -> Result<Vec<CarrierAttempt>, StoreError> {
+    let damaged = |_| StoreError::Damaged { found: text.to_owned(), expected: "attempts to reach carriers" };
+    serde_json::from_str(text).map_err(damaged)
 }
 
 /// A profile's own spend guard as it is kept: JSON, because each limit may be inherited, lifted or set.

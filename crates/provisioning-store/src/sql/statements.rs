@@ -211,7 +211,7 @@ pub(super) const CDRS: &str = concat!(
     "SELECT call_id, profile_id, phone_company_id, ",
     attempt_columns!(),
     ", answered_at, ended_at, talk_ms, reason_code, reason, sip_status, caller_call_id, callee_call_id, carrier, \
-     user_agent, media, duration_s, billed_s, bundle_s, amount_micros, payer FROM cdrs"
+     attempts, cause, user_agent, media, duration_s, billed_s, bundle_s, amount_micros, payer FROM cdrs"
 );
 pub(super) const COUNT_CDRS: &str = "SELECT COUNT(*) FROM cdrs";
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod addresses;
+mod attempts;
 pub(crate) mod both;
 mod example;
 pub(crate) mod follower;

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 
 use super::exchange::Description;
+use super::failover::Word;
 use super::leg::Phase;
 use super::media::Then;
 use super::{Call, CallTimer, ClientUser, Context, LegId, Purpose, Stage};
 use crate::message::{Message, Method, Name};
 use crate::refusal::Refusal;
-use crate::types::{Ending, Event, Flow, Leg, Question, SdpRole};
+use crate::types::{AttemptResult, Ending, Event, Flow, Leg, Question, SdpRole, Trouble};
 
 impl Call {
     /// A response to this request of the call has come.
@@ -20,6 +21,9 @@ impl Call {
         response: &Message,
     ) {
         let status = response.status();
+        if user.purpose == Purpose::Invite {
+            self.hear_carrier(ctx, user.leg);
+        }
         if self.is_met(ctx, user, request, response) {
             return;
         }
@@ -35,10 +39,10 @@ impl Call {
         }
     }
 
-    /// A request of this call was never answered, or could not be sent.
-    pub(crate) fn on_unanswered(&mut self, ctx: &mut Context<'_>, user: ClientUser) {
+    /// A request of this call was never answered, or could not be sent: `trouble` says which.
+    pub(crate) fn on_unanswered(&mut self, ctx: &mut Context<'_>, user: ClientUser, trouble: Trouble) {
         match user.purpose {
-            Purpose::Invite if self.is_current_callee(user.leg) => self.on_invite_failed(ctx, 408, None),
+            Purpose::Invite if self.is_current_callee(user.leg) => self.on_invite_unanswered(ctx, trouble),
             Purpose::Invite | Purpose::Bye => self.on_bye_answered(user.leg),
             // 408 would tell the asker that the call is dead.
             Purpose::Reinvite if self.is_sought(user.leg.role()) => {
@@ -64,7 +68,7 @@ impl Call {
             101..=199 => self.on_provisional(ctx, response),
             200..=299 => self.on_answer(ctx, response),
             _ if !response.has_status() => self.on_unreadable_answer(ctx, response),
-            status => self.on_invite_failed(ctx, status, Some(response)),
+            _ => self.on_invite_failed(ctx, response),
         }
     }
 
@@ -74,6 +78,7 @@ impl Call {
         if let Some(attempt) = &mut self.attempt {
             attempt.progressed();
         }
+        self.note_works(ctx);
         if !std::mem::replace(&mut self.has_rung, true) {
             let after = ctx.now.monotonic.saturating_duration_since(self.started);
             ctx.out.tell(Event::Ringing { call: self.uid, after });
@@ -103,6 +108,7 @@ impl Call {
     fn on_answer(&mut self, ctx: &mut Context<'_>, response: &Message) {
         self.stop_attempt_timers(ctx);
         self.stop_timer(ctx, CallTimer::NoAnswer);
+        self.conclude(ctx, AttemptResult::Answered, Some(response));
         let mut early_answer = None;
         if let Some(leg) = &mut self.callee {
             early_answer = leg.confirm(response);
@@ -226,6 +232,9 @@ impl Call {
             404 | 410 | 480 | 484 | 486 | 488 | 500..=699 => status,
             _ => why.status(),
         };
+        if let (Refusal::CarriersFailed, Some(response)) = (why, response) {
+            return self.pass_carriers_failure(ctx, passed, Word::of(response));
+        }
         let reason = response.and_then(|response| response.header(Name::Reason)).map(str::to_owned);
         self.end(ctx, Ending::Refused(why), passed, reason);
     }

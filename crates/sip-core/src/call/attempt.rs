@@ -1,10 +1,12 @@
-//! One try to reach the callee: find the address, prepare the offer, send the INVITE, and go to the next on failure.
+//! One try to reach the callee: prepare the offer, send the INVITE, read its refusal. Where the call is tried next,
+//! `failover` says.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use super::failover::Try;
 use super::identity::{Presentation, Reader};
 use super::leg::Phase;
 use super::media::{Then, secure_by_policy};
@@ -12,21 +14,26 @@ use super::plan::Target;
 use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Stage};
 use crate::dialog::{Dialog, NextHop, Outset, contact_of, flow_to};
 use crate::directory::{Authentication, Carrier, Peer, Profile};
-use crate::limits::ADDRESSES_PER_CARRIER;
 use crate::message::{Message, MessageWriter, Method, Name, Uri};
 use crate::number;
 use crate::privacy;
 use crate::refusal::Refusal;
 use crate::respond::ALLOW;
-use crate::types::{Event, Flow, Leg, Question, SdpRole, SecureMedia};
+use crate::types::{AttemptResult, Event, Flow, Leg, SdpRole, SecureMedia, Trouble};
 
 /// What is being tried.
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    target: Target,
+    pub(super) target: Target,
     /// Addresses of the carrier not tried yet.
-    addresses: VecDeque<SocketAddr>,
-    is_resolving: bool,
+    pub(super) addresses: VecDeque<SocketAddr>,
+    /// Addresses that are down, and that another call may find up again.
+    pub(super) passed_over: Vec<SocketAddr>,
+    /// Whether the carrier is tried although it is down, because no other is left.
+    pub(super) is_last_resort: bool,
+    /// What is being tried at this moment.
+    pub(super) current: Option<Try>,
+    pub(super) is_resolving: bool,
     pub(super) secure: SecureMedia,
     body: Body,
     presentation: Option<Presentation>,
@@ -46,10 +53,13 @@ pub(super) enum Body {
 }
 
 impl Attempt {
-    fn new(target: Target) -> Self {
+    pub(super) fn new(target: Target) -> Self {
         Self {
             target,
             addresses: VecDeque::new(),
+            passed_over: Vec::new(),
+            is_last_resort: false,
+            current: None,
             is_resolving: false,
             secure: SecureMedia::Off,
             body: Body::Pending,
@@ -57,6 +67,11 @@ impl Attempt {
             is_sent: false,
             has_progressed: false,
         }
+    }
+
+    /// An attempt at a carrier that is down, at these of its addresses if it was looked up.
+    pub(super) fn last_resort(target: Target, addresses: Vec<SocketAddr>) -> Self {
+        Self { addresses: VecDeque::from(addresses), is_last_resort: true, ..Self::new(target) }
     }
 
     pub(crate) fn is_resolving(&self) -> bool {
@@ -81,82 +96,27 @@ impl Attempt {
 }
 
 impl Call {
-    /// Goes on to the next target; with none left the call ends for the reason given.
-    pub(super) fn try_next_target(&mut self, ctx: &mut Context<'_>, why_not: Refusal) {
-        let limit = ctx.settings.limits.attempts_per_call;
-        let is_exhausted = usize::from(self.attempts) >= limit;
-        let Some(target) = self.plan.targets.pop_front().filter(|_| !is_exhausted) else {
-            return self.give_up(ctx, why_not);
-        };
-        self.attempts += 1;
-        self.attempt = Some(Attempt::new(target.clone()));
-        match target {
-            Target::Echo => self.prepare_echo(ctx),
-            Target::Pbx { profile, user } => match pbx_address(ctx, &profile, &user) {
-                Ok((flow, uri)) => self.prepare_invite(ctx, flow, uri),
-                Err(why) => self.give_up(ctx, why),
-            },
-            Target::Carrier { carrier, .. } => self.locate_carrier(ctx, &carrier),
+    pub(super) fn call_pbx(&mut self, ctx: &mut Context<'_>, profile: &Profile, user: &str) {
+        match pbx_address(ctx, profile, user) {
+            Ok((flow, uri)) => self.prepare_invite(ctx, flow, uri),
+            Err(why) => self.give_up(ctx, why),
         }
     }
 
-    /// Nobody is left to try. The caller learns of it once the leases are decided: whoever may not call at all is told
-    /// that, not of an address that never mattered.
-    fn give_up(&mut self, ctx: &mut Context<'_>, why: Refusal) {
-        if self.shares.iter().any(super::Share::is_asked) {
-            self.attempt = None;
-            self.obstacle = Some(why);
-        } else {
-            self.end_refused(ctx, why);
-        }
-    }
-
-    fn locate_carrier(&mut self, ctx: &mut Context<'_>, carrier: &Carrier) {
-        if let Ok(ip) = carrier.host.trim_matches(['[', ']']).parse::<IpAddr>() {
-            let port = carrier.port.unwrap_or_else(|| carrier.transport.default_port());
-            return self.on_resolved(ctx, vec![SocketAddr::new(ip, port)]);
-        }
-        if let Some(attempt) = &mut self.attempt {
-            attempt.is_resolving = true;
-        }
-        self.start_timer(ctx, CallTimer::Question, ctx.settings.calls.question_patience);
-        ctx.out.ask(Question::Resolve {
-            call: self.uid,
-            host: carrier.host.clone(),
-            port: carrier.port,
-            transport: carrier.transport,
-        });
-    }
-
-    /// The carrier's addresses are known.
-    pub(super) fn on_resolved(&mut self, ctx: &mut Context<'_>, addresses: Vec<SocketAddr>) {
-        let Some(attempt) = self.attempt.as_mut().filter(|a| self.stage == Stage::Setup && !a.is_sent) else {
-            return;
-        };
-        attempt.is_resolving = false;
-        attempt.addresses = addresses.into_iter().take(ADDRESSES_PER_CARRIER).collect();
-        self.question_answered(ctx);
-        self.try_next_address(ctx);
-    }
-
-    fn try_next_address(&mut self, ctx: &mut Context<'_>) {
-        let Some(attempt) = &mut self.attempt else { return };
-        let Target::Carrier { carrier, digits } = attempt.target.clone() else { return };
-        let Some(address) = attempt.addresses.pop_front() else {
-            return self.try_next_target(ctx, Refusal::CarriersFailed);
-        };
-        let Some(flow) = flow_to(ctx.settings, carrier.transport, address) else {
-            return self.try_next_address(ctx);
-        };
-        let number = as_dialled(&carrier, &digits);
+    pub(super) fn invite_carrier(
+        &mut self,
+        ctx: &mut Context<'_>,
+        carrier: &Carrier,
+        digits: &str,
+        flow: Flow,
+    ) {
+        let number = as_dialled(carrier, digits);
         let port = carrier.port.map(|port| format!(":{port}")).unwrap_or_default();
         let transport = match carrier.transport {
             crate::types::Transport::Udp => String::new(),
             other => format!(";transport={}", other.param()),
         };
-        let uri = format!("sip:{number}@{}{port}{transport}", carrier.host);
-        self.carrier = Some(carrier.id);
-        self.prepare_invite(ctx, flow, uri);
+        self.prepare_invite(ctx, flow, format!("sip:{number}@{}{port}{transport}", carrier.host));
     }
 
     /// The callee's leg begins; its offer is asked for.
@@ -245,16 +205,14 @@ impl Call {
         let (Some(attempt), Some(leg)) = (&mut self.attempt, &mut self.callee) else { return };
         leg.early.clear();
         let mut draft = leg.begin(ctx, Method::Invite);
-        if leg.invite.is_none() {
+        let is_first = leg.invite.is_none();
+        if is_first {
             let flow = leg.dialog.flow_out();
             ctx.out.tell(Event::Invited {
                 call: self.uid,
                 request_uri: leg.dialog.remote_target().to_owned(),
                 target: flow.peer,
-                carrier: match leg.peer {
-                    Peer::Carrier(id) => Some(id),
-                    Peer::Profile(_) => None,
-                },
+                carrier: self.carrier.clone().filter(|_| matches!(leg.peer, Peer::Carrier(_))),
             });
         }
         draft.writer.header(Name::Allow, ALLOW);
@@ -270,9 +228,13 @@ impl Call {
             Body::Pending | Body::Late => None,
         };
         leg.invite = Some(leg.send(ctx, self.uid, Purpose::Invite, draft, sdp));
+        if is_first {
+            self.note_sent(ctx);
+        }
         self.stop_attempt_timers(ctx);
         if self.carrier_is_tried() {
-            self.start_timer(ctx, CallTimer::Patience, ctx.settings.calls.carrier_patience);
+            let patience = self.patience(ctx);
+            self.start_timer(ctx, CallTimer::Patience, patience);
         }
     }
 
@@ -291,19 +253,14 @@ impl Call {
         }
     }
 
-    /// The callee refused the INVITE, or nobody was there (status 408).
-    pub(super) fn on_invite_failed(
-        &mut self,
-        ctx: &mut Context<'_>,
-        status: u16,
-        response: Option<&Message>,
-    ) {
+    /// The callee refused the INVITE.
+    pub(super) fn on_invite_failed(&mut self, ctx: &mut Context<'_>, response: &Message) {
         let Some(attempt) = &self.attempt else { return };
-        let may_go_on = !attempt.has_progressed;
+        let (status, may_go_on) = (response.status(), !attempt.has_progressed);
         if matches!(status, 401 | 407) {
-            return self.on_unanswerable_challenge(ctx);
+            return self.on_unanswerable_challenge(ctx, response);
         }
-        if let (422, Some(response), Some(leg)) = (status, response, &mut self.callee)
+        if let (422, Some(leg)) = (status, &mut self.callee)
             && leg.session.on_too_small(response)
         {
             return self.send_invite(ctx);
@@ -312,18 +269,36 @@ impl Call {
             return self.retry_plain(ctx);
         }
         self.close_callee(ctx);
-        // No answer, 408 and 5xx before any 18x are the trunk's trouble, which another may not have. Everything else
-        // is the callee's word: tried elsewhere, a busy telephone would be rung again.
-        if self.carrier_is_tried() && may_go_on && (status == 408 || (500..600).contains(&status)) {
+        // 408 and 5xx before any 18x are the trunk's trouble, which another may not have. Everything else is the callee's
+        // word: tried elsewhere, a busy telephone would be rung again.
+        let is_trunks_trouble = status == 408 || (500..600).contains(&status);
+        let result = match is_trunks_trouble {
+            true => AttemptResult::Failed(Trouble::Failing),
+            false => AttemptResult::Refused,
+        };
+        self.conclude(ctx, result, Some(response));
+        if self.carrier_is_tried() && may_go_on && is_trunks_trouble {
             self.forget_media_jobs();
-            // RFC 3263 section 4.3: silence, a broken transport and 503 speak of one address of the carrier, any other
-            // answer of the carrier.
-            return match (status, response) {
-                (503, _) | (_, None) => self.try_next_address(ctx),
+            // RFC 3263 section 4.3: 503 speaks of one address of the carrier, any other answer of the carrier.
+            return match status {
+                503 => self.try_next_address(ctx),
                 _ => self.try_next_target(ctx, Refusal::CarriersFailed),
             };
         }
-        self.pass_failure(ctx, status, response);
+        self.pass_failure(ctx, status, Some(response));
+    }
+
+    /// The INVITE had no answer, or could not be sent. RFC 3263 section 4.3: that speaks of one address.
+    pub(super) fn on_invite_unanswered(&mut self, ctx: &mut Context<'_>, trouble: Trouble) {
+        let Some(attempt) = &self.attempt else { return };
+        let may_go_on = !attempt.has_progressed;
+        self.close_callee(ctx);
+        self.conclude(ctx, AttemptResult::Failed(trouble), None);
+        if self.carrier_is_tried() && may_go_on {
+            self.forget_media_jobs();
+            return self.try_next_address(ctx);
+        }
+        self.pass_failure(ctx, 408, None);
     }
 
     /// The callee's leg has had its last word.
@@ -362,42 +337,15 @@ impl Call {
     }
 
     /// The target asks for a proof that we do not have, or does not take ours.
-    fn on_unanswerable_challenge(&mut self, ctx: &mut Context<'_>) {
+    fn on_unanswerable_challenge(&mut self, ctx: &mut Context<'_>, response: &Message) {
         self.close_callee(ctx);
+        self.conclude(ctx, AttemptResult::Failed(Trouble::Credentials), Some(response));
         if self.carrier_is_tried() {
             self.forget_media_jobs();
             self.try_next_target(ctx, Refusal::CarrierAuthentication);
         } else {
             self.end_refused(ctx, Refusal::PbxDemandsCredentials);
         }
-    }
-
-    /// The target has shown no sign of life: leave it and try the next, but keep an ear open for a late 200.
-    pub(super) fn on_patience_lost(&mut self, ctx: &mut Context<'_>) {
-        self.abandon_callee(ctx);
-        self.forget_media_jobs();
-        self.try_next_address(ctx);
-    }
-
-    /// The target has the INVITE and does nothing with it: another carrier may do better.
-    pub(super) fn on_progress_missing(&mut self, ctx: &mut Context<'_>) {
-        self.abandon_callee(ctx);
-        self.forget_media_jobs();
-        self.try_next_target(ctx, Refusal::CarriersFailed);
-    }
-
-    /// The callee rang too long.
-    pub(super) fn on_no_answer(&mut self, ctx: &mut Context<'_>) {
-        if self.stage == Stage::Setup {
-            self.end_refused(ctx, Refusal::NoAnswer);
-        }
-    }
-
-    /// Gives the callee up without waiting for its answer.
-    fn abandon_callee(&mut self, ctx: &mut Context<'_>) {
-        let Some(mut leg) = self.callee.take() else { return };
-        self.close_early(ctx, &mut leg);
-        self.abandoned.push(leg);
     }
 }
 

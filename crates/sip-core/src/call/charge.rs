@@ -89,7 +89,7 @@ impl Call {
                 share.state = ShareState::Granted(grant);
                 self.question_answered(ctx);
                 match self.obstacle {
-                    Some(why) if !self.shares.iter().any(Share::is_asked) => self.end_refused(ctx, why),
+                    Some(why) if !self.shares.iter().any(Share::is_asked) => self.end_untaken(ctx, why),
                     Some(_) => {}
                     None => self.launch(ctx),
                 }

@@ -1,8 +1,8 @@
 //! One call: a back-to-back user agent between a caller's leg and a callee's (one file for each verb).
 //!
-//! `setup` admits, `attempt` dials, `answer` passes responses back, `media` keeps descriptions in order, `forward`
-//! serves a running call, `reconnect` finds a lost peer again, `charge` keeps it within what is paid, `confirmation` waits
-//! for a sign of a caller whose address may be forged, `teardown` ends it in one place.
+//! `setup` admits, `failover` chooses the carrier, `attempt` dials, `answer` passes responses back, `media` keeps
+//! descriptions in order, `forward` serves a running call, `reconnect` finds a lost peer again, `charge` keeps it within
+//! what is paid, `confirmation` waits for a sign of a caller whose address may be forged, `teardown` ends it in one place.
 
 mod acks;
 mod answer;
@@ -13,6 +13,7 @@ mod confirmation;
 mod credentials;
 mod early;
 mod exchange;
+mod failover;
 mod forks;
 mod forward;
 mod identity;
@@ -32,6 +33,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use crate::breaker::Breakers;
 use crate::certified::Certified;
 use crate::directory::{Directory, Peer};
 use crate::guard::Rates;
@@ -42,7 +44,7 @@ use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::timers::{TimerHandle, Timers};
 use crate::transaction::Transactions;
-use crate::types::{CallUid, CarrierId, Flow, Leg, Now, ProfileId, Usage};
+use crate::types::{CallUid, CarrierLabel, Flow, Leg, Now, ProfileId, Usage};
 
 pub(crate) use answer::is_answer;
 pub(crate) use attempt::Attempt;
@@ -50,6 +52,7 @@ use charge::Share;
 use confirmation::Confirmation;
 pub(crate) use confirmation::{Assurance, UNCONFIRMED_BURST, UNCONFIRMED_EVERY};
 use exchange::Exchange;
+use failover::Attempts;
 pub(crate) use forks::hang_up_stray;
 use forward::Forward;
 pub(crate) use leg::CallLeg;
@@ -169,6 +172,7 @@ pub(crate) struct Context<'a> {
     pub(crate) certified: &'a Certified,
     /// How many answers of late may be without a sign of the caller, for each profile.
     pub(crate) unconfirmed: &'a mut Rates<ProfileId>,
+    pub(crate) breakers: &'a mut Breakers,
     pub(crate) rng: &'a mut Rng,
     pub(crate) transactions: &'a mut Transactions<ClientUser>,
     pub(crate) timers: &'a mut Timers<(CallUid, CallTimer)>,
@@ -214,7 +218,7 @@ pub(crate) struct Call {
     /// Max-Forwards of the INVITE to the callee.
     max_forwards: u8,
     parties: Parties,
-    carrier: Option<CarrierId>,
+    carrier: Option<CarrierLabel>,
     callee_call_id: Option<String>,
     codecs: Vec<String>,
     caller: CallLeg,
@@ -225,7 +229,10 @@ pub(crate) struct Call {
     attempt: Option<Attempt>,
     /// Why there is nobody left to try, while the leases are not decided yet.
     obstacle: Option<Refusal>,
+    /// Targets tried so far.
     attempts: u16,
+    /// What became of those that were carriers.
+    tries: Attempts,
     /// Callees' legs begun, so that each has a name of its own.
     callees: u16,
     /// The INVITE that is being passed from one leg to the other: the first one, or a re-INVITE.
@@ -269,7 +276,7 @@ pub struct LiveCall {
     /// When it was answered.
     pub answered: Option<Instant>,
     /// The carrier in it.
-    pub carrier: Option<CarrierId>,
+    pub carrier: Option<CarrierLabel>,
     /// The profiles in it and what each uses it for.
     pub shares: Vec<(ProfileId, Usage)>,
 }
@@ -285,7 +292,7 @@ impl Call {
             to: self.parties.to.clone(),
             started: self.started,
             answered: self.answered,
-            carrier: self.carrier,
+            carrier: self.carrier.clone(),
             shares: self.shares.iter().map(|share| (share.profile, share.usage.clone())).collect(),
         }
     }

@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 use crate::rng::Rng;
 use crate::route::{self, Outgoing};
 use crate::settings::Settings;
-use crate::types::{CarrierId, CompanyId, Leg, ProfileId, Usage};
+use crate::types::{CarrierId, CarrierLabel, CompanyId, Leg, ProfileId, Usage};
 
 /// Somewhere to send the call.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ pub(crate) struct Plan {
     /// The business account's phone that calls or is called.
     pub(crate) phone: Option<Phone>,
     /// The carrier that brought the call.
-    pub(crate) carrier: Option<CarrierId>,
+    pub(crate) carrier: Option<CarrierLabel>,
     /// Why it cannot be done at all.
     pub(crate) refusal: Option<Refusal>,
 }
@@ -162,8 +162,9 @@ impl Plan {
     fn incoming(directory: &Directory, carrier: CarrierId, invite: &Message) -> Self {
         let from = directory.carrier(carrier).map(Arc::as_ref);
         let caller = Caller::of_carrier(from, invite);
+        let label = from.map(Carrier::label);
         let refused =
-            |owner, why| Self { carrier: Some(carrier), ..Self::refused(invite, owner, caller.clone(), why) };
+            |owner, why| Self { carrier: label.clone(), ..Self::refused(invite, owner, caller.clone(), why) };
         let incoming = match route::incoming(directory, from, invite) {
             Ok(incoming) => incoming,
             Err(why) => return refused(None, why),
@@ -187,7 +188,7 @@ impl Plan {
             called,
             owner,
             phone: Phone::called(profile, &incoming.called),
-            carrier: Some(carrier),
+            carrier: label,
             refusal: None,
         }
     }

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::attempt::Body;
 use super::charge::Share;
 use super::exchange::{Description, Exchange};
+use super::failover::Attempts;
 use super::leg::Phase;
 use super::media::{Then, read_first_offer};
 use super::{Assurance, Attempt, Call, CallLeg, CallTimer, Context, LegId, Listing, Parties, Plan, Stage};
@@ -72,7 +73,7 @@ impl Call {
             has_media: false,
             max_forwards: arrival.max_forwards,
             parties,
-            carrier: plan.carrier,
+            carrier: plan.carrier.clone(),
             callee_call_id: None,
             codecs: Vec::new(),
             caller,
@@ -82,6 +83,7 @@ impl Call {
             attempt: None,
             obstacle: None,
             attempts: 0,
+            tries: Attempts::default(),
             callees: 0,
             exchange: Some(exchange),
             forwards: Vec::new(),
@@ -116,7 +118,7 @@ impl Call {
             Reply::Reserved { lease, result } => self.on_reserved(ctx, lease, result),
             Reply::Extended { lease, result } => self.on_extended(ctx, lease, result),
             Reply::Media { result, .. } => self.on_media(ctx, result),
-            Reply::Resolved { addresses, .. } => self.on_resolved(ctx, addresses),
+            Reply::Resolved { addresses, .. } => self.on_look_up(ctx, addresses),
         }
     }
 

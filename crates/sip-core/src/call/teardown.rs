@@ -4,11 +4,19 @@ use super::forward::Asked;
 use super::leg::Phase;
 use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Share, Stage};
 use crate::call::ClientUser;
-use crate::message::{Method, Name};
+use crate::message::{Method, Name, q850_cause_in};
 use crate::refusal::Refusal;
 use crate::respond;
 use crate::transaction::{ClientKey, Outgoing, cancel_of};
-use crate::types::{CallRecord, CallUid, Ending, Event, Lease, Leg, Question};
+use crate::types::{AttemptResult, CallRecord, CallUid, Ending, Event, Lease, Leg, Question};
+
+/// How a call ends, for its records.
+#[derive(Clone, Copy)]
+struct Outcome {
+    ending: Ending,
+    status: u16,
+    cause: Option<u8>,
+}
 
 impl Call {
     /// Ends the call. `status` is the caller's final answer if it has none yet; `reason` a Reason to pass on.
@@ -18,6 +26,7 @@ impl Call {
         }
         self.stage = Stage::Over;
         self.stop_call_timers(ctx);
+        self.conclude(ctx, AttemptResult::Withdrawn, None);
         let ending = if self.is_unconfirmed() {
             self.forget_unconfirmed(ctx);
             Ending::Refused(Refusal::AnswerUnconfirmed)
@@ -28,7 +37,7 @@ impl Call {
         if std::mem::take(&mut self.has_media) {
             ctx.out.ask(Question::CloseMedia { call: self.uid });
         }
-        self.settle(ctx, ending, status);
+        self.settle(ctx, Outcome { ending, status, cause: cause_told(ending, reason.as_deref()) });
         self.forget_media_jobs();
         self.close_caller(ctx, ending, status, reason.as_deref());
         self.refuse_pending(ctx);
@@ -62,28 +71,28 @@ impl Call {
     }
 
     /// Hands every share's record over, or the one record of an attempt that never had a share.
-    fn settle(&mut self, ctx: &mut Context<'_>, ending: Ending, status: u16) {
+    fn settle(&mut self, ctx: &mut Context<'_>, outcome: Outcome) {
         for share in &self.shares {
             let record = CallRecord {
                 profile: Some(share.profile),
                 usage: Some(share.usage.clone()),
                 reserved: true,
-                ..self.record(ctx, share.lease, ending, status)
+                ..self.record(ctx, share.lease, outcome)
             };
             ctx.out.ask(Question::Settle(Box::new(record)));
         }
-        if let Some(record) = self.phones_record(ctx, ending, status) {
+        if let Some(record) = self.phones_record(ctx, outcome) {
             ctx.out.ask(Question::Settle(Box::new(record)));
         } else if self.shares.is_empty() {
             let leg = self.plan.owner.map_or(Leg::Caller, |(leg, _)| leg);
             let lease = Lease { call: self.uid, leg };
-            ctx.out.ask(Question::Settle(Box::new(self.record(ctx, lease, ending, status))));
+            ctx.out.ask(Question::Settle(Box::new(self.record(ctx, lease, outcome))));
         }
     }
 
     /// A phone has no share, but its company reads of its calls. Of another's that the ledger did
     /// not let in there is nothing to read: why is the caller's affair.
-    fn phones_record(&self, ctx: &Context<'_>, ending: Ending, status: u16) -> Option<CallRecord> {
+    fn phones_record(&self, ctx: &Context<'_>, outcome: Outcome) -> Option<CallRecord> {
         let phone = self.plan.phone.as_ref()?;
         let was_let_in = !self.shares.is_empty() && self.shares.iter().all(Share::is_granted);
         if self.plan.owner.is_some() && !was_let_in {
@@ -91,17 +100,19 @@ impl Call {
         }
         let lease = Lease { call: self.uid, leg: phone.leg };
         let (usage, phone_of) = (phone.usage.clone(), Some(phone.company));
-        Some(CallRecord { profile: None, phone_of, usage, ..self.record(ctx, lease, ending, status) })
+        Some(CallRecord { profile: None, phone_of, usage, ..self.record(ctx, lease, outcome) })
     }
 
-    fn record(&self, ctx: &Context<'_>, lease: Lease, ending: Ending, status: u16) -> CallRecord {
+    fn record(&self, ctx: &Context<'_>, lease: Lease, outcome: Outcome) -> CallRecord {
+        let Outcome { ending, status, cause } = outcome;
         CallRecord {
             lease,
             profile: self.plan.owner.map(|(_, profile)| profile),
             phone_of: None,
             usage: None,
             reserved: false,
-            carrier: self.carrier,
+            carrier: self.carrier.clone(),
+            attempts: self.tries.concluded().to_vec(),
             from: self.parties.from.clone(),
             is_withheld: self.parties.is_withheld,
             to: self.parties.to.clone(),
@@ -111,6 +122,7 @@ impl Call {
             ended: ctx.now.monotonic,
             ending,
             status: self.final_status(status),
+            cause,
             caller_call_id: self.caller.dialog.call_id.clone(),
             callee_call_id: self.callee_call_id.clone(),
             user_agent: self.parties.user_agent.clone(),
@@ -208,6 +220,15 @@ pub(super) fn cancel(ctx: &mut Context<'_>, call: CallUid, leg: &mut CallLeg, in
     let request = Outgoing { flow, method: &Method::Cancel, branch: &branch, bytes: cancel, user };
     ctx.transactions.request(ctx.now.monotonic, request, ctx.out);
     ctx.transactions.abandon(ctx.now.monotonic, invite, ctx.out);
+}
+
+/// The Q.850 cause that the parties are told.
+fn cause_told(ending: Ending, reason: Option<&str>) -> Option<u8> {
+    match (reason, ending) {
+        (Some(reason), _) => q850_cause_in(reason),
+        (None, Ending::Refused(why)) => Some(why.row().cause),
+        (None, Ending::HungUp(_) | Ending::Cancelled) => None,
+    }
 }
 
 /// The Reason of a BYE: the other side's, passed on, or ours.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::listed::{NO_ROWS, Row, Rows};
-use super::super::rows::guard_text;
+use super::super::rows::{carrier_attempts_text, guard_text};
 use super::super::{Connection, failed};
 use super::script::{self, COUNTED};
 use crate::cdr::{Attempt, CallId, Cdr};
@@ -230,6 +230,8 @@ fn put_cdr(row: &mut Row<'_>, cdr: &Cdr) {
         .put(&ending.caller_call_id)
         .put(&ending.callee_call_id)
         .put(&ending.carrier)
+        .put(carrier_attempts_text(&ending.attempts))
+        .put(ending.cause.map(i64::from))
         .put(&ending.user_agent)
         .put(&ending.media)
         .put(i64::from(cdr.settlement.duration_s))

@@ -43,7 +43,7 @@ const CDR: &str = concat!(
     "call_id TEXT, profile_id BIGINT, phone_company_id BIGINT, ",
     attempt_columns!(),
     ", answered_at BIGINT, ended_at BIGINT, talk_ms BIGINT, reason_code TEXT, reason TEXT, sip_status BIGINT, \
-     caller_call_id TEXT, callee_call_id TEXT, carrier TEXT, user_agent TEXT, media TEXT, duration_s BIGINT, \
+     caller_call_id TEXT, callee_call_id TEXT, carrier TEXT, attempts TEXT, cause BIGINT, user_agent TEXT, media TEXT, duration_s BIGINT, \
      billed_s BIGINT, bundle_s BIGINT, amount_micros BIGINT, payer TEXT"
 );
 

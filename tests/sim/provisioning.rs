@@ -26,7 +26,7 @@ pub(crate) const GATEWAY_TLS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::
 pub(crate) const SALES: ProfileId = ProfileId(1);
 pub(crate) const ENGINEERING: ProfileId = ProfileId(2);
 pub(crate) const SALES_USER: &str = "99050000000101";
-const SALES_PASSWORD: &str = "correct-horse!";
+pub(crate) const SALES_PASSWORD: &str = "correct-horse!";
 /// The Online Numbers.
 pub(crate) const SALES_NUMBER: &str = "12026843376";
 pub(crate) const ENGINEERING_NUMBER: &str = "12026555376";

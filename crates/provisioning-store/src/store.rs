@@ -36,11 +36,14 @@ use crate::rating::{Edition, RateBook, RateTable};
 use crate::registrations::Registration;
 use crate::secrets::{SecretKey, Vault};
 use crate::sql::{Author, Database};
+use crate::text::unseen;
 
 /// The price list that is used where none is named.
 pub const STANDARD_PRICE_LIST: &str = "standard";
 /// Longest name of a company, profile, carrier or account, in characters.
 const LONGEST_NAME: usize = 100;
+/// Longest note to a payment, in characters.
+const LONGEST_NOTE: usize = 500;
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -332,7 +335,8 @@ impl Store {
         amount: Micros,
         note: &str,
     ) -> Result<Company, StoreError> {
-        self.apply_one(now, LedgerOp::TopUp { company, amount, note: note.to_owned() }).await?;
+        let note = noted("note", note)?;
+        self.apply_one(now, LedgerOp::TopUp { company, amount, note }).await?;
         self.company(company).await
     }
 
@@ -433,13 +437,34 @@ fn invalid(field: &'static str, problem: impl Into<String>) -> StoreError {
     StoreError::Invalid { field, problem: problem.into() }
 }
 
-/// A label: trimmed, not empty, one line.
+/// A label: trimmed, not empty, one line, nothing that cannot be seen.
 fn named(field: &'static str, name: &str) -> Result<String, StoreError> {
-    let name = name.trim();
-    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+    let name = seen(field, name)?;
+    if name.is_empty() || name.chars().count() > LONGEST_NAME {
         return Err(invalid(field, format!("write 1 to {LONGEST_NAME} characters on one line")));
     }
-    Ok(name.to_owned())
+    Ok(name)
+}
+
+/// A note, which may be empty: trimmed, one line, nothing that cannot be seen.
+fn noted(field: &'static str, note: &str) -> Result<String, StoreError> {
+    let note = seen(field, note)?;
+    if note.chars().count() > LONGEST_NOTE {
+        return Err(invalid(field, format!("write at most {LONGEST_NOTE} characters on one line")));
+    }
+    Ok(note)
+}
+
+/// A text that others read as it was meant: trimmed, without control characters, marks of direction and the like.
+fn seen(field: &'static str, text: &str) -> Result<String, StoreError> {
+    let text = text.trim();
+    match unseen(text) {
+        None => Ok(text.to_owned()),
+        Some(character) => {
+            let code = u32::from(character);
+            Err(invalid(field, format!("holds the character U+{code:04X}, which cannot be seen; leave it out")))
+        }
+    }
 }
 
 /// A code of letters, in capitals.
@@ -487,8 +512,11 @@ fn checked_carrier(new: NewCarrier) -> Result<NewCarrier, StoreError> {
     if !new.prefix.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '*' | '#')) {
         return Err(invalid("prefix", format!("\"{}\" must be digits, +, * or #", new.prefix)));
     }
-    if matches!(&new.authentication, CarrierAuthentication::Digest { user, .. } if user.is_empty()) {
-        return Err(invalid("digest user", "is empty; write the user name the carrier gave, or use IP"));
+    if let CarrierAuthentication::Digest { user, .. } = &new.authentication {
+        if user.is_empty() {
+            return Err(invalid("digest user", "is empty; write the user name the carrier gave, or use IP"));
+        }
+        seen("digest user", user)?;
     }
     if new.port == Some(0) {
         return Err(invalid("port", "0 is no port; write 1 to 65535, or none"));

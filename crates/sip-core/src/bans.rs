@@ -30,6 +30,8 @@ use crate::types::Event;
 
 /// The interval before the first guess of a source that is slowed; it doubles with each one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Doublings of it after which no pause grows.
+const DOUBLINGS: u32 = 32;
 /// Octets of a user name that are remembered: ours have 14, and nobody may fill the memory with long ones.
 const USER_OCTETS: usize = 64;
 
@@ -218,6 +220,7 @@ impl Bans {
         sources.forget_idle(now, settings.window);
         let row = sources.touch(now, suspect);
         row.note(now, settings.window, claim, answer);
+        row.keep_latest(settings.most_guesses());
         if let Suspect::Network(source) = suspect
             && row.guesses.len() >= settings.ban_after as usize
         {
@@ -289,6 +292,11 @@ impl BanSettings {
         let doublings = u32::try_from(beyond).unwrap_or(u32::MAX);
         let factor = 2u32.checked_pow(doublings).unwrap_or(u32::MAX);
         FIRST_PAUSE.saturating_mul(factor).min(self.longest_pause)
+    }
+
+    /// With so many guesses a source is banned, or waits as long as it ever does.
+    fn most_guesses(&self) -> usize {
+        self.slow_after.saturating_add(DOUBLINGS).max(self.ban_after) as usize
     }
 }
 

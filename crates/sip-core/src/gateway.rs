@@ -251,8 +251,9 @@ impl Gateway {
         let peer_at = |flow: Flow| certified.peer_at(directory, flow);
         // From the host that was asked, or from another address of the same carrier.
         let is_same_peer = |asked: Flow, answers: Flow| {
-            asked.peer.ip() == answers.peer.ip()
-                || peer_at(answers).is_some_and(|peer| peer_at(asked) == Some(peer))
+            let is_known = || peer_at(answers).is_some_and(|peer| peer_at(asked) == Some(peer));
+            !asked.transport.is_more_secret_than(answers.transport)
+                && (asked.peer.ip() == answers.peer.ip() || is_known())
         };
         let Some(id) = self.transactions.answered_by(flow, response, is_same_peer) else {
             return self.on_unasked_response(now, flow, response);

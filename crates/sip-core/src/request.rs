@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::auth::Staleness;
 use crate::authenticator::{self, Party, Verdict};
 use crate::bans::{Bans, Claim, Place};
-use crate::call::{Arrival, Assurance, Call};
+use crate::call::{Arrival, Assurance, Call, Sender};
 use crate::directory::{Authentication, DigestPolicy, Peer, Profile, is_user_name};
 use crate::gateway::Gateway;
 use crate::guard::Pace;
@@ -17,8 +17,8 @@ use crate::registrar::{Registrar, Registration};
 use crate::respond::{self, ALLOW};
 use crate::route;
 use crate::settings::Settings;
-use crate::transaction::Incoming;
-use crate::types::{Event, Flow, Now, Transport};
+use crate::transaction::{Incoming, ServerKey};
+use crate::types::{CallUid, Event, Flow, Now, Transport};
 
 /// Why a stranger's request is met with silence.
 pub(crate) const TOO_FAST: &str = "too many unproved requests from this source";
@@ -46,7 +46,7 @@ impl Gateway {
         });
     }
 
-    fn dialog_of(&self, request: &Message) -> Option<(crate::types::CallUid, crate::call::LegId)> {
+    fn dialog_of(&self, request: &Message) -> Option<(CallUid, crate::call::LegId)> {
         let to = request.to()?;
         self.index.find(request.call_id()?, to.tag()?)
     }
@@ -54,8 +54,11 @@ impl Gateway {
     /// CANCEL is answered by itself, and ends the INVITE it names (RFC 3261 section 9.2).
     fn on_cancel(&mut self, now: Now, flow: Flow, cancel: &Message) {
         let invite = self.transactions.invite_of_cancel(cancel, flow);
-        let call = invite.and_then(|key| Some((key, *self.invites.get(key)?)));
-        if invite.is_some() {
+        let call = match invite {
+            Some(key) => self.invites.get(key).map(|uid| (key, *uid)),
+            None => self.invite_named_by(now, flow, cancel),
+        };
+        if invite.is_some() || call.is_some() {
             self.confirm(flow, cancel);
         } else {
             self.refuse(now, flow, cancel, Refusal::NoSuchDialog);
@@ -65,15 +68,35 @@ impl Gateway {
         }
     }
 
+    /// The INVITE that a CANCEL is for if it comes another way than that did: over a new connection of the peer, or from
+    /// another node of the carrier. Nobody is challenged for a CANCEL (RFC 3261 section 22.1).
+    fn invite_named_by(&mut self, now: Now, flow: Flow, cancel: &Message) -> Option<(ServerKey, CallUid)> {
+        let uid = match self.dialog_of(cancel) {
+            Some((uid, _)) => uid,
+            None => self.index.dialled(cancel.call_id()?, cancel.from()?.tag()?)?,
+        };
+        let mut invite = None;
+        self.with_call(now, uid, |call, ctx| invite = call.invite_named_by(ctx, cancel, flow));
+        Some((invite?, uid))
+    }
+
     fn on_request_in_dialog(&mut self, now: Now, flow: Flow, request: &Message) {
         let Some((uid, id)) = self.dialog_of(request) else {
             return self.refuse(now, flow, request, Refusal::NoSuchDialog);
         };
         // A stranger's leaves nothing behind, least of all an INVITE that it could cancel.
-        let mut is_of_peer = false;
-        self.with_call(now, uid, |call, ctx| is_of_peer = call.is_of_peer(ctx, id, request, flow));
-        if !is_of_peer {
-            return self.refuse(now, flow, request, Refusal::NoSuchDialog);
+        let mut sender = Sender::Stranger;
+        self.with_call(now, uid, |call, ctx| sender = call.sender_of(ctx, id, request, flow));
+        match sender {
+            Sender::Peer => {}
+            Sender::Stranger => return self.refuse(now, flow, request, Refusal::NoSuchDialog),
+            Sender::MayProve(peer) => {
+                let Some(proved) = self.authenticate(now, flow, request, Party::Gateway) else { return };
+                if proved != peer {
+                    return self.refuse(now, flow, request, Refusal::NoSuchDialog);
+                }
+                self.with_call(now, uid, |call, _| call.follow_peer(id, request, flow));
+            }
         }
         let Some(server) = self.transactions.open(flow, request) else {
             return self.refuse(now, flow, request, Refusal::Overloaded);

@@ -51,6 +51,11 @@ impl Transport {
         self != Self::Udp
     }
 
+    /// Whether what is said over this transport could be overheard over the other.
+    pub(crate) fn is_more_secret_than(self, other: Self) -> bool {
+        self == Self::Tls && other != Self::Tls
+    }
+
     /// The spelling in a Via header field.
     pub fn via_token(self) -> &'static str {
         match self {

@@ -132,6 +132,7 @@ pub(crate) struct Outcome {
 }
 
 /// The identifiers of a call.
+#[derive(Clone, Debug)]
 pub(crate) struct Overheard {
     pub(crate) call_id: String,
     pub(crate) local_tag: String,

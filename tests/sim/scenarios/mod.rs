@@ -8,6 +8,7 @@ mod certified;
 mod connections;
 mod credentials;
 mod dialogs;
+mod elsewhere;
 mod failover;
 mod faults;
 mod forged;

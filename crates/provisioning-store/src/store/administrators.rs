@@ -1,6 +1,6 @@
 //! Administrators of companies and the sign-in of business accounts: the store's verbs for them.
 
-use super::{Store, invalid, named};
+use super::{Store, invalid, named, seen};
 use crate::error::StoreError;
 use crate::model::{Administrator, BusinessAccountId, CompanyId};
 use crate::secrets::Password;
@@ -63,9 +63,8 @@ impl Store {
 
 /// An address of electronic mail, in small letters: something on either side of one `@`, and no spaces.
 fn address(email: &str) -> Result<String, StoreError> {
-    let email = email.trim().to_lowercase();
-    let is_plain =
-        email.len() <= LONGEST_ADDRESS && !email.chars().any(|c| c.is_whitespace() || c.is_control());
+    let email = seen("email", email)?.to_lowercase();
+    let is_plain = email.len() <= LONGEST_ADDRESS && !email.chars().any(char::is_whitespace);
     match email.split_once('@') {
         Some((user, host)) if is_plain && !user.is_empty() && host.contains('.') && !host.contains('@') => {
             Ok(email)

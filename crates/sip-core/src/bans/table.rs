@@ -59,6 +59,12 @@ impl Row {
         }
     }
 
+    /// More guesses than lead to anything need not be remembered.
+    pub(super) fn keep_latest(&mut self, most: usize) {
+        let beyond = self.guesses.len().saturating_sub(most);
+        self.guesses.drain(..beyond);
+    }
+
     pub(super) fn ban(&self, now: Instant, whom: Banned) -> Option<Ban> {
         let left = self.closed_until?.checked_duration_since(now).filter(|left| !left.is_zero())?;
         Some(Ban { whom, user: self.user.to_string(), left })

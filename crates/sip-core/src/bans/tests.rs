@@ -185,6 +185,10 @@ fn at_home_guesses_are_slowed_and_never_banned_and_the_binding_not_even_slowed()
     let heard = (0..1_000)
         .filter(|print| guess(&mut bans, at(*print), Place::Home(SALES), "u", *print) == Hearing::Heard);
     assert_eq!(heard.count(), 10);
+    let remembered = bans.sources.rows[&Suspect::AtHome(SALES)].guesses.len();
+    assert_eq!(remembered, 42, "more than lead to anything are forgotten");
+    let pause = bans.settings.pause_after(remembered);
+    assert_eq!(pause, bans.settings.longest_pause, "and it waits as long as it ever does");
     assert_eq!(guess(&mut bans, at(60_000), Place::Home(SALES), "u", 7), Hearing::Heard);
     assert!(bans.in_force(at(60_000), None, 10).is_empty());
 }

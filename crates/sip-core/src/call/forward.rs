@@ -4,6 +4,7 @@ use super::exchange::Exchange;
 use super::leg::Phase;
 use super::media::{Then, read_offer};
 use super::{Call, CallTimer, Context, LegId, Purpose, Stage, teardown};
+use crate::directory::Peer;
 use crate::message::{Message, MessageWriter, Method, Name};
 use crate::refusal::Refusal;
 use crate::respond;
@@ -55,6 +56,17 @@ enum Glare {
     WithItself,
 }
 
+/// Who sends a request within a dialog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// The peer of the leg.
+    Peer,
+    /// Somebody who knows the dialog and may be the peer at another place: its password tells.
+    MayProve(Peer),
+    /// Anybody else.
+    Stranger,
+}
+
 /// How many passed requests may wait at once; a half that sends more is told to slow down.
 const FORWARDS_MAX: usize = 8;
 
@@ -62,16 +74,61 @@ impl Call {
     /// Whether a request carries the peer's tag and comes from where the peer is; follows the peer if its NAT has
     /// given it another port, or it has connected anew.
     pub(crate) fn is_of_peer(&mut self, ctx: &Context<'_>, id: LegId, request: &Message, flow: Flow) -> bool {
+        self.sender_of(ctx, id, request, flow) == Sender::Peer
+    }
+
+    /// Who sends a request within the dialog of a leg.
+    pub(crate) fn sender_of(
+        &mut self,
+        ctx: &Context<'_>,
+        id: LegId,
+        request: &Message,
+        flow: Flow,
+    ) -> Sender {
         let id = self.leg_of(id, request);
-        let Some(leg) = self.leg(id) else { return false };
+        let Some(leg) = self.leg(id) else { return Sender::Stranger };
         let from = request.from();
-        let is_peer = leg.dialog.is_remote_tag(from.as_ref().and_then(|from| from.tag()))
-            && leg.is_from_peer(ctx, flow);
-        if is_peer {
-            leg.dialog.flow = flow;
-            leg.sought_until = None;
+        if !leg.dialog.is_remote_tag(from.as_ref().and_then(|from| from.tag())) {
+            return Sender::Stranger;
         }
-        is_peer
+        if leg.is_from_peer(ctx, flow) {
+            leg.follow(flow);
+            return Sender::Peer;
+        }
+        let can_prove = match leg.peer {
+            Peer::Profile(profile) => ctx.directory.profile(profile).is_some_and(|it| it.may_prove_over(flow)),
+            Peer::Carrier(carrier) => ctx.directory.carrier(carrier).is_some_and(|it| it.credentials.is_some()),
+        };
+        if can_prove && !leg.dialog.flow.transport.is_more_secret_than(flow.transport) {
+            Sender::MayProve(leg.peer)
+        } else {
+            Sender::Stranger
+        }
+    }
+
+    /// The peer of a leg has proved that it speaks from there now.
+    pub(crate) fn follow_peer(&mut self, id: LegId, request: &Message, flow: Flow) {
+        let id = self.leg_of(id, request);
+        if let Some(leg) = self.leg(id) {
+            leg.follow(flow);
+        }
+    }
+
+    /// The unanswered INVITE that a CANCEL is for, if it comes from the peer that sent it; by which way does not matter.
+    pub(crate) fn invite_named_by(
+        &mut self,
+        ctx: &Context<'_>,
+        cancel: &Message,
+        flow: Flow,
+    ) -> Option<ServerKey> {
+        let exchange = self.exchange.as_ref().filter(|exchange| !exchange.is_answered)?;
+        let (server, half, invite) = (exchange.server, exchange.from, &exchange.request);
+        let (asked, taken_back) = (invite.top_via()?, cancel.top_via()?);
+        let is_same = asked.branch()? == taken_back.branch()?
+            && invite.cseq()?.0 == cancel.cseq()?.0
+            && invite.call_id() == cancel.call_id()
+            && invite.from()?.tag()? == cancel.from()?.tag()?;
+        (is_same && self.half(half)?.is_from_peer(ctx, flow)).then_some(server)
     }
 
     /// A request within one of our dialogs has come. A stranger's is answered as if there were no such dialog, one

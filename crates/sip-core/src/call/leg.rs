@@ -100,11 +100,20 @@ impl CallLeg {
 
     /// Whether a request within the dialog may come this way: from the host we talk to, for a carrier from any of its
     /// addresses, for a PBX that moved over the flow that it has registered since, or with its certificate. Anybody else
-    /// could only have guessed or seen the tags.
+    /// could only have guessed or seen the tags. What was said in secret is not answered in the clear.
     pub(crate) fn is_from_peer(&self, ctx: &Context<'_>, flow: Flow) -> bool {
+        if self.dialog.flow.transport.is_more_secret_than(flow.transport) {
+            return false;
+        }
         let same_host = self.dialog.flow.peer.ip() == flow.peer.ip();
         let is_bound = || ctx.registrar.profiles_at(flow).any(|profile| Peer::Profile(profile) == self.peer);
         same_host || ctx.known_peer(flow) == Some(self.peer) || is_bound()
+    }
+
+    /// The peer speaks from there now.
+    pub(crate) fn follow(&mut self, flow: Flow) {
+        self.dialog.flow = flow;
+        self.sought_until = None;
     }
 
     /// Begins a request within the dialog, with the proofs that the peer has asked for.

@@ -54,6 +54,7 @@ pub(crate) use confirmation::{Assurance, UNCONFIRMED_BURST, UNCONFIRMED_EVERY};
 use exchange::Exchange;
 use failover::Attempts;
 pub(crate) use forks::hang_up_stray;
+pub(crate) use forward::Sender;
 use forward::Forward;
 pub(crate) use leg::CallLeg;
 use media::MediaJob;
@@ -136,9 +137,13 @@ pub(crate) enum CallTimer {
     Longest,
 }
 
-/// Which leg a request within a dialog belongs to: by Call-ID and our tag.
+/// Which leg a request within a dialog belongs to, by Call-ID and our tag; and which call a caller has dialled, by
+/// Call-ID and its own tag.
 #[derive(Debug, Default)]
-pub(crate) struct DialogIndex(HashMap<Box<str>, (CallUid, LegId)>);
+pub(crate) struct DialogIndex {
+    legs: HashMap<Box<str>, (CallUid, LegId)>,
+    dialled: HashMap<Box<str>, CallUid>,
+}
 
 impl DialogIndex {
     fn key(call_id: &str, local_tag: &str) -> Box<str> {
@@ -147,19 +152,35 @@ impl DialogIndex {
     }
 
     pub(crate) fn insert(&mut self, call_id: &str, local_tag: &str, leg: (CallUid, LegId)) {
-        self.0.insert(Self::key(call_id, local_tag), leg);
+        self.legs.insert(Self::key(call_id, local_tag), leg);
     }
 
     pub(crate) fn remove(&mut self, call_id: &str, local_tag: &str) {
-        self.0.remove(&Self::key(call_id, local_tag));
+        self.legs.remove(&Self::key(call_id, local_tag));
     }
 
     pub(crate) fn find(&self, call_id: &str, local_tag: &str) -> Option<(CallUid, LegId)> {
-        self.0.get(&Self::key(call_id, local_tag)).copied()
+        self.legs.get(&Self::key(call_id, local_tag)).copied()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.legs.len()
+    }
+
+    /// What carries no tag of ours yet, a CANCEL, finds its call by the caller's.
+    pub(crate) fn insert_dialled(&mut self, call_id: &str, remote_tag: &str, call: CallUid) {
+        self.dialled.insert(Self::key(call_id, remote_tag), call);
+    }
+
+    fn remove_dialled(&mut self, call_id: &str, remote_tag: &str, call: CallUid) {
+        let key = Self::key(call_id, remote_tag);
+        if self.dialled.get(&key) == Some(&call) {
+            self.dialled.remove(&key);
+        }
+    }
+
+    pub(crate) fn dialled(&self, call_id: &str, remote_tag: &str) -> Option<CallUid> {
+        self.dialled.get(&Self::key(call_id, remote_tag)).copied()
     }
 }
 
@@ -371,6 +392,9 @@ impl Call {
         let callees = self.callee.iter().chain(&self.abandoned);
         for leg in std::iter::once(&self.caller).chain(callees) {
             ctx.index.remove(&leg.dialog.call_id, &leg.dialog.local_tag);
+        }
+        if let Some(tag) = self.caller.dialog.remote_tag() {
+            ctx.index.remove_dialled(&self.caller.dialog.call_id, tag, self.uid);
         }
     }
 }

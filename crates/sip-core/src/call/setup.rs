@@ -46,6 +46,9 @@ impl Call {
         let mut caller = caller_leg(ctx, &arrival);
         let session = caller.session.on_request(&ctx.settings.calls, &arrival.invite);
         ctx.index.insert(&caller.dialog.call_id, &caller.dialog.local_tag, (uid, LegId::Caller));
+        if let Some(tag) = caller.dialog.remote_tag() {
+            ctx.index.insert_dialled(&caller.dialog.call_id, tag, uid);
+        }
         ctx.out.tell(Event::CallStarted {
             call: uid,
             source: arrival.flow.peer,

@@ -218,6 +218,11 @@ impl Dialog {
         self.far.tag.is_none() || self.far.tag() == tag
     }
 
+    /// The peer's tag, once it is known.
+    pub(crate) fn remote_tag(&self) -> Option<&str> {
+        self.far.tag()
+    }
+
     /// Begins a request within the dialog; the caller adds what is particular and finishes it.
     pub(crate) fn request(&mut self, method: &Method, branch: &str, settings: &Settings) -> MessageWriter {
         let cseq = self.far.next_cseq();

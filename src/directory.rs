@@ -382,7 +382,7 @@ fn cidr(network: IpNet) -> Cidr {
     Cidr::new(network.network(), network.prefix_len()).expect("a network's prefix fits its address")
 }
 
-fn transport(transport: model::Transport) -> Transport {
+pub(crate) fn transport(transport: model::Transport) -> Transport {
     match transport {
         model::Transport::Udp => Transport::Udp,
         model::Transport::Tcp => Transport::Tcp,

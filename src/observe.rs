@@ -11,7 +11,7 @@ use std::time::Instant;
 use provisioning_store::registrations::Proof;
 use sip_core::load::Load;
 use sip_core::refusal::Refusal;
-use sip_core::types::{Binding, Doubt, Ending, Event, ProfileId, Unregistration};
+use sip_core::types::{Binding, CallUid, CarrierId, Doubt, Ending, Event, ProfileId, Unregistration};
 use tokio::sync::mpsc;
 
 use crate::bindings;
@@ -56,6 +56,7 @@ impl Observer {
                 self.keep(BindingChange::Proved(bindings::proof(*profile, *address, *transport)));
             }
             Event::OwnerDoubted { known, source, doubt } => self.owner_doubted(*known, *source, *doubt),
+            Event::CarrierReason { call, carrier, said } => carrier_reason(*call, *carrier, said),
             Event::SourceBanned { source, user, lasts } => {
                 let lasts_s = lasts.as_secs();
                 tracing::warn!(%source, user, lasts_s, "A source is banned: it has guessed too many passwords.");
@@ -209,6 +210,11 @@ pub fn ending_sentence(ending: &Ending) -> String {
         Ending::Cancelled => "The caller gave up before the answer.".to_owned(),
         Ending::Refused(refusal) => refusal.sentence().to_owned(),
     }
+}
+
+/// A carrier's words, which customers are not told.
+fn carrier_reason(call: CallUid, carrier: CarrierId, said: &str) {
+    tracing::info!(%call, carrier = carrier.0, said, "A carrier has given its reason.");
 }
 
 #[cfg(test)]

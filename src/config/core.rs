@@ -7,6 +7,7 @@ use sip_core::limits::Limits;
 use sip_core::settings::{
     BanSettings, CallSettings, HostPolicy, Listener, RegistrationSettings, Settings, TimerSettings, Tuning,
 };
+use sip_core::types::Transport;
 
 use super::{Config, ConfigError, ListenConfig};
 
@@ -24,6 +25,11 @@ impl ListenConfig {
 }
 
 impl Config {
+    /// Whether the gateway itself listens there, as far as the configuration tells.
+    pub fn is_own_address(&self, transport: Transport, address: SocketAddr) -> bool {
+        self.sip.listen.iter().any(|listen| listen.bound(listen.address).is_at(transport, address))
+    }
+
     /// The core's settings for listeners that are bound.
     pub fn settings(&self, listeners: Vec<Listener>) -> Result<Settings, ConfigError> {
         let mut settings = Settings::new(self.node.domain.clone(), listeners);
@@ -115,6 +121,23 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_the_gateway_listens_it_is_itself() {
+        let mut config = Config::default();
+        config.sip.listen = serde_json::from_str(
+            r#"[{"transport": "udp", "address": "0.0.0.0:5060", "advertise": "203.0.113.1"},
+                {"transport": "tls", "address": "192.0.2.1:5061"}]"#,
+        )
+        .unwrap();
+        let is_own = |transport, address: &str| config.is_own_address(transport, address.parse().unwrap());
+        assert!(is_own(Transport::Udp, "203.0.113.1:5060"));
+        assert!(is_own(Transport::Udp, "127.0.0.1:5060"));
+        assert!(is_own(Transport::Tls, "192.0.2.1:5061"));
+        assert!(!is_own(Transport::Tcp, "203.0.113.1:5060"), "nothing listens there");
+        assert!(!is_own(Transport::Udp, "203.0.113.1:5070"), "a PBX on the same machine");
+        assert!(!is_own(Transport::Udp, "198.51.100.7:5060"));
+    }
 
     #[test]
     fn the_defaults_are_the_cores_own() {

@@ -17,6 +17,9 @@ fn an_address_rule_takes_nobody_elses_calls() {
     let made = house.operate("POST", &rules(&other), json!({"network": "192.0.2.16/28"})).expect(201);
     assert_eq!(made["state"], "confirmed", "an operator knows whose it is");
 
+    let ourselves = json!({"name": "us", "host": "sip.test", "transport": "udp"});
+    assert_eq!(house.operate("POST", "/carriers", ourselves).expect(422)["field"], "host");
+
     // What is known as somebody else's waits, and so does every range.
     for waits in [
         "203.0.113.7",

@@ -462,7 +462,10 @@ fn seen(field: &'static str, text: &str) -> Result<String, StoreError> {
         None => Ok(text.to_owned()),
         Some(character) => {
             let code = u32::from(character);
-            Err(invalid(field, format!("holds the character U+{code:04X}, which cannot be seen; leave it out")))
+            Err(invalid(
+                field,
+                format!("holds the character U+{code:04X}, which cannot be seen; leave it out"),
+            ))
         }
     }
 }

@@ -39,12 +39,25 @@ mod tests {
     #[test]
     fn what_cannot_be_seen_is_found() {
         for text in [
-            "a\u{0}", "a\nb", "\u{1b}[31m", "a\u{7f}", "a\u{85}b", "pay\u{202e}lap", "a\u{2066}b", "\u{200f}a",
-            "a\u{61c}", "a\u{200b}b", "a\u{feff}", "a\u{2028}b", "a\u{e0041}", "a\u{ad}b",
+            "a\u{0}",
+            "a\nb",
+            "\u{1b}[31m",
+            "a\u{7f}",
+            "a\u{85}b",
+            "pay\u{202e}lap",
+            "a\u{2066}b",
+            "\u{200f}a",
+            "a\u{61c}",
+            "a\u{200b}b",
+            "a\u{feff}",
+            "a\u{2028}b",
+            "a\u{e0041}",
+            "a\u{ad}b",
         ] {
             assert!(unseen(text).is_some(), "{text:?}");
         }
-        for text in ["Sales", "Müller & Söhne", "株式会社", "شركة", "می\u{200c}خواهم", "a b", "Ελλάς", "🦀"] {
+        for text in ["Sales", "Müller & Söhne", "株式会社", "شركة", "می\u{200c}خواهم", "a b", "Ελλάς", "🦀"]
+        {
             assert_eq!(unseen(text), None, "{text:?}");
         }
     }

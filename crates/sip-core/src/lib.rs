@@ -21,6 +21,7 @@ mod breaker;
 mod call;
 mod caller;
 mod certified;
+mod circle;
 mod dialog;
 pub mod directory;
 pub mod gateway;

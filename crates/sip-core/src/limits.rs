@@ -13,6 +13,13 @@ pub(crate) const DESCRIPTIONS_PER_CALL: usize = 16;
 /// got the call.
 pub(crate) const EARLY_DIALOGS_PER_INVITE: usize = 8;
 
+/// How often a call may have been forwarded, as far as it says so.
+pub(crate) const TIMES_FORWARDED: usize = 10;
+
+/// Unanswered calls that a profile makes to one of its own numbers at a time: a PBX that forwards a number to itself does
+/// nothing else.
+pub(crate) const OWN_CALLS_THAT_RING: usize = 2;
+
 /// Bounds; the defaults fit a machine with 4 GiB of memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -128,6 +128,8 @@ refusals! {
         "The operator ended the call.";
     ExtensionUnsupported = 420, 79, "extension_unsupported",
         "The request requires an extension that the gateway does not have.";
+    ForwardedInCircle = 482, 25, "forwarded_in_circle",
+        "The call has been forwarded in a circle: it comes back to a number that it was called with before.";
     HeaderTooLong = 513, 127, "header_too_long",
         "The request has more or longer header fields than the gateway reads.";
     InternalFault = 500, 41, "internal_fault",

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::auth::Staleness;
 use crate::authenticator::{self, Party, Verdict};
 use crate::bans::{Bans, Claim, Place};
-use crate::call::{Arrival, Assurance, Call, Sender};
+use crate::call::{Arrival, Assurance, Call, Plan, Sender};
+use crate::circle;
 use crate::directory::{Authentication, DigestPolicy, Peer, Profile, is_user_name};
 use crate::gateway::Gateway;
 use crate::guard::Pace;
@@ -491,7 +492,13 @@ impl Gateway {
             return self.refuse_invite(now, flow, invite, peer, Refusal::Overloaded);
         };
         let max_forwards = hops_left(invite).saturating_sub(1).min(self.settings.calls.max_forwards);
-        let arrival = Arrival { invite: invite.clone(), server, flow, peer, assurance, max_forwards };
+        let uid = self.rng.call_uid();
+        let mut plan = Plan::new(&self.directory, &self.settings, peer, invite, &mut self.rng);
+        if plan.refusal.is_none() && circle::runs_in_circle(&self.calls, peer, invite, &plan) {
+            plan.refusal = Some(Refusal::ForwardedInCircle);
+        }
+        let arrival =
+            Arrival { invite: invite.clone(), server, flow, peer, assurance, max_forwards, uid, plan };
         let call = Call::open(&mut self.context(now), arrival);
         self.invites.insert(server, call.uid);
         self.keep(now, call);

@@ -73,6 +73,18 @@ pub struct Listener {
     pub advertised_port: u16,
 }
 
+impl Listener {
+    /// Whether what is sent there comes in here, as far as that can be told.
+    pub fn is_at(&self, transport: Transport, address: SocketAddr) -> bool {
+        let (host, port) = (address.ip(), address.port());
+        let is_everywhere = self.local.ip().is_unspecified() && self.local.port() == port;
+        self.transport == transport
+            && (self.local == address
+                || (self.advertised_host, self.advertised_port) == (host, port)
+                || is_everywhere && (host == self.advertised_host || host.is_loopback()))
+    }
+}
+
 /// Registration intervals: short behind a NAT or firewall, which forgets a flow that is idle; long directly on the
 /// internet.
 #[derive(Clone, Debug)]
@@ -259,6 +271,11 @@ impl Settings {
         of_transport()
             .find(|l| l.local == local)
             .or_else(|| of_transport().find(|l| l.local.is_ipv4() == local.is_ipv4()))
+    }
+
+    /// Whether we ourselves listen there, as far as that can be told.
+    pub fn is_own_address(&self, transport: Transport, peer: SocketAddr) -> bool {
+        self.listeners.iter().any(|listener| listener.is_at(transport, peer))
     }
 
     /// The listener to send from towards `peer`.

@@ -1,5 +1,6 @@
 //! The words that the core and its surroundings exchange: flows, transmits, questions, replies, events.
 
+mod call_uid;
 mod carrier;
 mod doubt;
 mod media;
@@ -7,11 +8,11 @@ mod registration;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+pub use self::call_uid::{CallUid, NoCallUid};
 pub use self::carrier::{
     AddressStanding, AttemptResult, Availability, CarrierAttempt, CarrierLabel, CarrierStanding, Trouble,
 };
@@ -107,37 +108,6 @@ pub struct Transmit {
     pub flow: Flow,
     /// The octets.
     pub bytes: Bytes,
-}
-
-/// A call's identity in every log line, the ledger and the CDR: 128 random bits, shown as 32 hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CallUid(pub u128);
-
-impl fmt::Display for CallUid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl fmt::Debug for CallUid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-/// What is no [`CallUid`] in 32 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a call is named by 32 hexadecimal digits")]
-pub struct NoCallUid;
-
-impl FromStr for CallUid {
-    type Err = NoCallUid;
-
-    fn from_str(text: &str) -> Result<Self, NoCallUid> {
-        let is_hex = |octet: u8| matches!(octet, b'0'..=b'9' | b'a'..=b'f');
-        let digits = Some(text).filter(|text| text.len() == 32 && text.bytes().all(is_hex));
-        digits.and_then(|text| u128::from_str_radix(text, 16).ok()).map(Self).ok_or(NoCallUid)
-    }
 }
 
 /// The two halves of a call as the gateway sees it.
@@ -519,6 +489,15 @@ pub enum Event {
         source: SocketAddr,
         /// What speaks for another.
         doubt: Doubt,
+    },
+    /// Why a carrier ends or refuses a call, in its own words. Customers are not told them: they could name the carrier.
+    CarrierReason {
+        /// The call.
+        call: CallUid,
+        /// The carrier.
+        carrier: CarrierId,
+        /// The value of its Reason field.
+        said: String,
     },
     /// A source has guessed too many passwords.
     SourceBanned {

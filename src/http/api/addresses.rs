@@ -1,6 +1,6 @@
 //! Addresses and ranges that profiles with IP authentication are let in from.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -88,6 +88,22 @@ pub(super) fn network(field: &str, text: &str) -> Result<IpNet, Problem> {
     })
 }
 
+/// A call that is sent to the gateway itself comes back as a call of the same profile or carrier, and so on.
+pub(super) fn not_our_own(
+    caller: &Caller,
+    field: &str,
+    host: IpAddr,
+    port: Option<u16>,
+    transport: Transport,
+) -> Result<(), Problem> {
+    let transport = crate::directory::transport(transport);
+    let address = SocketAddr::new(host, port.unwrap_or_else(|| transport.default_port()));
+    if caller.site.config.load().is_own_address(transport, address) {
+        return Err(Problem::invalid(field, format!("{address} is the gateway's own address")));
+    }
+    Ok(())
+}
+
 /// List the addresses that a profile is let in from
 #[utoipa::path(
     get, path = "/profiles/{profile}/addresses", tag = TAG, params(("profile" = i64, Path)),
@@ -132,6 +148,9 @@ async fn add_address(
         // As the store keeps it.
         certificate: request.certificate.map(|name| name.to_ascii_lowercase()),
     };
+    if rule.network.prefix_len() == rule.network.max_prefix_len() {
+        not_our_own(&caller, "network", rule.network.addr(), rule.port, rule.transport)?;
+    }
     let store = caller.acting_on(profile.company);
     let added = match caller.role {
         Role::Operator => store.add_ip_rule(profile.id, &rule).await?,

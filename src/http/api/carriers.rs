@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::addresses::network;
+use super::addresses::{network, not_our_own};
 use super::availability::{AddressView, CarrierState, Standings};
 use super::body::{Body, Path, Query, given};
 use super::caller::Caller;
@@ -257,6 +257,18 @@ impl CarrierChange {
     }
 }
 
+/// A carrier is somebody else.
+fn not_ourselves(caller: &Caller, settings: &NewCarrier) -> Result<(), Problem> {
+    let host = settings.host.trim_matches(['[', ']']);
+    if host.eq_ignore_ascii_case(&caller.site.config.load().node.domain) {
+        return Err(Problem::invalid("host", format!("{host} is the gateway's own name")));
+    }
+    match host.parse() {
+        Ok(address) => not_our_own(caller, "host", address, settings.port, settings.transport),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Add a carrier
 ///
 /// Name and host are needed; what else is left out is as it usually is.
@@ -272,6 +284,7 @@ async fn create_carrier(
     let name = new.name.clone().ok_or_else(|| missing("name"))?;
     let host = new.host.clone().ok_or_else(|| missing("host"))?;
     let settings = new.over(NewCarrier::new(name, host))?;
+    not_ourselves(&caller, &settings)?;
     let carrier = caller.acting_on(None).create_carrier(settings).await?;
     let path = format!("/carriers/{}", carrier.id);
     Ok(Created::at(path, CarrierView::of(&caller, carrier).await))
@@ -302,6 +315,7 @@ async fn change_carrier(
 ) -> Answer<CarrierView> {
     let carrier = caller.store().carrier(carrier).await?;
     let settings = change.over(carrier.settings)?;
+    not_ourselves(&caller, &settings)?;
     caller.acting_on(None).change_carrier(carrier.id, settings).await?;
     let carrier = caller.store().carrier(carrier.id).await?;
     Ok(Json(CarrierView::of(&caller, carrier).await))

@@ -252,6 +252,29 @@ async fn a_number_that_is_hosted_here_changes_whoever_had_stored_it_as_a_landlin
 }
 
 #[tokio::test]
+async fn names_hold_nothing_that_cannot_be_seen() {
+    let home = Home::new();
+    let store = home.open().await;
+    let one = company(&store, "One").await;
+    let sales = profile(&store, one, "Sales").await;
+    for name in ["Sa\u{202e}les", "Sales\u{200b}", "Sa\u{1b}[31mles", "Sa\nles"] {
+        let new = NewCompany { name: name.into(), country: "US".into(), currency: "USD".into() };
+        let said = [
+            sentence(store.create_company(start(), &new).await),
+            sentence(store.rename_profile(sales, name).await),
+            sentence(store.create_carrier(NewCarrier::new(name, "carrier.example")).await),
+            sentence(store.top_up(start(), one, Micros::from_units(1), name).await),
+            sentence(store.verify_company(start(), one, name).await),
+        ];
+        for sentence in &said {
+            assert!(sentence.contains("which cannot be seen"), "{sentence}");
+        }
+        sentence(store.create_business_account(one, name, None).await);
+    }
+    assert_eq!(store.company(one).await.unwrap().name, "One");
+}
+
+#[tokio::test]
 async fn refusals_name_the_culprit() {
     let home = Home::new();
     let store = home.open().await;

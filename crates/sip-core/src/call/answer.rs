@@ -7,7 +7,7 @@ use super::failover::Word;
 use super::leg::Phase;
 use super::media::Then;
 use super::{Call, CallTimer, ClientUser, Context, LegId, Purpose, Stage};
-use crate::message::{Message, Method, Name};
+use crate::message::{Message, Method};
 use crate::refusal::Refusal;
 use crate::types::{AttemptResult, Ending, Event, Flow, Leg, Question, SdpRole, Trouble};
 
@@ -232,10 +232,11 @@ impl Call {
             404 | 410 | 480 | 484 | 486 | 488 | 500..=699 => status,
             _ => why.status(),
         };
+        let callee = self.callee.as_ref().map(|leg| leg.peer);
+        let reason = callee.zip(response).and_then(|(peer, response)| self.reason_in(ctx, peer, response));
         if let (Refusal::CarriersFailed, Some(response)) = (why, response) {
             return self.pass_carriers_failure(ctx, passed, Word::of(response));
         }
-        let reason = response.and_then(|response| response.header(Name::Reason)).map(str::to_owned);
         self.end(ctx, Ending::Refused(why), passed, reason);
     }
 }

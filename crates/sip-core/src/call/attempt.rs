@@ -223,6 +223,9 @@ impl Call {
         if let Some(exchange) = self.exchange.as_ref().filter(|_| self.caller.peer.profile().is_some()) {
             copy_diversion(&exchange.request, &mut draft.writer);
         }
+        if matches!(leg.peer, Peer::Profile(_)) {
+            draft.writer.header(Name::Trail, &self.trail);
+        }
         let sdp = match &attempt.body {
             Body::Ready(sdp) => Some(sdp),
             Body::Pending | Body::Late => None,

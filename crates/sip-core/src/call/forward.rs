@@ -96,8 +96,12 @@ impl Call {
             return Sender::Peer;
         }
         let can_prove = match leg.peer {
-            Peer::Profile(profile) => ctx.directory.profile(profile).is_some_and(|it| it.may_prove_over(flow)),
-            Peer::Carrier(carrier) => ctx.directory.carrier(carrier).is_some_and(|it| it.credentials.is_some()),
+            Peer::Profile(profile) => {
+                ctx.directory.profile(profile).is_some_and(|it| it.may_prove_over(flow))
+            }
+            Peer::Carrier(carrier) => {
+                ctx.directory.carrier(carrier).is_some_and(|it| it.credentials.is_some())
+            }
         };
         if can_prove && !leg.dialog.flow.transport.is_more_secret_than(flow.transport) {
             Sender::MayProve(leg.peer)
@@ -398,9 +402,12 @@ impl Call {
             let settings = ctx.settings;
             return self.refuse_exchange(ctx, why.status(), |w| respond::explain(w, settings, why));
         }
+        let peer = self.half(half).map(|leg| leg.peer);
+        let reason = peer.zip(response).and_then(|(peer, response)| self.reason_in(ctx, peer, response));
+        let retry_after = response.and_then(|response| response.header(Name::RetryAfter));
         self.refuse_exchange(ctx, status, |writer| {
-            for name in [Name::Reason, Name::RetryAfter] {
-                if let Some(value) = response.and_then(|response| response.header(name)) {
+            for (name, value) in [(Name::Reason, reason.as_deref()), (Name::RetryAfter, retry_after)] {
+                if let Some(value) = value {
                     writer.header(name, value);
                 }
             }

@@ -20,6 +20,7 @@ mod identity;
 mod leg;
 mod media;
 mod plan;
+mod reason;
 mod reconnect;
 mod reliable;
 mod session;
@@ -35,6 +36,7 @@ use smallvec::SmallVec;
 
 use crate::breaker::Breakers;
 use crate::certified::Certified;
+use crate::dialog::Dialog;
 use crate::directory::{Directory, Peer};
 use crate::guard::Rates;
 use crate::outbox::Outbox;
@@ -54,8 +56,8 @@ pub(crate) use confirmation::{Assurance, UNCONFIRMED_BURST, UNCONFIRMED_EVERY};
 use exchange::Exchange;
 use failover::Attempts;
 pub(crate) use forks::hang_up_stray;
-pub(crate) use forward::Sender;
 use forward::Forward;
+pub(crate) use forward::Sender;
 pub(crate) use leg::CallLeg;
 use media::MediaJob;
 pub(crate) use plan::Plan;
@@ -168,8 +170,11 @@ impl DialogIndex {
     }
 
     /// What carries no tag of ours yet, a CANCEL, finds its call by the caller's.
-    pub(crate) fn insert_dialled(&mut self, call_id: &str, remote_tag: &str, call: CallUid) {
-        self.dialled.insert(Self::key(call_id, remote_tag), call);
+    pub(crate) fn insert_caller(&mut self, dialog: &Dialog, call: CallUid) {
+        self.insert(&dialog.call_id, &dialog.local_tag, (call, LegId::Caller));
+        if let Some(tag) = dialog.remote_tag() {
+            self.dialled.insert(Self::key(&dialog.call_id, tag), call);
+        }
     }
 
     fn remove_dialled(&mut self, call_id: &str, remote_tag: &str, call: CallUid) {
@@ -238,6 +243,8 @@ pub(crate) struct Call {
     has_media: bool,
     /// Max-Forwards of the INVITE to the callee.
     max_forwards: u8,
+    /// What marks the INVITE to a PBX, so that the call is known again if it is forwarded.
+    trail: String,
     parties: Parties,
     carrier: Option<CarrierLabel>,
     callee_call_id: Option<String>,
@@ -338,6 +345,10 @@ impl Call {
             Leg::Caller => Some(&mut self.caller),
             Leg::Callee => self.callee.as_mut(),
         }
+    }
+
+    fn is_ringing_from(&self, caller: ProfileId, called: &str) -> bool {
+        self.stage == Stage::Setup && self.caller.peer == Peer::Profile(caller) && self.parties.to == called
     }
 
     fn start_timer(&mut self, ctx: &mut Context<'_>, timer: CallTimer, after: Duration) {

@@ -12,13 +12,14 @@ use super::failover::Attempts;
 use super::leg::Phase;
 use super::media::{Then, read_first_offer};
 use super::{Assurance, Attempt, Call, CallLeg, CallTimer, Context, LegId, Listing, Parties, Plan, Stage};
+use crate::circle;
 use crate::dialog::{Dialog, NextHop, contact_of};
 use crate::directory::Peer;
 use crate::makes;
 use crate::message::{Message, Name};
 use crate::refusal::Refusal;
 use crate::transaction::ServerKey;
-use crate::types::{Ending, Event, Flow, Leg, Reply, SdpRole};
+use crate::types::{CallUid, Ending, Event, Flow, Leg, Reply, SdpRole};
 
 /// An INVITE that starts a call, from a peer that has been recognised.
 pub(crate) struct Arrival {
@@ -29,26 +30,25 @@ pub(crate) struct Arrival {
     pub(crate) assurance: Assurance,
     /// Max-Forwards left for the callee.
     pub(crate) max_forwards: u8,
+    pub(crate) uid: CallUid,
+    pub(crate) plan: Plan,
 }
 
 impl Call {
     /// Opens a call: 100 at once, then either the refusal or the questions.
     pub(crate) fn open(ctx: &mut Context<'_>, arrival: Arrival) -> Self {
-        let uid = ctx.rng.call_uid();
-        let plan = Plan::new(ctx.directory, ctx.settings, arrival.peer, &arrival.invite, ctx.rng);
-        let listings = Listing::all(&plan, arrival.peer, ctx.directory);
+        let (uid, trail) = (arrival.uid, circle::trail_on(&arrival.invite, arrival.uid));
+        let listings = Listing::all(&arrival.plan, arrival.peer, ctx.directory);
         let parties = Parties {
-            from: plan.calling.clone(),
-            to: plan.called.clone(),
-            is_withheld: plan.caller.is_withheld,
+            from: arrival.plan.calling.clone(),
+            to: arrival.plan.called.clone(),
+            is_withheld: arrival.plan.caller.is_withheld,
             user_agent: arrival.invite.header(Name::UserAgent).map(str::to_owned),
         };
         let mut caller = caller_leg(ctx, &arrival);
+        let plan = arrival.plan;
         let session = caller.session.on_request(&ctx.settings.calls, &arrival.invite);
-        ctx.index.insert(&caller.dialog.call_id, &caller.dialog.local_tag, (uid, LegId::Caller));
-        if let Some(tag) = caller.dialog.remote_tag() {
-            ctx.index.insert_dialled(&caller.dialog.call_id, tag, uid);
-        }
+        ctx.index.insert_caller(&caller.dialog, uid);
         ctx.out.tell(Event::CallStarted {
             call: uid,
             source: arrival.flow.peer,
@@ -75,6 +75,7 @@ impl Call {
             confirmation: arrival.assurance.into(),
             has_media: false,
             max_forwards: arrival.max_forwards,
+            trail,
             parties,
             carrier: plan.carrier.clone(),
             callee_call_id: None,

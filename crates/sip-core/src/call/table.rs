@@ -114,6 +114,12 @@ impl CallTable {
         })
     }
 
+    /// Whether a profile makes so many calls to this number that are not answered yet.
+    pub(crate) fn ringing(&self, caller: ProfileId, called: &str, many: usize) -> bool {
+        let own = self.listed(Listing::Party(caller), None).filter_map(|uid| self.calls.get(&uid));
+        own.filter(|call| call.is_ringing_from(caller, called)).take(many).count() == many
+    }
+
     /// A look at a call from outside.
     pub(crate) fn live(&self, uid: CallUid) -> Option<LiveCall> {
         self.calls.get(&uid).map(Call::live)

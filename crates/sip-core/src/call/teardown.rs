@@ -4,7 +4,7 @@ use super::forward::Asked;
 use super::leg::Phase;
 use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Share, Stage};
 use crate::call::ClientUser;
-use crate::message::{Method, Name, q850_cause_in};
+use crate::message::{Method, q850_cause_in};
 use crate::refusal::Refusal;
 use crate::respond;
 use crate::transaction::{ClientKey, Outgoing, cancel_of};
@@ -188,6 +188,7 @@ impl Call {
         let half = id.role();
         let is_talking = self.half(half).is_some_and(|leg| leg.id == id);
         let Some(leg) = self.leg(id) else { return };
+        let peer = leg.peer;
         leg.phase = Phase::Closed;
         leg.let_go(ctx);
         leg.our_2xx = None;
@@ -197,7 +198,7 @@ impl Call {
         }
         self.stop_timer(ctx, CallTimer::Resend(half));
         self.stop_timer(ctx, CallTimer::AckWait(half));
-        let reason = bye.request.header(Name::Reason).map(str::to_owned);
+        let reason = self.reason_in(ctx, peer, bye.request);
         self.end(ctx, Ending::HungUp(half), 487, reason);
     }
 

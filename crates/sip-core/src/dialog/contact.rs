@@ -64,8 +64,11 @@ impl Listener {
     }
 }
 
-/// A flow to a peer that has no connection yet: from the listener of that transport.
+/// A flow to a peer that has no connection yet: from the listener of that transport. None leads to ourselves.
 pub(crate) fn flow_to(settings: &Settings, transport: Transport, peer: SocketAddr) -> Option<Flow> {
+    if settings.is_own_address(transport, peer) {
+        return None;
+    }
     let listener = settings.listener_toward(transport, peer)?;
     Some(Flow { transport, local: listener.local, peer, connection: None })
 }

@@ -79,12 +79,12 @@ rows! {
     ContentType: Lenient, Lenient, "RFC 3261 20.15";
     CSeq: Strict, Lenient, "RFC 3261 20.16";
     Date: Forwarded, Forwarded, "RFC 3261 20.17";
-    Diversion: Forwarded, Forwarded, "RFC 5806";
+    Diversion: Lenient, Forwarded, "RFC 5806";
     ErrorInfo: Forwarded, Forwarded, "RFC 3261 20.18";
     Event: Lenient, Forwarded, "RFC 6665 8.2.1";
     Expires: Lenient, Forwarded, "RFC 3261 20.19";
     From: Strict, Lenient, "RFC 3261 20.20";
-    HistoryInfo: Forwarded, Forwarded, "RFC 7044 5";
+    HistoryInfo: Lenient, Forwarded, "RFC 7044 5";
     Identity: Forwarded, Forwarded, "RFC 8224 4";
     IdentityInfo: Forwarded, Forwarded, "RFC 4474 9";
     InReplyTo: Forwarded, Forwarded, "RFC 3261 20.21";
@@ -132,6 +132,7 @@ rows! {
     UserAgent: Lenient, Forwarded, "RFC 3261 20.41";
     UserToUser: Forwarded, Forwarded, "RFC 7433 4";
     Via: Strict, Strict, "RFC 3261 20.42";
+    Trail: Lenient, Forwarded, "ours, circle.rs";
     Warning: Forwarded, Forwarded, "RFC 3261 20.43";
     WwwAuthenticate: Forwarded, Lenient, "RFC 3261 20.44";
     Other: Forwarded, Forwarded, "RFC 3261 7.3.1";

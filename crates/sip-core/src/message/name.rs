@@ -99,6 +99,7 @@ names! {
     UserAgent = "User-Agent",
     UserToUser = "User-to-User",
     Via = "Via",
+    Trail = "X-Sipgw-Trail",
     Warning = "Warning",
     WwwAuthenticate = "WWW-Authenticate",
 }

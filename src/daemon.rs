@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::desks::Desks;
+use self::desks::{Desks, Names};
 use self::reload::{Parts, Reload};
 use crate::admission::{self, Admission, Office};
 use crate::bindings;
@@ -35,7 +35,7 @@ use crate::engine::{self, Engine, EngineHandle};
 use crate::http::{self, Access, Readiness, Scrape, Site};
 use crate::media::{self, Media};
 use crate::metrics::Metrics;
-use crate::net::{Net, NetError, Tls, TlsError};
+use crate::net::{Net, NetError, TlsError};
 use crate::observe::Observer;
 use crate::resolve::{Resolver, SystemDns};
 use crate::scheduler::Scheduler;
@@ -137,6 +137,8 @@ impl Daemon {
             Watch::load(store.clone(), Arc::clone(&rules), metrics.clone(), readiness.clone()).await?;
         let (relay, media_events) = Relay::start(media::relay_config(&config.media))?;
         let resolver = resolver(&metrics)?;
+        // Before the first call that comes from one of them.
+        watch.hosts().begin(&resolver, &directory).await;
 
         let (stop_net, stop_http) = (CancellationToken::new(), CancellationToken::new());
         let (guard_net, guard_http) = (stop_net.clone().drop_guard(), stop_http.clone().drop_guard());
@@ -159,7 +161,8 @@ impl Daemon {
             doors.serve(&config, metrics.clone(), site.clone(), scrape, stop_http)?;
         let gateway = gateway(&config, &listeners, directory, &store).await?;
 
-        let staff = Staff::hire(&site, &metrics, journal, (relay, media_events), (resolver, tls));
+        let names = Names { resolver: Arc::clone(&resolver), carriers: watch.hosts(), tls };
+        let staff = Staff::hire(&site, &metrics, journal, (relay, media_events), names);
         let Staff { desk, replies, admission_task, writer_task, silence_task } = staff;
         let (binding_sender, binding_changes) = mpsc::channel(bindings::WAITING);
         let bindings_task =
@@ -168,6 +171,7 @@ impl Daemon {
         let running = Engine::new(gateway, Arc::clone(&net), inbound, (desk, replies), observer);
         let engine_task = tokio::spawn(running.run(commands));
         let directory = watch.directory();
+        let hosts_task = tokio::spawn(watch.hosts().follow(resolver, watch.directory()));
         let watch_task = tokio::spawn(watch.run(engine.clone()));
         let reload_task = tokio::spawn(Arc::clone(&reload).watch());
         let scheduler_task = tokio::spawn(scheduler.run());
@@ -185,7 +189,7 @@ impl Daemon {
             http,
             stop_net: guard_net,
             stop_http: guard_http,
-            watching: vec![watch_task, reload_task, silence_task, scheduler_task],
+            watching: vec![watch_task, hosts_task, reload_task, silence_task, scheduler_task],
             // HTTP is last: a client that does not let go must not keep the others from being waited for.
             closing: vec![engine_task, admission_task, bindings_task, writer_task, commands_task, http_task],
         })
@@ -304,6 +308,7 @@ fn site(
         config,
         tariffs: watch.tariffs(),
         directory: watch.directory(),
+        hosts: watch.hosts(),
         changed: watch.changed(),
         readiness: readiness.clone(),
         access,
@@ -325,7 +330,7 @@ impl Staff {
         metrics: &Metrics,
         journal: Journal,
         (relay, media_events): (Relay, Events),
-        (resolver, tls): (Arc<Resolver<SystemDns>>, Arc<Tls>),
+        names: Names,
     ) -> Self {
         let config = site.config.load();
         let (reply_sender, replies) = mpsc::channel(engine::REPLIES);
@@ -343,7 +348,7 @@ impl Staff {
         let (admission, admission_task) = Admission::start(office, journal);
         let media = Media::new(relay, reply_sender.clone());
         let silence_task = tokio::spawn(media.silence(media_events, site.engine.clone()));
-        let desk = Desks::new(admission, media, resolver, tls, reply_sender);
+        let desk = Desks::new(admission, media, names, reply_sender);
         Self { desk, replies, admission_task, writer_task, silence_task }
     }
 }

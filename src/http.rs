@@ -29,6 +29,7 @@ pub use self::at_rest::AtRest;
 pub use self::auth::Access;
 use self::connections::{Bounded, Source};
 pub use self::scrape::Scrape;
+use crate::carrier_hosts::CarrierHosts;
 use crate::config::{Config, HttpConfig};
 use crate::engine::EngineHandle;
 use crate::metrics::Metrics;
@@ -114,6 +115,8 @@ pub struct Site {
     pub tariffs: Arc<ArcSwap<Tariffs>>,
     /// What calls are routed by.
     pub directory: Arc<ArcSwap<Directory>>,
+    /// Where carriers are that are known by a name.
+    pub hosts: CarrierHosts,
     /// Told when provisioning was changed here.
     pub changed: Arc<Notify>,
     /// What the daemon says about itself.

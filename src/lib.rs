@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod bindings;
+pub mod carrier_hosts;
 pub mod config;
 pub mod daemon;
 pub mod demo;

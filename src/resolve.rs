@@ -3,7 +3,7 @@
 //! An address that worked is kept and served while look-ups fail: a carrier does not move because a name server
 //! is down. NAPTR is left out: the transport is configured, and that is all NAPTR would decide.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -156,6 +156,21 @@ impl<R: Records> Resolver<R> {
         };
         self.metrics.resolutions.with_label_values(&[result]).inc();
         addresses
+    }
+
+    /// Every address at which a host may be: those of its services, and its own. They are remembered by whoever follows it.
+    pub async fn whereabouts(&self, query: &Query) -> Result<BTreeSet<IpAddr>, NoAnswer> {
+        let Ok(_permit) = self.look_ups.acquire().await else { return Err(NoAnswer) };
+        let asked = tokio::time::timeout(PATIENCE, async {
+            tokio::join!(self.look_up(query), self.records.addresses(&query.host))
+        });
+        match asked.await {
+            Err(_) | Ok((Err(NoAnswer), Err(NoAnswer))) => Err(NoAnswer),
+            Ok((services, own)) => {
+                let services = services.unwrap_or_default().into_iter().map(|address| address.ip());
+                Ok(services.chain(own.unwrap_or_default()).collect())
+            }
+        }
     }
 
     fn memory(&self) -> MutexGuard<'_, HashMap<Query, Remembered>> {

@@ -15,6 +15,7 @@ use sip_core::directory::{Directory, Succession};
 use sip_core::types::CallUid;
 use tokio::sync::Notify;
 
+use crate::carrier_hosts::{self, CarrierHosts, Hosts};
 use crate::directory::{self, Shape};
 use crate::engine::EngineHandle;
 use crate::http::Readiness;
@@ -72,6 +73,10 @@ pub struct Watch {
     loaded: Option<Loaded>,
     /// Told when something was changed in this process.
     changed: Arc<Notify>,
+    /// Where carriers are that are known by a name.
+    hosts: CarrierHosts,
+    /// The addresses that the directory in use knows them by.
+    built_with: Arc<Hosts>,
     /// Leases without a live call at the last audit: only what stays so is wrong.
     suspects: HashSet<String>,
 }
@@ -100,6 +105,8 @@ impl Watch {
         let tariffs = Tariffs::new(built_by.us_bundle.clone(), built_by.on_net);
         let tariffs = Arc::new(ArcSwap::from_pointee(tariffs));
         let directory = Arc::new(ArcSwap::from_pointee(Directory::new()));
+        let changed = Arc::<Notify>::default();
+        let hosts = CarrierHosts::new(Arc::clone(&changed));
         let mut watch = Self {
             store,
             rules,
@@ -109,7 +116,9 @@ impl Watch {
             metrics,
             readiness,
             loaded: None,
-            changed: Arc::default(),
+            changed,
+            built_with: hosts.current(),
+            hosts,
             suspects: HashSet::new(),
         };
         let succession = watch.reload().await?;
@@ -131,6 +140,11 @@ impl Watch {
     /// Whoever changes provisioning in this process tells it here, and calls feel it at once.
     pub fn changed(&self) -> Arc<Notify> {
         Arc::clone(&self.changed)
+    }
+
+    /// Where carriers are that are known by a name.
+    pub fn hosts(&self) -> CarrierHosts {
+        self.hosts.clone()
     }
 
     /// Loads what has changed, or everything where it is to be built otherwise now.
@@ -166,9 +180,12 @@ impl Watch {
     }
 
     /// Builds what calls are rated and routed by, and puts it in use.
-    async fn build(&self, rules: &Rules, rows: DirectoryRows, rates: Option<RateBook>) -> Succession {
+    async fn build(&mut self, rules: &Rules, rows: DirectoryRows, rates: Option<RateBook>) -> Succession {
         let (tariffs, directory) = (Arc::clone(&self.tariffs), Arc::clone(&self.directory));
         let (us_bundle, on_net, shape) = (rules.us_bundle.clone(), rules.on_net, rules.shape.clone());
+        self.built_with = self.hosts.current();
+        let hosts = Arc::clone(&self.built_with);
+        self.store.use_carrier_addresses(hosts.values().flatten().copied().collect());
         // Many profiles would keep a worker of the runtime busy, and so would freeing what was in use.
         let building = tokio::task::spawn_blocking(move || {
             let known = Tariffs { us_bundle, on_net, ..Tariffs::clone(&tariffs.load()) }.with(&rows);
@@ -177,7 +194,9 @@ impl Watch {
                 None => known,
             }));
             let old = directory.load_full();
-            let succession = Succession::new(&old, Arc::new(directory::build(&old, &rows, &shape)));
+            let mut new = directory::build(&old, &rows, &shape);
+            carrier_hosts::add(&mut new, &hosts);
+            let succession = Succession::new(&old, Arc::new(new));
             directory.store(Arc::clone(&succession.directory));
             succession
         });
@@ -210,7 +229,8 @@ impl Watch {
     async fn look_at_provisioning(&mut self, engine: &EngineHandle) -> Result<(), StoreError> {
         let has_new_rules = !Arc::ptr_eq(&self.rules.load(), &self.built_by);
         let known = self.loaded.map(|loaded| loaded.revision);
-        if has_new_rules || Some(self.store.revision().await?) != known {
+        let have_moved = !Arc::ptr_eq(&self.hosts.current(), &self.built_with);
+        if has_new_rules || have_moved || Some(self.store.revision().await?) != known {
             let succession = self.reload().await?;
             // An engine that has stopped decides nothing any more.
             if let Some(old) = engine.set_directory(succession).await {

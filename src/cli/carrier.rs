@@ -118,8 +118,17 @@ fn state(carrier: &Value) -> String {
     }
 }
 
-/// A line for each address of a carrier that is not up.
+/// A line for each address of a carrier that is not up, and one if nobody would recognise it.
 fn troubles(carrier: &Value) -> String {
+    let is_unknown = |list: &Value| list.as_array().is_some_and(Vec::is_empty);
+    let nowhere = match is_unknown(&carrier["hosts"]) && is_unknown(&carrier["sources"]) {
+        true => format!(
+            "{}: {} leads to no address and there are no sources, so its calls are refused: sipgw carrier change --source\n",
+            text(&carrier["name"]),
+            text(&carrier["host"])
+        ),
+        false => String::new(),
+    };
     let is_down = |address: &&Value| address["state"] != "up";
     let line = |address: &Value| {
         let name = text(&carrier["name"]);
@@ -131,5 +140,5 @@ fn troubles(carrier: &Value) -> String {
         let since = when(&address["down_since"]);
         format!("{name}{at} is down since {since}: {} {next}\n", text(&address["reason"]))
     };
-    items(&carrier["addresses"]).filter(is_down).map(line).collect()
+    nowhere + &items(&carrier["addresses"]).filter(is_down).map(line).collect::<String>()
 }

@@ -7,17 +7,28 @@ use tokio::sync::mpsc;
 
 use super::turns::Turns;
 use crate::admission::Admission;
+use crate::carrier_hosts::CarrierHosts;
 use crate::engine::Desk;
 use crate::media::Media;
 use crate::net::Tls;
 use crate::resolve::{Query, Resolver, SystemDns};
 
+/// Who is told which addresses a name leads to.
+#[derive(Clone)]
+pub(super) struct Names {
+    /// Finds them.
+    pub(super) resolver: Arc<Resolver<SystemDns>>,
+    /// Where carriers are.
+    pub(super) carriers: CarrierHosts,
+    /// What certificates have to show.
+    pub(super) tls: Arc<Tls>,
+}
+
 /// See the module.
 pub(super) struct Desks {
     admission: Admission,
     media: Media,
-    resolver: Arc<Resolver<SystemDns>>,
-    tls: Arc<Tls>,
+    names: Names,
     replies: mpsc::Sender<Reply>,
     turns: Turns,
 }
@@ -39,11 +50,10 @@ impl Desks {
     pub(super) fn new(
         admission: Admission,
         media: Media,
-        resolver: Arc<Resolver<SystemDns>>,
-        tls: Arc<Tls>,
+        names: Names,
         replies: mpsc::Sender<Reply>,
     ) -> Self {
-        Self { admission, media, resolver, tls, replies, turns: Turns::default() }
+        Self { admission, media, names, replies, turns: Turns::default() }
     }
 
     fn ask_at_once(&mut self, question: Question) {
@@ -55,11 +65,11 @@ impl Desks {
     }
 
     fn resolve(&self, call: CallUid, query: Query) {
-        let (resolver, tls, replies) =
-            (Arc::clone(&self.resolver), Arc::clone(&self.tls), self.replies.clone());
+        let (names, replies) = (self.names.clone(), self.replies.clone());
         tokio::spawn(async move {
-            let addresses = resolver.resolve(&query).await;
-            addresses.iter().for_each(|address| tls.names.note(*address, &query.host));
+            let addresses = names.resolver.resolve(&query).await;
+            addresses.iter().for_each(|address| names.tls.names.note(*address, &query.host));
+            names.carriers.note(&query.host, addresses.iter().map(|address| address.ip()));
             // An engine that is gone needs no answer.
             let _gone = replies.send(Reply::Resolved { call, addresses }).await;
         });

@@ -13,6 +13,7 @@ use tower::ServiceExt;
 
 use super::operator::Operator;
 use super::{Access, Readiness, Site, api};
+use crate::carrier_hosts::CarrierHosts;
 use crate::config::Config;
 use crate::directory::{self, Shape};
 use crate::storage::{self, Ownership, Purpose};
@@ -45,6 +46,7 @@ impl AtRest {
             config: Arc::new(ArcSwap::from_pointee(config.clone())),
             tariffs: Arc::new(ArcSwap::from_pointee(tariffs)),
             directory: Arc::new(ArcSwap::from_pointee(Directory::new())),
+            hosts: CarrierHosts::default(),
             changed: Arc::default(),
             readiness,
             access: Arc::new(ArcSwap::from_pointee(Access::of(&config.http))),

@@ -15,6 +15,7 @@ mod reports;
 mod spend_guard;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -154,6 +155,8 @@ pub struct Store {
     policy: Arc<RwLock<ReservePolicy>>,
     /// Countries whose Online Numbers may be shown as the caller; shared in the same way.
     caller_id_countries: Arc<RwLock<BTreeSet<String>>>,
+    /// Where carriers are that are known by a name.
+    carrier_addresses: Arc<RwLock<BTreeSet<IpAddr>>>,
 }
 
 impl Store {
@@ -165,7 +168,9 @@ impl Store {
         let vault = Vault::new(&options.key);
         database.check_key(&vault).await?;
         let policy = Arc::new(RwLock::new(options.policy));
-        Ok(Self { database, vault, owner: options.owner, policy, caller_id_countries: Arc::default() })
+        let owner = options.owner;
+        let (caller_id_countries, carrier_addresses) = Default::default();
+        Ok(Self { database, vault, owner, policy, caller_id_countries, carrier_addresses })
     }
 
     /// Closes the database after the work in progress.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::auth::ip::{Cidr, IpRule, IpRules, Precedence};
@@ -447,6 +447,25 @@ impl Directory {
         }
         self.carriers.push(Arc::new(carrier));
         self.carriers.sort_by_key(|c| (c.priority, c.id));
+    }
+
+    /// A carrier is also at these addresses: its calls come from there, and its media may.
+    pub fn add_carrier_hosts(&mut self, id: CarrierId, hosts: &[IpAddr]) {
+        let Some(carrier) = self.carriers.iter_mut().find(|carrier| carrier.id == id) else { return };
+        let hosts: Vec<_> = hosts.iter().map(|host| Cidr::of_host(*host)).collect();
+        let carrier = Arc::make_mut(carrier);
+        carrier.media_networks = carrier.media_networks.iter().chain(&hosts).copied().collect();
+        for cidr in hosts {
+            self.add_ip_rule(
+                IpRule { cidr, port: None, transport: None, certificate: None },
+                Peer::Carrier(id),
+            );
+        }
+    }
+
+    /// Whether any rule recognises a peer by address.
+    pub fn is_known_by_address(&self, peer: Peer) -> bool {
+        self.ip_rules.only(|it| it == peer) != IpRules::default()
     }
 
     /// Recognises a peer by address.

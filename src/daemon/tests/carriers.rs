@@ -61,3 +61,45 @@ async fn a_silent_carrier_is_passed_over_by_the_next_call_and_every_attempt_is_r
     pbx.hang_up(&answer).await;
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn what_comes_from_where_a_carriers_name_leads_is_the_carriers() {
+    let directory = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(config(directory.path(), "34000-34099")).await.unwrap();
+    provision(&daemon).await;
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let invite = |number: u32| {
+        let own = stranger.local_addr().unwrap();
+        format!(
+            "INVITE sip:+12026843376@sip.test SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{number};rport\r\nMax-Forwards: 70\r\nFrom: <sip:+3726001234@{own}>;tag=a\r\nTo: <sip:+12026843376@sip.test>\r\nCall-ID: {number}@carrier\r\nCSeq: 1 INVITE\r\nContact: <sip:{own}>\r\nContent-Length: 0\r\n\r\n"
+        )
+    };
+    let answer = async |number: u32| {
+        stranger.send_to(invite(number).as_bytes(), daemon.listeners()[0].local).await.unwrap();
+        let mut buffer = [0; 65_536];
+        loop {
+            let length = timeout(SOON, stranger.recv(&mut buffer)).await.expect("an answer").unwrap();
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if text.contains(&format!("Call-ID: {number}@carrier")) && !text.starts_with("SIP/2.0 100") {
+                return text;
+            }
+        }
+    };
+    assert!(answer(1).await.starts_with("SIP/2.0 407"), "nobody is known there");
+    let new = NewCarrier { port: Some(5060), ..NewCarrier::new("Named", "localhost") };
+    daemon.store().create_carrier(new).await.unwrap();
+    changes_hold(&daemon).await;
+    let known = timeout(SOON, async {
+        for number in 2.. {
+            let told = answer(number).await;
+            if !told.starts_with("SIP/2.0 407") {
+                return told;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        String::new()
+    });
+    // The number's PBX has not registered.
+    assert!(known.await.expect("the carrier is known by its name").starts_with("SIP/2.0 480"));
+    daemon.stop().await;
+}

@@ -1,5 +1,7 @@
 //! Carriers: trunks to the telephone network. Their passwords go in and never come out.
 
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::http::StatusCode;
 use ipnet::IpNet;
@@ -23,6 +25,7 @@ use super::page::{Cursor, Limit, Page};
 use super::status::TAG;
 use super::word::word;
 use super::{Answer, Created};
+use crate::carrier_hosts::Hosts;
 
 /// Longest user name or password that a carrier gives.
 const SECRET_LONGEST: usize = 256;
@@ -74,16 +77,20 @@ struct CarrierView {
     is_active: bool,
     /// Whether they are, as far as it answers.
     state: CarrierState,
+    /// The addresses that its name leads to: what comes from there is its own, as from its sources. Null for a carrier that is
+    /// an address itself, and while no gateway runs.
+    hosts: Option<Vec<String>>,
     /// Its addresses as far as calls have met them, in the order in which they were found; none while no gateway runs.
     addresses: Vec<AddressView>,
 }
 
 impl CarrierView {
     async fn of(caller: &Caller, carrier: Carrier) -> Self {
-        Self::standing(carrier, &Standings::of(caller).await)
+        Self::standing(carrier, &Standings::of(caller).await, &caller.site.hosts.current())
     }
 
-    fn standing(Carrier { id, settings }: Carrier, standings: &Standings) -> Self {
+    fn standing(Carrier { id, settings }: Carrier, standings: &Standings, hosts: &Hosts) -> Self {
+        let hosts = hosts.get(&settings.host).map(|found| found.iter().map(IpAddr::to_string).collect());
         let (state, addresses) = standings.show(id);
         let user = match settings.authentication {
             CarrierAuthentication::Ip => None,
@@ -107,6 +114,7 @@ impl CarrierView {
             trust: settings.trust,
             is_active: settings.active == Switch::On,
             state,
+            hosts,
             addresses,
         }
     }
@@ -133,8 +141,8 @@ struct CarrierQuery {
 async fn list_carriers(caller: Caller, Query(query): Query<CarrierQuery>) -> Answer<Page<CarrierView>> {
     let all = caller.store().carriers().await?;
     let page = Page::of_whole(all, (query.limit, query.cursor.as_ref()), |carrier| carrier.id.0)?;
-    let standings = Standings::of(&caller).await;
-    Ok(Json(page.map(|carrier| CarrierView::standing(carrier, &standings))))
+    let (standings, hosts) = (Standings::of(&caller).await, caller.site.hosts.current());
+    Ok(Json(page.map(|carrier| CarrierView::standing(carrier, &standings, &hosts))))
 }
 
 /// How we prove ourselves to a carrier.

@@ -33,6 +33,8 @@ pub(crate) enum Claimant {
     Operator,
     /// A company for a profile of its own, at this time.
     Company(Timestamp),
+    /// The same, for an address that a carrier's name leads to.
+    CompanyAtCarrier(Timestamp),
 }
 
 impl Database {
@@ -47,6 +49,10 @@ impl Database {
         let state = match claimant {
             Claimant::Operator => ClaimState::Confirmed,
             Claimant::Company(now) => judge(&mut transaction, now, profile, rule).await?,
+            Claimant::CompanyAtCarrier(now) => {
+                judge(&mut transaction, now, profile, rule).await?;
+                ClaimState::Pending
+            }
         };
         let id: i64 = query_scalar(statements::INSERT_IP_RULE)
             .bind(profile.0)

@@ -1,5 +1,11 @@
 //! Addresses that prove profiles, and where passwords were proved: the store's verbs for them.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::PoisonError;
+
+use ipnet::IpNet;
+
 use super::Store;
 use crate::error::StoreError;
 use crate::model::{IpRule, IpRuleId, NewIpRule, ProfileId, Timestamp};
@@ -28,7 +34,21 @@ impl Store {
         if let Some(problem) = rule.obstacle() {
             return Err(StoreError::Invalid { field: "network", problem });
         }
-        self.database.add_ip_rule(profile, &checked(rule)?, Claimant::Company(now)).await
+        let claimant = match self.is_carriers(rule) {
+            true => Claimant::CompanyAtCarrier(now),
+            false => Claimant::Company(now),
+        };
+        self.database.add_ip_rule(profile, &checked(rule)?, claimant).await
+    }
+
+    /// The addresses that carriers' names lead to, which the database does not know.
+    pub fn use_carrier_addresses(&self, addresses: BTreeSet<IpAddr>) {
+        *self.carrier_addresses.write().unwrap_or_else(PoisonError::into_inner) = addresses;
+    }
+
+    fn is_carriers(&self, rule: &NewIpRule) -> bool {
+        let addresses = self.carrier_addresses.read().unwrap_or_else(PoisonError::into_inner);
+        addresses.iter().any(|address| rule.overlaps(&IpNet::from(*address)))
     }
 
     /// Lets a claim count that waits; for operators, who know whose address it is.

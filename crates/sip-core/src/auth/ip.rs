@@ -63,6 +63,12 @@ impl Cidr {
         self.prefix == width(self.network)
     }
 
+    /// The range that holds one address alone.
+    pub fn of_host(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        Self { network: address, prefix: width(address) }
+    }
+
     /// How many leading bits are fixed: 0..=32 or 0..=128.
     pub fn prefix(&self) -> u8 {
         self.prefix

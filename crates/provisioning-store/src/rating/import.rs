@@ -8,6 +8,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use super::table::{LONGEST_PREFIX, Rate, RateTable};
 use super::tariff::Tariff;
 use crate::money::Micros;
+use crate::text::unseen;
 
 /// Problems listed before the import gives up: enough to mend a file in few rounds.
 const PROBLEMS_LISTED: usize = 20;
@@ -231,7 +232,14 @@ impl Row<'_> {
                 Err(self
                     .problem(RateColumn::Destination, "is empty; reports need a name for the calls".into()))
             }
-            name => Ok(name.to_owned()),
+            name => match unseen(name) {
+                None => Ok(name.to_owned()),
+                Some(character) => {
+                    let problem =
+                        format!("holds the character U+{:04X}, which cannot be seen", u32::from(character));
+                    Err(self.problem(RateColumn::Destination, problem))
+                }
+            },
         }
     }
 
@@ -306,7 +314,8 @@ mod tests {
              +37x,,EST,-1,0.0000001,0,9999\n\
              372,Estonia,EE,0.05,,,\n\
              1,USA\n\
-             44,UK,GB,1.5.0,,,\n",
+             44,UK,GB,1.5.0,,,\n\
+             49,Ger\u{202e}many,DE,0.01,,,\n",
         )
         .unwrap_err();
         let lines: Vec<_> = refused.problems.iter().map(ToString::to_string).collect();
@@ -317,6 +326,7 @@ mod tests {
                 "line 4, prefix: 372 stands in line 2 already; keep one of the two",
                 "line 5: 2 fields where the header line has 7; quote fields that contain a comma",
                 "line 6, rate_per_minute: \"1.5.0\" is not an amount; write digits with an optional point, like 6.95",
+                "line 7, destination: holds the character U+202E, which cannot be seen",
             ]
         );
     }

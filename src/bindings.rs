@@ -157,13 +157,12 @@ fn registration(binding: &Binding) -> Registration {
     }
 }
 
-/// The bindings that still hold: those on UDP, at an address that we still listen at. A connection does not
-/// survive its process. `nat_s` is the interval that only PBXs behind a NAT are given.
+/// The bindings at addresses that we still listen at. A connection does not survive its process; whether the PBX can be
+/// connected to is the core's to judge. `nat_s` is the interval that only PBXs behind a NAT are given.
 pub fn restored(rows: &[Registration], listeners: &[Listener], nat_s: u32) -> Vec<Binding> {
     let is_ours = |flow: &Flow| {
-        let is_it =
-            |listener: &Listener| listener.transport == Transport::Udp && listener.local == flow.local;
-        flow.transport == Transport::Udp && listeners.iter().any(is_it)
+        let is_it = |listener: &Listener| listener.transport == flow.transport && listener.hears(flow.local);
+        listeners.iter().any(is_it)
     };
     last_known(rows, nat_s).into_iter().filter(|binding| is_ours(&binding.flow)).collect()
 }
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_and_a_listener_that_is_gone_do_not_come_back() {
+    fn what_came_to_a_listener_that_is_gone_does_not_come_back() {
         let (tcp, udp) = (bound("<sip:a@b>", Transport::Tcp), bound("sip:a@b;expires=5", Transport::Udp));
         assert_eq!(udp.contact_uri, "sip:a@b");
         assert!(restored(&[registration(&tcp)], &listeners(), 45).is_empty());

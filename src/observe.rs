@@ -69,6 +69,11 @@ impl Observer {
                     "A user is guarded: too many passwords were guessed for it, from several sources."
                 );
             }
+            // The table of connections is told.
+            Event::ConnectionProved(_) => {}
+            Event::ConnectionEnded { profile, contact } => {
+                tracing::info!(%profile, %contact, "A registered PBX's connection has ended; calls connect to its Contact.");
+            }
             Event::Dropped { source, why, is_of_note } => {
                 self.metrics.sip_dropped.with_label_values(&[why]).inc();
                 match *is_of_note && self.may_write_refusal() {

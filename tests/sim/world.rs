@@ -61,6 +61,11 @@ pub(crate) enum Arrival {
         line: Option<ConnectionId>,
         bytes: Bytes,
     },
+    /// At the gateway: a datagram to there has reached nobody, and this is what it began with.
+    Unreachable {
+        flow: Flow,
+        quoted: Bytes,
+    },
     Fault(Fault),
     Reply(Reply),
     Command {
@@ -332,6 +337,7 @@ impl World {
             Arrival::OverLine { line, bytes } => self.arrive_over(now, line, bytes),
             Arrival::AtAgent { line: Some(line), .. } if !self.lines.contains_key(&line) => {}
             Arrival::AtAgent { agent, bytes, .. } => self.agents[agent].receive(self.now, bytes),
+            Arrival::Unreachable { flow, quoted } => self.gateway.handle_unreachable(now, flow, &quoted),
             Arrival::Fault(fault) => self.befall(fault),
             Arrival::Reply(reply) => self.gateway.handle_reply(now, reply),
             Arrival::Command { agent, call, act } => self.agents[agent].act(self.now, call, act),
@@ -400,6 +406,11 @@ impl World {
         self.checks.after_transmit(&self.agents, agent, &transmit.bytes, ways.len());
         let Some(agent) = agent else { return };
         for way in ways {
+            if self.agents[agent].is_down {
+                let (flow, quoted) = (transmit.flow, transmit.bytes.slice(..transmit.bytes.len().min(500)));
+                self.expect(self.now + 2 * way, Arrival::Unreachable { flow, quoted });
+                continue;
+            }
             let bytes = transmit.bytes.clone();
             self.expect(self.now + way, Arrival::AtAgent { agent, line: None, bytes });
         }

@@ -3,7 +3,7 @@
 //! After each `handle_*` the shell polls transmits, questions and events until each yields `None`, then asks
 //! `poll_timeout` when to call `handle_timeout`. A spurious call changes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::authenticator::Authenticator;
 use crate::bans::{self, Ban, BanCounts, Banned, Bans};
 use crate::breaker::Breakers;
 use crate::call::{
-    self, Call, CallTable, CallTimer, ClientUser, Context, DialogIndex, Listing, Way, WayIndex,
+    self, Call, CallTable, CallTimer, ClientUser, Context, DialogIndex, Listing, Purpose, Way, WayIndex,
 };
 pub use crate::call::{CallsOf, LiveCall, Stage};
 use crate::certified::Certified;
@@ -36,7 +36,7 @@ use crate::settings::{RegistrationSettings, Settings, Tuning};
 use crate::timers::Timers;
 use crate::transaction::{Fired, ServerKey, Transactions};
 use crate::types::{
-    Binding, CallUid, CarrierStanding, Event, Flow, Leg, Now, ProfileId, Question, Reply, Transmit,
+    Binding, CallUid, CarrierStanding, ConnectionId, Event, Flow, Leg, Now, ProfileId, Question, Reply, Transmit,
     Transport, Trouble, Unregistration,
 };
 use crate::unopened;
@@ -63,6 +63,8 @@ pub struct Gateway {
     pub(crate) certified: Certified,
     pub(crate) history: History,
     pub(crate) breakers: Breakers,
+    /// Connections on which a request was believed; no more than there are connections.
+    proved: HashSet<ConnectionId>,
     pub(crate) transactions: Transactions<ClientUser>,
     pub(crate) calls: CallTable,
     /// The call that each unanswered INVITE opened, for CANCEL.
@@ -144,6 +146,7 @@ impl Gateway {
             certified: Certified::default(),
             history: History::new(limits.bindings),
             breakers: Breakers::default(),
+            proved: HashSet::new(),
             transactions: Transactions::new(settings.timers.clone(), limits.transactions),
             calls: CallTable::default(),
             invites: SecondaryMap::new(),
@@ -258,6 +261,7 @@ impl Gateway {
         let Some(id) = self.transactions.answered_by(flow, response, is_same_peer) else {
             return self.on_unasked_response(now, flow, response);
         };
+        self.note_proof(flow);
         let mended = self.transactions.request_of(id).and_then(|request| repaired(response, request));
         let response = mended.as_ref().unwrap_or(response);
         match self.transactions.receive_response(now.monotonic, id, response, &mut self.out) {
@@ -352,8 +356,20 @@ impl Gateway {
     /// the connection's first message.
     pub fn handle_connection_certified(&mut self, now: Now, flow: Flow, shown: CertificateNames) {
         let peer = self.certified.open(&self.directory, flow, shown);
+        if peer.is_some() {
+            self.note_proof(flow);
+        }
         if let Some(profile) = peer.and_then(Peer::profile) {
             self.reunite(now, profile);
+        }
+    }
+
+    /// A message from there was believed: a connection over which it came may stay.
+    pub(crate) fn note_proof(&mut self, flow: Flow) {
+        if let Some(connection) = flow.connection
+            && self.proved.insert(connection)
+        {
+            self.out.tell(Event::ConnectionProved(connection));
         }
     }
 
@@ -363,6 +379,7 @@ impl Gateway {
         if let Some(connection) = lost.connection {
             self.registrar.connection_lost(connection, &mut self.out);
             self.certified.close(connection);
+            self.proved.remove(&connection);
         }
         for uid in self.ways.calls(Way::lost_with(lost)) {
             self.with_call(now, uid, |call, ctx| call.on_connection_lost(ctx, lost));
@@ -382,6 +399,15 @@ impl Gateway {
     /// A message could not be sent to `flow`.
     pub fn handle_send_failed(&mut self, now: Now, flow: Flow) {
         let failed = self.transactions.send_failed(now.monotonic, flow, &mut self.out);
+        self.fail(now, failed);
+    }
+
+    /// The network says that a datagram to `flow` has reached nobody, and gives back its first octets (ICMP): whom we
+    /// invite cannot be reached (RFC 3261 section 18.4). Running calls and their goodbyes are left to their timers, since
+    /// anybody can forge such a message, and a goodbye that is not repeated leaves a call up that is paid for.
+    pub fn handle_unreachable(&mut self, now: Now, flow: Flow, quoted: &[u8]) {
+        let is_invite = |user: ClientUser| user.purpose == Purpose::Invite;
+        let failed = self.transactions.unreachable(now.monotonic, flow, quoted, is_invite, &mut self.out);
         self.fail(now, failed);
     }
 

@@ -196,6 +196,8 @@ refusals! {
         "The called PBX demands credentials: let it accept calls from the gateway's address.";
     PbxFailed = 500, 38, "pbx_failed",
         "The called PBX could not handle the call.";
+    PbxUnreachable = 480, 27, "pbx_unreachable",
+        "The called PBX cannot be reached: its address refuses what is sent to it, or no connection can be opened.";
     PhoneCannotCall = 403, 21, "phone_cannot_call",
         "A business account's phone can be called; only a SIP profile makes calls.";
     PriceTooHigh = 403, 21, "price_too_high",

@@ -1,5 +1,6 @@
 //! Registered PBXs: bindings, their expiry, NAT detection, and that the newest wins (RFC 3261 section 10.3).
 
+mod way;
 mod wish;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -8,6 +9,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::way::way_to;
 use self::wish::{Wish, wish_of, without_expires};
 use crate::directory::Profile;
 use crate::message::{Host, Message, Name, NameAddr, Uri};
@@ -154,10 +156,11 @@ impl Registrar {
     }
 
     /// Puts a binding kept over a restart back; one that has ended meanwhile, or whose connection died with the
-    /// old process, is left out. None lasts longer than `longest_s`, wherever the clock was when it was written down.
+    /// old process and was the only way to it, is left out. None lasts longer than `longest_s`, wherever the clock was when it was written down.
     pub(crate) fn restore(&mut self, now: Now, mut binding: Binding, longest_s: u32) {
         binding.expires_unix_s = binding.expires_unix_s.min(now.unix_s + u64::from(longest_s));
-        let is_usable = binding.expires_unix_s > now.unix_s && !binding.flow.transport.is_reliable();
+        binding.flow.connection = None;
+        let is_usable = binding.expires_unix_s > now.unix_s && way_to(&binding).is_some();
         if is_usable && !self.bindings.contains_key(&binding.profile) && self.bindings.len() < self.limit {
             self.insert(now, binding);
         }
@@ -172,6 +175,7 @@ impl Registrar {
             self.by_connection.insert((connection, profile));
         }
         self.sources.insert((binding.flow.peer, profile));
+        self.sources.extend(way_to(&binding).map(|way| (way.peer, profile)));
         self.bindings.insert(profile, Entry { binding, expiry, ends, before: None });
     }
 
@@ -179,6 +183,9 @@ impl Registrar {
         let entry = self.bindings.remove(&profile)?;
         self.timers.stop(entry.expiry);
         self.sources.remove(&(entry.binding.flow.peer, profile));
+        if let Some(way) = way_to(&entry.binding) {
+            self.sources.remove(&(way.peer, profile));
+        }
         if let Some(connection) = entry.binding.flow.connection {
             self.by_connection.remove(&(connection, profile));
         }
@@ -193,12 +200,22 @@ impl Registrar {
         }
     }
 
-    /// A lost connection ends the bindings made over it: nothing else leads to a PBX behind a NAT.
+    /// A lost connection ends the bindings made over it, unless the PBX can be connected to: nothing else leads to one
+    /// behind a NAT.
     pub(crate) fn connection_lost(&mut self, connection: ConnectionId, out: &mut Outbox) {
         let all = (connection, ProfileId(i64::MIN))..=(connection, ProfileId(i64::MAX));
         let lost: Vec<_> = self.by_connection.range(all).map(|(_, profile)| *profile).collect();
         for profile in lost {
-            self.remove(profile, Unregistration::ConnectionLost, out);
+            self.by_connection.remove(&(connection, profile));
+            let Some(entry) = self.bindings.get_mut(&profile) else { continue };
+            entry.binding.flow.connection = None;
+            match way_to(&entry.binding) {
+                Some(way) => {
+                    self.sources.insert((way.peer, profile));
+                    out.tell(Event::ConnectionEnded { profile, contact: way.peer });
+                }
+                None => self.remove(profile, Unregistration::ConnectionLost, out),
+            }
         }
     }
 
@@ -234,11 +251,22 @@ impl Registrar {
         self.first_from(SocketAddr::new(host, 0)).is_some_and(|(source, _)| source.ip() == host)
     }
 
+    /// The way to a profile's PBX, if it has registered.
+    pub(crate) fn way_to(&self, profile: ProfileId) -> Option<Flow> {
+        way_to(self.binding(profile)?)
+    }
+
+    /// Whether a profile's PBX has registered over this way, or was connected to by it.
+    pub(crate) fn is_way_of(&self, profile: ProfileId, flow: Flow) -> bool {
+        let ways = |bound: &Binding| [Some(bound.flow), way_to(bound)];
+        self.binding(profile)
+            .is_some_and(|bound| ways(bound).into_iter().flatten().any(|way| way.is_same_way(&flow)))
+    }
+
     /// The profiles whose PBXs have registered over this very flow: one PBX may have several.
     pub(crate) fn profiles_at(&self, flow: Flow) -> impl Iterator<Item = ProfileId> {
         let from_there = (flow.peer, ProfileId(i64::MIN))..=(flow.peer, ProfileId(i64::MAX));
-        let is_over =
-            move |profile: &ProfileId| self.binding(*profile).is_some_and(|bound| bound.flow == flow);
+        let is_over = move |profile: &ProfileId| self.is_way_of(*profile, flow);
         self.sources.range(from_there).map(|(_, profile)| *profile).filter(is_over)
     }
 
@@ -346,265 +374,4 @@ fn is_behind_nat(request: &Message, contact_uri: &str, flow: Flow) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::message::lex;
-    use crate::types::Transport;
-    use bytes::Bytes;
-
-    const PROFILE: ProfileId = ProfileId(7);
-
-    fn now() -> Now {
-        Now { monotonic: crate::timers::testing::start(), unix_s: 1_000_000 }
-    }
-
-    fn flow(peer: &str) -> Flow {
-        Flow {
-            transport: Transport::Udp,
-            local: "192.0.2.1:5060".parse().unwrap(),
-            peer: peer.parse().unwrap(),
-            connection: None,
-        }
-    }
-
-    fn register(call_id: &str, cseq: u32, extra: &str) -> Message {
-        let text = format!(
-            "REGISTER sip:gw SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bK{cseq}\r\n\
-             From: <sip:u@gw>;tag=1\r\nTo: <sip:u@gw>\r\nCall-ID: {call_id}\r\nCSeq: {cseq} REGISTER\r\n\
-             Max-Forwards: 70\r\n{extra}Content-Length: 0\r\n\r\n"
-        );
-        lex(Bytes::from(text), crate::message::Transport::Datagram).unwrap()
-    }
-
-    fn run(registrar: &mut Registrar, message: &Message, peer: &str) -> Registration {
-        let settings = RegistrationSettings::default();
-        registrar.register(now(), &settings, PROFILE, message, flow(peer), &mut Outbox::default())
-    }
-
-    const CONTACT: &str = "Contact: <sip:u@198.51.100.9:5060;rinstance=abc>;q=0.5;expires=600\r\n";
-
-    #[test]
-    fn the_third_pbx_of_two_is_refused_until_one_has_gone() {
-        let mut registrar = Registrar::new(2);
-        let settings = RegistrationSettings::default();
-        let bind = |registrar: &mut Registrar, profile| {
-            let message = register("a", 1, CONTACT);
-            let (flow, mut out) = (flow("198.51.100.9:5060"), Outbox::default());
-            registrar.register(now(), &settings, ProfileId(profile), &message, flow, &mut out)
-        };
-        assert!(matches!(bind(&mut registrar, 1), Registration::Done(Some(_))));
-        assert!(matches!(bind(&mut registrar, 2), Registration::Done(Some(_))));
-        assert_eq!(bind(&mut registrar, 3), Registration::Refused(Refusal::Overloaded));
-        registrar.remove(ProfileId(1), Unregistration::Asked, &mut Outbox::default());
-        assert!(matches!(bind(&mut registrar, 3), Registration::Done(Some(_))));
-        assert_eq!(registrar.len(), 2);
-    }
-
-    #[test]
-    fn a_name_shows_a_nat_where_the_port_cannot() {
-        let named = "Contact: <sip:u@pbx.local>;expires=3600\r\n";
-        let message = register("a", 1, named);
-        let connected = Flow { transport: Transport::Tls, ..flow("198.51.100.9:40000") };
-        assert!(is_behind_nat(&message, "sip:u@pbx.local", connected));
-        assert!(!is_behind_nat(&message, "sip:u@198.51.100.9", connected));
-        assert!(!is_behind_nat(&message, "sip:u@pbx.local", flow("198.51.100.9:5060")));
-        assert!(is_behind_nat(&message, "sip:u@pbx.local", flow("198.51.100.9:40000")));
-    }
-
-    #[test]
-    fn the_contact_is_echoed_with_its_parameters() {
-        let mut registrar = Registrar::new(10);
-        let done = run(&mut registrar, &register("a", 1, CONTACT), "198.51.100.9:5060");
-        assert_eq!(
-            done,
-            Registration::Done(Some(("<sip:u@198.51.100.9:5060;rinstance=abc>;q=0.5".into(), 600)))
-        );
-        let query = run(&mut registrar, &register("b", 1, ""), "198.51.100.9:5060");
-        assert_eq!(query, done);
-    }
-
-    #[test]
-    fn an_odd_contact_is_bound_and_echoed_as_it_is() {
-        for contact in [
-            "<sip:u@198.51.100.9:5060;thinfo=\"x y\">",
-            "<sip:u v@198.51.100.9:5060 ;line= 1>;+sip.instance=\"<urn:uuid:1;2>\"",
-            "sip:u@198.51.100.9:5060;+sip.instance=\"<urn:uuid:1>\"",
-        ] {
-            let mut registrar = Registrar::new(10);
-            let message = register("a", 1, &format!("Contact: {contact};expires=600\r\n"));
-            assert_eq!(crate::message::validate(&message), Ok(()), "{contact}");
-            let done = run(&mut registrar, &message, "198.51.100.9:5060");
-            assert_eq!(done, Registration::Done(Some((contact.to_owned(), 600))), "{contact}");
-        }
-    }
-
-    #[test]
-    fn a_pbx_behind_a_nat_is_given_45_seconds() {
-        let mut registrar = Registrar::new(10);
-        let done = run(&mut registrar, &register("a", 1, CONTACT), "203.0.113.5:40000");
-        assert!(matches!(done, Registration::Done(Some((_, 45)))), "{done:?}");
-        let port_only = run(&mut registrar, &register("b", 1, CONTACT), "198.51.100.9:40000");
-        assert!(matches!(port_only, Registration::Done(Some((_, 45)))), "{port_only:?}");
-    }
-
-    #[test]
-    fn how_a_pbx_protects_its_media_is_remembered_as_long_as_it_is_the_one() {
-        let mut registrar = Registrar::new(1);
-        run(&mut registrar, &register("a", 1, CONTACT), "198.51.100.9:5060");
-        registrar.note_media(PROFILE, SecureMedia::Optional);
-        registrar.note_media(ProfileId(8), SecureMedia::Required);
-        assert_eq!(registrar.media_shown(ProfileId(8)), None, "more than there may be bindings");
-        run(&mut registrar, &register("a", 2, CONTACT), "198.51.100.9:5060");
-        assert_eq!(registrar.media_shown(PROFILE), Some(SecureMedia::Optional), "a refresh changes nothing");
-        run(&mut registrar, &register("b", 1, CONTACT), "203.0.113.5:5060");
-        assert_eq!(registrar.media_shown(PROFILE), None, "another PBX");
-        registrar.note_media(PROFILE, SecureMedia::Off);
-        run(&mut registrar, &register("b", 2, "Contact: *\r\nExpires: 0\r\n"), "203.0.113.5:5060");
-        assert_eq!(registrar.media_shown(PROFILE), None);
-    }
-
-    #[test]
-    fn too_short_an_interval_is_named() {
-        let mut registrar = Registrar::new(10);
-        let brief = register("a", 1, "Contact: <sip:u@198.51.100.9>\r\nExpires: 5\r\n");
-        assert_eq!(run(&mut registrar, &brief, "198.51.100.9:5060"), Registration::TooBrief { min_s: 20 });
-    }
-
-    #[test]
-    fn the_contacts_own_interval_wins_over_expires() {
-        let mut registrar = Registrar::new(10);
-        let both = register("a", 1, "Contact: <sip:u@198.51.100.9>;expires=100\r\nExpires: 200\r\n");
-        let done = run(&mut registrar, &both, "198.51.100.9:5060");
-        assert!(matches!(done, Registration::Done(Some((_, 100)))), "{done:?}");
-    }
-
-    #[test]
-    fn the_star_needs_expires_0() {
-        let mut registrar = Registrar::new(10);
-        run(&mut registrar, &register("a", 1, CONTACT), "198.51.100.9:5060");
-        let wrong = register("a", 2, "Contact: *\r\nExpires: 60\r\n");
-        assert_eq!(
-            run(&mut registrar, &wrong, "198.51.100.9:5060"),
-            Registration::Refused(Refusal::BadContact)
-        );
-        let right = register("a", 3, "Contact: *\r\nExpires: 0\r\n");
-        assert_eq!(run(&mut registrar, &right, "198.51.100.9:5060"), Registration::Done(None));
-        assert!(registrar.binding(PROFILE).is_none());
-        assert_eq!(registrar.timers.len(), 0);
-    }
-
-    #[test]
-    fn a_lower_cseq_is_late_unless_the_call_id_is_new() {
-        let mut registrar = Registrar::new(10);
-        run(&mut registrar, &register("a", 5, CONTACT), "198.51.100.9:5060");
-        assert_eq!(
-            run(&mut registrar, &register("a", 4, CONTACT), "198.51.100.9:5060"),
-            Registration::OutOfOrder
-        );
-        let rebooted = run(&mut registrar, &register("b", 1, CONTACT), "198.51.100.9:5060");
-        assert!(matches!(rebooted, Registration::Done(Some(_))));
-    }
-
-    #[test]
-    fn the_newest_registration_wins_and_is_told() {
-        let mut registrar = Registrar::new(10);
-        run(&mut registrar, &register("a", 1, CONTACT), "198.51.100.9:5060");
-        let mut out = Outbox::default();
-        let message = register("b", 1, CONTACT);
-        let settings = RegistrationSettings::default();
-        registrar.register(now(), &settings, PROFILE, &message, flow("203.0.113.8:5060"), &mut out);
-        assert!(matches!(out.events[0], Event::Unregistered { why: Unregistration::Replaced, .. }));
-        assert_eq!(registrar.len(), 1);
-        assert_eq!(registrar.timers.len(), 1);
-    }
-
-    /// Whether the second of two registrations replaced another PBX.
-    fn replaces(one: (&str, &str, &str), other: (&str, &str, &str)) -> bool {
-        let mut registrar = Registrar::new(10);
-        let (settings, mut out) = (RegistrationSettings::default(), Outbox::default());
-        for (call_id, contact, peer) in [one, other] {
-            let message = register(call_id, 1, &format!("Contact: {contact}\r\n"));
-            registrar.register(now(), &settings, PROFILE, &message, flow(peer), &mut out);
-        }
-        out.events
-            .iter()
-            .any(|event| matches!(event, Event::Unregistered { why: Unregistration::Replaced, .. }))
-    }
-
-    #[test]
-    fn two_pbxs_behind_one_nat_are_told_apart() {
-        let first = ("a", "<sip:u@192.168.1.10:5060>", "203.0.113.8:40000");
-        assert!(replaces(first, ("b", "<sip:u@192.168.1.11:5060>", "203.0.113.8:40001")));
-        assert!(replaces(first, ("b", "<sip:u@192.168.1.10:5070>", "203.0.113.8:40001")));
-        // The same private address at another site is another PBX.
-        assert!(replaces(first, ("b", "<sip:u@192.168.1.10:5060>", "203.0.113.9:40000")));
-        // Started anew, or behind a NAT that has forgotten it.
-        assert!(!replaces(first, ("b", "<sip:u@192.168.1.10:5060;rinstance=2>", "203.0.113.8:40001")));
-        assert!(!replaces(first, ("b", "<sip:u@192.168.1.99:5060>", "203.0.113.8:40000")));
-        // A Contact that follows the flow.
-        let rewritten = ("a", "<sip:u@203.0.113.8:40000>", "203.0.113.8:40000");
-        assert!(!replaces(rewritten, ("b", "<sip:u@203.0.113.8:40001>", "203.0.113.8:40001")));
-        // The instance decides where both name one.
-        let known = |id| format!("<sip:u@192.168.1.10:5060>;+sip.instance=\"<urn:uuid:{id}>\"");
-        let (one, other) = (known("1"), known("2"));
-        assert!(replaces(("a", &one, "203.0.113.8:1"), ("b", &other, "203.0.113.8:2")));
-        assert!(!replaces(("a", &one, "203.0.113.8:1"), ("b", &one, "203.0.113.9:2")));
-    }
-
-    #[test]
-    fn a_pbx_that_was_replaced_takes_nothing_from_its_successor() {
-        let mut registrar = Registrar::new(10);
-        run(&mut registrar, &register("a", 1, "Contact: <sip:u@198.51.100.9:5060>\r\n"), "198.51.100.9:5060");
-        run(&mut registrar, &register("b", 1, "Contact: <sip:u@198.51.100.7:5060>\r\n"), "198.51.100.7:5060");
-        let leaves = register("a", 2, "Contact: <sip:u@198.51.100.9:5060>;expires=0\r\n");
-        let answer = run(&mut registrar, &leaves, "198.51.100.9:5060");
-        assert!(matches!(answer, Registration::Done(Some(_))), "{answer:?}");
-        assert_eq!(registrar.len(), 1);
-        let leaves = register("b", 2, "Contact: <sip:u@198.51.100.7:5060>;expires=0\r\n");
-        assert_eq!(run(&mut registrar, &leaves, "198.51.100.7:5060"), Registration::Done(None));
-        assert!(!registrar.is_bound_host("198.51.100.7".parse().unwrap()));
-        assert!(registrar.sources.is_empty());
-    }
-
-    #[test]
-    fn one_pbx_may_register_several_profiles_over_one_flow() {
-        let mut registrar = Registrar::new(10);
-        let (settings, mut out) = (RegistrationSettings::default(), Outbox::default());
-        let there = flow("198.51.100.9:5060");
-        for profile in [ProfileId(9), ProfileId(3)] {
-            registrar.register(now(), &settings, profile, &register("a", 1, CONTACT), there, &mut out);
-        }
-        let elsewhere = Flow { transport: Transport::Tcp, ..there };
-        registrar.register(now(), &settings, ProfileId(1), &register("b", 1, CONTACT), elsewhere, &mut out);
-        assert_eq!(registrar.profiles_at(there).collect::<Vec<_>>(), [ProfileId(3), ProfileId(9)]);
-        assert_eq!(registrar.profiles_at(elsewhere).collect::<Vec<_>>(), [ProfileId(1)]);
-        assert_eq!(registrar.profiles_at(flow("198.51.100.9:5061")).count(), 0);
-    }
-
-    #[test]
-    fn a_lost_connection_ends_its_binding() {
-        let mut registrar = Registrar::new(10);
-        let over_tcp = Flow {
-            transport: Transport::Tcp,
-            connection: Some(ConnectionId(3)),
-            ..flow("198.51.100.9:5060")
-        };
-        let (settings, mut out) = (RegistrationSettings::default(), Outbox::default());
-        registrar.register(now(), &settings, PROFILE, &register("a", 1, CONTACT), over_tcp, &mut out);
-        registrar.connection_lost(ConnectionId(4), &mut out);
-        assert!(registrar.binding(PROFILE).is_some());
-        registrar.connection_lost(ConnectionId(3), &mut out);
-        assert!(registrar.binding(PROFILE).is_none());
-    }
-
-    #[test]
-    fn an_unrefreshed_binding_expires() {
-        let mut registrar = Registrar::new(10);
-        run(&mut registrar, &register("a", 1, CONTACT), "198.51.100.9:5060");
-        let at = registrar.next_timeout().unwrap();
-        let mut out = Outbox::default();
-        registrar.handle_timeout(at, 10, &mut out);
-        assert!(matches!(out.events[0], Event::Unregistered { why: Unregistration::Expired, .. }));
-        assert!(registrar.next_timeout().is_none());
-    }
-}
+mod tests;

@@ -28,6 +28,9 @@ const TOO_FAST_FOR_KNOWN: &str = "too many requests from this known source";
 
 impl Gateway {
     pub(crate) fn on_request(&mut self, now: Now, flow: Flow, request: &Message) {
+        if self.known_peer(now, flow).is_some() {
+            self.note_proof(flow);
+        }
         match self.transactions.receive_request(now.monotonic, flow, request, &mut self.out) {
             Incoming::Absorbed => {}
             Incoming::AckOf2xx => self.on_ack(now, flow, request),
@@ -99,6 +102,7 @@ impl Gateway {
                 self.with_call(now, uid, |call, _| call.follow_peer(id, request, flow));
             }
         }
+        self.note_proof(flow);
         let Some(server) = self.transactions.open(flow, request) else {
             return self.refuse(now, flow, request, Refusal::Overloaded);
         };
@@ -361,6 +365,7 @@ impl Gateway {
     ) -> Option<Peer> {
         self.bans.note_right(now.monotonic, flow.peer.ip(), peer);
         let Some(profile) = peer.profile().and_then(|id| self.directory.profile(id)).cloned() else {
+            self.note_proof(flow);
             return Some(peer);
         };
         let registers = matches!(profile.authentication, Authentication::Registration { .. });
@@ -376,6 +381,7 @@ impl Gateway {
             }
             return None;
         }
+        self.note_proof(flow);
         if !profile.id.is_phone() {
             let is_new = self.history.note(now, flow, profile.id) == Novelty::New;
             if is_new || profile.claims_alone(flow) {
@@ -541,7 +547,9 @@ fn place_of(registrar: &Registrar, bans: &Bans, flow: Flow, claim: &Claim) -> Pl
     let source = flow.peer.ip();
     let binding = claim.peer.and_then(Peer::profile).and_then(|profile| registrar.binding(profile));
     match claim.peer {
-        Some(_) if binding.is_some_and(|bound| bound.flow == flow) => Place::Binding,
+        Some(peer) if peer.profile().is_some_and(|profile| registrar.is_way_of(profile, flow)) => {
+            Place::Binding
+        }
         Some(peer) if binding.is_some_and(|bound| bound.flow.peer.ip() == source) => Place::Home(peer),
         Some(peer) if bans.is_home(source, peer) => Place::Home(peer),
         _ => Place::Elsewhere(source),

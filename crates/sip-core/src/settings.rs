@@ -19,6 +19,8 @@ pub struct Settings {
     pub product: String,
     /// Where we listen; at least one.
     pub listeners: Vec<Listener>,
+    /// Advertised addresses that are not this machine's, because a NAT stands before it.
+    pub foreign: HashSet<IpAddr>,
     /// Which hosts a Request-URI may name.
     pub hosts: HostPolicy,
     /// Names and addresses besides `domain` and those of the listeners that mean us.
@@ -254,6 +256,7 @@ impl Settings {
             domain,
             product: concat!("sipgw/", env!("CARGO_PKG_VERSION")).to_owned(),
             listeners,
+            foreign: HashSet::new(),
             hosts: HostPolicy::default(),
             aliases: HashSet::new(),
             registration: RegistrationSettings::default(),
@@ -270,6 +273,7 @@ impl Settings {
         let of_transport = || self.listeners.iter().filter(move |l| l.transport == transport);
         of_transport()
             .find(|l| l.local == local)
+            .or_else(|| of_transport().find(|l| l.hears(local)))
             .or_else(|| of_transport().find(|l| l.local.is_ipv4() == local.is_ipv4()))
     }
 
@@ -278,8 +282,70 @@ impl Settings {
         self.listeners.iter().any(|listener| listener.is_at(transport, peer))
     }
 
-    /// The listener to send from towards `peer`.
+    /// The listener to send from towards `peer`: from this machine itself nothing leads to others.
     pub fn listener_toward(&self, transport: Transport, peer: SocketAddr) -> Option<&Listener> {
-        self.listeners.iter().find(|l| l.transport == transport && l.local.is_ipv4() == peer.is_ipv4())
+        let is_of_kind = |l: &&Listener| l.transport == transport && l.local.is_ipv4() == peer.is_ipv4();
+        let leads_there = |l: &&Listener| !l.local.ip().is_loopback() || peer.ip().is_loopback();
+        let of_kind = || self.listeners.iter().filter(is_of_kind);
+        of_kind().find(leads_there).or_else(|| of_kind().next())
+    }
+
+    /// `host:port` as the peer of a flow with this address of ours is told it, IPv6 in brackets. Where we listen at every
+    /// address of the machine, it is the one that the peer speaks to, from which it is answered too. Behind a NAT the
+    /// machine's own addresses mean nothing to a peer.
+    pub fn host_port(&self, transport: Transport, local: SocketAddr) -> String {
+        let Some(listener) = self.listener(transport, local) else { return local.to_string() };
+        let is_own = listener.local.ip().is_unspecified()
+            && !local.ip().is_unspecified()
+            && !self.foreign.contains(&listener.advertised_host);
+        let host = if is_own { local.ip() } else { listener.advertised_host };
+        SocketAddr::new(host, listener.advertised_port).to_string()
+    }
+}
+
+impl Listener {
+    /// Whether what comes to this address of ours comes to the listener.
+    pub fn hears(&self, address: SocketAddr) -> bool {
+        let is_everywhere = self.local.ip().is_unspecified();
+        let is_same_port = self.local.port() == address.port() && self.local.is_ipv4() == address.is_ipv4();
+        self.local == address || is_everywhere && is_same_port
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listener(local: &str, advertised: &str) -> Listener {
+        let local: SocketAddr = local.parse().unwrap();
+        let advertised_host = advertised.parse().unwrap();
+        Listener { transport: Transport::Udp, local, advertised_host, advertised_port: local.port() }
+    }
+
+    #[test]
+    fn a_peer_is_told_the_address_that_it_speaks_to() {
+        let everywhere = listener("0.0.0.0:5060", "203.0.113.10");
+        let one = listener("192.0.2.1:5080", "203.0.113.11");
+        let mut settings = Settings::new("gw.example", vec![everywhere, one]);
+        let told =
+            |settings: &Settings, local: &str| settings.host_port(Transport::Udp, local.parse().unwrap());
+        assert_eq!(told(&settings, "0.0.0.0:5060"), "203.0.113.10:5060");
+        assert_eq!(told(&settings, "198.51.100.7:5060"), "198.51.100.7:5060");
+        assert_eq!(told(&settings, "192.0.2.1:5080"), "203.0.113.11:5080", "as the operator wants it");
+        settings.foreign.insert("203.0.113.10".parse().unwrap());
+        assert_eq!(told(&settings, "10.0.0.5:5060"), "203.0.113.10:5060", "behind a NAT");
+    }
+
+    #[test]
+    fn a_listener_of_this_machine_alone_is_not_sent_from_to_others() {
+        let listeners =
+            vec![listener("127.0.0.1:5060", "127.0.0.1"), listener("192.0.2.1:5060", "192.0.2.1")];
+        let settings = Settings::new("gw.example", listeners);
+        let toward = |peer: &str| {
+            settings.listener_toward(Transport::Udp, peer.parse().unwrap()).map(|l| l.local.to_string())
+        };
+        assert_eq!(toward("198.51.100.1:5060").as_deref(), Some("192.0.2.1:5060"));
+        assert_eq!(toward("127.0.0.9:5060").as_deref(), Some("127.0.0.1:5060"));
+        assert_eq!(toward("[2001:db8::1]:5060"), None);
     }
 }

@@ -93,12 +93,25 @@ pub struct ConnectionId(pub u64);
 pub struct Flow {
     /// The transport of the message.
     pub transport: Transport,
-    /// Our address: the listener's.
+    /// Our address: the one that was spoken to. Of what we begin ourselves the listener's, which may stand for every
+    /// address of the machine: then it is sent from the one that peers are told.
     pub local: SocketAddr,
     /// The other end, as the packet shows it.
     pub peer: SocketAddr,
     /// The connection, for TCP and TLS.
     pub connection: Option<ConnectionId>,
+}
+
+impl Flow {
+    /// Whether both are one way to and from a peer, at whichever address of ours it speaks to us. A connection is one with
+    /// what was said to be sent over any that leads to its peer.
+    pub fn is_same_way(&self, other: &Self) -> bool {
+        let is_same_connection = match (self.connection, other.connection) {
+            (Some(one), Some(another)) => one == another,
+            _ => true,
+        };
+        is_same_connection && (self.transport, self.peer) == (other.transport, other.peer)
+    }
 }
 
 /// A message to put on the wire.
@@ -609,6 +622,15 @@ pub enum Event {
         ending: Ending,
         /// The final status.
         status: u16,
+    },
+    /// A request on a connection was believed, by its password, its address or the certificate shown: the first one.
+    ConnectionProved(ConnectionId),
+    /// The connection that a PBX registered over has ended. No NAT stands before it, so calls connect to its Contact.
+    ConnectionEnded {
+        /// Whose.
+        profile: ProfileId,
+        /// Where it listens.
+        contact: SocketAddr,
     },
     /// A message was dropped without an answer.
     Dropped {

@@ -184,6 +184,10 @@ pub(crate) struct Agent {
     pub(crate) scheme: &'static str,
     /// Whether the gateway can connect to it.
     pub(crate) listens: bool,
+    /// Its own idea of its address, behind a NAT.
+    pub(crate) inside: Option<SocketAddr>,
+    /// Whether its program is down while its host is up, which says so.
+    pub(crate) is_down: bool,
     /// How it wants its media protected.
     pub(crate) protection: Protection,
     password: Option<String>,
@@ -222,6 +226,8 @@ impl Agent {
             line: None,
             scheme: "sip",
             listens: false,
+            inside: None,
+            is_down: false,
             protection: Protection::None,
             password: None,
             gateway,

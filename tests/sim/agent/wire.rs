@@ -31,7 +31,8 @@ impl Agent {
             _ if self.scheme == "sips" => String::new(),
             other => format!(";transport={}", other.param()),
         };
-        format!("<{}:{}@{}{transport}{binding}>", self.scheme, self.user, self.address)
+        let own = self.inside.unwrap_or(self.address);
+        format!("<{}:{}@{own}{transport}{binding}>", self.scheme, self.user)
     }
 
     pub(super) fn via(&self, branch: &str) -> String {

@@ -9,10 +9,19 @@ use crate::agent::State;
 use crate::agent::manner::{Act, Change, Dial, Manner, ms, s};
 use crate::agent::secure::Protection;
 use crate::network::Weather;
-use crate::provisioning::{FAR_AWAY, Provisions, SALES_NUMBER};
+use crate::provisioning::{FAR_AWAY, Provisions, SALES_NUMBER, SALES_USER};
 use crate::world::{ALPHA, BETA, ENGINEERING, SALES, Setting, World};
 
 const RICH: Micros = Micros::from_units(1_000);
+
+/// Sales registered over a connection, behind a NAT: nobody can connect to it.
+fn connected_through_nat(transport: Transport) -> World {
+    let mut world = World::unregistered(Setting::clear(1));
+    world.agents[SALES].inside = Some(([10, 0, 0, 5], 5060).into());
+    world.connect(SALES, transport);
+    world.register(SALES, 3_600);
+    world
+}
 
 /// Sales registered over a connection.
 fn connected(transport: Transport) -> World {
@@ -65,7 +74,7 @@ fn nothing_but_a_2xx_is_sent_twice_over_a_connection() {
 
 #[test]
 fn a_lost_connection_ends_the_binding_and_the_calls_that_are_being_set_up_over_it() {
-    let mut world = connected(Transport::Tls);
+    let mut world = connected_through_nat(Transport::Tls);
     world.teach(ALPHA, Manner::ringing());
     world.dial(SALES, Dial::to(FAR_AWAY));
     world.run(s(2));
@@ -78,6 +87,63 @@ fn a_lost_connection_ends_the_binding_and_the_calls_that_are_being_set_up_over_i
     assert_eq!(world.agents[ALPHA].calls[missed].statuses, [100, 480]);
     assert_eq!(world.agents[ALPHA].requests(Method::Cancel).count(), 1, "it rings for nobody");
     assert_eq!(world.desk.books.records[0].ending, Ending::Refused(Refusal::CallerGone));
+}
+
+#[test]
+fn a_pbx_without_a_nat_is_connected_to_at_its_contact() {
+    for (transport, breaks) in [Transport::Tcp, Transport::Tls].into_iter().zip([true, false]) {
+        let mut world = connected(transport);
+        world.agents[SALES].listens = true;
+        if breaks {
+            world.break_connections(SALES);
+        } else {
+            world.befall(crate::faults::Fault::GatewayDies);
+        }
+        assert_eq!((unregistrations(&world), world.gateway.counts().bindings), (vec![], 1));
+        let call = world.dial(ALPHA, Dial::to(SALES_NUMBER).then(s(20), Act::HangUp));
+        world.run(s(5));
+        assert_eq!(world.agents[ALPHA].calls[call].statuses, [100, 180, 200]);
+        assert_eq!(world.connections, 2, "one more connection was opened");
+        // A request of its own over this connection is heard as the PBX's.
+        let out = world.dial(SALES, Dial::to(FAR_AWAY).then(s(5), Act::HangUp));
+        world.settle();
+        assert_eq!(world.agents[SALES].calls[out].statuses, [100, 180, 200]);
+        assert_eq!(world.connections, 2);
+    }
+}
+
+#[test]
+fn a_pbx_that_cannot_be_connected_to_is_refused_for_that() {
+    let mut world = connected(Transport::Tcp);
+    world.break_connections(SALES);
+    let call = world.dial(ALPHA, Dial::to(SALES_NUMBER));
+    world.settle();
+    assert_eq!(world.agents[ALPHA].calls[call].statuses, [100, 480]);
+    assert_eq!(world.desk.books.records[0].ending, Ending::Refused(Refusal::PbxUnreachable));
+}
+
+#[test]
+fn a_connection_is_proved_once_by_a_request_that_is_believed() {
+    let mut world = World::unregistered(Setting::clear(1));
+    let line = world.connect(SALES, Transport::Tcp);
+    let proofs = |world: &World| {
+        let is_proof = |event: &&Event| matches!(event, Event::ConnectionProved(proved) if *proved == line);
+        world.events.iter().filter(is_proof).count()
+    };
+    world.say(SALES, "OPTIONS sip:gw.example SIP/2.0\r\nVia: SIP/2.0/TCP x;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:gw.example>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n");
+    world.run(s(1));
+    assert_eq!(proofs(&world), 0, "anybody can ask that");
+    world.agents[SALES].forget_password();
+    let now = world.now();
+    world.agents[SALES].start_registering(now, 3_600);
+    world.flush();
+    world.run(s(5));
+    assert_eq!(proofs(&world), 0, "the password is wrong");
+    world.agents[SALES].learn_credentials(SALES_USER, "correct-horse!");
+    world.register(SALES, 3_600);
+    world.dial(SALES, Dial::to(FAR_AWAY).then(s(5), Act::HangUp));
+    world.settle();
+    assert_eq!(proofs(&world), 1);
 }
 
 #[test]
@@ -301,8 +367,8 @@ fn the_second_connection_takes_over_and_the_end_of_the_first_ends_nothing() {
 }
 
 #[test]
-fn a_binding_over_a_connection_is_not_kept_over_a_restart_and_made_anew() {
-    let mut world = connected(Transport::Tls);
+fn a_binding_over_a_connection_through_a_nat_is_not_kept_over_a_restart_and_made_anew() {
+    let mut world = connected_through_nat(Transport::Tls);
     world.befall(crate::faults::Fault::GatewayDies);
     assert_eq!(world.gateway.counts().bindings, 0, "there is no way to the PBX");
     world.connect(SALES, Transport::Tls);

@@ -37,3 +37,4 @@ mod spend_guard;
 mod storms;
 mod strangers;
 mod unacceptable;
+mod unreachable;

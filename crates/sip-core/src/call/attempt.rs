@@ -301,6 +301,10 @@ impl Call {
             self.forget_media_jobs();
             return self.try_next_address(ctx);
         }
+        // A PBX has one place. That nobody answered would not be true.
+        if trouble == Trouble::Unreachable && !self.carrier_is_tried() {
+            return self.end_refused(ctx, Refusal::PbxUnreachable);
+        }
         self.pass_failure(ctx, 408, None);
     }
 
@@ -376,7 +380,8 @@ fn pbx_address(ctx: &Context<'_>, profile: &Profile, user: &str) -> Result<(Flow
             // A phone knows no other name than the one that it has registered.
             let is_phone = profile.id.is_phone();
             let uri = if is_phone { contact.as_request_uri() } else { contact.with_user(user) };
-            Ok((binding.flow, uri))
+            let flow = ctx.registrar.way_to(profile.id).ok_or(Refusal::NotRegistered)?;
+            Ok((flow, uri))
         }
         Authentication::Ip { target, .. } => {
             // Without a listener of that transport and family nothing can be sent there.

@@ -214,8 +214,7 @@ impl Context<'_> {
 
     /// Where a PBX has registered, or else the connection on which it has shown its certificate.
     fn way_to(&self, profile: ProfileId) -> Option<Flow> {
-        let bound = self.registrar.binding(profile).map(|binding| binding.flow);
-        bound.or_else(|| self.certified.way_to(profile))
+        self.registrar.way_to(profile).or_else(|| self.certified.way_to(profile))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::message::{Message, Uri};
-use crate::settings::{Listener, Settings};
+use crate::settings::Settings;
 use crate::types::{Flow, Transport};
 
 /// Our Contact in one dialog, in angle brackets. Which scheme is shown depends on the other side (RFC 3261 sections
@@ -27,7 +27,9 @@ pub(crate) fn contact_of(settings: &Settings, flow: &Flow, user: &str) -> OurCon
     let host = sent_by(settings, flow);
     let secure_host = match flow.transport {
         Transport::Tls => Some(host.clone()),
-        _ => settings.listener_toward(Transport::Tls, flow.peer).map(Listener::host_port),
+        _ => settings.listener_toward(Transport::Tls, flow.peer).map(|secure| {
+            settings.host_port(Transport::Tls, SocketAddr::new(flow.local.ip(), secure.local.port()))
+        }),
     };
     OurContact {
         plain: format!("<sip:{user}{at}{host};transport={}>", flow.transport.param()),
@@ -53,15 +55,7 @@ pub(crate) fn via(settings: &Settings, flow: &Flow, branch: &str) -> String {
 }
 
 fn sent_by(settings: &Settings, flow: &Flow) -> String {
-    let listener = settings.listener(flow.transport, flow.local);
-    listener.map_or_else(|| flow.local.to_string(), Listener::host_port)
-}
-
-impl Listener {
-    /// `host:port` as advertised, IPv6 in brackets.
-    pub fn host_port(&self) -> String {
-        SocketAddr::new(self.advertised_host, self.advertised_port).to_string()
-    }
+    settings.host_port(flow.transport, flow.local)
 }
 
 /// A flow to a peer that has no connection yet: from the listener of that transport. None leads to ourselves.
@@ -76,6 +70,7 @@ pub(crate) fn flow_to(settings: &Settings, transport: Transport, peer: SocketAdd
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Listener;
 
     fn settings(transports: &[Transport]) -> Settings {
         let listener = |transport: &Transport| Listener {

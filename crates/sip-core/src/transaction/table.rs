@@ -158,6 +158,14 @@ impl ClientMachine {
         }
     }
 
+    /// Whether it fails when the way of its request does. An INVITE that is being worked on is not sent again over UDP.
+    fn depends_on_way(&self, flow: Flow) -> bool {
+        match self {
+            Self::Invite(_) if !flow.transport.is_reliable() => self.is_unanswered(),
+            _ => self.awaits_final(),
+        }
+    }
+
     /// Whether no answer has come at all.
     fn is_unanswered(&self) -> bool {
         match self {
@@ -429,12 +437,26 @@ impl<U: Copy> Transactions<U> {
     /// could not be sent says nothing of an INVITE that is being worked on: no more of it is to be sent (RFC 3261
     /// section 17.1.1.2).
     pub(crate) fn send_failed(&mut self, now: Instant, flow: Flow, out: &mut Outbox) -> Vec<U> {
-        let is_hit = |entry: &ClientEntry<U>| match (flow.connection, &entry.machine) {
-            (Some(_), _) => true,
-            (None, ClientMachine::Invite(_)) if !flow.transport.is_reliable() => {
-                entry.flow == flow && entry.machine.is_unanswered()
-            }
-            (None, _) => entry.flow == flow,
+        let is_hit = |entry: &ClientEntry<U>| flow.connection.is_some() || entry.flow == flow;
+        self.give_up_where(now, [Route::of(flow)], is_hit, out)
+    }
+
+    /// The network says that a datagram to `flow` reached nobody, and gives its first octets back (ICMP). Anybody can forge
+    /// that, so it counts only for requests of this port of ours to there that begin with these octets, that nobody has
+    /// answered at all, and that `is_meant`.
+    pub(crate) fn unreachable(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        quoted: &[u8],
+        is_meant: impl Fn(U) -> bool,
+        out: &mut Outbox,
+    ) -> Vec<U> {
+        let is_hit = |entry: &ClientEntry<U>| {
+            entry.flow.local.port() == flow.local.port()
+                && entry.machine.is_unanswered()
+                && entry.machine.sent().starts_with(quoted)
+                && is_meant(entry.user)
         };
         self.give_up_where(now, [Route::of(flow)], is_hit, out)
     }
@@ -499,7 +521,7 @@ impl<U: Copy> Transactions<U> {
         out: &mut Outbox,
     ) {
         let Some(entry) = self.clients.get_mut(id) else { return };
-        if entry.is_waiting && !entry.machine.awaits_final() {
+        if entry.is_waiting && !entry.machine.depends_on_way(entry.flow) {
             entry.is_waiting = false;
             self.waiting.remove(entry.flow, id);
         }

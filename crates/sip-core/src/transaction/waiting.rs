@@ -1,5 +1,5 @@
-//! Client transactions without a final answer, indexed by where their requests went: a lost connection or a send error
-//! costs work for the transactions that it concerns, not for all of them.
+//! Client transactions that fail when the way of their requests does, indexed by that way: a lost connection, a send error
+//! or an ICMP error costs work for the transactions that it concerns, not for all of them.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -9,7 +9,7 @@ pub enum Unregistration {
     Asked,
     /// It was not refreshed in time.
     Expired,
-    /// Its connection was lost.
+    /// Its connection was lost, and none can be opened to it.
     ConnectionLost,
     /// A newer registration from elsewhere took its place.
     Replaced,
@@ -34,7 +34,9 @@ impl Unregistration {
         match self {
             Self::Asked => "The PBX ended its registration.",
             Self::Expired => "The PBX did not refresh its registration in time.",
-            Self::ConnectionLost => "The connection over which the PBX had registered was lost.",
+            Self::ConnectionLost => {
+                "The connection over which the PBX had registered was lost, and none can be opened to it."
+            }
             Self::Replaced => {
                 "A newer registration of another PBX took the place of this one: \
                  one profile serves one PBX."

@@ -87,7 +87,7 @@ fn an_invite_that_is_being_worked_on_does_not_fail_with_a_datagram() {
     send(&mut table, there, &Method::Invite, 2);
     send(&mut table, Flow { local: "192.0.2.1:5080".parse().unwrap(), ..there }, &Method::Invite, 3);
     assert_eq!(table.send_failed(start(), there, &mut out), [2]);
-    assert_eq!(table.waiting.len(), 2);
+    assert_eq!((table.len(), table.waiting.len()), (2, 1));
 }
 
 #[test]
@@ -123,4 +123,22 @@ fn a_response_is_found_by_its_branch_whatever_its_cseq_says() {
     assert_eq!(found(&table, "1 CANCEL"), Some(cancel));
     assert_eq!(found(&table, "2 INVITE"), Some(invite));
     assert_eq!(found(&table, "x"), None);
+}
+
+#[test]
+fn an_icmp_error_concerns_what_was_sent_to_there_and_not_answered() {
+    let (mut table, mut out) = (among_others(), Outbox::default());
+    let there = udp(0xc000_0207, 5060);
+    send(&mut table, there, &Method::Invite, 1_000_001);
+    send(&mut table, there, &Method::Invite, 1_000_002);
+    answer(&mut table, there, &Method::Invite, 1_000_002, 100);
+    send(&mut table, there, &Method::Bye, 1_000_003);
+    let mut unreachable =
+        |flow, quoted: &[u8]| table.unreachable(start(), flow, quoted, |user| user != 1_000_003, &mut out);
+    assert_eq!(unreachable(udp(0xc000_0207, 5061), b""), [0; 0], "another port");
+    assert_eq!(unreachable(Flow { local: "192.0.2.1:5080".parse().unwrap(), ..there }, b""), [0; 0]);
+    assert_eq!(unreachable(there, b"OCTAVO"), [0; 0], "not what we have sent");
+    assert_eq!(unreachable(Flow { local: "0.0.0.0:5060".parse().unwrap(), ..there }, b"OCT"), [1_000_001]);
+    assert_eq!(unreachable(there, b""), [0; 0], "the others are being answered, or are not to fail");
+    assert!(table.waiting.examined.get() <= 20, "{} were looked at", table.waiting.examined.get());
 }

@@ -35,7 +35,7 @@ use crate::engine::{self, Engine, EngineHandle};
 use crate::http::{self, Access, Readiness, Scrape, Site};
 use crate::media::{self, Media};
 use crate::metrics::Metrics;
-use crate::net::{Net, NetError, TlsError};
+use crate::net::{self, Net, NetError, TlsError};
 use crate::observe::Observer;
 use crate::resolve::{Resolver, SystemDns};
 use crate::scheduler::Scheduler;
@@ -425,7 +425,10 @@ async fn gateway(
 ) -> Result<Gateway, StartError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(StartError::Random)?;
-    let mut gateway = Gateway::new(config.settings(listeners.to_vec())?, directory, seed);
+    let mut settings = config.settings(listeners.to_vec())?;
+    let advertised = listeners.iter().map(|listener| listener.advertised_host);
+    settings.foreign = advertised.filter(|address| !net::is_ours(*address)).collect();
+    let mut gateway = Gateway::new(settings, directory, seed);
     let known = store.load_registrations(storage::now()).await?;
     for binding in bindings::restored(&known, listeners, config.registration.nat_s) {
         gateway.restore_binding(engine::now(), binding);

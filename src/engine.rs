@@ -12,7 +12,7 @@ use sip_core::directory::{Directory, Succession};
 use sip_core::gateway::{CallsOf, Counts, Gateway, LiveCall};
 use sip_core::refusal::Refusal;
 use sip_core::settings::Tuning;
-use sip_core::types::{Binding, CallUid, CarrierStanding, Flow, Leg, Now, ProfileId, Question, Reply};
+use sip_core::types::{Binding, CallUid, CarrierStanding, Event, Flow, Leg, Now, ProfileId, Question, Reply};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::net::{Inbound, Net};
@@ -279,6 +279,7 @@ impl<D: Desk> Engine<D> {
             Inbound::Certified { flow, shown } => self.gateway.handle_connection_certified(now, flow, shown),
             Inbound::Lost(flow) => self.gateway.handle_connection_lost(now, flow),
             Inbound::SendFailed(flow) => self.gateway.handle_send_failed(now, flow),
+            Inbound::Unreachable { flow, quoted } => self.gateway.handle_unreachable(now, flow, &quoted),
         }
     }
 
@@ -293,6 +294,9 @@ impl<D: Desk> Engine<D> {
                 self.desk.ask(now, question);
             }
             while let Some(event) = self.gateway.poll_event() {
+                if let Event::ConnectionProved(connection) = event {
+                    self.net.prove(connection);
+                }
                 self.observer.observe(&event);
             }
             if failed.is_empty() {

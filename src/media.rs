@@ -19,8 +19,9 @@ use sip_core::types::{CallUid, Leg, Question, Reply, SdpRole, SecureMedia};
 use tokio::sync::mpsc;
 
 use self::words::{described, leg, local_media, policy, refusal, side};
-use crate::config::MediaConfig;
+use crate::config::{MediaAddress, MediaConfig};
 use crate::engine::EngineHandle;
+use crate::net;
 
 pub use self::report::Report;
 
@@ -29,7 +30,12 @@ const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// The relay's configuration.
 pub fn relay_config(config: &MediaConfig) -> EngineConfig {
-    let address = |a: &crate::config::MediaAddress| LocalAddress { bind: a.bind, advertise: a.advertised() };
+    // Who is told an address expects packets from there. A socket at every address sends from whichever the system likes.
+    let bind = |a: &MediaAddress| {
+        let is_told_ours = a.bind.is_unspecified() && net::is_ours(a.advertised());
+        if is_told_ours { a.advertised() } else { a.bind }
+    };
+    let address = |a: &MediaAddress| LocalAddress { bind: bind(a), advertise: a.advertised() };
     let addresses = config.addresses.iter().map(address).collect();
     let mut relay = EngineConfig::new(addresses, config.ports.first..=config.ports.last);
     relay.workers = config.workers;

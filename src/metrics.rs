@@ -147,6 +147,11 @@ metrics! {
     ),
     /// Open TCP and TLS connections.
     connections: gauges("sipgw_connections", "Open TCP, TLS and HTTP connections", &["transport"]),
+    /// Open TCP and TLS connections on which nobody has proved who it is.
+    connections_unproved: gauge(
+        "sipgw_connections_unproved",
+        "Open TCP and TLS connections on which nobody has proved yet who it is",
+    ),
     /// Connections refused, lost or closed by us.
     connections_closed: counters(
         "sipgw_connections_closed_total",

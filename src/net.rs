@@ -3,21 +3,25 @@
 //! Nothing here knows SIP beyond where one message of a stream ends. Every queue is bounded: a full one drops
 //! datagrams and counts them, and lets streams wait, so that TCP slows the peer down.
 
+mod closed;
 mod connections;
+mod datagram;
+mod stream;
+mod table;
 mod tally;
 mod tcp;
 mod tls;
 mod udp;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sip_core::auth::CertificateNames;
 use sip_core::settings::Listener;
-use sip_core::types::{Flow, Transmit, Transport};
+use sip_core::types::{ConnectionId, Flow, Transmit, Transport};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,7 +30,7 @@ use self::connections::Connections;
 pub(crate) use self::tally::Tally;
 pub use self::tls::{ServerNames, Tls, TlsError, TlsFiles};
 use self::udp::UdpPort;
-use crate::config::Config;
+use crate::config::{Config, ListenConfig};
 use crate::metrics::{Direction, Metrics};
 
 /// What the sockets bring.
@@ -62,6 +66,13 @@ pub enum Inbound {
     Lost(Flow),
     /// A message that was taken could not be sent.
     SendFailed(Flow),
+    /// The network says that nobody can be reached at the other end of a flow of datagrams (ICMP).
+    Unreachable {
+        /// Our port and the peer. Which of our addresses the datagram came from is not told.
+        flow: Flow,
+        /// The first octets of the datagram, as many as the network has given back.
+        quoted: Bytes,
+    },
 }
 
 /// Why the sockets could not be opened.
@@ -108,20 +119,23 @@ impl Net {
         for listen in &config.sip.listen {
             let transport = Transport::from(listen.transport);
             let bound = match transport {
-                Transport::Udp => net.listen_udp(listen.address, &shared),
+                Transport::Udp => net.listen_udp(listen, &shared),
                 Transport::Tcp | Transport::Tls => tcp::listen(transport, listen.address, &net.connections),
             };
             let local =
                 bound.map_err(|error| NetError::Bind { transport, address: listen.address, error })?;
-            net.connections.may_open_from(transport, local);
-            listeners.push(listen.bound(local));
+            let listener = listen.bound(local);
+            if transport != Transport::Udp && local.ip().is_unspecified() {
+                net.connections.advertise(local, listener.advertised_host);
+            }
+            listeners.push(listener);
         }
         Ok((net, listeners))
     }
 
-    fn listen_udp(&mut self, address: SocketAddr, shared: &connections::Shared) -> io::Result<SocketAddr> {
-        let port = UdpPort::bind(address)?;
-        let local = port.local;
+    fn listen_udp(&mut self, listen: &ListenConfig, shared: &connections::Shared) -> io::Result<SocketAddr> {
+        let port = UdpPort::bind(listen.address, listen.advertise.map(|advertise| advertise.host))?;
+        let local = port.local();
         self.tasks.spawn(port.receiver(shared.clone()));
         self.udp.push(port);
         Ok(local)
@@ -135,11 +149,18 @@ impl Net {
         if flow.transport.is_reliable() {
             return self.connections.send(transmit);
         }
-        let port = self.udp.iter().find(|port| port.local == flow.local);
-        match port.or_else(|| self.udp.iter().find(|port| port.local.is_ipv4() == flow.peer.is_ipv4())) {
-            Some(port) => port.send(bytes, flow.peer, &self.metrics).map_err(|_| *flow),
+        let of_family = |port: &&UdpPort| port.local().is_ipv4() == flow.peer.is_ipv4();
+        let exact = self.udp.iter().find(|port| port.local() == flow.local);
+        let port = exact.or_else(|| self.udp.iter().find(|port| port.is_at(flow.local)));
+        match port.or_else(|| self.udp.iter().find(of_family)) {
+            Some(port) => port.send(bytes, *flow, &self.metrics).map_err(|_| *flow),
             None => Err(*flow),
         }
+    }
+
+    /// A request on a connection was believed: it may stay.
+    pub fn prove(&self, connection: ConnectionId) {
+        self.connections.prove(connection);
     }
 
     /// Waits until every task has ended and what was queued is written, but no longer than `patience`. The token
@@ -150,6 +171,11 @@ impl Net {
             tracing::warn!("some connections did not take their last messages in time");
         }
     }
+}
+
+/// Whether an address is this machine's.
+pub fn is_ours(address: IpAddr) -> bool {
+    std::net::UdpSocket::bind(SocketAddr::new(address, 0)).is_ok()
 }
 
 #[cfg(test)]

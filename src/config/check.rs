@@ -179,6 +179,11 @@ impl Findings {
         let of_source = sip.connections.handshakes_per_source as u64;
         self.between("sip.connections.handshakes_per_source", of_source, 1..=1_000_000);
         self.between("sip.connections.handshake_s", sip.connections.handshake_s, 1..=120);
+        self.between("sip.connections.unproved_s", sip.connections.unproved_s, 5..=600);
+        if sip.connections.unproved_s < sip.connections.handshake_s {
+            let problem = "a connection would be closed before its handshake may be over";
+            self.add("sip.connections.unproved_s", problem, "Write unproved_s no shorter than handshake_s.");
+        }
         self.between("sip.connections.queue", sip.connections.queue as u64, 1..=65_536);
     }
 

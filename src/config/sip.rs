@@ -220,6 +220,8 @@ pub struct ConnectionConfig {
     pub handshakes_per_source: usize,
     /// How long a TLS handshake or the opening of a connection may take, seconds.
     pub handshake_s: u64,
+    /// A connection on which nobody has proved who it is may last this long, seconds.
+    pub unproved_s: u64,
     /// A connection that has sent nothing for this long is closed, seconds.
     pub idle_s: u64,
     /// Messages that may wait to be written to one connection; a peer that reads no faster loses it.
@@ -234,6 +236,7 @@ impl Default for ConnectionConfig {
             handshakes: 1_000,
             handshakes_per_source: 50,
             handshake_s: 10,
+            unproved_s: 45,
             idle_s: 7_200,
             queue: 256,
         }

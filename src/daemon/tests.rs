@@ -442,6 +442,7 @@ async fn whoever_is_in_a_hurry_ends_the_calls_at_once_and_settles_them() {
     assert_eq!(records[0].record.ending.reason_code, "shutting_down");
 }
 
+mod addresses;
 mod carriers;
 mod certified;
 mod exhaustion;

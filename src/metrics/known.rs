@@ -14,8 +14,19 @@ const QUEUES: [&str; 7] =
 const RESOLUTIONS: [&str; 4] = ["found", "stale", "failed", "busy"];
 const STORE_OPERATIONS: [&str; 9] =
     ["reserve", "answer", "extend", "settle", "hold", "other", "registrations", "profiles", "watch"];
-const CLOSINGS: [&str; 9] =
-    ["peer", "limit", "handshake", "handshakes", "idle", "slow", "framing", "error", "stop"];
+const CLOSINGS: [&str; 11] = [
+    "peer",
+    "limit",
+    "evicted",
+    "handshake",
+    "handshakes",
+    "idle",
+    "unproved",
+    "slow",
+    "framing",
+    "error",
+    "stop",
+];
 const TRANSPORTS: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
 /// Requests that SIP peers of ours send.
 const USUAL_METHODS: [&str; 6] = ["ACK", "BYE", "CANCEL", "INVITE", "OPTIONS", "REGISTER"];
@@ -109,6 +120,7 @@ mod tests {
     fn each_word_here_is_counted_somewhere() {
         let sources = [
             include_str!("../net/udp.rs"),
+            include_str!("../net/closed.rs"),
             include_str!("../net/connections.rs"),
             include_str!("../admission.rs"),
             include_str!("../admission/clerk.rs"),

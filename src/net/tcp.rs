@@ -1,13 +1,13 @@
-//! Accepting TCP connections, plain or for TLS.
+//! Accepting and opening TCP connections, plain or for TLS.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sip_core::types::Transport;
+use sip_core::types::{Flow, Transport};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::connections::Connections;
 
@@ -60,7 +60,9 @@ async fn accept(
                     pause = ACCEPT_PAUSE;
                 }
                 tune(&stream);
-                connections.accept(transport, local, peer, stream);
+                // A listener at every address: the peer has chosen one. A connection that is gone again has none.
+                let local = stream.local_addr().unwrap_or(local);
+                connections.accept(Flow { transport, local, peer, connection: None }, stream);
             }
             Err(error) => {
                 connections.count_unaccepted(transport);
@@ -72,6 +74,30 @@ async fn accept(
             }
         }
     }
+}
+
+/// Where a connection is opened from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// This address and no other.
+    At(IpAddr),
+    /// This address, if it is the machine's: a NAT's may stand before it.
+    Rather(IpAddr),
+    /// As the system chooses.
+    Any,
+}
+
+/// Opens a connection.
+pub(super) async fn connect(peer: SocketAddr, source: Source) -> io::Result<TcpStream> {
+    let socket = if peer.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    match source {
+        Source::At(address) => socket.bind(SocketAddr::new(address, 0))?,
+        Source::Rather(address) => {
+            let _not_ours = socket.bind(SocketAddr::new(address, 0));
+        }
+        Source::Any => {}
+    }
+    socket.connect(peer).await
 }
 
 /// Small messages go out at once, and dead peers are noticed. A socket that refuses either still works.

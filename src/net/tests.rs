@@ -1,5 +1,9 @@
 //! Real sockets on loopback.
 
+mod addresses;
+mod endings;
+mod strangers;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
@@ -193,24 +197,6 @@ async fn what_cannot_be_connected_comes_back() {
     let flow = Flow { transport: Transport::Tcp, local, peer: free, connection: None };
     fixture.net.send(answer(flow, OPTIONS)).unwrap();
     assert!(matches!(fixture.next().await, Inbound::SendFailed(failed) if failed == flow));
-}
-
-#[tokio::test]
-async fn connections_are_limited_by_source() {
-    let fixture = Fixture::new(|config| config.sip.connections.per_source = 2).await;
-    let address = fixture.address(Transport::Tcp);
-    let mut kept = Vec::new();
-    for _ in 0..2 {
-        let mut pbx = TcpStream::connect(address).await.unwrap();
-        pbx.write_all(b"\r\n\r\n").await.unwrap();
-        assert_eq!(read(&mut pbx).await, "\r\n");
-        kept.push(pbx);
-    }
-    let mut third = TcpStream::connect(address).await.unwrap();
-    let _refused = third.write_all(b"\r\n\r\n").await;
-    let mut buffer = [0; 10];
-    assert!(matches!(timeout(SOON, third.read(&mut buffer)).await.unwrap(), Ok(0) | Err(_)));
-    assert_eq!(fixture.metrics.connections_closed.with_label_values(&["tcp", "limit"]).get(), 1);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod breaker;
 mod check;
 mod core;
 mod emergency;
+mod http;
 mod load;
 mod makes;
 mod media;
@@ -18,14 +19,13 @@ mod sip;
 mod spend_guard;
 mod yaml;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use provisioning_store::quotas::Quotas;
 use serde::Deserialize;
 
 pub use self::breaker::BreakerConfig;
 pub use self::emergency::EmergencyNumbers;
+pub use self::http::HttpConfig;
 pub(crate) use self::load::nearest;
 pub use self::makes::UserAgents;
 pub use self::media::{MediaAddress, MediaConfig, PortRange};
@@ -123,40 +123,6 @@ pub enum Synchronous {
     Full,
     /// Faster; the last commits may be lost if the power fails, never half written.
     Normal,
-}
-
-/// The API, metrics and health.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct HttpConfig {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// An operator's token for the API; `/healthz` and `/readyz` need none.
-    pub token: Option<Secret>,
-    /// What the adapter of a payment provider signs its messages with; without it there are none.
-    pub payment_secret: Option<Secret>,
-    /// Asked of whoever reads `/metrics` from another machine; where absent, `token` is.
-    pub metrics_token: Option<Secret>,
-    /// Connections at once.
-    pub connections: usize,
-    /// Connections at once from one source.
-    pub connections_per_source: usize,
-    /// How many of each thing a company's own tokens may create.
-    pub quotas: Quotas,
-}
-
-impl Default for HttpConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8060)),
-            token: None,
-            payment_secret: None,
-            metrics_token: None,
-            connections: 256,
-            connections_per_source: 64,
-            quotas: Quotas::default(),
-        }
-    }
 }
 
 /// What is logged, and how.

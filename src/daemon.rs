@@ -32,7 +32,7 @@ use crate::admission::{self, Admission, Office};
 use crate::bindings;
 use crate::config::{Config, ConfigError};
 use crate::engine::{self, Engine, EngineHandle};
-use crate::http::{self, Access, Readiness, Scrape, Site};
+use crate::http::{self, Access, Brake, Readiness, Scrape, Site};
 use crate::media::{self, Media};
 use crate::metrics::Metrics;
 use crate::net::{self, Net, NetError, TlsError};
@@ -149,7 +149,7 @@ impl Daemon {
 
         // HTTP comes before the engine's task: what can still fail must leave nothing running.
         let scrape = Scrape::new(metrics.clone(), store.clone(), relay.clone(), &watch);
-        let site = site(&watch, &store, &engine, &readiness, (in_force, access));
+        let site = site(&watch, &store, &engine, (&readiness, &metrics), (in_force, access));
         let doors = Doors::open(&config).await?;
         // Only now: whoever cannot listen must not have touched the books.
         let journal = settle_the_past(&config, &store).await?;
@@ -158,7 +158,7 @@ impl Daemon {
         scheduler.do_due(storage::now()).await?;
         // Nobody is answered before the books are what the last run has left: it would change them in the wrong order.
         let (http, commands_task, http_task) =
-            doors.serve(&config, metrics.clone(), site.clone(), scrape, stop_http)?;
+            doors.serve(&config, metrics.clone(), &site, scrape, stop_http)?;
         let gateway = gateway(&config, &listeners, directory, &store).await?;
 
         let names = Names { resolver: Arc::clone(&resolver), carriers: watch.hosts(), tls };
@@ -299,7 +299,7 @@ fn site(
     watch: &Watch,
     store: &Store,
     engine: &EngineHandle,
-    readiness: &Readiness,
+    (readiness, metrics): (&Readiness, &Metrics),
     (config, access): (Arc<ArcSwap<Config>>, Arc<ArcSwap<Access>>),
 ) -> Site {
     Site {
@@ -312,6 +312,7 @@ fn site(
         changed: watch.changed(),
         readiness: readiness.clone(),
         access,
+        brake: Brake::new(metrics.clone()),
     }
 }
 
@@ -358,7 +359,7 @@ struct Doors {
     path: PathBuf,
     commands: UnixListener,
     address: SocketAddr,
-    pages: TcpListener,
+    listener: TcpListener,
 }
 
 impl Doors {
@@ -366,8 +367,8 @@ impl Doors {
         let (path, address) = (storage::socket(config), config.http.listen);
         let commands =
             http::local::bind(&path).map_err(|error| StartError::Commands { path: path.clone(), error })?;
-        let pages = http::bind(&config.http).await.map_err(|error| StartError::Http { address, error })?;
-        Ok(Self { path, commands, address, pages })
+        let listener = http::bind(&config.http).await.map_err(|error| StartError::Http { address, error })?;
+        Ok(Self { path, commands, address, listener })
     }
 
     /// Gives the address at which HTTP listens, and the tasks that serve commands and HTTP.
@@ -375,14 +376,14 @@ impl Doors {
         self,
         config: &Config,
         metrics: Metrics,
-        site: Site,
+        site: &Site,
         scrape: Scrape,
         stop: CancellationToken,
     ) -> Result<(SocketAddr, JoinHandle<()>, JoinHandle<()>), StartError> {
-        let Self { path, commands, address, pages } = self;
-        let api = http::api(site.clone());
-        let commands = http::local::serve(commands, path, api.clone(), stop.clone());
-        let (local, pages) = http::serve(pages, (&config.http, metrics), site, (api, scrape), stop)
+        let Self { path, commands, address, listener } = self;
+        let pages = http::pages(site.clone(), scrape);
+        let commands = http::local::serve(commands, path, pages.clone(), stop.clone());
+        let (local, pages) = http::serve(listener, (&config.http, metrics), &site.access, pages, stop)
             .map_err(|error| StartError::Http { address, error })?;
         Ok((local, commands, pages))
     }

@@ -3,9 +3,14 @@
 pub mod api;
 mod at_rest;
 mod auth;
+mod brake;
+mod client;
 mod connections;
+mod doorway;
 pub mod local;
 mod operator;
+mod pace;
+mod room;
 mod scrape;
 
 use std::net::SocketAddr;
@@ -27,7 +32,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::at_rest::AtRest;
 pub use self::auth::Access;
+pub use self::brake::Brake;
 use self::connections::{Bounded, Source};
+use self::doorway::Doorway;
+use self::room::Room;
 pub use self::scrape::Scrape;
 use crate::carrier_hosts::CarrierHosts;
 use crate::config::{Config, HttpConfig};
@@ -123,6 +131,8 @@ pub struct Site {
     pub readiness: Readiness,
     /// What is asked of whom; may change while the pages are served.
     pub access: Arc<ArcSwap<Access>>,
+    /// Who has guessed too often.
+    pub brake: Brake,
 }
 
 /// Listens; whoever connects waits until he is served.
@@ -130,18 +140,21 @@ pub async fn bind(config: &HttpConfig) -> std::io::Result<TcpListener> {
     TcpListener::bind(config.listen).await
 }
 
-/// Serves until `stop` is cancelled. Gives the address that is listened at.
+/// Serves these pages until `stop` is cancelled. Gives the address that is listened at.
 pub fn serve(
     listener: TcpListener,
     (config, metrics): (&HttpConfig, Metrics),
-    site: Site,
-    (api, scrape): (Router, Scrape),
+    access: &Arc<ArcSwap<Access>>,
+    pages: Router,
     stop: CancellationToken,
 ) -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
     let local = listener.local_addr()?;
-    let service = router(site, api, scrape).into_make_service_with_connect_info::<Source>();
-    let server = axum::serve(Bounded::new(listener, config, metrics), service)
-        .with_graceful_shutdown(stop.cancelled_owned());
+    let room = Room::new(config, Arc::clone(access), metrics);
+    let doorway = Doorway::new(config, Arc::clone(access));
+    let pages = pages.layer(axum::middleware::from_fn_with_state(doorway, doorway::pass));
+    let service = pages.into_make_service_with_connect_info::<Source>();
+    let server =
+        axum::serve(Bounded::new(listener, room), service).with_graceful_shutdown(stop.cancelled_owned());
     let task = tokio::spawn(async move {
         if let Err(error) = server.await {
             tracing::error!(%error, "the HTTP server ended");
@@ -155,7 +168,9 @@ pub(crate) fn api(site: Site) -> Router {
     Router::new().nest(api::BASE, api::router(&site)).with_state(site)
 }
 
-fn router(site: Site, api: Router, scrape: Scrape) -> Router {
+/// The API, metrics and health.
+pub(crate) fn pages(site: Site, scrape: Scrape) -> Router {
+    let api = api(site.clone());
     let metrics = get(metrics)
         .with_state((site.engine.clone(), Arc::new(scrape)))
         .layer(axum::middleware::from_fn_with_state(site.clone(), auth::require_metrics_token));

@@ -158,6 +158,17 @@ metrics! {
         "Connections refused or ended, by reason",
         &["transport", "reason"],
     ),
+    /// Wrong tokens and signatures shown to HTTP.
+    http_auth_failures: counters(
+        "sipgw_http_auth_failures_total",
+        "Wrong tokens and signatures shown to the API and metrics, by what was guessed: token, metrics_token, signature",
+        &["kind"],
+    ),
+    /// Requests of HTTP that were refused because too many of their source's tokens were wrong.
+    http_braked: counter(
+        "sipgw_http_braked_total",
+        "Requests of the API and metrics refused unseen, because their source had shown too many wrong tokens",
+    ),
     /// Connections that the system did not let us accept.
     accept_failures: counters(
         "sipgw_accept_failures_total",

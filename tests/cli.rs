@@ -134,7 +134,7 @@ fn installation(folder: &tempfile::TempDir, rtp_ports: &str) -> PathBuf {
         "node: {{domain: a.b}}\nsip: {{listen: [{{transport: udp, address: \"127.0.0.1:0\"}}]}}\n\
          media: {{addresses: [{{bind: 127.0.0.1}}], ports: {rtp_ports}, workers: 1}}\n\
          store: {{path: sipgw.db, key_file: sipgw.key, synchronous: normal}}\n\
-         http: {{listen: \"127.0.0.1:0\", token: the-operators}}\ncalls: {{drain_s: 0}}\n"
+         http: {{listen: \"127.0.0.1:0\", token: the-operators-token}}\ncalls: {{drain_s: 0}}\n"
     );
     std::fs::write(&file, text).unwrap();
     std::fs::write(folder.path().join("rates.csv"), RATES).unwrap();

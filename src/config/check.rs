@@ -26,6 +26,7 @@ pub(super) fn faults(config: &Config) -> Vec<Found> {
     findings.store(config);
     findings.prices(config);
     findings.http(config);
+    findings.secrets(config);
     findings.0
 }
 
@@ -388,23 +389,40 @@ impl Findings {
         }
     }
 
+    /// Those who guess try the short, the plain and the published ones first.
+    fn secrets(&mut self, config: &Config) {
+        let http = &config.http;
+        let secrets = [
+            ("http.token", &http.token),
+            ("http.metrics_token", &http.metrics_token),
+            ("http.payment_secret", &http.payment_secret),
+        ];
+        let cure = "Write one such as `openssl rand -hex 24` prints.";
+        for (index, (path, secret)) in secrets.iter().enumerate() {
+            let Some(secret) = secret else { continue };
+            if let Some(weakness) = secret.weakness() {
+                self.add(*path, weakness, cure);
+            }
+            // Whoever may read metrics must not thereby be an operator.
+            let twin = secrets[..index].iter().find(|(_, other)| other.as_ref() == Some(secret));
+            if let Some((other, _)) = twin {
+                self.add(*path, format!("this is the same as {other}"), cure);
+            }
+        }
+        if config.store.url.as_ref().is_some_and(|url| super::secret::has_sample_password(url.reveal())) {
+            let cure = "Give the database's user another one (ALTER ROLE ... PASSWORD), and write it here.";
+            self.add("store.url", "the password in it is that of the sample", cure);
+        }
+    }
+
     fn http(&mut self, config: &Config) {
         let http = &config.http;
-        let tokens = [
-            ("token", &http.token),
-            ("metrics_token", &http.metrics_token),
-            ("payment_secret", &http.payment_secret),
-        ];
-        for (name, token) in tokens {
-            let reason = match token.as_ref().map(super::Secret::reveal) {
-                Some("") => "an empty token guards nothing",
-                // A header cannot carry them, so nobody could show it.
-                Some(token) if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                    "a token is of letters, digits and signs, without spaces"
-                }
-                _ => continue,
-            };
-            self.add(format!("http.{name}"), reason, "Write one such as `openssl rand -hex 24` prints.");
+        let is_wide =
+            |network: &ipnet::IpNet| network.prefix_len() < if network.addr().is_ipv4() { 8 } else { 16 };
+        for (index, network) in http.trusted_proxies.iter().enumerate().filter(|(_, it)| is_wide(it)) {
+            let problem = format!("{network} is most of the internet, and each of it would be believed");
+            let cure = "Name the addresses of your proxies.";
+            self.add(format!("http.trusted_proxies[{index}]"), problem, cure);
         }
         self.between("http.connections", http.connections as u64, 1..=65_536);
         self.between("http.connections_per_source", http.connections_per_source as u64, 1..=65_536);

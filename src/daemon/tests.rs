@@ -379,8 +379,12 @@ async fn pages_say_how_it_does_and_the_token_guards_the_rest() {
     };
     assert_eq!(page("/healthz", None).await, (200, "ok\n".to_owned()));
     assert_eq!(page("/readyz", None).await, (200, "ready\n".to_owned()));
-    let (status, metrics) = page("/metrics", None).await;
+    for stranger in [None, Some("open")] {
+        assert_eq!(page("/metrics", stranger).await.0, 401, "a proxy on this machine would open it to all");
+    }
+    let (status, metrics) = page("/metrics", Some("open sesame")).await;
     assert_eq!(status, 200);
+    assert!(metrics.contains("sipgw_http_auth_failures_total{kind=\"metrics_token\"} 1"), "{metrics}");
     assert!(metrics.contains("sipgw_channels_limit{profile=\"990500"), "{metrics}");
     assert_eq!(page("/api/v1/calls", None).await.0, 401);
     assert_eq!(page("/api/v1/calls", Some("open")).await.0, 401);

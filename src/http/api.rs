@@ -75,7 +75,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use self::contract::Contract;
 use self::entrance::Entrance;
-use self::error::Problem;
+pub(super) use self::error::Problem;
 use super::Site;
 
 /// Where the API is.

@@ -12,10 +12,11 @@ use sip_core::directory::Directory;
 use tower::ServiceExt;
 
 use super::operator::Operator;
-use super::{Access, Readiness, Site, api};
+use super::{Access, Brake, Readiness, Site, api};
 use crate::carrier_hosts::CarrierHosts;
 use crate::config::Config;
 use crate::directory::{self, Shape};
+use crate::metrics::Metrics;
 use crate::storage::{self, Ownership, Purpose};
 use crate::tariffs::Tariffs;
 use crate::{StartError, daemon, engine};
@@ -50,6 +51,7 @@ impl AtRest {
             changed: Arc::default(),
             readiness,
             access: Arc::new(ArcSwap::from_pointee(Access::of(&config.http))),
+            brake: Brake::new(Metrics::new()),
         };
         Ok(Self { router: api(site.clone()), site, operator: Operator::of_this_process(), ownership })
     }

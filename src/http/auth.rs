@@ -1,14 +1,16 @@
 //! Who may see what: tokens.
 
-use std::net::SocketAddr;
-
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Site;
+use super::api::Problem;
+use super::brake::{Guarded, Guess};
+use super::client::{Client, Proxies};
 use super::connections::Source;
+use super::operator::Operator;
 use crate::config::{HttpConfig, Secret};
 
 /// What is asked of whoever wants to see a page.
@@ -16,42 +18,97 @@ use crate::config::{HttpConfig, Secret};
 pub struct Access {
     admin: Option<Secret>,
     metrics: Option<Secret>,
+    pub(super) proxies: Proxies,
 }
 
 impl Access {
     /// As the configuration has it.
     pub fn of(http: &HttpConfig) -> Self {
         let metrics = http.metrics_token.clone().or_else(|| http.token.clone());
-        Self { admin: http.token.clone(), metrics }
+        Self { admin: http.token.clone(), metrics, proxies: Proxies::new(&http.trusted_proxies) }
+    }
+
+    /// Whether this is the configuration's token.
+    pub(super) fn is_admin(&self, shown: &str) -> bool {
+        self.admin.as_ref().is_some_and(|token| is_same(shown, token.reveal()))
     }
 }
 
-impl Access {
-    /// Whether these headers show the configuration's token.
-    pub(super) fn is_admin(&self, headers: &HeaderMap) -> bool {
-        self.admin.as_ref().is_some_and(|token| shown(headers).is_some() && shows(headers, token))
-    }
-}
-
-/// Metrics tell every profile's credit: whoever asks from another machine has to show a token.
+/// Metrics tell every profile's credit: whoever asks over TCP has to show a token, on this machine too. A proxy on it would
+/// otherwise open them to everybody.
 pub(super) async fn require_metrics_token(
     State(site): State<Site>,
-    ConnectInfo(Source(peer)): ConnectInfo<Source>,
     request: Request,
     next: Next,
 ) -> Response {
-    match &site.access.load().metrics {
-        Some(token) if !is_local(peer) && !shows(request.headers(), token) => refused("http.metrics_token"),
-        _ => next.run(request).await,
+    let is_operator = request.extensions().get::<ConnectInfo<Operator>>().is_some();
+    let token = site.access.load().metrics.clone().filter(|_| !is_operator);
+    match token.map_or(Ok(()), |token| has_shown(&site, &request, &token)) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal,
     }
 }
 
-fn is_local(peer: SocketAddr) -> bool {
-    peer.ip().to_canonical().is_loopback()
+fn has_shown(site: &Site, request: &Request, token: &Secret) -> Result<(), Response> {
+    let shown = shown(request.headers()).ok_or_else(|| refused("http.metrics_token"))?;
+    let claim = Claim::of(site, request.extensions(), Guarded::MetricsToken, shown)
+        .map_err(IntoResponse::into_response)?;
+    if is_same(shown, token.reveal()) {
+        claim.is_right();
+        Ok(())
+    } else {
+        claim.is_wrong();
+        Err(refused("http.metrics_token"))
+    }
 }
 
-fn shows(headers: &HeaderMap, token: &Secret) -> bool {
-    is_same(shown(headers).unwrap_or_default(), token.reveal())
+/// What a request shows to prove who it is, about to be looked at. The commands of this machine show nothing and have none.
+pub(super) struct Claim(Option<(Guess, Source)>);
+
+impl Claim {
+    /// Refused if too many of its source's were wrong.
+    pub(super) fn of(
+        site: &Site,
+        extensions: &Extensions,
+        what: Guarded,
+        shown: &str,
+    ) -> Result<Self, Problem> {
+        let (Some(client), Some(ConnectInfo(source))) =
+            (extensions.get::<Client>(), extensions.get::<ConnectInfo<Source>>())
+        else {
+            return Ok(Self(None));
+        };
+        match site.brake.guess(client.address, what, shown) {
+            Ok(guess) => Ok(Self(Some((guess, source.clone())))),
+            Err(wait_s) => {
+                let sentence = format!(
+                    "too many wrong tokens or signatures came from {}; ask again in {wait_s} s",
+                    client.address
+                );
+                Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "braked", sentence).after_s(wait_s))
+            }
+        }
+    }
+
+    pub(super) fn is_right(self) {
+        if let Some((guess, source)) = self.0 {
+            guess.was_right();
+            source.prove();
+        }
+    }
+
+    pub(super) fn is_wrong(self) {
+        if let Some((guess, _)) = self.0 {
+            guess.was_wrong();
+        }
+    }
+
+    /// Nothing could be found out about it.
+    pub(super) fn is_undecided(self) {
+        if let Some((guess, _)) = self.0 {
+            guess.was_undecided();
+        }
+    }
 }
 
 /// The token that these headers show.
@@ -81,15 +138,6 @@ mod tests {
         http.metrics_token = Some(Secret::new("two"));
         let access = Access::of(&http);
         assert_eq!((access.admin.unwrap().reveal(), access.metrics.unwrap().reveal()), ("one", "two"));
-    }
-
-    #[test]
-    fn only_this_machine_is_local() {
-        for (peer, local) in
-            [("127.0.0.1:1", true), ("[::1]:1", true), ("[::ffff:127.0.0.1]:1", true), ("192.0.2.1:1", false)]
-        {
-            assert_eq!(is_local(peer.parse().unwrap()), local, "{peer}");
-        }
     }
 
     #[test]

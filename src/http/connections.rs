@@ -1,4 +1,5 @@
-//! Who may connect: so many at once, in all and from one source, and none that stays silent.
+//! Connections of HTTP, each of which has to keep moving: whoever opens one and says nothing, little or the same for ever
+//! loses it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,35 +13,108 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::config::HttpConfig;
-use crate::metrics::Metrics;
-use crate::net::Tally;
+use super::room::{Place, Room, Ticket};
 
-/// A connection that says nothing for so long is closed. Prometheus asks more often as a rule, and connects anew if not.
+/// For the head of a request, from its first octet; for the first one, from the beginning of the connection.
+const HEAD: Duration = Duration::from_secs(10);
+/// Between two requests. Prometheus asks more often as a rule, and connects again if not.
 const SILENCE: Duration = Duration::from_secs(60);
-/// The transport in the metrics of connections.
-const HTTP: &str = "http";
+/// A client that takes no octet of its answer for so long is not there any more.
+const STALL: Duration = Duration::from_secs(30);
 
 /// Where a request comes from.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Source(pub(super) SocketAddr);
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) peer: SocketAddr,
+    seat: Arc<Seat>,
+}
 
-/// Accepts connections as long as there is room; those beyond it are closed at once.
+impl Source {
+    /// A valid token or signature was shown: the connection keeps its place.
+    pub(super) fn prove(&self) {
+        self.seat.ticket.prove();
+    }
+
+    /// Whether it has one of the places that are for this machine.
+    pub(super) fn is_reserved(&self) -> bool {
+        self.seat.ticket.place == Place::Reserved
+    }
+
+    /// A request is at hand until what this gives is dropped.
+    pub(super) fn answering(&self) -> Answering {
+        self.seat.set(Phase::Answering);
+        Answering(Arc::clone(&self.seat))
+    }
+}
+
+/// While it lives, the client has nothing to say.
+pub(super) struct Answering(Arc<Seat>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.set(Phase::Idle(Instant::now()));
+    }
+}
+
+/// What a connection's client is expected to do.
+#[derive(Clone, Copy)]
+enum Phase {
+    /// To finish the head of a request that began then.
+    Head(Instant),
+    /// To wait for its answer; the body has a pace of its own.
+    Answering,
+    /// To take its answer, or to begin another request; nothing has moved since then.
+    Idle(Instant),
+}
+
+/// What is known of a connection, for itself and for its requests.
+struct Seat {
+    ticket: Ticket,
+    phase: Mutex<Phase>,
+}
+
+impl Seat {
+    fn phase(&self) -> Phase {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, phase: Phase) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    fn has_read(&self) {
+        if let Phase::Idle(_) = self.phase() {
+            self.set(Phase::Head(Instant::now()));
+        }
+    }
+
+    fn has_written(&self) {
+        if let Phase::Idle(_) = self.phase() {
+            self.set(Phase::Idle(Instant::now()));
+        }
+    }
+
+    /// When the connection is closed if nothing more comes, and why.
+    fn deadline(&self) -> Option<(Instant, &'static str)> {
+        match self.phase() {
+            Phase::Head(since) => Some((since + HEAD, "head")),
+            Phase::Answering => None,
+            Phase::Idle(since) => Some((since + SILENCE, "idle")),
+        }
+    }
+}
+
+/// Accepts connections as long as there is room for them.
 pub(super) struct Bounded {
     listener: TcpListener,
     room: Arc<Room>,
 }
 
-struct Room {
-    tally: Mutex<Tally>,
-    metrics: Metrics,
-}
-
 impl Bounded {
-    pub(super) fn new(listener: TcpListener, limits: &HttpConfig, metrics: Metrics) -> Self {
-        let tally = Mutex::new(Tally::new(limits.connections, limits.connections_per_source));
-        Self { listener, room: Arc::new(Room { tally, metrics }) }
+    pub(super) fn new(listener: TcpListener, room: Arc<Room>) -> Self {
+        Self { listener, room }
     }
 }
 
@@ -52,9 +126,8 @@ impl Listener for Bounded {
         loop {
             // Waits a second where the system has no file descriptor left.
             let (stream, peer) = Listener::accept(&mut self.listener).await;
-            if self.room.enter(peer) {
-                let silence = Box::pin(sleep(SILENCE));
-                return (Connection { stream, peer, silence, room: Arc::clone(&self.room) }, peer);
+            if let Some(ticket) = self.room.enter(peer) {
+                return (Connection::new(stream, ticket), peer);
             }
         }
     }
@@ -66,43 +139,64 @@ impl Listener for Bounded {
 
 impl Connected<IncomingStream<'_, Bounded>> for Source {
     fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
-        Self(*stream.remote_addr())
+        Self { peer: *stream.remote_addr(), seat: Arc::clone(&stream.io().seat) }
     }
 }
 
-impl Room {
-    fn enter(&self, peer: SocketAddr) -> bool {
-        let has_room = self.tally.lock().unwrap_or_else(PoisonError::into_inner).enter(peer.ip());
-        if has_room {
-            self.metrics.connections.with_label_values(&[HTTP]).inc();
-        } else {
-            self.count_closed("limit");
-        }
-        has_room
-    }
-
-    fn leave(&self, peer: SocketAddr) {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner).leave(peer.ip());
-        self.metrics.connections.with_label_values(&[HTTP]).dec();
-    }
-
-    fn count_closed(&self, why: &str) {
-        self.metrics.connections_closed.with_label_values(&[HTTP, why]).inc();
-    }
-}
-
-/// One connection, which takes room until it is dropped.
+/// One connection.
 pub(super) struct Connection {
     stream: TcpStream,
-    peer: SocketAddr,
-    /// Runs since something was read last.
-    silence: Pin<Box<Sleep>>,
-    room: Arc<Room>,
+    seat: Arc<Seat>,
+    displaced: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Runs while something is waited for from the client.
+    patience: Pin<Box<Sleep>>,
+    /// Runs while the client takes nothing of its answer.
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.room.leave(self.peer);
+impl Connection {
+    fn new(stream: TcpStream, ticket: Ticket) -> Self {
+        let displaced = Box::pin(ticket.displaced.clone().cancelled_owned());
+        let seat = Arc::new(Seat { ticket, phase: Mutex::new(Phase::Head(Instant::now())) });
+        Self { stream, seat, displaced, patience: Box::pin(sleep(HEAD)), stall: None }
+    }
+
+    /// Ready when the connection has to be closed, because nothing came in time or another one has its place.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        if self.displaced.as_mut().poll(context).is_ready() {
+            return Poll::Ready(io::ErrorKind::ConnectionAborted.into());
+        }
+        let Some((deadline, why)) = self.seat.deadline() else { return Poll::Pending };
+        if self.patience.deadline() != deadline {
+            self.patience.as_mut().reset(deadline);
+        }
+        self.patience.as_mut().poll(context).map(|()| self.close(why))
+    }
+
+    fn close(&self, why: &str) -> io::Error {
+        self.seat.ticket.count_closed(why);
+        io::ErrorKind::TimedOut.into()
+    }
+
+    /// Watches what writing came to.
+    fn written(
+        &mut self,
+        context: &mut Context<'_>,
+        wrote: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if wrote.is_ready() {
+            self.stall = None;
+            self.seat.has_written();
+            return wrote;
+        }
+        if self.displaced.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(STALL)));
+        if stall.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(self.close("slow")));
+        }
+        Poll::Pending
     }
 }
 
@@ -112,15 +206,15 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // Before anything is read: a head that comes octet by octet is none that moves.
+        if let Poll::Ready(end) = self.poll_end(context) {
+            return Poll::Ready(Err(end));
+        }
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if read.is_ready() {
-            self.silence.as_mut().reset(Instant::now() + SILENCE);
-            return read;
+            self.seat.has_read();
         }
-        self.silence.as_mut().poll(context).map(|()| {
-            self.room.count_closed("idle");
-            Err(io::ErrorKind::TimedOut.into())
-        })
+        read
     }
 }
 
@@ -130,7 +224,8 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, octets)
+        let wrote = Pin::new(&mut self.stream).poll_write(context, octets);
+        self.written(context, wrote)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -146,7 +241,8 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let wrote = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.written(context, wrote)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -155,61 +251,4 @@ impl AsyncWrite for Connection {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::Router;
-    use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    const ASK: &[u8] = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n";
-
-    async fn served(connections: usize, connections_per_source: usize) -> (SocketAddr, Metrics) {
-        let limits = HttpConfig { connections, connections_per_source, ..HttpConfig::default() };
-        let metrics = Metrics::new();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let bounded = Bounded::new(listener, &limits, metrics.clone());
-        let address = Listener::local_addr(&bounded).unwrap();
-        let pages = Router::new().route("/", get(|| async { "here" }));
-        tokio::spawn(async move { axum::serve(bounded, pages).await });
-        (address, metrics)
-    }
-
-    /// Asks for the page over this connection; `false` if it is closed instead.
-    async fn is_answered(stream: &mut TcpStream) -> bool {
-        let mut head = [0; 15];
-        stream.write_all(ASK).await.is_ok()
-            && stream.read_exact(&mut head).await.is_ok()
-            && head == *b"HTTP/1.1 200 OK"
-    }
-
-    #[tokio::test]
-    async fn connections_beyond_the_bounds_are_closed_and_what_ends_makes_room() {
-        for (all, of_source) in [(2, 9), (9, 2)] {
-            let (address, metrics) = served(all, of_source).await;
-            let mut first = TcpStream::connect(address).await.unwrap();
-            let mut second = TcpStream::connect(address).await.unwrap();
-            assert!(is_answered(&mut first).await && is_answered(&mut second).await);
-            let mut third = TcpStream::connect(address).await.unwrap();
-            assert!(!is_answered(&mut third).await);
-            assert_eq!(metrics.connections_closed.with_label_values(&[HTTP, "limit"]).get(), 1);
-            assert_eq!(metrics.connections.with_label_values(&[HTTP]).get(), 2);
-            drop(first);
-            while metrics.connections.with_label_values(&[HTTP]).get() > 1 {
-                sleep(Duration::from_millis(5)).await;
-            }
-            let mut fourth = TcpStream::connect(address).await.unwrap();
-            assert!(is_answered(&mut fourth).await);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_silent_connection_is_closed() {
-        let (address, metrics) = served(1, 1).await;
-        let mut silent = TcpStream::connect(address).await.unwrap();
-        assert!(is_answered(&mut silent).await);
-        tokio::time::pause();
-        let mut rest = Vec::new();
-        let _page = silent.read_to_end(&mut rest).await;
-        assert_eq!(metrics.connections_closed.with_label_values(&[HTTP, "idle"]).get(), 1);
-    }
-}
+mod tests;

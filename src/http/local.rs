@@ -1,5 +1,6 @@
-//! Where commands of this machine reach a running gateway: the API on a socket beside the database. Whoever may open the
-//! socket may read the database too, so no token is asked for.
+//! Where commands of this machine reach a running gateway: the API, metrics and health on a socket beside the database.
+//! Whoever may open the socket may read the database too, so no token is asked for, and what happens on the network
+//! keeps nobody out.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -22,15 +23,15 @@ const WAITING: i32 = 64;
 /// Longest path that fits into a socket's address, its end included (unix(7)).
 const PATH_LONGEST: usize = 108;
 
-/// Serves the API on a socket at `path` until `stop` is cancelled, and takes the socket away at once then: the next gateway's
+/// Serves these pages on a socket at `path` until `stop` is cancelled, and takes the socket away at once then: the next gateway's
 /// would have the same name.
 pub(crate) fn serve(
     listener: UnixListener,
     path: PathBuf,
-    api: Router,
+    pages: Router,
     stop: CancellationToken,
 ) -> JoinHandle<()> {
-    let service = api.into_make_service_with_connect_info::<Operator>();
+    let service = pages.into_make_service_with_connect_info::<Operator>();
     let stopped = async move {
         stop.cancelled().await;
         if let Err(error) = std::fs::remove_file(&path) {

@@ -27,6 +27,7 @@ const CLOSINGS: [&str; 11] = [
     "error",
     "stop",
 ];
+const HTTP_CLOSINGS: [&str; 5] = ["limit", "displaced", "head", "idle", "slow"];
 const TRANSPORTS: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
 /// Requests that SIP peers of ours send.
 const USUAL_METHODS: [&str; 6] = ["ACK", "BYE", "CANCEL", "INVITE", "OPTIONS", "REGISTER"];
@@ -49,6 +50,9 @@ impl Metrics {
             for reason in CLOSINGS {
                 let _at_zero = self.connections_closed.with_label_values(&[transport, reason]);
             }
+        }
+        for reason in HTTP_CLOSINGS {
+            let _at_zero = self.connections_closed.with_label_values(&["http", reason]);
         }
         for queue in QUEUES {
             let _at_zero = self.queue_dropped.with_label_values(&[queue]);

@@ -24,7 +24,7 @@ pub(crate) struct House {
     pub(crate) daemon: Daemon,
     agent: Agent,
     shape: Shape,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// Whose a call was.
@@ -91,13 +91,18 @@ impl Ask {
 
 impl House {
     pub(crate) fn new(rtp_ports: &str) -> Self {
+        Self::with(rtp_ports, "")
+    }
+
+    /// With more keys in the section `http`.
+    pub(crate) fn with(rtp_ports: &str, http: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let text = format!(
             "node: {{domain: sip.test}}\n\
              sip: {{listen: [{{transport: udp, address: \"127.0.0.1:0\"}}]}}\n\
              media: {{addresses: [{{bind: \"127.0.0.1\"}}], ports: {rtp_ports}, workers: 1}}\n\
              store: {{path: sipgw.db, key_file: sipgw.key, synchronous: normal, patience_ms: 10000}}\n\
-             http: {{listen: \"127.0.0.1:0\", token: {OPERATOR}, payment_secret: {PAYMENT_SECRET}}}\n\
+             http: {{listen: \"127.0.0.1:0\", token: {OPERATOR}, payment_secret: {PAYMENT_SECRET}{http}}}\n\
              calls: {{drain_s: 0, question_patience_s: 20}}\n"
         );
         let file = folder.path().join("sipgw.yaml");
@@ -111,7 +116,12 @@ impl House {
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
             .build();
-        Self { runtime, daemon, agent: settings.into(), shape, _folder: folder }
+        Self { runtime, daemon, agent: settings.into(), shape, folder: folder }
+    }
+
+    /// Where its database is.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// Sends a request below `/api/v1`.

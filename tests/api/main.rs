@@ -6,6 +6,7 @@
 
 mod business;
 mod description;
+mod doors;
 mod fuzz;
 mod generator;
 mod house;

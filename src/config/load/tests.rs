@@ -142,6 +142,10 @@ fn each_contradiction_names_its_key() {
         ("calls: {no_answer_s: 5}", "calls.carrier_patience_s"),
         ("http: {token: \"\"}", "http.token"),
         ("http: {metrics_token: \"two words\"}", "http.metrics_token"),
+        ("http: {payment_secret: change-me-as-well}", "http.payment_secret"),
+        ("http: {token: the-operators-token, metrics_token: the-operators-token}", "http.metrics_token"),
+        ("http: {trusted_proxies: [10.0.0.1, 0.0.0.0/0]}", "http.trusted_proxies[1]"),
+        ("store: {url: \"postgres://sipgw:password@localhost/sipgw\"}", "store.url"),
         ("store: {path: a.db, key_file: a.db}", "store.key_file"),
         ("store: {patience_ms: 4000}", "store.patience_ms"),
         ("prices: {bundle_minutes: 0}", "prices.bundle_minutes"),
@@ -178,7 +182,35 @@ fn sip_and_rtp_ports_must_not_overlap() {
 fn what_others_can_reach_needs_a_token() {
     let text = format!("{MINIMAL}http:\n  listen: 0.0.0.0:8060\n");
     assert!(refused(&text, &[]).contains("line 10, key http.listen"));
-    assert!(read(&text, &[("SIPGW__HTTP__TOKEN", "secret")]).is_ok());
+    assert!(read(&text, &[("SIPGW__HTTP__TOKEN", "4b7c0a3c5ae0b3f7e1c2d9f8")]).is_ok());
+}
+
+#[test]
+fn a_weak_secret_is_refused_with_its_key_and_the_cure() {
+    let text = format!("{MINIMAL}http:\n  token: a\n");
+    assert_eq!(
+        refused(&text, &[]),
+        "sipgw.yaml, line 10, key http.token: this is shorter than 16 characters. Write one such as `openssl rand -hex \
+         24` prints."
+    );
+    let message = refused(MINIMAL, &[("SIPGW__HTTP__METRICS_TOKEN", "change-me-too")]);
+    assert!(
+        message.starts_with("environment variable SIPGW__HTTP__METRICS_TOKEN, key http.metrics_token: "),
+        "{message}"
+    );
+}
+
+#[test]
+fn proxies_are_networks_or_addresses() {
+    let read = |list: &str| read(&format!("{MINIMAL}http:\n  trusted_proxies: {list}\n"), &[]);
+    let named = read("[127.0.0.1, 10.1.2.3/8, \"2001:db8::/48\"]").unwrap().http.trusted_proxies;
+    assert_eq!(named, ["127.0.0.1/32", "10.0.0.0/8", "2001:db8::/48"].map(|text| text.parse().unwrap()));
+    let message = read("[nginx]").unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "sipgw.yaml, line 10, key http.trusted_proxies: \"nginx\" is not an address. Write an address or a network such \
+         as 10.0.0.0/8."
+    );
 }
 
 #[test]

@@ -140,7 +140,7 @@ async fn changed_files_are_noticed_and_bad_ones_refused_as_a_whole() {
     let before = house.failures();
 
     // A token that could be taken comes with a port range that cannot be read.
-    house.edit("http: {", "http: {token: s3cret, ");
+    house.edit("http: {", "http: {token: the-operators-token, ");
     house.edit("ports: 33900-33999", "ports: many");
     noticed("a bad file", || house.failures() > before).await;
     assert_eq!(page(&house, "/api/v1/status").await, 401, "the old file, without the token, is in force");

@@ -21,8 +21,11 @@ use super::contract::Contract;
 use super::error::Problem;
 use super::once;
 use crate::http::Site;
-use crate::http::connections::Source;
+use crate::http::auth::{self, Claim};
+use crate::http::brake::Guarded;
+use crate::http::client::Client;
 use crate::http::operator::Operator;
+use crate::http::pace::is_too_slow;
 use crate::storage;
 
 /// Most octets of a JSON body.
@@ -99,8 +102,8 @@ pub(super) struct Origin(pub(super) String);
 
 impl Origin {
     fn of(parts: &Parts) -> Self {
-        let peer = parts.extensions.get::<ConnectInfo<Source>>().map(|ConnectInfo(Source(peer))| peer);
-        Self(peer.map_or_else(|| COMMAND_LINE.to_owned(), |peer| peer.ip().to_canonical().to_string()))
+        let client = parts.extensions.get::<Client>();
+        Self(client.map_or_else(|| COMMAND_LINE.to_owned(), |client| client.address.to_string()))
     }
 }
 
@@ -109,12 +112,26 @@ async fn known(site: &Site, parts: &Parts) -> Result<(Role, String), Problem> {
     if let Some(ConnectInfo(Operator { name })) = parts.extensions.get() {
         return Ok((Role::Operator, name.clone()));
     }
-    if site.access.load().is_admin(&parts.headers) {
+    let shown = auth::shown(&parts.headers).ok_or_else(caller::unknown)?;
+    let claim = Claim::of(site, &parts.extensions, Guarded::Token, shown)?;
+    if site.access.load().is_admin(shown) {
+        claim.is_right();
         return Ok((Role::Operator, CONFIGURED.to_owned()));
     }
-    let secret = crate::http::auth::shown(&parts.headers).ok_or_else(caller::unknown)?;
-    let token = site.store.token_of(storage::now(), secret).await?.ok_or_else(caller::unknown)?;
-    Ok((token.role, format!("token {} ({})", token.id, token.name)))
+    match site.store.token_of(storage::now(), shown).await {
+        Ok(Some(token)) => {
+            claim.is_right();
+            Ok((token.role, format!("token {} ({})", token.id, token.name)))
+        }
+        Ok(None) => {
+            claim.is_wrong();
+            Err(caller::unknown())
+        }
+        Err(error) => {
+            claim.is_undecided();
+            Err(error.into())
+        }
+    }
 }
 
 /// Reads a body of a bounded length. Whoever sends it has shown a token.
@@ -134,6 +151,9 @@ async fn read_most(body: Body, most: usize) -> Result<Bytes, Problem> {
         if is_long {
             let sentence = format!("the body is longer than {most} octets; send less at a time");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_long", sentence)
+        } else if is_too_slow(&error) {
+            let sentence = "the body came too slowly; send it again over a better connection";
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", sentence)
         } else {
             Problem::new(StatusCode::BAD_REQUEST, "bad_body", "the body ended before its time; send it again")
         }

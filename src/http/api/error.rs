@@ -11,11 +11,11 @@ use utoipa::ToSchema;
 /// The media type of problem details.
 pub(super) const PROBLEM_TYPE: &str = "application/problem+json";
 /// Seconds after which a database that did not answer may be asked again.
-const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("1");
+const RETRY_AFTER_S: u64 = 1;
 
 /// Why a request was not done (RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct Problem {
+pub(in crate::http) struct Problem {
     /// Always `about:blank`: the title is the status, and `code` says more.
     #[serde(rename = "type")]
     #[schema(example = "about:blank")]
@@ -35,11 +35,14 @@ pub(super) struct Problem {
     /// The field, parameter or header to blame, where it is one: `subscription.channels`.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    /// Seconds after which to ask again; in a header.
+    #[serde(skip)]
+    retry_after_s: Option<u64>,
 }
 
 impl Problem {
     /// A problem with its word and its sentence; the sentence gets its capital and its full stop here.
-    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl AsRef<str>) -> Self {
+    pub(in crate::http) fn new(status: StatusCode, code: &'static str, detail: impl AsRef<str>) -> Self {
         Self {
             kind: "about:blank",
             title: title(status),
@@ -47,7 +50,13 @@ impl Problem {
             code,
             detail: sentence(detail.as_ref()),
             field: None,
+            retry_after_s: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S),
         }
+    }
+
+    /// The same problem, which may be over after so many seconds.
+    pub(in crate::http) fn after_s(self, seconds: u64) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
     }
 
     /// The same problem, with a field to blame.
@@ -85,14 +94,11 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).expect("plain data has a JSON form");
         let mut response = (status, [(header::CONTENT_TYPE, PROBLEM_TYPE)], body).into_response();
         let headers = response.headers_mut();
-        match status {
-            StatusCode::UNAUTHORIZED => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, RETRY_AFTER_S);
-            }
-            _ => {}
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

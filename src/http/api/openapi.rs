@@ -56,7 +56,10 @@ pub(super) fn routes() -> OpenApiRouter {
 /// Needs no token.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "Installation", security(()),
-    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value, content_type = "application/json")),
+    responses(
+        (status = 200, description = "OpenAPI 3.1", body = serde_json::Value, content_type = "application/json"),
+        (status = 429, response = TooMany), (status = 503, response = Unavailable),
+    ),
 )]
 async fn show_description() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], super::description()).into_response()
@@ -100,21 +103,31 @@ const UNPROCESSABLE: Common = Common {
     name: "Unprocessable",
     description: "A field is unknown, missing or wrong; `field` names it. Or the Idempotency-Key was used for another request.",
 };
+const TOO_SLOW: Common =
+    Common { status: "408", name: "TooSlow", description: "The body came too slowly; send it again." };
+const TOO_MANY: Common = Common {
+    status: "429",
+    name: "TooMany",
+    description: "Too many wrong tokens or signatures came from this address, or too many requests of it are under way. \
+                  Retry-After says when to ask again.",
+};
 const UNAVAILABLE: Common = Common {
     status: "503",
     name: "Unavailable",
     description: "The database or the engine does not answer; ask again in a moment.",
 };
-const ALL: [Common; 10] = [
+const ALL: [Common; 12] = [
     BAD_REQUEST,
     NO_TOKEN,
     OPERATOR_ONLY,
     BAD_SIGNATURE,
     NOT_FOUND,
     CONFLICT,
+    TOO_SLOW,
     TOO_LONG,
     BAD_TYPE,
     UNPROCESSABLE,
+    TOO_MANY,
     UNAVAILABLE,
 ];
 
@@ -147,6 +160,10 @@ answers! {
     BadSignature = BAD_SIGNATURE;
     /// The body is too long.
     TooLong = TOO_LONG;
+    /// The body came too slowly.
+    TooSlow = TOO_SLOW;
+    /// Too much came from one address.
+    TooMany = TOO_MANY;
     /// The database does not answer.
     Unavailable = UNAVAILABLE;
     /// It cannot be done as things are.
@@ -185,7 +202,7 @@ fn add_common_answers(operation: &mut Operation) {
         RefOr::T(parameter) => Some(parameter),
         RefOr::Ref(_) => None,
     });
-    let mut answers = vec![NO_TOKEN, UNAVAILABLE];
+    let mut answers = vec![NO_TOKEN, TOO_MANY, UNAVAILABLE];
     for parameter in parameters {
         match parameter.parameter_in {
             ParameterIn::Path => answers.push(NOT_FOUND),
@@ -201,7 +218,7 @@ fn add_common_answers(operation: &mut Operation) {
         }
     }
     if operation.request_body.is_some() {
-        answers.extend([BAD_REQUEST, TOO_LONG, BAD_TYPE, UNPROCESSABLE]);
+        answers.extend([BAD_REQUEST, TOO_SLOW, TOO_LONG, BAD_TYPE, UNPROCESSABLE]);
     }
     if said["security"].to_string().contains("operator") {
         answers.push(OPERATOR_ONLY);

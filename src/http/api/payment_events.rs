@@ -1,7 +1,7 @@
 //! What a payment provider's adapter says of a payment: a message signed with the secret that it shares with the gateway.
 
 use axum::Extension;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{Extensions, HeaderMap, StatusCode};
 use provisioning_store::audit::Deed;
 use provisioning_store::model::{Company, Payment, PaymentId, PaymentState};
 use serde::Deserialize;
@@ -14,10 +14,14 @@ use super::companies::TAG;
 use super::entrance::Origin;
 use super::error::Problem;
 use super::money::Money;
-use super::openapi::{BadRequest, BadSignature, Conflict, NotFound, TooLong, Unavailable, Unprocessable};
+use super::openapi::{
+    BadRequest, BadSignature, Conflict, NotFound, TooLong, TooMany, TooSlow, Unavailable, Unprocessable,
+};
 use super::payments::{Settled, settled_already};
-use super::signature::{self, SIGNATURE};
+use super::signature::{self, Fault, SIGNATURE};
 use crate::http::Site;
+use crate::http::auth::Claim;
+use crate::http::brake::Guarded;
 use crate::storage;
 
 pub(super) fn routes() -> OpenApiRouter {
@@ -50,12 +54,14 @@ struct PaymentEvent {
     responses(
         (status = 204), (status = 400, response = BadRequest), (status = 403, response = BadSignature),
         (status = 404, response = NotFound), (status = 409, response = Conflict), (status = 413, response = TooLong),
-        (status = 422, response = Unprocessable), (status = 503, response = Unavailable),
+        (status = 408, response = TooSlow), (status = 422, response = Unprocessable), (status = 429, response = TooMany),
+        (status = 503, response = Unavailable),
     ),
 )]
 async fn payment_event(
     Extension(site): Extension<Site>,
     Extension(Origin(origin)): Extension<Origin>,
+    extensions: Extensions,
     headers: HeaderMap,
     Raw(octets): Raw,
 ) -> Result<StatusCode, Problem> {
@@ -65,8 +71,19 @@ async fn payment_event(
         refused("no payment source is set up; put http.payment_secret into the configuration")
     })?;
     let shown = headers.get(SIGNATURE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    signature::verify(secret.reveal().as_bytes(), shown, &octets, now.unix_s())
-        .map_err(|fault| refused(&fault.to_string()))?;
+    let claim = Claim::of(&site, &extensions, Guarded::Signature, shown)?;
+    match signature::verify(secret.reveal().as_bytes(), shown, &octets, now.unix_s()) {
+        Ok(()) => claim.is_right(),
+        Err(fault) => {
+            // A message that is old or has no signature guesses nothing.
+            if fault == Fault::Wrong {
+                claim.is_wrong()
+            } else {
+                claim.is_undecided()
+            }
+            return Err(refused(&fault.to_string()));
+        }
+    }
     let event: PaymentEvent = body::json(&octets)?;
     let reference = body::line("reference", &event.reference)?.trim();
     if reference.is_empty() {

@@ -1,0 +1,61 @@
+//! The API, metrics and health.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use provisioning_store::quotas::Quotas;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+use super::Secret;
+
+/// The API, metrics and health.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// An operator's token for the API; `/healthz` and `/readyz` need none.
+    pub token: Option<Secret>,
+    /// What the adapter of a payment provider signs its messages with; without it there are none.
+    pub payment_secret: Option<Secret>,
+    /// Asked of whoever reads `/metrics`; where absent, `token` is.
+    pub metrics_token: Option<Secret>,
+    /// Proxies that are believed when they say whom a request comes from.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once from one source; of a proxy's client, requests.
+    pub connections_per_source: usize,
+    /// How many of each thing a company's own tokens may create.
+    pub quotas: Quotas,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8060)),
+            token: None,
+            payment_secret: None,
+            metrics_token: None,
+            trusted_proxies: Vec::new(),
+            connections: 256,
+            connections_per_source: 64,
+            quotas: Quotas::default(),
+        }
+    }
+}
+
+/// Networks, or single addresses.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let network = |text: &String| {
+        let address = || text.parse::<IpAddr>().map(IpNet::from).ok();
+        text.parse::<IpNet>().ok().or_else(address).map(|network| network.trunc()).ok_or_else(|| {
+            D::Error::custom(format!(
+                "\"{text}\" is not an address, expected an address or a network such as 10.0.0.0/8"
+            ))
+        })
+    };
+    Vec::<String>::deserialize(deserializer)?.iter().map(network).collect()
+}

@@ -36,6 +36,7 @@ use crate::http::{self, Access, Brake, Readiness, Scrape, Site};
 use crate::media::{self, Media};
 use crate::metrics::Metrics;
 use crate::net::{self, Net, NetError, TlsError};
+use crate::notices;
 use crate::observe::Observer;
 use crate::resolve::{Resolver, SystemDns};
 use crate::scheduler::Scheduler;
@@ -154,6 +155,7 @@ impl Daemon {
         // Only now: whoever cannot listen must not have touched the books.
         let journal = settle_the_past(&config, &store).await?;
         let scheduler = Scheduler::new(store.clone(), rules, metrics.clone(), readiness.clone());
+        notices::tell(&store).await?;
         // Before any call: what fell due while nothing ran decides who may call.
         scheduler.do_due(storage::now()).await?;
         // Nobody is answered before the books are what the last run has left: it would change them in the wrong order.

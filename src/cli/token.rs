@@ -1,6 +1,7 @@
 //! `sipgw token ...`
 
 use clap::{Args, Subcommand};
+use provisioning_store::tokens::RoleKind;
 use serde_json::{Value, json};
 use sipgw::storage;
 
@@ -18,13 +19,16 @@ pub(crate) enum Command {
         name: String,
         #[command(flatten)]
         role: For,
-        /// It ends by itself after this many days; never if left out.
+        /// It ends by itself after this many days. If left out, an operator's never ends, and others after http.token_days.
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_500))]
         days: Option<u32>,
+        /// It never ends by itself.
+        #[arg(long, conflicts_with = "days")]
+        never: bool,
     },
     /// Show all tokens, those that have ended too. Secrets are not kept.
     List {
-        /// Only those of this company's administrators: number or name.
+        /// Only those that are limited to this company: number or name.
         #[arg(long)]
         company: Option<String>,
     },
@@ -36,14 +40,36 @@ pub(crate) enum Command {
 }
 
 #[derive(Args)]
-#[group(required = true, multiple = false)]
+#[group(required = true, multiple = true)]
 pub(crate) struct For {
     /// It may do everything.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["company", "billing"])]
     operator: bool,
     /// It makes an administrator of this company, who sees nothing of others: number or name.
     #[arg(long, value_name = "COMPANY")]
     company: Option<String>,
+    /// It sees money, records and reports, and deals with payments: those of the company, or all without one.
+    #[arg(long, conflicts_with = "read_only")]
+    billing: bool,
+    /// It sees no passwords and changes nothing.
+    #[arg(long)]
+    read_only: bool,
+}
+
+impl For {
+    fn role(&self) -> Result<RoleKind, Failure> {
+        match (self.company.is_some(), self.billing, self.read_only) {
+            (_, true, _) => Ok(RoleKind::Billing),
+            (true, false, true) => Ok(RoleKind::AdministratorReadOnly),
+            (true, false, false) => Ok(RoleKind::Administrator),
+            (false, false, true) if self.operator => Ok(RoleKind::OperatorReadOnly),
+            (false, false, true) => {
+                let sentence = "--read-only needs --operator or --company COMPANY";
+                Err(Failure::Refused(sentence.to_owned()))
+            }
+            (false, false, false) => Ok(RoleKind::Operator),
+        }
+    }
 }
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
@@ -55,13 +81,14 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
 
 async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Create { name, role, days } => {
-            let company = match role.company {
+        Command::Create { name, role: whose, days, never } => {
+            let role = whose.role()?;
+            let company = match whose.company {
                 Some(company) => Some(id(&find::company(gateway, &company).await?)),
                 None => None,
             };
-            let role = if company.is_some() { "administrator" } else { "operator" };
             let end = days.map(|days| moment(storage::now().plus_days(i64::from(days))));
+            let end = if never { Some("never".to_owned()) } else { end };
             let new = given(json!({ "name": name, "role": role, "company": company, "expires_at": end }));
             let made = gateway.post("/tokens", new).await?;
             context.output.show(&made, || {

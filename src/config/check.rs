@@ -424,6 +424,7 @@ impl Findings {
             let cure = "Name the addresses of your proxies.";
             self.add(format!("http.trusted_proxies[{index}]"), problem, cure);
         }
+        self.between("http.token_days", http.token_days.into(), 1..=36_500);
         self.between("http.connections", http.connections as u64, 1..=65_536);
         self.between("http.connections_per_source", http.connections_per_source as u64, 1..=65_536);
         let is_taken = |l: &ListenConfig| {

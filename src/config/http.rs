@@ -21,6 +21,8 @@ pub struct HttpConfig {
     pub payment_secret: Option<Secret>,
     /// Asked of whoever reads `/metrics`; where absent, `token` is.
     pub metrics_token: Option<Secret>,
+    /// Days after which a token ends that is not an operator's, unless it says when.
+    pub token_days: u32,
     /// Proxies that are believed when they say whom a request comes from.
     #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
@@ -39,6 +41,7 @@ impl Default for HttpConfig {
             token: None,
             payment_secret: None,
             metrics_token: None,
+            token_days: 90,
             trusted_proxies: Vec::new(),
             connections: 256,
             connections_per_source: 64,

@@ -6,14 +6,14 @@
 //! 2. `pub(super) fn routes()` at its top, and a line in `resources`.
 //! 3. `sipgw openapi > docs/openapi.json`; a test fails until it is done.
 //!
-//! What a handler need not do: `entrance` knows who asks, refuses whoever is not an operator where the description says
-//! `security(("token" = ["operator"]))`, keeps the answers to requests with an Idempotency-Key where it names
+//! What a handler need not do: `entrance` knows who asks, refuses the roles that may not do operations of its kind (`power`
+//! has the table; `security(("token" = ["operate"]))` names the kind where it is not `read` or `change`), keeps the answers to requests with an Idempotency-Key where it names
 //! `once::IdempotencyKey`, and records every change that goes through `caller::Caller::acting_on`; `openapi` adds the
 //! answers that every operation of a kind can give. A handler that takes an Idempotency-Key changes things by one verb of
 //! the store, because the key is taken by the transaction of the change.
 //!
-//! What it must do: reach things through `caller::Caller`, so that an administrator finds nothing of others. The fuzzer
-//! (`tests/api`) reads the description and tries it all.
+//! What it must do: reach things through `caller::Caller`, so that whoever is limited to a company finds nothing of others.
+//! The tests of tenancy and the fuzzer (`tests/api`) read the description and try it all.
 
 #![allow(
     unused_qualifications,
@@ -46,6 +46,7 @@ mod openapi;
 mod page;
 mod payment_events;
 mod payments;
+mod power;
 mod profiles;
 mod quotes;
 mod rates;

@@ -8,7 +8,7 @@ use sha2::Sha256;
 use crate::house::{Ask, House, OPERATOR, PAYMENT_SECRET, Said};
 use crate::stories::{administrator, company, dollars};
 
-const RATES: &str = "prefix,destination,country,rate_per_minute,connection_fee,minimum_s,increment_s\n\
+pub(crate) const RATES: &str = "prefix,destination,country,rate_per_minute,connection_fee,minimum_s,increment_s\n\
     1,United States,US,0.008,0,30,6\n372,Estonia,EE,0.02,0.01,60,30\n";
 
 /// A company with credit and a profile with channels, for an administrator of its own.

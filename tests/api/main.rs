@@ -11,5 +11,7 @@ mod fuzz;
 mod generator;
 mod house;
 mod stories;
+mod tenancy;
+mod tenant;
 mod terms;
 mod trust;

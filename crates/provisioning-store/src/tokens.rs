@@ -3,32 +3,91 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::model::{CompanyId, Timestamp, TokenId};
+use crate::model::{CompanyId, Timestamp, TokenId, choices};
 
-/// What whoever shows a token may do.
+choices! {
+    /// What whoever shows a token is.
+    RoleKind, "role" {
+        /// Does everything.
+        Operator = "operator",
+        /// Sees everything but passwords, and changes nothing.
+        OperatorReadOnly = "operator_read_only",
+        /// Does everything that is one company's.
+        Administrator = "administrator",
+        /// Sees what is one company's but passwords, and changes nothing.
+        AdministratorReadOnly = "administrator_read_only",
+        /// Sees the money of one company, or of all, and deals with payments.
+        Billing = "billing",
+    }
+}
+
+impl RoleKind {
+    /// Whether there are such tokens for one company.
+    pub fn may_be_limited(self) -> bool {
+        matches!(self, Self::Administrator | Self::AdministratorReadOnly | Self::Billing)
+    }
+
+    /// Whether there are such tokens for the whole installation.
+    pub fn may_be_unlimited(self) -> bool {
+        matches!(self, Self::Operator | Self::OperatorReadOnly | Self::Billing)
+    }
+}
+
+/// What whoever shows a token is, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "role", content = "company", rename_all = "snake_case")]
 pub enum Role {
-    /// Everything.
+    /// See [`RoleKind::Operator`].
     Operator,
-    /// What is this company's own; of others there is nothing to see.
+    /// See [`RoleKind::OperatorReadOnly`].
+    OperatorReadOnly,
+    /// See [`RoleKind::Administrator`]; of other companies there is nothing to see.
     Administrator(CompanyId),
+    /// See [`RoleKind::AdministratorReadOnly`].
+    AdministratorReadOnly(CompanyId),
+    /// See [`RoleKind::Billing`].
+    Billing(Option<CompanyId>),
 }
 
 impl Role {
-    /// The company that the role is limited to.
-    pub fn company(self) -> Option<CompanyId> {
-        match self {
-            Self::Operator => None,
-            Self::Administrator(company) => Some(company),
+    /// The role of a kind in a company, or in the whole installation; `None` if there is none.
+    pub fn new(kind: RoleKind, company: Option<CompanyId>) -> Option<Self> {
+        match (kind, company) {
+            (RoleKind::Operator, None) => Some(Self::Operator),
+            (RoleKind::OperatorReadOnly, None) => Some(Self::OperatorReadOnly),
+            (RoleKind::Administrator, Some(company)) => Some(Self::Administrator(company)),
+            (RoleKind::AdministratorReadOnly, Some(company)) => Some(Self::AdministratorReadOnly(company)),
+            (RoleKind::Billing, company) => Some(Self::Billing(company)),
+            _ => None,
         }
     }
 
-    /// The role in one word.
-    pub fn word(self) -> &'static str {
+    /// What it is, wherever.
+    pub fn kind(self) -> RoleKind {
         match self {
-            Self::Operator => "operator",
-            Self::Administrator(_) => "administrator",
+            Self::Operator => RoleKind::Operator,
+            Self::OperatorReadOnly => RoleKind::OperatorReadOnly,
+            Self::Administrator(_) => RoleKind::Administrator,
+            Self::AdministratorReadOnly(_) => RoleKind::AdministratorReadOnly,
+            Self::Billing(_) => RoleKind::Billing,
+        }
+    }
+
+    /// The company that the role is limited to.
+    pub fn company(self) -> Option<CompanyId> {
+        match self {
+            Self::Operator | Self::OperatorReadOnly => None,
+            Self::Administrator(company) | Self::AdministratorReadOnly(company) => Some(company),
+            Self::Billing(company) => company,
+        }
+    }
+
+    /// Whether what another role may do is no more than what this one may.
+    pub fn covers(self, other: Self) -> bool {
+        match self {
+            Self::Operator => true,
+            Self::Administrator(own) => other.company() == Some(own),
+            Self::OperatorReadOnly | Self::AdministratorReadOnly(_) | Self::Billing(_) => other == self,
         }
     }
 }
@@ -95,6 +154,34 @@ mod tests {
         };
         assert!(token.is_valid(at(9)) && !token.is_valid(at(10)));
         assert!(!Token { revoked_at: Some(at(5)), ..token }.is_valid(at(6)));
+    }
+
+    #[test]
+    fn no_role_makes_another_that_may_do_more() {
+        let [own, other] = [CompanyId(1), CompanyId(2)];
+        let all = |company| {
+            [Role::Administrator(company), Role::AdministratorReadOnly(company), Role::Billing(Some(company))]
+        };
+        let unlimited = [Role::Operator, Role::OperatorReadOnly, Role::Billing(None)];
+        for role in all(own) {
+            assert!(Role::Operator.covers(role) && Role::Administrator(own).covers(role), "{role:?}");
+            assert!(!Role::Administrator(other).covers(role), "{role:?}");
+            assert_eq!(
+                Role::AdministratorReadOnly(own).covers(role),
+                role == Role::AdministratorReadOnly(own)
+            );
+            assert_eq!(Role::new(role.kind(), role.company()), Some(role));
+        }
+        for role in unlimited {
+            assert!(Role::Operator.covers(role) && !Role::Administrator(own).covers(role), "{role:?}");
+            assert_eq!(Role::new(role.kind(), None), Some(role));
+        }
+        assert_eq!(Role::new(RoleKind::Administrator, None), None);
+        assert_eq!(Role::new(RoleKind::OperatorReadOnly, Some(own)), None);
+        for kind in RoleKind::ALL {
+            assert_eq!(kind.may_be_limited(), Role::new(*kind, Some(own)).is_some(), "{kind}");
+            assert_eq!(kind.may_be_unlimited(), Role::new(*kind, None).is_some(), "{kind}");
+        }
     }
 
     #[test]

@@ -202,9 +202,10 @@ impl CredentialsView {
 
 /// Show what a phone registers a business account with
 ///
-/// An account that a profile has cannot sign in by itself, and one that has never had a password has none to show.
+/// An account that a profile has cannot sign in by itself, and one that has never had a password has none to show. It leaves
+/// a line in the audit trail.
 #[utoipa::path(
-    get, path = "/business-accounts/{account}/credentials", tag = TAG, params(("account" = i64, Path)),
+    get, path = "/business-accounts/{account}/credentials", tag = TAG, security(("token" = ["secrets"])), params(("account" = i64, Path)),
     responses((status = 200, body = CredentialsView), (status = 409, response = Conflict)),
 )]
 async fn show_account_credentials(
@@ -213,6 +214,7 @@ async fn show_account_credentials(
 ) -> Answer<CredentialsView> {
     let account = caller.account(account).await?;
     let credentials = caller.store().account_credentials(account.id).await?;
+    caller.note_look(account.company).await?;
     Ok(Json(CredentialsView::of(&caller, credentials)))
 }
 

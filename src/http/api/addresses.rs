@@ -154,7 +154,7 @@ async fn add_address(
     let store = caller.acting_on(profile.company);
     let added = match caller.role {
         Role::Operator => store.add_ip_rule(profile.id, &rule).await?,
-        Role::Administrator(_) => store.claim_ip_rule(storage::now(), profile.id, &rule).await?,
+        _ => store.claim_ip_rule(storage::now(), profile.id, &rule).await?,
     };
     Ok(Created::at(format!("/profiles/{}/addresses/{}", profile.id, added.id), AddressView::from(added)))
 }
@@ -166,7 +166,7 @@ async fn add_address(
 #[utoipa::path(
     put, path = "/profiles/{profile}/addresses/{address}/confirmation", tag = TAG,
     params(("profile" = i64, Path), ("address" = i64, Path)), responses((status = 204)),
-    security(("token" = ["operator"])),
+    security(("token" = ["operate"])),
 )]
 async fn confirm_address(
     caller: Caller,

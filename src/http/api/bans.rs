@@ -67,7 +67,7 @@ struct BanQuery {
 
 /// List bans
 #[utoipa::path(
-    get, path = "/bans", tag = TAG, security(("token" = ["operator"])), params(BanQuery),
+    get, path = "/bans", tag = TAG, security(("token" = ["inspect"])), params(BanQuery),
     responses((status = 200, body = Page<BanView>)),
 )]
 async fn list_bans(caller: Caller, Query(query): Query<BanQuery>) -> Answer<Page<BanView>> {
@@ -80,7 +80,7 @@ async fn list_bans(caller: Caller, Query(query): Query<BanQuery>) -> Answer<Page
 
 /// Hear a source or a user again
 #[utoipa::path(
-    delete, path = "/bans/{whom}", tag = TAG, security(("token" = ["operator"])),
+    delete, path = "/bans/{whom}", tag = TAG, security(("token" = ["operate"])),
     params(("whom" = String, Path, description = "As the list shows it")), responses((status = 204)),
 )]
 async fn release_ban(caller: Caller, Path(whom): Path<String>) -> Result<StatusCode, Problem> {

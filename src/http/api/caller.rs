@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use provisioning_store::audit::Deed;
 use provisioning_store::model::{
     BusinessAccount, BusinessAccountId, Company, CompanyId, NumberId, OnlineNumber, Payment, PaymentId,
-    Profile, ProfileId, TokenId,
+    Profile, ProfileId, Timestamp, TokenId,
 };
 use provisioning_store::pages::Purse;
 use provisioning_store::store::Store;
@@ -25,6 +25,8 @@ use crate::http::Site;
 pub(super) struct Caller {
     pub(super) site: Site,
     pub(super) role: Role,
+    /// When the token that is shown ends, if it does.
+    pub(super) ends_at: Option<Timestamp>,
     /// What a change will be recorded as; its company is known to the handler alone.
     pub(super) deed: Arc<Deed>,
 }
@@ -59,6 +61,16 @@ impl Caller {
             Role::Operator => store,
             Role::Administrator(_) => store.within(self.site.config.load().http.quotas),
         }
+    }
+
+    /// Notes in the audit trail that somebody looks at what is this company's and secret.
+    pub(super) async fn note_look(&self, company: CompanyId) -> Result<(), Problem> {
+        Ok(self.acting_on(company).record().await?)
+    }
+
+    /// Whether the caller is limited to no company.
+    pub(super) fn sees_all(&self) -> bool {
+        self.role.company().is_none()
     }
 
     pub(super) fn may_see(&self, company: CompanyId) -> bool {
@@ -118,11 +130,11 @@ impl Caller {
     /// A token that may be seen. An operator's token is nothing to an administrator.
     pub(super) async fn token(&self, token: TokenId) -> Result<Token, Problem> {
         let found = self.store().token(token).await?;
-        let is_visible = match self.role {
-            Role::Operator => true,
-            Role::Administrator(_) => found.role == self.role,
-        };
-        if is_visible { Ok(found) } else { Err(Problem::absent("token", token)) }
+        if self.sees_all() || found.role.company() == self.role.company() {
+            Ok(found)
+        } else {
+            Err(Problem::absent("token", token))
+        }
     }
 
     /// The company that a list is limited to: the one that was asked for, and an administrator's own in any case.

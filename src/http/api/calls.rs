@@ -7,7 +7,6 @@ use axum::Json;
 use axum::http::StatusCode;
 use provisioning_store::model::{CompanyId, ProfileId};
 use provisioning_store::pages::Purse;
-use provisioning_store::tokens::Role;
 use serde::{Deserialize, Serialize};
 use sip_core::gateway::{CallsOf, LiveCall};
 use sip_core::refusal::Refusal;
@@ -88,7 +87,7 @@ async fn asked_for(
 fn show(caller: &Caller, call: &LiveCall, purses: &BTreeMap<ProfileId, Purse>) -> CallView {
     let now = engine::now();
     let since = |at: Instant| now.monotonic.saturating_duration_since(at).as_secs();
-    let is_operator = caller.role == Role::Operator;
+    let is_operator = caller.sees_all();
     let is_seen = |profile: i64| is_operator || purses.contains_key(&ProfileId(profile));
     let shares = || call.shares.iter().filter(|(profile, _)| is_seen(profile.0));
     let is_own = shares().any(|(_, usage)| !matches!(usage, Usage::Incoming { .. }));
@@ -147,7 +146,7 @@ async fn found(caller: &Caller, id: &str) -> Result<(LiveCall, BTreeMap<ProfileI
     let uid: CallUid = id.parse().map_err(|_| absent())?;
     let call = caller.site.engine.call(uid).await.ok_or_else(absent)?;
     let purses = purses(caller, std::slice::from_ref(&call)).await?;
-    let is_seen = caller.role == Role::Operator || !purses.is_empty();
+    let is_seen = caller.sees_all() || !purses.is_empty();
     if is_seen { Ok((call, purses)) } else { Err(absent()) }
 }
 

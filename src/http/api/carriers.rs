@@ -135,7 +135,7 @@ struct CarrierQuery {
 
 /// List carriers
 #[utoipa::path(
-    get, path = "/carriers", tag = TAG, security(("token" = ["operator"])), params(CarrierQuery),
+    get, path = "/carriers", tag = TAG, security(("token" = ["inspect"])), params(CarrierQuery),
     responses((status = 200, body = Page<CarrierView>)),
 )]
 async fn list_carriers(caller: Caller, Query(query): Query<CarrierQuery>) -> Answer<Page<CarrierView>> {
@@ -281,7 +281,7 @@ fn not_ourselves(caller: &Caller, settings: &NewCarrier) -> Result<(), Problem> 
 ///
 /// Name and host are needed; what else is left out is as it usually is.
 #[utoipa::path(
-    post, path = "/carriers", tag = TAG, security(("token" = ["operator"])),
+    post, path = "/carriers", tag = TAG, security(("token" = ["operate"])),
     request_body = CarrierChange, responses((status = 201, body = CarrierView), (status = 409, response = Conflict)),
 )]
 async fn create_carrier(
@@ -300,7 +300,7 @@ async fn create_carrier(
 
 /// Show a carrier
 #[utoipa::path(
-    get, path = "/carriers/{carrier}", tag = TAG, security(("token" = ["operator"])),
+    get, path = "/carriers/{carrier}", tag = TAG, security(("token" = ["inspect"])),
     params(("carrier" = i64, Path)), responses((status = 200, body = CarrierView)),
 )]
 async fn show_carrier(caller: Caller, Path(carrier): Path<CarrierId>) -> Answer<CarrierView> {
@@ -312,7 +312,7 @@ async fn show_carrier(caller: Caller, Path(carrier): Path<CarrierId>) -> Answer<
 ///
 /// Calls that run go on as they began.
 #[utoipa::path(
-    patch, path = "/carriers/{carrier}", tag = TAG, security(("token" = ["operator"])),
+    patch, path = "/carriers/{carrier}", tag = TAG, security(("token" = ["operate"])),
     params(("carrier" = i64, Path)),
     request_body = CarrierChange, responses((status = 200, body = CarrierView), (status = 409, response = Conflict)),
 )]
@@ -331,7 +331,7 @@ async fn change_carrier(
 
 /// Remove a carrier
 #[utoipa::path(
-    delete, path = "/carriers/{carrier}", tag = TAG, security(("token" = ["operator"])),
+    delete, path = "/carriers/{carrier}", tag = TAG, security(("token" = ["operate"])),
     params(("carrier" = i64, Path)), responses((status = 204)),
 )]
 async fn remove_carrier(caller: Caller, Path(carrier): Path<CarrierId>) -> Result<StatusCode, Problem> {

@@ -9,7 +9,6 @@ use provisioning_store::cdr::{
 use provisioning_store::ledger::Payer;
 use provisioning_store::model::{ProfileId, Timestamp};
 use provisioning_store::pages::Purse;
-use provisioning_store::tokens::Role;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -124,17 +123,17 @@ fn show(caller: &Caller, cdr: Cdr, purses: &BTreeMap<ProfileId, Purse>) -> CdrVi
     let purse = record.profile.and_then(|profile| purses.get(&profile));
     let (attempt, ending) = (record.attempt, record.ending);
     let call_ids = [ending.caller_call_id, ending.callee_call_id].into_iter().filter(|id| !id.is_empty());
-    let call_ids = (caller.role == Role::Operator).then(|| call_ids.collect());
+    let call_ids = (caller.sees_all()).then(|| call_ids.collect());
     let attempts = ending.attempts.into_iter().map(AttemptView::from);
-    let attempts = (caller.role == Role::Operator).then(|| attempts.collect());
-    let carrier = Some(ending.carrier).filter(|name| caller.role == Role::Operator && !name.is_empty());
+    let attempts = (caller.sees_all()).then(|| attempts.collect());
+    let carrier = Some(ending.carrier).filter(|name| caller.sees_all() && !name.is_empty());
     CdrView {
         call: call.as_str().to_owned(),
         profile: record.profile.map(|profile| profile.0),
         company: purse.map(|purse| purse.company).or(record.phone_of).map(|company| company.0),
         direction: attempt.direction,
         kind: attempt.kind,
-        from: shown_caller(caller.role, &attempt),
+        from: shown_caller(caller, &attempt),
         is_withheld: attempt.is_withheld,
         to: attempt.to,
         destination: attempt.destination,
@@ -161,8 +160,8 @@ fn show(caller: &Caller, cdr: Cdr, purses: &BTreeMap<ProfileId, Purse>) -> CdrVi
 }
 
 /// Who called, as far as the reader of the record may know it: whose call came in must not learn what was withheld.
-fn shown_caller(role: Role, attempt: &Attempt) -> String {
-    let is_hidden = attempt.is_withheld && attempt.direction == Direction::Incoming && role != Role::Operator;
+fn shown_caller(caller: &Caller, attempt: &Attempt) -> String {
+    let is_hidden = attempt.is_withheld && attempt.direction == Direction::Incoming && !caller.sees_all();
     if is_hidden { "anonymous".to_owned() } else { attempt.from.clone() }
 }
 
@@ -208,7 +207,7 @@ fn place(cursor: &Cursor) -> Result<CdrPlace, Problem> {
 /// List call records
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/cdrs", tag = TAG, params(CdrQuery), responses((status = 200, body = Page<CdrView>)))]
+#[utoipa::path(get, path = "/cdrs", tag = TAG, security(("token" = ["accounts"])), params(CdrQuery), responses((status = 200, body = Page<CdrView>)))]
 async fn list_cdrs(caller: Caller, Query(query): Query<CdrQuery>) -> Answer<Page<CdrView>> {
     let (limit, place) = (query.limit, query.cursor.as_ref().map(place).transpose()?);
     let filter = CdrFilter {
@@ -218,7 +217,7 @@ async fn list_cdrs(caller: Caller, Query(query): Query<CdrQuery>) -> Answer<Page
         since: query.since.map(|moment| moment.0),
         before: query.before.map(|moment| moment.0),
         number: query.number,
-        hides_withheld: caller.role != Role::Operator,
+        hides_withheld: !caller.sees_all(),
         reason_code: query.reason_code,
         answer: query.is_answered.map(|it| if it { Answered::Answered } else { Answered::Unanswered }),
     };
@@ -230,7 +229,7 @@ async fn list_cdrs(caller: Caller, Query(query): Query<CdrQuery>) -> Answer<Page
 
 /// Show a call record
 #[utoipa::path(
-    get, path = "/cdrs/{call}", tag = TAG, params(("call" = String, Path)),
+    get, path = "/cdrs/{call}", tag = TAG, security(("token" = ["accounts"])), params(("call" = String, Path)),
     responses((status = 200, body = CdrView)),
 )]
 async fn show_cdr(caller: Caller, Path(call): Path<String>) -> Answer<CdrView> {
@@ -238,7 +237,7 @@ async fn show_cdr(caller: Caller, Path(call): Path<String>) -> Answer<CdrView> {
     let cdr = caller.store().cdr(&CallId::new(&call)).await?.ok_or_else(absent)?;
     let purses = caller.purses(cdr.record.profile).await?;
     let is_of_phone = cdr.record.phone_of.is_some_and(|company| caller.may_see(company));
-    if caller.role != Role::Operator && purses.is_empty() && !is_of_phone {
+    if !caller.sees_all() && purses.is_empty() && !is_of_phone {
         return Err(absent());
     }
     Ok(Json(show(&caller, cdr, &purses)))

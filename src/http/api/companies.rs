@@ -89,7 +89,7 @@ struct CompanyQuery {
 /// List companies
 ///
 /// An administrator sees the own one.
-#[utoipa::path(get, path = "/companies", tag = TAG, params(CompanyQuery), responses((status = 200, body = Page<CompanyView>)))]
+#[utoipa::path(get, path = "/companies", tag = TAG, security(("token" = ["accounts"])), params(CompanyQuery), responses((status = 200, body = Page<CompanyView>)))]
 async fn list_companies(caller: Caller, Query(query): Query<CompanyQuery>) -> Answer<Page<CompanyView>> {
     let CompanyQuery { name, country, cursor, limit } = query;
     let filter = CompanyFilter { company: caller.scope(None)?, name, country };
@@ -114,7 +114,7 @@ struct CompanyRequest {
 
 /// Open a company's account
 #[utoipa::path(
-    post, path = "/companies", tag = TAG, security(("token" = ["operator"])),
+    post, path = "/companies", tag = TAG, security(("token" = ["operate"])),
     request_body = CompanyRequest, responses((status = 201, body = CompanyView)),
 )]
 async fn create_company(
@@ -135,7 +135,7 @@ async fn create_company(
 
 /// Show a company
 #[utoipa::path(
-    get, path = "/companies/{company}", tag = TAG, params(("company" = i64, Path)),
+    get, path = "/companies/{company}", tag = TAG, security(("token" = ["accounts"])), params(("company" = i64, Path)),
     responses((status = 200, body = CompanyView)),
 )]
 async fn show_company(caller: Caller, Path(company): Path<CompanyId>) -> Answer<CompanyView> {
@@ -156,7 +156,7 @@ struct TopUp {
 
 /// Book money paid in
 #[utoipa::path(
-    post, path = "/companies/{company}/top-ups", tag = TAG, security(("token" = ["operator"])),
+    post, path = "/companies/{company}/top-ups", tag = TAG, security(("token" = ["book"])),
     params(("company" = i64, Path), IdempotencyKey),
     request_body = TopUp, responses((status = 201, body = CompanyView)),
 )]
@@ -186,7 +186,7 @@ struct Verification {
 ///
 /// It is who it claims to be; it may now show its landline numbers.
 #[utoipa::path(
-    put, path = "/companies/{company}/verification", tag = TAG, security(("token" = ["operator"])),
+    put, path = "/companies/{company}/verification", tag = TAG, security(("token" = ["operate"])),
     params(("company" = i64, Path)), request_body = Option<Verification>, responses((status = 200, body = CompanyView)),
 )]
 async fn verify_company(
@@ -201,7 +201,7 @@ async fn verify_company(
 
 /// Take a verification back
 #[utoipa::path(
-    delete, path = "/companies/{company}/verification", tag = TAG, security(("token" = ["operator"])),
+    delete, path = "/companies/{company}/verification", tag = TAG, security(("token" = ["operate"])),
     params(("company" = i64, Path)), responses((status = 200, body = CompanyView)),
 )]
 async fn unverify_company(caller: Caller, Path(company): Path<CompanyId>) -> Answer<CompanyView> {
@@ -221,7 +221,7 @@ struct PriceListRequest {
 ///
 /// From now on; running calls keep their price.
 #[utoipa::path(
-    put, path = "/companies/{company}/price-list", tag = TAG, security(("token" = ["operator"])),
+    put, path = "/companies/{company}/price-list", tag = TAG, security(("token" = ["operate"])),
     params(("company" = i64, Path)), request_body = PriceListRequest, responses((status = 200, body = CompanyView)),
 )]
 async fn set_price_list(

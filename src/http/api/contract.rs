@@ -7,6 +7,7 @@ use axum::http::Method;
 use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
+use super::power::Kind;
 use super::{BASE, once};
 
 /// What holds for one operation.
@@ -14,8 +15,8 @@ use super::{BASE, once};
 pub(super) struct Rules {
     /// Whether whoever asks has to show a token.
     pub(super) needs_token: bool,
-    /// Whether it has to be an operator's.
-    pub(super) is_for_operator: bool,
+    /// What it is, which the role of the token has to allow.
+    pub(super) kind: Kind,
     /// Whether it takes an Idempotency-Key.
     pub(super) is_once: bool,
 }
@@ -48,11 +49,12 @@ impl Contract {
 impl Rules {
     fn of(operation: &Value) -> Self {
         let requirements = operation["security"].as_array();
-        let roles = requirements.into_iter().flatten().flat_map(|one| one["token"].as_array()).flatten();
+        let mut kinds = requirements.into_iter().flatten().flat_map(|one| one["token"].as_array()).flatten();
         let parameters = operation["parameters"].as_array();
         Self {
             needs_token: requirements.is_none_or(|all| !all.contains(&Value::Object(Default::default()))),
-            is_for_operator: roles.into_iter().any(|role| role == "operator"),
+            // Where it says nothing that is known, operators are on the safe side.
+            kind: kinds.next().and_then(Value::as_str).and_then(Kind::of).unwrap_or(Kind::Operate),
             is_once: parameters.into_iter().flatten().any(|one| one["name"] == once::KEY),
         }
     }

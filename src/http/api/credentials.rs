@@ -39,13 +39,16 @@ impl CredentialsView {
 }
 
 /// Show a profile's user name and password
+///
+/// It leaves a line in the audit trail.
 #[utoipa::path(
-    get, path = "/profiles/{profile}/credentials", tag = TAG, params(("profile" = i64, Path)),
+    get, path = "/profiles/{profile}/credentials", tag = TAG, security(("token" = ["secrets"])), params(("profile" = i64, Path)),
     responses((status = 200, body = CredentialsView)),
 )]
 async fn show_credentials(caller: Caller, Path(profile): Path<ProfileId>) -> Answer<CredentialsView> {
     let profile = caller.profile(profile).await?;
     let credentials = caller.store().credentials(profile.id).await?;
+    caller.note_look(profile.company).await?;
     Ok(Json(CredentialsView::of(&caller, &credentials)))
 }
 

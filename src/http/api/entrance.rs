@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use provisioning_store::audit::Deed;
+use provisioning_store::model::Timestamp;
 use provisioning_store::tokens::Role;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -20,6 +21,7 @@ use super::caller::{self, Caller};
 use super::contract::Contract;
 use super::error::Problem;
 use super::once;
+use super::power::{self, Kind};
 use crate::http::Site;
 use crate::http::auth::{self, Claim};
 use crate::http::brake::Guarded;
@@ -62,13 +64,12 @@ pub(super) async fn admit(
         parts.extensions.insert(origin);
         return Ok(next.run(Request::from_parts(parts, body)).await);
     };
-    let (role, name) = known(&entrance.site, &parts).await?;
+    let Asker { role, name, ends_at } = known(&entrance.site, &parts).await?;
     // Read before anything is refused: a connection with a body left over has to be closed, to the surprise of a client that
     // sends its next request on it.
     let octets = read(&parts.headers, body).await?;
-    if rules.is_for_operator && role != Role::Operator {
-        let sentence = "this is for operators; ask one of them to do it";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "operator_only", sentence));
+    if !power::may(role, rules.kind) {
+        return Err(not_allowed(role, rules.kind));
     }
     let is_reading = matches!(parts.method, Method::GET | Method::HEAD);
     let key = once::key(&parts.headers, rules)?;
@@ -83,7 +84,7 @@ pub(super) async fn admit(
         detail: detail(&parts.headers, &octets),
         once: once.clone(),
     };
-    parts.extensions.insert(Caller { site: entrance.site.clone(), role, deed: Arc::new(deed) });
+    parts.extensions.insert(Caller { site: entrance.site.clone(), role, ends_at, deed: Arc::new(deed) });
     let request = Request::from_parts(parts, Body::from(octets));
     let answer = match once {
         Some(once) => once::answer(&entrance.site.store, once, request, next).await?,
@@ -107,21 +108,49 @@ impl Origin {
     }
 }
 
-/// The role and the name of whoever shows a token; or of a user of this machine, whom the connection itself names.
-async fn known(site: &Site, parts: &Parts) -> Result<(Role, String), Problem> {
+/// Says what a token's role may not do, and whose may.
+fn not_allowed(role: Role, kind: Kind) -> Problem {
+    if role.company().is_some() && !power::is_of_companies(kind) {
+        let sentence = "this is for operators; ask one of them to do it";
+        return Problem::new(StatusCode::FORBIDDEN, "operator_only", sentence);
+    }
+    let (role, kind) = (role.kind(), kind.word());
+    let sentence =
+        format!("this takes a role with the right `{kind}`, which {role} has not; use another token");
+    Problem::new(StatusCode::FORBIDDEN, "not_allowed", sentence)
+}
+
+/// Whoever asks.
+struct Asker {
+    role: Role,
+    /// As the audit trail shows it.
+    name: String,
+    /// When the token ends, if it does.
+    ends_at: Option<Timestamp>,
+}
+
+impl Asker {
+    fn operator(name: String) -> Self {
+        Self { role: Role::Operator, name, ends_at: None }
+    }
+}
+
+/// Whoever shows a token; or a user of this machine, whom the connection itself names.
+async fn known(site: &Site, parts: &Parts) -> Result<Asker, Problem> {
     if let Some(ConnectInfo(Operator { name })) = parts.extensions.get() {
-        return Ok((Role::Operator, name.clone()));
+        return Ok(Asker::operator(name.clone()));
     }
     let shown = auth::shown(&parts.headers).ok_or_else(caller::unknown)?;
     let claim = Claim::of(site, &parts.extensions, Guarded::Token, shown)?;
     if site.access.load().is_admin(shown) {
         claim.is_right();
-        return Ok((Role::Operator, CONFIGURED.to_owned()));
+        return Ok(Asker::operator(CONFIGURED.to_owned()));
     }
     match site.store.token_of(storage::now(), shown).await {
         Ok(Some(token)) => {
             claim.is_right();
-            Ok((token.role, format!("token {} ({})", token.id, token.name)))
+            let name = format!("token {} ({})", token.id, token.name);
+            Ok(Asker { role: token.role, name, ends_at: token.expires_at })
         }
         Ok(None) => {
             claim.is_wrong();

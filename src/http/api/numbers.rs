@@ -162,7 +162,7 @@ struct NumberRequest {
 
 /// Host a number for a company
 #[utoipa::path(
-    post, path = "/numbers", tag = TAG, security(("token" = ["operator"])),
+    post, path = "/numbers", tag = TAG, security(("token" = ["operate"])),
     request_body = NumberRequest, responses((status = 201, body = NumberView), (status = 409, response = Conflict)),
 )]
 async fn add_number(caller: Caller, Body(new): Body<NumberRequest>) -> Result<Created<NumberView>, Problem> {
@@ -184,7 +184,7 @@ async fn show_number(caller: Caller, Path(number): Path<NumberId>) -> Answer<Num
 ///
 /// Calls to it are refused; a profile that showed it shows it no longer.
 #[utoipa::path(
-    delete, path = "/numbers/{number}", tag = TAG, security(("token" = ["operator"])),
+    delete, path = "/numbers/{number}", tag = TAG, security(("token" = ["operate"])),
     params(("number" = i64, Path, description = "Its `id`")), responses((status = 204)),
 )]
 async fn remove_number(caller: Caller, Path(number): Path<NumberId>) -> Result<StatusCode, Problem> {

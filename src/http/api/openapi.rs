@@ -1,9 +1,9 @@
 //! The API's description: what stands around the operations, and the answers that all operations of a kind can give.
 
-use axum::http::header;
+use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::path::{Operation, ParameterIn};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
 use utoipa::{OpenApi as _, ToResponse};
 use utoipa_axum::router::OpenApiRouter;
@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 
 use super::contract::members;
 use super::error::{PROBLEM_TYPE, Problem};
+use super::power::{self, Kind};
 
 /// What stands before the operations.
 #[derive(utoipa::OpenApi)]
@@ -19,9 +20,11 @@ use super::error::{PROBLEM_TYPE, Problem};
         title = "sipgw",
         version = "1",
         description = "Everything that a sipgw gateway is set up with, and what goes on in it.\n\n\
-            Whoever asks shows a token as `Authorization: Bearer`. An operator's token does everything; an \
-            administrator's sees one company, and what belongs to others is answered 404. `sipgw token create` makes the \
-            first one.\n\n\
+            Requests show a token as `Authorization: Bearer`; `sipgw token create` makes the first one. The scope of an \
+            operation (`security`) is its kind: `read`, `accounts` (money, records, reports), `secrets` (passwords), \
+            `change`, `pay` (payments asked for), `book` (money that has come), `grant` (tokens), `inspect` and `operate` \
+            (what is the installation's). `x-roles` says which kinds each role may do, everywhere or in the one company \
+            that the token is limited to. What belongs to other companies is answered 404.\n\n\
             Amounts are decimal text with their currency, times RFC 3339 in UTC. Lists come in pages: `next` of a page is \
             the `cursor` of the one behind it. What is refused is answered with problem details (RFC 9457). A change is in \
             force for calls at once, and in the audit trail.",
@@ -78,8 +81,8 @@ const BAD_REQUEST: Common = Common {
     description: "The request cannot be read: its JSON, a parameter, a header.",
 };
 const NO_TOKEN: Common = Common { status: "401", name: "NoToken", description: "No valid token is shown." };
-const OPERATOR_ONLY: Common =
-    Common { status: "403", name: "OperatorOnly", description: "This is for operators." };
+const NOT_ALLOWED: Common =
+    Common { status: "403", name: "NotAllowed", description: "The token's role may not do this." };
 const BAD_SIGNATURE: Common = Common {
     status: "403",
     name: "BadSignature",
@@ -119,7 +122,7 @@ const UNAVAILABLE: Common = Common {
 const ALL: [Common; 12] = [
     BAD_REQUEST,
     NO_TOKEN,
-    OPERATOR_ONLY,
+    NOT_ALLOWED,
     BAD_SIGNATURE,
     NOT_FOUND,
     CONFLICT,
@@ -170,8 +173,6 @@ answers! {
     Conflict = CONFLICT;
     /// What a parameter names is not there.
     NotFound = NOT_FOUND;
-    /// It is for operators, as it was asked for.
-    OperatorOnly = OPERATOR_ONLY;
     /// A word of the path is wrong, though it has no body.
     Unprocessable = UNPROCESSABLE;
 }
@@ -184,9 +185,22 @@ pub(super) fn finished(mut document: OpenApi) -> OpenApi {
     for common in &ALL {
         components.responses.insert(common.name.to_owned(), RefOr::T(common.response()));
     }
+    let roles = document.extensions.get_or_insert_default();
+    roles.insert("x-roles".to_owned(), power::described());
     for item in document.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
-        operations.into_iter().flatten().for_each(add_common_answers);
+        let operations = [
+            (Method::GET, &mut item.get),
+            (Method::PUT, &mut item.put),
+            (Method::POST, &mut item.post),
+            (Method::DELETE, &mut item.delete),
+            (Method::PATCH, &mut item.patch),
+        ];
+        for (method, operation) in operations {
+            let Some(operation) = operation else { continue };
+            let usual = || vec![SecurityRequirement::new("token", [Kind::usual(&method).word()])];
+            operation.security.get_or_insert_with(usual);
+            add_common_answers(operation);
+        }
     }
     document
 }
@@ -202,7 +216,7 @@ fn add_common_answers(operation: &mut Operation) {
         RefOr::T(parameter) => Some(parameter),
         RefOr::Ref(_) => None,
     });
-    let mut answers = vec![NO_TOKEN, TOO_MANY, UNAVAILABLE];
+    let mut answers = vec![NO_TOKEN, NOT_ALLOWED, TOO_MANY, UNAVAILABLE];
     for parameter in parameters {
         match parameter.parameter_in {
             ParameterIn::Path => answers.push(NOT_FOUND),
@@ -219,9 +233,6 @@ fn add_common_answers(operation: &mut Operation) {
     }
     if operation.request_body.is_some() {
         answers.extend([BAD_REQUEST, TOO_SLOW, TOO_LONG, BAD_TYPE, UNPROCESSABLE]);
-    }
-    if said["security"].to_string().contains("operator") {
-        answers.push(OPERATOR_ONLY);
     }
     for answer in answers {
         let reference = || RefOr::Ref(Ref::from_response_name(answer.name));

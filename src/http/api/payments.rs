@@ -82,7 +82,7 @@ impl CompanyRecharge {
 
 /// Show how a company's credit is refilled
 #[utoipa::path(
-    get, path = "/companies/{company}/recharge", tag = TAG, params(("company" = i64, Path)),
+    get, path = "/companies/{company}/recharge", tag = TAG, security(("token" = ["accounts"])), params(("company" = i64, Path)),
     responses((status = 200, body = CompanyRecharge)),
 )]
 async fn show_company_recharge(caller: Caller, Path(company): Path<CompanyId>) -> Answer<CompanyRecharge> {
@@ -95,7 +95,7 @@ async fn show_company_recharge(caller: Caller, Path(company): Path<CompanyId>) -
 ///
 /// Whenever it falls below the threshold, the amount is asked of the payment source; nothing is booked before it is paid.
 #[utoipa::path(
-    put, path = "/companies/{company}/recharge", tag = TAG, params(("company" = i64, Path)),
+    put, path = "/companies/{company}/recharge", tag = TAG, security(("token" = ["pay"])), params(("company" = i64, Path)),
     request_body = RechargeRequest, responses((status = 200, body = CompanyRecharge)),
 )]
 async fn set_company_recharge(
@@ -111,7 +111,7 @@ async fn set_company_recharge(
 
 /// Refill a company's credit no longer
 #[utoipa::path(
-    delete, path = "/companies/{company}/recharge", tag = TAG, params(("company" = i64, Path)),
+    delete, path = "/companies/{company}/recharge", tag = TAG, security(("token" = ["pay"])), params(("company" = i64, Path)),
     responses((status = 204)),
 )]
 async fn stop_company_recharge(
@@ -135,7 +135,7 @@ struct PaymentRequest {
 ///
 /// Nothing is booked before the source says that it is paid.
 #[utoipa::path(
-    post, path = "/companies/{company}/payments", tag = TAG,
+    post, path = "/companies/{company}/payments", tag = TAG, security(("token" = ["pay"])),
     params(("company" = i64, Path), IdempotencyKey),
     request_body = PaymentRequest, responses((status = 201, body = PaymentView)),
 )]
@@ -169,7 +169,7 @@ struct PaymentQuery {
 ///
 /// Newest first. An adapter of a payment provider reads the pending ones here.
 #[utoipa::path(
-    get, path = "/payments", tag = TAG, params(PaymentQuery),
+    get, path = "/payments", tag = TAG, security(("token" = ["accounts"])), params(PaymentQuery),
     responses((status = 200, body = Page<PaymentView>)),
 )]
 async fn list_payments(caller: Caller, Query(query): Query<PaymentQuery>) -> Answer<Page<PaymentView>> {
@@ -186,7 +186,7 @@ async fn list_payments(caller: Caller, Query(query): Query<PaymentQuery>) -> Ans
 
 /// Show a payment
 #[utoipa::path(
-    get, path = "/payments/{payment}", tag = TAG, params(("payment" = i64, Path)),
+    get, path = "/payments/{payment}", tag = TAG, security(("token" = ["accounts"])), params(("payment" = i64, Path)),
     responses((status = 200, body = PaymentView)),
 )]
 async fn show_payment(caller: Caller, Path(payment): Path<PaymentId>) -> Answer<PaymentView> {
@@ -230,7 +230,7 @@ struct Settlement {
 ///
 /// What is paid is booked at once, and once; it may be paid though it was said to have failed.
 #[utoipa::path(
-    put, path = "/payments/{payment}/settlement", tag = TAG, security(("token" = ["operator"])),
+    put, path = "/payments/{payment}/settlement", tag = TAG, security(("token" = ["book"])),
     params(("payment" = i64, Path)),
     request_body = Settlement, responses((status = 200, body = PaymentView), (status = 409, response = Conflict)),
 )]

@@ -151,7 +151,7 @@ struct ProfileQuery {
 }
 
 /// List profiles
-#[utoipa::path(get, path = "/profiles", tag = TAG, params(ProfileQuery), responses((status = 200, body = Page<ProfileView>)))]
+#[utoipa::path(get, path = "/profiles", tag = TAG, security(("token" = ["accounts"])), params(ProfileQuery), responses((status = 200, body = Page<ProfileView>)))]
 async fn list_profiles(caller: Caller, Query(query): Query<ProfileQuery>) -> Answer<Page<ProfileView>> {
     let ProfileQuery { company, name, sip_user, cursor, limit } = query;
     let filter = ProfileFilter { company: caller.scope(company)?, name, sip_user };
@@ -210,7 +210,7 @@ async fn create_profile(
 
 /// Show a profile
 #[utoipa::path(
-    get, path = "/profiles/{profile}", tag = TAG, params(("profile" = i64, Path)),
+    get, path = "/profiles/{profile}", tag = TAG, security(("token" = ["accounts"])), params(("profile" = i64, Path)),
     responses((status = 200, body = ProfileView)),
 )]
 async fn show_profile(caller: Caller, Path(profile): Path<ProfileId>) -> Answer<ProfileView> {

@@ -55,7 +55,7 @@ struct SubscriptionQuote {
 ///
 /// By the prices in force. What a running subscription's unused part would bring back is not in it.
 #[utoipa::path(
-    get, path = "/subscription-quote", tag = TAG, params(OrderQuery),
+    get, path = "/subscription-quote", tag = TAG, security(("token" = ["accounts"])), params(OrderQuery),
     responses((status = 200, body = SubscriptionQuote), (status = 422, response = super::openapi::Unprocessable)),
 )]
 async fn quote_subscription(caller: Caller, Query(query): Query<OrderQuery>) -> Answer<SubscriptionQuote> {
@@ -109,7 +109,7 @@ struct Sizing {
 
 /// Say how many channels an office needs
 #[utoipa::path(
-    get, path = "/channel-sizing", tag = TAG, params(LoadQuery),
+    get, path = "/channel-sizing", tag = TAG, security(("token" = ["accounts"])), params(LoadQuery),
     responses((status = 200, body = Sizing), (status = 422, response = super::openapi::Unprocessable)),
 )]
 async fn size_channels(_caller: Caller, Query(query): Query<LoadQuery>) -> Answer<Sizing> {

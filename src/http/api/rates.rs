@@ -96,7 +96,7 @@ async fn visible_list(caller: &Caller, named: Option<String>) -> Result<String, 
 ///
 /// As they are in force now.
 #[utoipa::path(
-    get, path = "/rates", tag = TAG, params(RateQuery),
+    get, path = "/rates", tag = TAG, security(("token" = ["accounts"])), params(RateQuery),
     responses((status = 200, body = Page<RateView>), (status = 404, response = NotFound)),
 )]
 async fn list_rates(caller: Caller, Query(query): Query<RateQuery>) -> Answer<Page<RateView>> {
@@ -130,7 +130,7 @@ struct ImportQuery {
 ///
 /// At once, or as an edition that is in force from a moment to come. A call keeps the price that it began with. A CSV file with a heading; all of it or nothing. What is wrong is named with its line.
 #[utoipa::path(
-    put, path = "/rates", tag = TAG, security(("token" = ["operator"])), params(ImportQuery),
+    put, path = "/rates", tag = TAG, security(("token" = ["operate"])), params(ImportQuery),
     request_body(content = String, content_type = "text/csv"), responses((status = 200, body = Imported)),
 )]
 async fn import_rates(caller: Caller, Query(query): Query<ImportQuery>, Csv(csv): Csv) -> Answer<Imported> {
@@ -169,7 +169,7 @@ struct QuoteView {
 
 /// Say what a call to a number is charged by
 #[utoipa::path(
-    get, path = "/rates/quote", tag = TAG, params(QuoteQuery),
+    get, path = "/rates/quote", tag = TAG, security(("token" = ["accounts"])), params(QuoteQuery),
     responses((status = 200, body = QuoteView), (status = 404, response = NotFound)),
 )]
 async fn quote_rate(caller: Caller, Query(query): Query<QuoteQuery>) -> Answer<QuoteView> {
@@ -208,7 +208,7 @@ struct PriceLists {
 
 /// List the price lists and their editions
 #[utoipa::path(
-    get, path = "/price-lists", tag = TAG, security(("token" = ["operator"])),
+    get, path = "/price-lists", tag = TAG, security(("token" = ["inspect"])),
     responses((status = 200, body = PriceLists)),
 )]
 async fn list_price_lists(caller: Caller) -> Answer<PriceLists> {

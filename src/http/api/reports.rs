@@ -131,7 +131,7 @@ struct UsageView {
 ///
 /// The records themselves are under `cdrs`.
 #[utoipa::path(
-    get, path = "/profiles/{profile}/reports/usage", tag = TAG,
+    get, path = "/profiles/{profile}/reports/usage", tag = TAG, security(("token" = ["accounts"])),
     params(("profile" = i64, Path), MonthQuery), responses((status = 200, body = UsageView)),
 )]
 async fn usage(
@@ -155,7 +155,7 @@ async fn usage(
 
 /// Download a profile's outgoing calls of a month
 #[utoipa::path(
-    get, path = "/profiles/{profile}/reports/usage.csv", tag = TAG, params(("profile" = i64, Path), MonthQuery),
+    get, path = "/profiles/{profile}/reports/usage.csv", tag = TAG, security(("token" = ["accounts"])), params(("profile" = i64, Path), MonthQuery),
     responses((status = 200, description = "One call a line", body = String, content_type = "text/csv")),
 )]
 async fn usage_file(
@@ -190,7 +190,7 @@ struct Allocations {
 
 /// Show what was bought for a profile in a month, and what credit went to or from it
 #[utoipa::path(
-    get, path = "/profiles/{profile}/reports/allocations", tag = TAG,
+    get, path = "/profiles/{profile}/reports/allocations", tag = TAG, security(("token" = ["accounts"])),
     params(("profile" = i64, Path), MonthQuery), responses((status = 200, body = Allocations)),
 )]
 async fn allocations(
@@ -213,7 +213,7 @@ async fn allocations(
 
 /// Download a profile's allocations of a month
 #[utoipa::path(
-    get, path = "/profiles/{profile}/reports/allocations.csv", tag = TAG,
+    get, path = "/profiles/{profile}/reports/allocations.csv", tag = TAG, security(("token" = ["accounts"])),
     params(("profile" = i64, Path), MonthQuery),
     responses((status = 200, description = "One movement a line", body = String, content_type = "text/csv")),
 )]
@@ -281,7 +281,7 @@ struct StatementView {
 
 /// Show a company's credit through a month, and its upcoming payments
 #[utoipa::path(
-    get, path = "/companies/{company}/reports/statement", tag = TAG,
+    get, path = "/companies/{company}/reports/statement", tag = TAG, security(("token" = ["accounts"])),
     params(("company" = i64, Path), MonthQuery), responses((status = 200, body = StatementView)),
 )]
 async fn statement(
@@ -315,7 +315,7 @@ async fn statement(
 
 /// Download the movements of a company's credit in a month
 #[utoipa::path(
-    get, path = "/companies/{company}/reports/statement.csv", tag = TAG,
+    get, path = "/companies/{company}/reports/statement.csv", tag = TAG, security(("token" = ["accounts"])),
     params(("company" = i64, Path), MonthQuery),
     responses((status = 200, description = "One movement a line", body = String, content_type = "text/csv")),
 )]

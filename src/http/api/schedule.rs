@@ -41,7 +41,7 @@ impl ScheduleView {
 
 /// Say how renewals, lapses, expiries and deletions come along
 #[utoipa::path(
-    get, path = "/schedule", tag = TAG, security(("token" = ["operator"])),
+    get, path = "/schedule", tag = TAG, security(("token" = ["inspect"])),
     responses((status = 200, body = ScheduleView)),
 )]
 async fn show_schedule(caller: Caller) -> Answer<ScheduleView> {
@@ -53,7 +53,7 @@ async fn show_schedule(caller: Caller) -> Answer<ScheduleView> {
 /// After a long absence, or a jump of the clock, nothing is renewed, lapses or is deleted until then. Everything that has
 /// fallen due by now is done a moment later, each period billed once and in order.
 #[utoipa::path(
-    post, path = "/schedule/confirmation", tag = TAG, security(("token" = ["operator"])),
+    post, path = "/schedule/confirmation", tag = TAG, security(("token" = ["operate"])),
     responses((status = 200, body = ScheduleView)),
 )]
 async fn confirm_clock(caller: Caller) -> Answer<ScheduleView> {

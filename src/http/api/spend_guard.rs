@@ -21,7 +21,6 @@ use super::body::{Body, Path, given};
 use super::caller::Caller;
 use super::error::Problem;
 use super::money::Amount;
-use super::openapi::OperatorOnly;
 use super::profiles::TAG;
 use crate::storage;
 
@@ -209,7 +208,7 @@ async fn show_spend_guard(caller: Caller, Path(profile): Path<ProfileId>) -> Ans
 #[utoipa::path(
     patch, path = "/profiles/{profile}/spend-guard", tag = TAG, params(("profile" = i64, Path)),
     request_body = GuardChange,
-    responses((status = 200, body = GuardView), (status = 403, response = OperatorOnly)),
+    responses((status = 200, body = GuardView)),
 )]
 async fn change_spend_guard(
     caller: Caller,
@@ -230,7 +229,7 @@ async fn change_spend_guard(
 ///
 /// The caps of this hour and day begin anew now.
 #[utoipa::path(
-    post, path = "/profiles/{profile}/spend-guard/release", tag = TAG, security(("token" = ["operator"])), params(("profile" = i64, Path)),
+    post, path = "/profiles/{profile}/spend-guard/release", tag = TAG, security(("token" = ["operate"])), params(("profile" = i64, Path)),
     responses((status = 204)),
 )]
 async fn release_spend_guard(caller: Caller, Path(profile): Path<ProfileId>) -> Result<StatusCode, Problem> {

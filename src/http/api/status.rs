@@ -38,7 +38,7 @@ struct StatusView {
 
 /// Say how the gateway does
 #[utoipa::path(
-    get, path = "/status", tag = TAG, security(("token" = ["operator"])),
+    get, path = "/status", tag = TAG, security(("token" = ["inspect"])),
     responses((status = 200, body = StatusView)),
 )]
 async fn show_status(caller: Caller) -> Answer<StatusView> {

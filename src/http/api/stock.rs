@@ -107,7 +107,7 @@ fn a_month() -> u32 {
 ///
 /// Or another price in the place of its old one; whoever has it keeps the fee agreed.
 #[utoipa::path(
-    put, path = "/stock/{number}", tag = TAG, security(("token" = ["operator"])),
+    put, path = "/stock/{number}", tag = TAG, security(("token" = ["operate"])),
     params(("number" = String, Path, description = "E.164 with `+`")),
     request_body = OfferRequest, responses((status = 200, body = OfferView)),
 )]
@@ -125,7 +125,7 @@ async fn stock_number(
 ///
 /// A company that has it keeps it.
 #[utoipa::path(
-    delete, path = "/stock/{number}", tag = TAG, security(("token" = ["operator"])),
+    delete, path = "/stock/{number}", tag = TAG, security(("token" = ["operate"])),
     params(("number" = String, Path, description = "E.164 with `+`")),
     responses((status = 204), (status = 422, response = super::openapi::Unprocessable)),
 )]

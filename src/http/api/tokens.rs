@@ -2,10 +2,13 @@
 
 use axum::Json;
 use axum::http::StatusCode;
-use provisioning_store::model::{CompanyId, TokenId};
-use provisioning_store::tokens::{NewToken, Role, Token};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use provisioning_store::model::{CompanyId, Timestamp, TokenId};
+use provisioning_store::tokens::{NewToken, Role, RoleKind, Token};
+use serde::de::IntoDeserializer;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -13,8 +16,8 @@ use super::body::{Body, Path, Query};
 use super::caller::Caller;
 use super::error::Problem;
 use super::money::Moment;
-use super::openapi::OperatorOnly;
 use super::page::{Cursor, Limit, Page};
+use super::word::word;
 use super::{Answer, Created};
 use crate::storage;
 
@@ -25,17 +28,6 @@ pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(list_tokens, create_token)).routes(routes!(show_token, revoke_token))
 }
 
-/// What a token allows.
-#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = Role)]
-enum RoleName {
-    /// Everything.
-    Operator,
-    /// What is one company's.
-    Administrator,
-}
-
 /// A token, without its secret.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Token)]
@@ -44,8 +36,9 @@ struct TokenView {
     id: i64,
     /// Who or what uses it; the audit trail shows it.
     name: String,
-    role: RoleName,
-    /// An administrator's company.
+    #[schema(schema_with = word::<RoleKind>)]
+    role: RoleKind,
+    /// The company that it is limited to.
     company: Option<i64>,
     created_at: Moment,
     /// When it ends by itself.
@@ -59,10 +52,7 @@ impl From<Token> for TokenView {
         Self {
             id: token.id.0,
             name: token.name,
-            role: match token.role {
-                Role::Operator => RoleName::Operator,
-                Role::Administrator(_) => RoleName::Administrator,
-            },
+            role: token.role.kind(),
             company: token.role.company().map(|company| company.0),
             created_at: Moment(token.created_at),
             expires_at: token.expires_at.map(Moment),
@@ -75,7 +65,7 @@ impl From<Token> for TokenView {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct TokenQuery {
-    /// Only those of this company's administrators.
+    /// Only those that are limited to this company.
     company: Option<i64>,
     /// `next` of the page before.
     #[param(value_type = Option<String>)]
@@ -104,11 +94,13 @@ struct TokenRequest {
     /// Who or what will use it.
     #[schema(min_length = 1, max_length = 100)]
     name: String,
-    role: RoleName,
-    /// An administrator's company; left out for an operator.
+    #[schema(schema_with = word::<RoleKind>)]
+    role: RoleKind,
+    /// The company that it is limited to: needed for administrators, possible for billing, left out for operators.
     company: Option<i64>,
-    /// When it ends by itself; never if it is left out.
-    expires_at: Option<Moment>,
+    /// When it ends by itself, or `never`, as operators alone may say. Left out: an operator's never, others after
+    /// `http.token_days`, and none after the token that makes it.
+    expires_at: Option<End>,
 }
 
 /// A new token with its secret, which is never shown again.
@@ -119,46 +111,105 @@ struct NewTokenView {
     secret: String,
 }
 
+/// When a token ends.
+#[derive(Clone, Copy)]
+enum End {
+    At(Moment),
+    Never,
+}
+
+/// The word for [`End::Never`].
+const NEVER: &str = "never";
+
+impl<'de> Deserialize<'de> for End {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)? {
+            word if word == NEVER => Ok(Self::Never),
+            text => Moment::deserialize(text.into_deserializer()).map(Self::At),
+        }
+    }
+}
+
+impl PartialSchema for End {
+    fn schema() -> RefOr<Schema> {
+        let never = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([NEVER])).build();
+        RefOr::T(Schema::OneOf(OneOfBuilder::new().item(Moment::schema()).item(never).build()))
+    }
+}
+
+impl ToSchema for End {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "TokenEnd".into()
+    }
+}
+
 impl TokenRequest {
     async fn role(&self, caller: &Caller) -> Result<Role, Problem> {
-        match (self.role, self.company) {
-            (RoleName::Operator, None) => Ok(Role::Operator),
-            (RoleName::Operator, Some(_)) => {
-                Err(Problem::invalid("company", "an operator has no company; leave it out"))
+        let company = match self.company {
+            Some(company) => {
+                let found = caller.company(CompanyId(company)).await;
+                Some(found.map_err(|it| it.named_in("company"))?.id)
             }
-            (RoleName::Administrator, None) => {
-                Err(Problem::invalid("company", "the field `company` is missing; an administrator needs one"))
+            None => None,
+        };
+        let role = self.role;
+        Role::new(role, company).ok_or_else(|| match company {
+            Some(_) => Problem::invalid(
+                "company",
+                format!("a token of the role {role} has no company; leave it out"),
+            ),
+            None => Problem::invalid(
+                "company",
+                format!("the field `company` is missing; a token of the role {role} needs one"),
+            ),
+        })
+    }
+
+    /// When the token ends: no later than the one that makes it.
+    fn end(&self, caller: &Caller, role: Role, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+        let wrong = |sentence: &str| Err(Problem::invalid("expires_at", sentence));
+        let usual = || {
+            let days = i64::from(caller.site.config.load().http.token_days);
+            (role != Role::Operator).then(|| now.plus_days(days))
+        };
+        let end = match self.expires_at {
+            Some(End::Never) if caller.role != Role::Operator => {
+                return wrong("only operators make tokens that never end; name a time");
             }
-            (RoleName::Administrator, Some(company)) => {
-                let company =
-                    caller.company(CompanyId(company)).await.map_err(|it| it.named_in("company"))?;
-                Ok(Role::Administrator(company.id))
+            Some(End::Never) => None,
+            Some(End::At(Moment(end))) if end <= now => {
+                return wrong("this time is over; name one that is to come");
             }
-        }
+            Some(End::At(Moment(end))) if caller.ends_at.is_some_and(|own| end > own) => {
+                return wrong(
+                    "it would outlive the token that makes it; name an earlier time, or ask an operator",
+                );
+            }
+            Some(End::At(Moment(end))) => Some(end),
+            None => usual().into_iter().chain(caller.ends_at).min(),
+        };
+        Ok(end)
     }
 }
 
 /// Make a token
 ///
-/// An administrator makes tokens for administrators of the own company.
+/// An administrator makes tokens for the own company. No token makes another that may do more, or for longer, than itself.
 #[utoipa::path(
-    post, path = "/tokens", tag = TAG,
-    request_body = TokenRequest, responses((status = 201, body = NewTokenView), (status = 403, response = OperatorOnly)),
+    post, path = "/tokens", tag = TAG, security(("token" = ["grant"])),
+    request_body = TokenRequest, responses((status = 201, body = NewTokenView)),
 )]
 async fn create_token(
     caller: Caller,
     Body(new): Body<TokenRequest>,
 ) -> Result<Created<NewTokenView>, Problem> {
     let role = new.role(&caller).await?;
-    if role == Role::Operator && caller.role != Role::Operator {
-        let sentence = "an operator's token is made by operators; ask one of them";
+    if !caller.role.covers(role) {
+        let sentence = "this token would do more than the one that makes it; ask an operator for it";
         return Err(Problem::new(StatusCode::FORBIDDEN, "operator_only", sentence));
     }
     let now = storage::now();
-    let expires_at = new.expires_at.map(|moment| moment.0);
-    if expires_at.is_some_and(|end| end <= now) {
-        return Err(Problem::invalid("expires_at", "this time is over; name one that is to come"));
-    }
+    let expires_at = new.end(&caller, role, now)?;
     let store = caller.acting_on(role.company());
     let (token, secret) = store.create_token(now, NewToken { name: new.name, role, expires_at }).await?;
     let path = format!("/tokens/{}", token.id);
@@ -178,7 +229,7 @@ async fn show_token(caller: Caller, Path(token): Path<TokenId>) -> Answer<TokenV
 ///
 /// It opens nothing from then on. One that was ended before is not there to be ended.
 #[utoipa::path(
-    delete, path = "/tokens/{token}", tag = TAG, params(("token" = i64, Path)), responses((status = 204)),
+    delete, path = "/tokens/{token}", tag = TAG, security(("token" = ["grant"])), params(("token" = i64, Path)), responses((status = 204)),
 )]
 async fn revoke_token(caller: Caller, Path(token): Path<TokenId>) -> Result<StatusCode, Problem> {
     let token = caller.token(token).await?;

@@ -7,6 +7,7 @@ use provisioning_store::model::{
     Authentication, CallerIdByCall, ClaimState, DigestAlgorithms, NumberFormat, NumberPresentation,
     PaymentCause, PaymentState, Srtp, Switch, Transport, Trust,
 };
+use provisioning_store::tokens::RoleKind;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Object, RefOr};
 
@@ -40,6 +41,7 @@ choices!(
     PaymentCause,
     PaymentState,
     Renewal,
+    RoleKind,
     Srtp,
     Switch,
     TransferKind,

@@ -20,6 +20,7 @@ mod directory;
 mod leases;
 mod ledger;
 mod listed;
+mod notices;
 mod numbers;
 mod pages;
 mod payments;

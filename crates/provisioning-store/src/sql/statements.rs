@@ -536,12 +536,14 @@ pub(super) const DELETE_PROOFS_BEYOND: &str = "DELETE FROM proofs WHERE profile_
      (SELECT address FROM proofs WHERE profile_id = $1 ORDER BY proved_at DESC, address LIMIT $2)";
 
 // The HTTP API: tokens, the audit trail, answers that are kept.
-pub(super) const INSERT_TOKEN: &str = "INSERT INTO tokens (name, company_id, hash, created_at, expires_at) \
-     VALUES ($1, $2, $3, $4, $5) RETURNING id";
+pub(super) const INSERT_TOKEN: &str = "INSERT INTO tokens (name, role, company_id, hash, created_at, expires_at) \
+     VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
 pub(super) const TOKENS_THAT: &str =
-    "SELECT id, name, company_id, created_at, expires_at, revoked_at FROM tokens WHERE 1 = 1";
+    "SELECT id, name, role, company_id, created_at, expires_at, revoked_at FROM tokens WHERE 1 = 1";
 pub(super) const REVOKE_TOKEN: &str =
     "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
+pub(super) const ENDLESS_TOKENS: &str = "SELECT COUNT(*) FROM tokens \
+     WHERE company_id IS NOT NULL AND expires_at IS NULL AND revoked_at IS NULL";
 pub(super) const INSERT_AUDIT: &str =
     "INSERT INTO audit (at, actor, origin, company_id, action, detail) VALUES ($1, $2, $3, $4, $5, $6)";
 pub(super) const AUDIT_THAT: &str =

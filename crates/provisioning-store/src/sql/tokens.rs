@@ -4,6 +4,7 @@ use sqlx::FromRow;
 
 use super::query::{QueryBuilder, query, query_scalar};
 use super::quotas::OneMore;
+use super::rows::word;
 use super::{Database, failed, statements};
 use crate::error::StoreError;
 use crate::model::{CompanyId, Timestamp, TokenId};
@@ -14,22 +15,27 @@ use crate::tokens::{NewToken, Role, Token};
 struct TokenRow {
     id: i64,
     name: String,
+    role: String,
     company_id: Option<i64>,
     created_at: i64,
     expires_at: Option<i64>,
     revoked_at: Option<i64>,
 }
 
-impl From<TokenRow> for Token {
-    fn from(row: TokenRow) -> Self {
-        Self {
+impl TryFrom<TokenRow> for Token {
+    type Error = StoreError;
+
+    fn try_from(row: TokenRow) -> Result<Self, StoreError> {
+        let expected = "a role, with a company if it is one company's";
+        let role = Role::new(word(&row.role, expected)?, row.company_id.map(CompanyId));
+        Ok(Self {
             id: TokenId(row.id),
             name: row.name,
-            role: row.company_id.map_or(Role::Operator, |company| Role::Administrator(CompanyId(company))),
+            role: role.ok_or(StoreError::Damaged { found: row.role, expected })?,
             created_at: Timestamp(row.created_at),
             expires_at: row.expires_at.map(Timestamp),
             revoked_at: row.revoked_at.map(Timestamp),
-        }
+        })
     }
 }
 
@@ -46,6 +52,7 @@ impl Database {
         }
         let id: i64 = query_scalar(statements::INSERT_TOKEN)
             .bind(&new.name)
+            .bind(new.role.kind().word())
             .bind(new.role.company().map(|company| company.0))
             .bind(hash)
             .bind(now.0)
@@ -75,7 +82,7 @@ impl Database {
             .fetch_optional(self.reader())
             .await
             .map_err(failed("reading a token"))?;
-        Ok(row.map(Token::from))
+        row.map(Token::try_from).transpose()
     }
 
     pub(crate) async fn tokens(
@@ -90,7 +97,16 @@ impl Database {
         super::pages::push_slice(&mut statement, "id", slice);
         let rows: Vec<TokenRow> =
             statement.build_query_as().fetch_all(self.reader()).await.map_err(failed("reading tokens"))?;
-        Ok(rows.into_iter().map(Token::from).collect())
+        rows.into_iter().map(Token::try_from).collect()
+    }
+
+    /// Tokens of companies that never end by themselves.
+    pub(crate) async fn endless_tokens(&self) -> Result<u64, StoreError> {
+        let count: i64 = query_scalar(statements::ENDLESS_TOKENS)
+            .fetch_one(self.reader())
+            .await
+            .map_err(failed("counting tokens"))?;
+        Ok(count.unsigned_abs())
     }
 
     pub(crate) async fn revoke_token(&self, now: Timestamp, token: TokenId) -> Result<(), StoreError> {

@@ -54,6 +54,14 @@ impl Store {
     }
 }
 
+/// What is told once.
+impl Store {
+    /// Whether something is to be told now, such as what an upgrade has changed: true once in the database's life.
+    pub async fn is_first_time(&self, now: Timestamp, notice: &str) -> Result<bool, StoreError> {
+        self.database.is_first_time(now, notice).await
+    }
+}
+
 /// Tokens.
 impl Store {
     /// Makes a token. Its secret is given now and never again.
@@ -81,6 +89,11 @@ impl Store {
     /// Tokens, or one company's, those that are no longer in force included.
     pub async fn tokens(&self, company: Option<CompanyId>, slice: Slice) -> Result<Vec<Token>, StoreError> {
         self.database.tokens(company, slice).await
+    }
+
+    /// How many tokens of companies never end by themselves: they were made before that was the default, or by an operator.
+    pub async fn endless_tokens(&self) -> Result<u64, StoreError> {
+        self.database.endless_tokens().await
     }
 
     /// Ends a token at once. One that was ended before is an error.

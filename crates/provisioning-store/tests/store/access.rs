@@ -60,6 +60,33 @@ async fn a_token_opens_until_it_is_revoked_and_its_secret_is_not_kept() {
 }
 
 #[tokio::test]
+async fn every_role_is_kept_as_it_was_made() {
+    let home = Home::new();
+    let store = home.open().await;
+    let company = company(&store, "Architects").await;
+    let roles = [
+        Role::Operator,
+        Role::OperatorReadOnly,
+        Role::Administrator(company),
+        Role::AdministratorReadOnly(company),
+        Role::Billing(Some(company)),
+        Role::Billing(None),
+    ];
+    for role in roles {
+        let new = NewToken { name: "console".into(), role, expires_at: Some(T0.plus_days(1)) };
+        let (_, secret) = store.create_token(T0, new).await.unwrap();
+        assert_eq!(store.token_of(T0, secret.reveal()).await.unwrap().unwrap().role, role);
+    }
+    assert_eq!(store.endless_tokens().await.unwrap(), 0);
+    for role in [Role::Operator, Role::Billing(Some(company))] {
+        store.create_token(T0, NewToken { name: "x".into(), role, expires_at: None }).await.unwrap();
+    }
+    assert_eq!(store.endless_tokens().await.unwrap(), 1, "an operator's is none of a company");
+    assert!(store.is_first_time(T0, "it").await.unwrap() && store.is_first_time(T0, "more").await.unwrap());
+    assert!(!store.is_first_time(T0, "it").await.unwrap());
+}
+
+#[tokio::test]
 async fn a_token_is_for_a_company_that_there_is() {
     let home = Home::new();
     let store = home.open().await;

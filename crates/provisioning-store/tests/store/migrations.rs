@@ -11,6 +11,7 @@ use provisioning_store::money::Micros;
 use provisioning_store::pages::Slice;
 use provisioning_store::reports::Month;
 use provisioning_store::store::{Claim, Location, STANDARD_PRICE_LIST, Store, StoreOptions};
+use provisioning_store::tokens::Role;
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection, SqliteConnection};
 
@@ -93,6 +94,8 @@ async fn is_sound(store: &Store) {
     assert_eq!(number.target, NumberTarget::Profile(PROFILE));
     assert_eq!(store.business_accounts().await.unwrap()[0].profile, Some(PROFILE));
     assert_eq!(store.caller_ids().await.unwrap().len(), 1);
+    let tokens = store.tokens(None, Slice { after: None, most: 10 }).await.unwrap();
+    assert!(tokens.iter().all(|token| token.role == Role::Administrator(COMPANY) && token.expires_at.is_none()));
 }
 
 /// The passwords of the past are sealed with a key that is lost; everything else goes on.

@@ -7,6 +7,7 @@ mod breaker;
 mod check;
 mod core;
 mod emergency;
+pub(crate) mod exposure;
 mod http;
 mod load;
 mod makes;
@@ -15,6 +16,7 @@ mod on_hand;
 mod prices;
 mod refused;
 mod secret;
+mod secret_files;
 mod sip;
 mod spend_guard;
 mod yaml;
@@ -90,6 +92,8 @@ pub struct StoreConfig {
     pub path: PathBuf,
     /// A database on PostgreSQL in the place of the file, `postgres://user:password@host:port/name`.
     pub url: Option<Secret>,
+    /// The file that holds `url`.
+    pub url_file: Option<PathBuf>,
     /// The key that credentials are encrypted with: 64 hex digits. Made together with the database.
     pub key_file: PathBuf,
     /// Where it is kept what was decided while the database did not answer; beside the database where absent. On
@@ -106,6 +110,7 @@ impl Default for StoreConfig {
         Self {
             path: "/var/lib/sipgw/sipgw.db".into(),
             url: None,
+            url_file: None,
             key_file: "/var/lib/sipgw/sipgw.key".into(),
             outage_file: None,
             patience_ms: 2_000,
@@ -182,9 +187,18 @@ impl Config {
             &self.calls.emergency_file,
             &self.calls.user_agents_file,
             &self.prices.bundle_excluded_file,
+            &self.http.token_file,
+            &self.http.metrics_token_file,
+            &self.http.payment_secret_file,
+            &self.store.url_file,
         ];
         let named = named.into_iter().flatten().map(|file| self.resolve_path(file));
         self.file.iter().cloned().chain(named).collect()
+    }
+
+    /// What is used all the same, but should be otherwise: one sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        secret_files::warnings(self)
     }
 
     /// The digest realm.

@@ -3,17 +3,19 @@
 mod ownership;
 
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use provisioning_store::error::StoreError;
 use provisioning_store::journal::Journal;
 use provisioning_store::model::Timestamp;
+use provisioning_store::private;
 use provisioning_store::secrets::{OsEntropy, SecretError, SecretKey};
 use provisioning_store::store::{Claim, Durability, Location, PostgresUrl, Store, StoreOptions};
 
 pub use self::ownership::{Holder, Ownership, Purpose, own};
-use crate::config::{Config, Synchronous};
+use crate::config::{Config, Synchronous, exposure};
 
 /// Why the store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,14 @@ pub enum OpenError {
         path: PathBuf,
         /// What is wrong.
         error: SecretError,
+    },
+    /// Others may read or change the key.
+    #[error("{}: the key can be read or changed by others than its owner (mode {mode:03o}); chmod 600 {}", path.display(), path.display())]
+    KeyOpen {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
     },
     /// There is a database and not the key it was made with. A new key would open nothing, and whoever kept a copy of it
     /// would keep the wrong one.
@@ -63,7 +73,10 @@ pub enum OpenError {
 
 fn make_directory_of(file: &Path) -> Result<(), OpenError> {
     let Some(directory) = file.parent() else { return Ok(()) };
-    std::fs::create_dir_all(directory).map_err(|error| OpenError::File { path: directory.into(), error })
+    let mut making = std::fs::DirBuilder::new();
+    // Folders that are there stay as they are.
+    let made = making.recursive(true).mode(0o700).create(directory);
+    made.map_err(|error| OpenError::File { path: directory.into(), error })
 }
 
 /// Opens or makes the journal of outages.
@@ -141,6 +154,9 @@ async fn open_as(config: &Config, claim: Claim) -> Result<Store, OpenError> {
 fn read_key(file: &Path) -> Result<Option<SecretKey>, OpenError> {
     match std::fs::read_to_string(file) {
         Ok(text) => {
+            if let Some(mode) = exposure::of(file, exposure::GROUP_OR_OTHERS) {
+                return Err(OpenError::KeyOpen { path: file.into(), mode });
+            }
             let wrong = |error| OpenError::Key { path: file.into(), error };
             SecretKey::from_hex(text.trim()).map(Some).map_err(wrong)
         }
@@ -162,8 +178,7 @@ fn is_there(file: &Path) -> Result<bool, OpenError> {
 
 /// Writes a file that only its owner may read, and that was not there before.
 fn write_private(file: &Path, text: &str) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    let mut made = private::make(file)?;
     writeln!(made, "{text}")?;
     made.sync_all()
 }
@@ -227,11 +242,51 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_key_that_others_may_read_is_refused_with_the_cure() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path());
+        open(&config).await.unwrap().close().await;
+        let key = directory.path().join("data/sipgw.key");
+        let set = |mode| std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+        for mode in [0o666, 0o644, 0o640, 0o602] {
+            set(mode);
+            let message = open(&config).await.unwrap_err().to_string();
+            assert!(message.contains(&format!("(mode {mode:03o}); chmod 600 ")), "{message}");
+        }
+        set(0o400);
+        open(&config).await.unwrap().close().await;
+    }
+
+    #[tokio::test]
+    async fn whatever_is_made_is_its_owners_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path());
+        let (store, ownership) = open_owned(&config, Purpose::Command).await.unwrap();
+        drop(journal(&config).unwrap());
+        let folder = directory.path().join("data");
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&folder), 0o700);
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let entry = entry.unwrap();
+            names.push(entry.file_name().into_string().unwrap());
+            assert_eq!(mode(&entry.path()), 0o600, "{names:?}");
+        }
+        for wanted in ["sipgw.db", "sipgw.db-wal", "sipgw.db.lock", "sipgw.db.outage", "sipgw.key"] {
+            assert!(names.iter().any(|name| name == wanted), "{wanted} is not among {names:?}");
+        }
+        store.close().await;
+        drop(ownership);
+    }
+
+    #[tokio::test]
     async fn a_damaged_key_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let config = config(directory.path());
         std::fs::create_dir(directory.path().join("data")).unwrap();
-        std::fs::write(directory.path().join("data/sipgw.key"), "not a key").unwrap();
+        let key = directory.path().join("data/sipgw.key");
+        std::fs::write(&key, "not a key").unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
         let message = open(&config).await.unwrap_err().to_string();
         assert!(message.contains("data/sipgw.key"), "{message}");
     }

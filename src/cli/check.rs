@@ -13,11 +13,14 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     let wrong = |problem: String| Failure::Config(ConfigError::of(problem));
     Tls::load(config).map_err(|error| wrong(format!("tls: {error}")))?;
     logging::level(&config.log).map_err(|error| wrong(error.to_string()))?;
+    let warnings = config.warnings();
+    warnings.iter().for_each(|warning| context.output.warn(warning));
     let listeners = config.sip.listen.len();
-    context
-        .output
-        .show(&json!({ "usable": true, "domain": config.node.domain, "listeners": listeners }), || {
-            format!("The configuration can be used: {} with {listeners} listeners.\n", config.node.domain)
-        });
+    let told = json!({
+        "usable": true, "domain": config.node.domain, "listeners": listeners, "warnings": warnings,
+    });
+    context.output.show(&told, || {
+        format!("The configuration can be used: {} with {listeners} listeners.\n", config.node.domain)
+    });
     Ok(())
 }

@@ -10,6 +10,9 @@ use super::failure::Failure;
 pub(crate) async fn run(context: Context) -> Result<(), Failure> {
     logging::start(&context.config.log)
         .map_err(|error| Failure::Config(ConfigError::of(error.to_string())))?;
+    for warning in context.config.warnings() {
+        tracing::warn!("{warning}");
+    }
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     let mut hang_up = listen(SignalKind::hangup())?;
     let daemon = Daemon::start(context.config).await?;

@@ -2,7 +2,8 @@
 
 use provisioning_store::store::PostgresUrl;
 
-use super::{Config, ListenConfig, TlsConfig, TransportName};
+use super::secret_files::key_of;
+use super::{Config, ListenConfig, TlsConfig, TransportName, exposure};
 
 /// A fault whose place is still to be found.
 pub(super) struct Found {
@@ -17,6 +18,7 @@ pub(super) fn faults(config: &Config) -> Vec<Found> {
     findings.node(config);
     findings.listeners(config);
     findings.tls(config);
+    findings.tls_key(config);
     findings.bounds(config);
     findings.bans(config);
     findings.registration(config);
@@ -134,6 +136,18 @@ impl Findings {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// A key that others may change is theirs. Readable by a group it may be, so that a renewed one is taken.
+    fn tls_key(&mut self, config: &Config) {
+        let key = config.tls.key.as_ref().map(|key| config.resolve_path(key));
+        if let Some(key) = key
+            && let Some(mode) = exposure::of(&key, exposure::WRITING)
+        {
+            let shown = key.display();
+            let problem = format!("{shown} can be changed by others than its owner (mode {mode:03o})");
+            self.add("tls.key", problem, format!("chmod 640 {shown}"));
         }
     }
 
@@ -383,6 +397,13 @@ impl Findings {
                 "Write one like postgres://sipgw:password@localhost/sipgw, or leave it out for SQLite.";
             self.add("store.url", "this is no address of a PostgreSQL database", cure);
         }
+        let key_file = config.resolve_path(&config.store.key_file);
+        if let Some(mode) = exposure::of(&key_file, exposure::GROUP_OR_OTHERS) {
+            let shown = key_file.display();
+            let problem =
+                format!("{shown} can be read or changed by others than its owner (mode {mode:03o})");
+            self.add("store.key_file", problem, format!("chmod 600 {shown}"));
+        }
         if config.store.path == config.store.key_file {
             let cure = "Name two files, better in two places.";
             self.add("store.key_file", "the key cannot be kept in the database that it seals", cure);
@@ -393,25 +414,26 @@ impl Findings {
     fn secrets(&mut self, config: &Config) {
         let http = &config.http;
         let secrets = [
-            ("http.token", &http.token),
-            ("http.metrics_token", &http.metrics_token),
-            ("http.payment_secret", &http.payment_secret),
+            (key_of("http.token", http.token_file.as_ref()), &http.token),
+            (key_of("http.metrics_token", http.metrics_token_file.as_ref()), &http.metrics_token),
+            (key_of("http.payment_secret", http.payment_secret_file.as_ref()), &http.payment_secret),
         ];
         let cure = "Write one such as `openssl rand -hex 24` prints.";
         for (index, (path, secret)) in secrets.iter().enumerate() {
             let Some(secret) = secret else { continue };
             if let Some(weakness) = secret.weakness() {
-                self.add(*path, weakness, cure);
+                self.add(path, weakness, cure);
             }
             // Whoever may read metrics must not thereby be an operator.
             let twin = secrets[..index].iter().find(|(_, other)| other.as_ref() == Some(secret));
             if let Some((other, _)) = twin {
-                self.add(*path, format!("this is the same as {other}"), cure);
+                self.add(path, format!("this is the same as {other}"), cure);
             }
         }
         if config.store.url.as_ref().is_some_and(|url| super::secret::has_sample_password(url.reveal())) {
             let cure = "Give the database's user another one (ALTER ROLE ... PASSWORD), and write it here.";
-            self.add("store.url", "the password in it is that of the sample", cure);
+            let path = key_of("store.url", config.store.url_file.as_ref());
+            self.add(path, "the password in it is that of the sample", cure);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The API, metrics and health.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 use provisioning_store::quotas::Quotas;
@@ -17,10 +18,16 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// An operator's token for the API; `/healthz` and `/readyz` need none.
     pub token: Option<Secret>,
+    /// The file that holds `token`.
+    pub token_file: Option<PathBuf>,
     /// What the adapter of a payment provider signs its messages with; without it there are none.
     pub payment_secret: Option<Secret>,
+    /// The file that holds `payment_secret`.
+    pub payment_secret_file: Option<PathBuf>,
     /// Asked of whoever reads `/metrics`; where absent, `token` is.
     pub metrics_token: Option<Secret>,
+    /// The file that holds `metrics_token`.
+    pub metrics_token_file: Option<PathBuf>,
     /// Days after which a token ends that is not an operator's, unless it says when.
     pub token_days: u32,
     /// Proxies that are believed when they say whom a request comes from.
@@ -39,8 +46,11 @@ impl Default for HttpConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8060)),
             token: None,
+            token_file: None,
             payment_secret: None,
+            payment_secret_file: None,
             metrics_token: None,
+            metrics_token_file: None,
             token_days: 90,
             trusted_proxies: Vec::new(),
             connections: 256,

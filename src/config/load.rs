@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::makes::BUILT_IN;
 use super::refused::{ConfigError, Fault};
 use super::yaml::Lines;
-use super::{Config, EmergencyNumbers, UserAgents, check};
+use super::{Config, EmergencyNumbers, UserAgents, check, secret_files};
 
 /// Variables that override the configuration begin like this; `__` also stands between the steps of a path.
 const PREFIX: &str = "SIPGW";
@@ -46,10 +46,10 @@ pub(super) fn from_text(
     let mut tree = layered(file, text, variables)?;
     let mut config = typed(&mut tree, &site)?;
     config.directory = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    let mut faults: Vec<Fault> = check::faults(&config)
-        .into_iter()
-        .map(|found| site.fault(&found.path, found.problem, found.cure))
-        .collect();
+    let mut found = secret_files::read(&mut config);
+    found.extend(check::faults(&config));
+    let mut faults: Vec<Fault> =
+        found.into_iter().map(|found| site.fault(&found.path, found.problem, found.cure)).collect();
     if let Err(error) = config.emergency_numbers() {
         faults.extend(error.faults);
     }

@@ -5,6 +5,8 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use provisioning_store::private;
+
 use super::{OpenError, make_directory_of};
 use crate::config::Config;
 
@@ -78,9 +80,7 @@ pub fn own(config: &Config, purpose: Purpose) -> Result<Ownership, OpenError> {
     let lock_file = PathBuf::from(format!("{}.lock", path.display()));
     let failed = |error| OpenError::File { path: lock_file.clone(), error };
     // Not truncated yet: until the lock is taken the file says who has it.
-    let mut options = File::options();
-    options.read(true).write(true).create(true).truncate(false);
-    let mut lock = options.open(&lock_file).map_err(failed)?;
+    let mut lock = private::open(&lock_file).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

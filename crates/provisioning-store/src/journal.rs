@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::ledger::LedgerEntry;
+use crate::private;
 
 /// Read at once; longer than any entry.
 const CHUNK: usize = 256 * 1024;
@@ -41,7 +42,7 @@ pub struct Chunk {
 impl Journal {
     /// Opens or makes the file. A line without an end is a torn one, and is cut off.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = private::open(path)?;
         let size = file.metadata()?.len();
         let mut journal = Self { path: path.to_owned(), file, length: size, replayed: 0, is_torn: false };
         journal.length = journal.end_of_last_line(size)?;

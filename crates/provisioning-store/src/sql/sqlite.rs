@@ -58,6 +58,8 @@ pub(super) async fn open(
         Durability::PowerFailure => SqliteSynchronous::Full,
         Durability::Crash => SqliteSynchronous::Normal,
     };
+    let doing = "opening the database file";
+    crate::private::prepare_database(path).map_err(|error| failed(doing)(error.into()))?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -81,7 +83,7 @@ pub(super) async fn open(
         })
         .connect_with(options.clone())
         .await
-        .map_err(failed("opening the database file"))?;
+        .map_err(failed(doing))?;
     let program = sqlx::migrate!("migrations/sqlite");
     tables::judge(version(&writer).await?, &program, owner)?;
     let migrated = program.run(&writer).await;
@@ -130,7 +132,7 @@ impl Writer {
 
     /// Takes the connection for a transaction that is handed over in at most two pieces.
     pub(super) async fn express(&self) -> Result<Express, StoreError> {
-        let connection = self.0.acquire().await.map_err(failed("opening the database file"))?;
+        let connection = self.0.acquire().await.map_err(failed(doing))?;
         Ok(Express { connection: Some(connection), is_open: false })
     }
 

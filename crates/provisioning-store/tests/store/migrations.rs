@@ -95,7 +95,9 @@ async fn is_sound(store: &Store) {
     assert_eq!(store.business_accounts().await.unwrap()[0].profile, Some(PROFILE));
     assert_eq!(store.caller_ids().await.unwrap().len(), 1);
     let tokens = store.tokens(None, Slice { after: None, most: 10 }).await.unwrap();
-    assert!(tokens.iter().all(|token| token.role == Role::Administrator(COMPANY) && token.expires_at.is_none()));
+    assert!(
+        tokens.iter().all(|token| token.role == Role::Administrator(COMPANY) && token.expires_at.is_none())
+    );
 }
 
 /// The passwords of the past are sealed with a key that is lost; everything else goes on.

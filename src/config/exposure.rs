@@ -1,0 +1,24 @@
+//! Who may read or change a file that holds a secret.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Rights that nobody but its owner may have on the key of the database.
+pub(crate) const GROUP_OR_OTHERS: u32 = 0o077;
+/// Rights that are too many on a file with a secret of the configuration: a group may be let in to read.
+pub(crate) const OTHERS_OR_WRITING: u32 = 0o027;
+/// Rights to change a file.
+pub(crate) const WRITING: u32 = 0o022;
+/// Rights to read a file that everybody has.
+pub(crate) const READING: u32 = 0o004;
+
+/// The mode of a file if it grants any of these rights. What systemd has handed over as a credential is for this process
+/// alone, though its mode shows the access list's mask as the rights of a group.
+pub(crate) fn of(file: &Path, rights: u32) -> Option<u32> {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+    if credentials.is_some_and(|folder| file.starts_with(folder)) {
+        return None;
+    }
+    let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
+    (mode & rights != 0).then_some(mode)
+}

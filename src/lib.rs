@@ -23,7 +23,7 @@ pub mod resolve;
 pub mod scheduler;
 pub mod storage;
 pub mod tariffs;
-mod text;
+pub mod text;
 mod throttle;
 pub mod watch;
 

@@ -1,8 +1,12 @@
 //! The log: text for people or JSON for machines, on standard error.
 
+use std::fmt::{Debug, Write};
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
+use tracing::field::Field;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{self, Writer};
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
@@ -10,6 +14,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use crate::config::{LogConfig, LogFormat};
+use crate::text::Plain;
 
 /// A level or directive that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +37,7 @@ pub fn start(config: &LogConfig) -> Result<(), LevelError> {
     let started = match config.format {
         LogFormat::Text => {
             let is_coloured = std::io::stderr().is_terminal();
-            log.with(fmt::layer().with_writer(std::io::stderr).with_ansi(is_coloured)).try_init()
+            log.with(text(std::io::stderr, is_coloured)).try_init()
         }
         LogFormat::Json => log.with(json(std::io::stderr)).try_init(),
     };
@@ -58,6 +63,33 @@ pub fn set_level(level: Level) {
     }
 }
 
+fn text<S, W>(writer: W, is_coloured: bool) -> impl Layer<S>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + 'static,
+{
+    fmt::layer().fmt_fields(format::debug_fn(field).delimited(" ")).with_writer(writer).with_ansi(is_coloured)
+}
+
+/// Writes a field of a line. Much of what is logged was written by strangers, who must not speak to the reader's terminal
+/// nor begin a line of their own.
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    let name = field.name();
+    if name == "message" {
+        return write!(Plain(writer), "{value:?}");
+    }
+    // What the crate `log` adds is in the line already.
+    if name.starts_with("log.") {
+        return Ok(());
+    }
+    let name = name.strip_prefix("r#").unwrap_or(name);
+    match writer.has_ansi_escapes() {
+        true => write!(writer, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m")?,
+        false => write!(writer, "{name}=")?,
+    }
+    write!(Plain(writer), "{value:?}")
+}
+
 fn json<S, W>(writer: W) -> impl Layer<S>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
@@ -69,7 +101,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::io::Write as _;
     use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
@@ -95,6 +127,26 @@ mod tests {
         let line: serde_json::Value = serde_json::from_slice(&page.0.lock().unwrap()).unwrap();
         assert_eq!(line["call"], format!("{call}"));
         assert_eq!(line["message"], "The call was answered.");
+    }
+
+    #[test]
+    fn a_line_of_text_is_one_line_whoever_wrote_its_words() {
+        let page = Page::default();
+        let writer = page.clone();
+        let log = tracing_subscriber::registry().with(text(move || writer.clone(), false));
+        let stranger = "\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}x\n2026-01-01 INFO forged";
+        tracing::subscriber::with_default(log, || {
+            tracing::warn!(user = stranger, shown = %stranger, count = 3, "It said {stranger}.");
+        });
+        let line = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        assert!(line.ends_with('\n') && line.lines().count() == 1, "{line:?}");
+        let acting = |letter: char| letter != '\n' && (letter.is_control() || letter == '\u{202e}');
+        assert!(!line.contains(acting), "{line:?}");
+        for wanted in
+            ["It said \\u{1b}]0;owned", "shown=\\u{1b}]0;owned", "user=\"\\u{1b}]0;owned", " count=3"]
+        {
+            assert!(line.contains(wanted), "{wanted} is not in {line}");
+        }
     }
 
     fn of(level: &str) -> LogConfig {

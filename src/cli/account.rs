@@ -94,7 +94,7 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
         Command::Button { account, label } => {
             let path = format!("{}/call-button", place(&find::account(gateway, &account).await?));
             let button = gateway.get(&asking(&path, [("label", Some(label))])).await?;
-            context.output.show(&button, || format!("{}\n", text(&button["html"])));
+            context.output.show(&button, || format!("{}\n", button["html"].as_str().unwrap_or_default()));
         }
         Command::Attach { account, profile, extension, consent } => {
             let account = find::account(gateway, &account).await?;

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use clap::Args;
+use sipgw::text::plain;
 
 use super::failure::Failure;
 use super::gateway::Gateway;
@@ -26,7 +27,7 @@ impl Consent {
         }
         gateway.let_go().await;
         let mut terminal = io::stderr().lock();
-        let asked = write!(terminal, "{what}. Go on? [y/N] ").and_then(|()| terminal.flush());
+        let asked = write!(terminal, "{}. Go on? [y/N] ", plain(what)).and_then(|()| terminal.flush());
         let mut answer = String::new();
         let heard = asked.and_then(|()| io::stdin().lock().read_line(&mut answer));
         match heard.is_ok() && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {

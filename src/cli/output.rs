@@ -1,10 +1,11 @@
 //! What commands print: text for people, or JSON for programs.
 
 use std::fmt::Write;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal, Write as _};
 
 use serde::Serialize;
 use serde_json::json;
+use sipgw::text::{plain, plain_json, plain_lines};
 
 use super::failure::Failure;
 
@@ -27,32 +28,30 @@ impl Output {
 
     /// Prints a value, or the text that stands for it.
     pub(crate) fn show(self, value: &impl Serialize, text: impl FnOnce() -> String) {
-        let text = match self.form {
-            Form::Text => text(),
+        match self.form {
+            Form::Text => print(&plain_lines(&text())),
             Form::Json => {
-                serde_json::to_string_pretty(value).expect("what commands print has text for keys") + "\n"
+                let text =
+                    serde_json::to_string_pretty(value).expect("what commands print has text for keys");
+                print(&(plain_json(&text) + "\n"));
             }
-        };
-        self.write(&text);
+        }
     }
 
-    /// Prints text that has its own form, such as CSV.
+    /// Prints text that has its own form, such as CSV: as it is, unless somebody looks at it.
     pub(crate) fn write(self, text: &str) {
-        let mut stdout = io::stdout().lock();
-        // Whoever closes the pipe, as `head` does, has read enough: what the command did is done all the same.
-        let _closed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        if io::stdout().is_terminal() { print(&plain_lines(text)) } else { print(text) }
     }
-
     /// Says that something was done.
     pub(crate) fn done(self, sentence: &str) {
-        self.show(&json!({ "done": sentence }), || format!("{sentence}\n"));
+        self.show(&json!({ "done": sentence }), || format!("{}\n", plain(sentence)));
     }
 
     /// Warns of something that was done all the same, on standard error.
     pub(crate) fn warn(self, sentence: &str) {
         let text = match self.form {
-            Form::Text => sentence.to_owned(),
-            Form::Json => json!({ "warning": sentence }).to_string(),
+            Form::Text => plain(sentence).into_owned(),
+            Form::Json => plain_json(&json!({ "warning": sentence }).to_string()).into_owned(),
         };
         let _closed = writeln!(io::stderr(), "{text}");
     }
@@ -60,12 +59,18 @@ impl Output {
     /// Says why something was not done, on standard error.
     pub(crate) fn failure(self, failure: &Failure) {
         let text = match self.form {
-            Form::Text => failure.to_string(),
-            Form::Json => json!({ "error": failure.to_string() }).to_string(),
+            Form::Text => plain_lines(&failure.to_string()).into_owned(),
+            Form::Json => plain_json(&json!({ "error": failure.to_string() }).to_string()).into_owned(),
         };
         // Nobody may be listening; the exit status still tells.
         let _closed = writeln!(io::stderr(), "{text}");
     }
+}
+
+fn print(text: &str) {
+    let mut stdout = io::stdout().lock();
+    // Whoever closes the pipe, as `head` does, has read enough: what the command did is done all the same.
+    let _closed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// A table for people: columns as wide as their widest cell.
@@ -79,7 +84,7 @@ impl Table {
     }
 
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.to_vec());
+        self.rows.push(cells.map(|cell| plain(&cell).into_owned()).to_vec());
     }
 
     /// The text; a sentence in place of a table without rows.
@@ -114,12 +119,13 @@ impl Sheet {
     /// Adds a part; `if_empty` stands in the place of no fact.
     pub(crate) fn part(&mut self, name: &'static str, facts: Vec<String>, if_empty: &str) {
         let facts = if facts.is_empty() { vec![if_empty.to_owned()] } else { facts };
+        let facts = facts.iter().map(|fact| plain(fact).into_owned()).collect();
         self.parts.push((name, facts));
     }
 
     pub(crate) fn text(&self, title: &str) -> String {
         let width = self.parts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-        let mut text = format!("{title}\n");
+        let mut text = format!("{}\n", plain(title));
         for (name, facts) in &self.parts {
             for (index, fact) in facts.iter().enumerate() {
                 let name = if index == 0 { name } else { "" };
@@ -162,6 +168,17 @@ mod tests {
         sheet.part("Caller ID", Vec::new(), "none");
         let wanted = "Sales\n  Credit          10.00 USD\n  Online Numbers  +1\n                  +2\n  Caller ID       none\n";
         assert_eq!(sheet.text("Sales"), wanted);
+    }
+
+    #[test]
+    fn nothing_from_outside_acts_on_the_terminal() {
+        let mut table = Table::new(["id", "user agent"]);
+        table.row(["1".to_owned(), "\u{1b}[2J\u{7}\u{202e}x\n2  forged".to_owned()]);
+        let wanted = "ID  USER AGENT\n1   \\u{1b}[2J\\u{7}\\u{202e}x\\n2  forged\n";
+        assert_eq!(table.text(""), wanted);
+        let mut sheet = Sheet::default();
+        sheet.part("Name", vec!["a\nCredit  9999".to_owned()], "");
+        assert_eq!(sheet.text("a\u{9b}b"), "a\\u{9b}b\n  Name  a\\nCredit  9999\n");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use provisioning_store::model::Timestamp;
 use provisioning_store::money::Micros;
 use serde_json::{Value, json};
+use sipgw::text::plain;
 
 use super::output::time;
 
@@ -13,10 +14,12 @@ pub(crate) fn cell(value: &Value) -> String {
         Value::Bool(is_so) => if *is_so { "yes" } else { "no" }.to_owned(),
         Value::Number(number) => number.to_string(),
         Value::String(text) if text.is_empty() => "-".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => plain(text).into_owned(),
         Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(","),
-        Value::Object(money) => money.get("amount").map_or_else(|| value.to_string(), cell),
+        Value::Object(money) => {
+            money.get("amount").map_or_else(|| plain(&value.to_string()).into_owned(), cell)
+        }
     }
 }
 
@@ -26,9 +29,9 @@ pub(crate) fn when(value: &Value) -> String {
     at.map_or_else(|| "-".to_owned(), |at| time(at.as_microsecond()))
 }
 
-/// A text; empty if there is none.
+/// A text to be shown on a line; empty if there is none.
 pub(crate) fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
+    plain(value.as_str().unwrap_or_default()).into_owned()
 }
 
 /// The things in a list.
@@ -66,12 +69,13 @@ mod tests {
     #[test]
     fn what_the_api_says_is_put_as_people_put_it() {
         let thing = json!({
-            "id": 7, "credit": {"amount": "6.95", "currency": "USD"}, "is_verified": true, "note": "",
+            "id": 7, "user": "\u{1b}[31m\n", "credit": {"amount": "6.95", "currency": "USD"}, "is_verified": true, "note": "",
             "sources": ["a", "b"], "at": "2026-03-01T08:00:00.5Z",
         });
         let cells =
             ["id", "credit", "is_verified", "note", "sources", "nothing"].map(|name| cell(&thing[name]));
         assert_eq!(cells, ["7", "6.95", "yes", "-", "a,b", "-"]);
+        assert_eq!([cell(&thing["user"]), text(&thing["user"])], ["\\u{1b}[31m\\n", "\\u{1b}[31m\\n"]);
         assert_eq!(
             (when(&thing["at"]), when(&Value::Null)),
             ("2026-03-01 08:00:00".to_owned(), "-".to_owned())

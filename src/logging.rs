@@ -101,18 +101,18 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write as _;
+    use std::io;
     use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
     struct Page(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Page {
-        fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+    impl io::Write for Page {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(octets)
         }
 
-        fn flush(&mut self) -> std::io::Result<()> {
+        fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
     }

@@ -45,20 +45,23 @@ pub(super) async fn require_metrics_token(
     let token = site.access.load().metrics.clone().filter(|_| !is_operator);
     match token.map_or(Ok(()), |token| has_shown(&site, &request, &token)) {
         Ok(()) => next.run(request).await,
-        Err(refusal) => refusal,
+        Err(problem) => problem.into_response(),
     }
 }
 
-fn has_shown(site: &Site, request: &Request, token: &Secret) -> Result<(), Response> {
-    let shown = shown(request.headers()).ok_or_else(|| refused("http.metrics_token"))?;
-    let claim = Claim::of(site, request.extensions(), Guarded::MetricsToken, shown)
-        .map_err(IntoResponse::into_response)?;
+fn has_shown(site: &Site, request: &Request, token: &Secret) -> Result<(), Problem> {
+    let refused = || {
+        let sentence = "metrics need http.metrics_token, or http.token without one, as a bearer token";
+        Problem::new(StatusCode::UNAUTHORIZED, "no_token", sentence)
+    };
+    let shown = shown(request.headers()).ok_or_else(refused)?;
+    let claim = Claim::of(site, request.extensions(), Guarded::MetricsToken, shown)?;
     if is_same(shown, token.reveal()) {
-        claim.is_right();
+        claim.hold();
         Ok(())
     } else {
-        claim.is_wrong();
-        Err(refused("http.metrics_token"))
+        claim.fail();
+        Err(refused())
     }
 }
 
@@ -90,21 +93,23 @@ impl Claim {
         }
     }
 
-    pub(super) fn is_right(self) {
+    /// It is right: the connection keeps its place.
+    pub(super) fn hold(self) {
         if let Some((guess, source)) = self.0 {
             guess.was_right();
             source.prove();
         }
     }
 
-    pub(super) fn is_wrong(self) {
+    /// It is wrong.
+    pub(super) fn fail(self) {
         if let Some((guess, _)) = self.0 {
             guess.was_wrong();
         }
     }
 
     /// Nothing could be found out about it.
-    pub(super) fn is_undecided(self) {
+    pub(super) fn drop_undecided(self) {
         if let Some((guess, _)) = self.0 {
             guess.was_undecided();
         }
@@ -114,11 +119,6 @@ impl Claim {
 /// The token that these headers show.
 pub(super) fn shown(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
-}
-
-fn refused(key: &str) -> Response {
-    let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-    (StatusCode::UNAUTHORIZED, challenge, format!("this needs {key} as a bearer token\n")).into_response()
 }
 
 /// Compares without telling by its duration where the difference is.

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     fn room(connections: usize, connections_per_source: usize, proxies: &[&str]) -> Arc<Room> {
-        let trusted_proxies = proxies.iter().map(|text| text.parse().unwrap()).collect();
+        let trusted_proxies = proxies.iter().map(|text| text.parse::<IpAddr>().unwrap().into()).collect();
         let http =
             HttpConfig { connections, connections_per_source, trusted_proxies, ..HttpConfig::default() };
         Room::new(&http, Arc::new(ArcSwap::from_pointee(Access::of(&http))), Metrics::new())

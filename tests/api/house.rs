@@ -116,7 +116,7 @@ impl House {
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
             .build();
-        Self { runtime, daemon, agent: settings.into(), shape, folder: folder }
+        Self { runtime, daemon, agent: settings.into(), shape, folder }
     }
 
     /// Where its database is.

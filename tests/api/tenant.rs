@@ -82,7 +82,6 @@ pub(crate) struct Tenant {
     /// Stands in everything that is the company's, and in nothing else.
     pub(crate) word: String,
     pub(crate) company: i64,
-    serial: u32,
     /// What there is, by the names that parameters have for it.
     things: Vec<(&'static str, Value)>,
     /// A token of each limited role.
@@ -150,7 +149,7 @@ impl Tenant {
             ("whom", json!("198.51.100.99")),
             ("serial", json!(serial)),
         ];
-        Self { word, company, serial, things, tokens }
+        Self { word, company, things, tokens }
     }
 
     /// The secret of the token of a role.
@@ -274,12 +273,5 @@ fn filled(body: Value, thing: &dyn Fn(&str) -> Value) -> Value {
             Value::Object(fields.into_iter().map(|(name, value)| (name, filled(value, thing))).collect())
         }
         value => value,
-    }
-}
-
-impl Tenant {
-    /// The number of the company, for what must differ between companies.
-    pub(crate) fn serial(&self) -> u32 {
-        self.serial
     }
 }

@@ -25,7 +25,8 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// like the rest of the folder.
 pub fn make(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(MODE).open(path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let (ours, theirs) = (file.metadata()?, folder.metadata()?);
     if ours.uid() == 0 && theirs.uid() != 0 {
         fchown(&file, Some(theirs.uid()), Some(theirs.gid()))?;

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::model::{CompanyId, Timestamp, TokenId, choices};
+use crate::model::choices::choices;
+use crate::model::{CompanyId, Timestamp, TokenId};
 
 choices! {
     /// What whoever shows a token is.

@@ -93,7 +93,7 @@ fn variables_override_the_file_and_are_typed_by_the_key() {
         MINIMAL,
         &[
             ("SIPGW__REGISTRATION__NAT_S", "60"),
-            ("SIPGW__HTTP__TOKEN", "0123"),
+            ("SIPGW__HTTP__TOKEN", "0385172946150372"),
             ("SIPGW__SIP__ALIASES", "[a.example, b.example]"),
             ("SIPGW__PRICES__CHANNEL", "7.5"),
             ("UNRELATED", "x"),
@@ -101,7 +101,7 @@ fn variables_override_the_file_and_are_typed_by_the_key() {
     )
     .unwrap();
     assert_eq!(config.registration.nat_s, 60);
-    assert_eq!(config.http.token.as_ref().map(super::super::Secret::reveal), Some("0123"));
+    assert_eq!(config.http.token.as_ref().map(super::super::Secret::reveal), Some("0385172946150372"));
     assert_eq!(config.sip.aliases, ["a.example", "b.example"]);
     assert_eq!(config.prices.channel.0.to_string(), "7.50");
 }

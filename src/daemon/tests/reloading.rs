@@ -227,7 +227,7 @@ async fn page(house: &House, path: &str) -> u16 {
     let url = format!("http://{}{path}", house.daemon.http());
     let asked = tokio::task::spawn_blocking(move || {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        agent.get(url).header("authorization", "Bearer s3cret").call().unwrap().status().as_u16()
+        agent.get(url).header("authorization", "Bearer the-operators-token").call().unwrap().status().as_u16()
     });
     asked.await.unwrap()
 }

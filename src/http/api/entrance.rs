@@ -143,21 +143,21 @@ async fn known(site: &Site, parts: &Parts) -> Result<Asker, Problem> {
     let shown = auth::shown(&parts.headers).ok_or_else(caller::unknown)?;
     let claim = Claim::of(site, &parts.extensions, Guarded::Token, shown)?;
     if site.access.load().is_admin(shown) {
-        claim.is_right();
+        claim.hold();
         return Ok(Asker::operator(CONFIGURED.to_owned()));
     }
     match site.store.token_of(storage::now(), shown).await {
         Ok(Some(token)) => {
-            claim.is_right();
+            claim.hold();
             let name = format!("token {} ({})", token.id, token.name);
             Ok(Asker { role: token.role, name, ends_at: token.expires_at })
         }
         Ok(None) => {
-            claim.is_wrong();
+            claim.fail();
             Err(caller::unknown())
         }
         Err(error) => {
-            claim.is_undecided();
+            claim.drop_undecided();
             Err(error.into())
         }
     }

@@ -73,13 +73,13 @@ async fn payment_event(
     let shown = headers.get(SIGNATURE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let claim = Claim::of(&site, &extensions, Guarded::Signature, shown)?;
     match signature::verify(secret.reveal().as_bytes(), shown, &octets, now.unix_s()) {
-        Ok(()) => claim.is_right(),
+        Ok(()) => claim.hold(),
         Err(fault) => {
             // A message that is old or has no signature guesses nothing.
             if fault == Fault::Wrong {
-                claim.is_wrong()
+                claim.fail()
             } else {
-                claim.is_undecided()
+                claim.drop_undecided()
             }
             return Err(refused(&fault.to_string()));
         }

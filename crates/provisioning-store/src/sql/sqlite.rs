@@ -132,7 +132,7 @@ impl Writer {
 
     /// Takes the connection for a transaction that is handed over in at most two pieces.
     pub(super) async fn express(&self) -> Result<Express, StoreError> {
-        let connection = self.0.acquire().await.map_err(failed(doing))?;
+        let connection = self.0.acquire().await.map_err(failed("opening the database file"))?;
         Ok(Express { connection: Some(connection), is_open: false })
     }
 

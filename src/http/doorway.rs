@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use axum::body::HttpBody;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -17,6 +18,15 @@ use super::connections::Source;
 use super::pace::paced;
 use crate::config::HttpConfig;
 use crate::net::Tally;
+
+/// Answers that may be given before the body has been read. The connection is closed then, and a client that is not told
+/// would send its next request on it.
+const LEAVE_BODY: [StatusCode; 4] = [
+    StatusCode::UNAUTHORIZED,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::TOO_MANY_REQUESTS,
+];
 
 /// What the doorway knows.
 #[derive(Clone)]
@@ -91,12 +101,17 @@ pub(super) async fn pass(
         None
     };
     request.extensions_mut().insert::<Client>(client);
-    next.run(request.map(paced)).await
+    let has_body = !request.body().is_end_stream();
+    let response = next.run(request.map(paced)).await;
+    if has_body && LEAVE_BODY.contains(&response.status()) { closing(response) } else { response }
 }
 
 fn crowded(status: StatusCode, sentence: &str) -> Response {
-    let problem = Problem::new(status, "crowded", sentence).after_s(1);
-    let mut response = problem.into_response();
+    closing(Problem::new(status, "crowded", sentence).after_s(1).into_response())
+}
+
+/// Says that the connection ends with this answer.
+fn closing(mut response: Response) -> Response {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

@@ -136,6 +136,25 @@ fn whoever_guesses_tokens_is_not_heard_for_a_while_and_nobody_else_suffers() {
 }
 
 #[test]
+fn a_connection_whose_body_is_left_over_is_said_to_close() {
+    let house = House::new("34840-34859");
+    for token in [None, Some("sipgw_wrong"), Some(OPERATOR)] {
+        let ask = Ask::new("POST", "/companies").json(&json!({"name": "Architects", "country": "US"}));
+        let ask = match token {
+            Some(token) => ask.token(token),
+            None => ask,
+        };
+        let said = house.send(&ask);
+        let is_closed = said.header("connection") == Some("close");
+        assert_eq!(
+            (said.status, is_closed),
+            if token == Some(OPERATOR) { (201, false) } else { (401, true) }
+        );
+    }
+    house.stop();
+}
+
+#[test]
 fn a_proxys_client_has_its_own_bound() {
     let house = House::with("34760-34779", ", trusted_proxies: [127.0.0.1], connections_per_source: 2");
     // Their bodies do not come, so they stay under way.

@@ -59,7 +59,7 @@ impl Caller {
         let store = self.site.store.on_behalf(Deed { company: company.into(), ..Deed::clone(&self.deed) });
         match self.role {
             Role::Operator => store,
-            Role::Administrator(_) => store.within(self.site.config.load().http.quotas),
+            _ => store.within(self.site.config.load().http.quotas),
         }
     }
 

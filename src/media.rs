@@ -306,6 +306,7 @@ mod tests {
             crypto: Vec::new(),
             direction: Direction::SendRecv,
             on_hold: false,
+            payloads: Vec::new(),
             codecs: Vec::new(),
         };
         let question = |from, role| Question::Media {

@@ -88,5 +88,5 @@ fn address(port: u16) -> SocketAddr {
 
 fn terms(rtp: SocketAddr, security: Option<Security>) -> Terms {
     let remote = Remote { rtp: Some(rtp), rtcp: None, is_mux: true, flow: Flow::SendRecv };
-    Terms { remote, hosts: Hosts::signalling(rtp.ip()), security }
+    Terms { remote, hosts: Hosts::signalling(rtp.ip()), security, payloads: Vec::new() }
 }

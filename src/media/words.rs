@@ -2,7 +2,8 @@
 
 use media_relay::engine::MediaError;
 use media_relay::session::{
-    Flow, Hosts, LocalDescription, NegotiationError, Network, Policy, Profile, RemoteDescription, Side,
+    Flow, Hosts, LocalDescription, NegotiationError, Network, Payload, Policy, Profile, RemoteDescription,
+    Side,
 };
 use sip_core::refusal::Refusal;
 use sip_core::sdp::{Direction, LocalMedia, MediaProfile, RemoteMedia};
@@ -47,12 +48,17 @@ pub(super) fn described(remote: &RemoteMedia, speaker: &Speaker) -> RemoteDescri
             Direction::RecvOnly => Flow::RecvOnly,
             Direction::Inactive => Flow::Inactive,
         },
+        payloads: remote.payloads.iter().map(payload).collect(),
         policy: policy(speaker.may_secure),
         hosts: Hosts {
             signalling: Some(speaker.signalling),
             networks: speaker.networks.iter().map(network).collect(),
         },
     }
+}
+
+fn payload(payload: &sip_core::sdp::Payload) -> Payload {
+    Payload { number: payload.number, encoding: payload.encoding.clone() }
 }
 
 pub(super) fn local_media(local: LocalDescription) -> LocalMedia {
@@ -113,6 +119,7 @@ mod tests {
             crypto: vec!["1 X inline:k".to_owned()],
             direction: Direction::SendOnly,
             on_hold: true,
+            payloads: Vec::new(),
             codecs: Vec::new(),
         }
     }

@@ -284,6 +284,7 @@ fn described((remote, speaker): Said<'_>) -> RemoteDescription {
             Direction::RecvOnly => Flow::RecvOnly,
             Direction::Inactive => Flow::Inactive,
         },
+        payloads: Vec::new(),
         policy: policy(speaker.may_secure),
         hosts: Hosts::signalling(speaker.signalling),
     }

@@ -21,6 +21,7 @@ fn terms(port: u16, security: Option<Security>) -> Terms {
         remote: Remote { rtp, rtcp: None, is_mux: true, flow: Flow::SendRecv },
         hosts: Hosts::signalling([192, 0, 2, 1].into()),
         security,
+        payloads: Vec::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the signalling tells the media, and what it gets to tell the other leg.
 
 use super::hosts::Hosts;
+use super::renumber::Payload;
 use crate::sdes::SdesError;
 use crate::srtp::Keys;
 use std::net::{IpAddr, SocketAddr};
@@ -80,6 +81,8 @@ pub struct RemoteDescription {
     pub crypto: Vec<String>,
     /// The direction attribute.
     pub flow: Flow,
+    /// The payload types of the `m=` line.
+    pub payloads: Vec<Payload>,
     /// What the peer is allowed: an offer is held against it.
     pub policy: Policy,
     /// The hosts that may speak for the peer besides the one described.
@@ -98,6 +101,7 @@ impl RemoteDescription {
             profile: Profile::Avp,
             crypto: Vec::new(),
             flow: Flow::SendRecv,
+            payloads: Vec::new(),
             policy: Policy::Optional,
             hosts: Hosts::default(),
         }
@@ -154,6 +158,8 @@ pub struct Terms {
     pub hosts: Hosts,
     /// Keys, if the leg is encrypted.
     pub security: Option<Security>,
+    /// The payload types that the peer has described.
+    pub payloads: Vec<Payload>,
 }
 
 /// The two keys of an encrypted leg.

@@ -4,6 +4,7 @@ use super::description::Terms;
 use super::exposure::Exposure;
 use super::latch::{Evidence, Latch};
 use super::pace::Pace;
+use super::renumber::Payload;
 use super::silence::Part;
 use super::splice::Splice;
 use super::stats::{DropReason, SideStats};
@@ -171,6 +172,11 @@ impl Leg {
         stats.source = self.latches[Channel::Rtp.index()].source();
         stats.suite = self.inbound.current.as_ref().map(|context| context.keys().suite());
         stats
+    }
+
+    /// The payload types that the peer has described.
+    pub(super) fn payloads(&self) -> &[Payload] {
+        self.terms.as_ref().map_or(&[], |terms| &terms.payloads)
     }
 
     /// What the peer has agreed to and done, as far as silence is concerned.

@@ -12,6 +12,7 @@ mod leg;
 mod offer;
 mod pace;
 mod relay;
+mod renumber;
 mod rtcp;
 mod silence;
 mod splice;
@@ -25,6 +26,7 @@ pub use hosts::{Hosts, Network};
 pub use latch::{Latch, RELATCH_SILENCE, TRIAL_PACKETS};
 pub use offer::{Negotiation, Random, Suites};
 pub use relay::{Relay, SessionEvent, Verdict};
+pub use renumber::Payload;
 pub use stats::{CallStats, DropReason, SideStats};
 
 /// One of the two legs of a call.

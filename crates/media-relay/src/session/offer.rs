@@ -12,6 +12,7 @@ use super::description::{
     Terms,
 };
 use super::hosts::Hosts;
+use super::renumber::Payload;
 use crate::sdes::{Choice, CryptoLine, choose};
 use crate::srtp::suite::MAX_MASTER;
 use crate::srtp::{Keys, Suite};
@@ -42,6 +43,7 @@ impl Default for Suites {
 struct Heard {
     remote: Remote,
     hosts: Hosts,
+    payloads: Vec<Payload>,
     profile: Profile,
     /// The line that our answer will take.
     line: Option<CryptoLine>,
@@ -274,7 +276,8 @@ impl Party {
             (_, Choice::Unusable(_)) => return Err(NegotiationError::NoCommonCrypto),
         };
         let is_mux = remote.is_mux && asked.is_mux;
-        let terms = Terms { remote: read_remote(remote, is_mux), hosts: read_hosts(remote), security };
+        let (hosts, payloads) = (read_hosts(remote), remote.payloads.clone());
+        let terms = Terms { remote: read_remote(remote, is_mux), hosts, security, payloads };
         Ok((asked.profile, terms))
     }
 
@@ -312,7 +315,7 @@ impl Party {
         let crypto = ours.iter().map(CryptoLine::to_string).collect();
         let security =
             heard.line.zip(ours).map(|(theirs, ours)| Security { send: ours.keys, receive: theirs.keys });
-        let terms = Terms { remote: heard.remote, hosts: heard.hosts, security };
+        let terms = Terms { remote: heard.remote, hosts: heard.hosts, security, payloads: heard.payloads };
         self.agree((heard.profile, terms));
         Some(self.local(heard.profile, heard.remote.is_mux, Multiplexing::Agreed, crypto))
     }
@@ -390,7 +393,8 @@ fn hear_offer(remote: &RemoteDescription, suites: &Suites) -> Result<Heard, Nego
         (Policy::Optional, Profile::Avp, _) => None,
     };
     let heard = read_remote(remote, remote.is_mux);
-    Ok(Heard { remote: heard, hosts: read_hosts(remote), profile: remote.profile, line })
+    let (hosts, payloads) = (read_hosts(remote), remote.payloads.clone());
+    Ok(Heard { remote: heard, hosts, payloads, profile: remote.profile, line })
 }
 
 /// Port 0 and the unspecified address mean that nothing is to be sent (RFC 3264, 5.1 and 8.4).

@@ -2,6 +2,7 @@
 
 use super::echo::Echo;
 use super::leg::Leg;
+use super::renumber::Renumber;
 use super::silence::{Parts, Silence};
 use super::stats::{CallStats, DropReason};
 use super::{Channel, Side, Terms};
@@ -72,6 +73,8 @@ pub struct Relay {
     legs: [Leg; 2],
     echo: Echo,
     is_echo: bool,
+    /// By the side that the packets come from.
+    renumber: [Renumber; 2],
     silence: Silence,
     events: VecDeque<SessionEvent>,
 }
@@ -80,13 +83,16 @@ impl Relay {
     /// A relay whose sides agreed to nothing yet: every packet is dropped. `seed` is any random number.
     #[must_use]
     pub fn new(seed: u32) -> Self {
-        let (legs, silence, events) = Default::default();
-        Self { legs, echo: Echo::new(seed), is_echo: false, silence, events }
+        let (legs, renumber, silence, events) = Default::default();
+        Self { legs, echo: Echo::new(seed), is_echo: false, renumber, silence, events }
     }
 
     /// Puts a side's agreement into effect. The same keys keep their rollover counters and replay windows.
     pub fn apply(&mut self, now: Instant, side: Side, terms: &Terms) {
         self.legs[side.index()].apply(now, terms);
+        let [near, far] = &self.legs;
+        self.renumber =
+            [Renumber::new(near.payloads(), far.payloads()), Renumber::new(far.payloads(), near.payloads())];
     }
 
     /// From now on each side hears itself.
@@ -150,7 +156,11 @@ impl Relay {
             self.tell(SessionEvent::Located { side });
         }
         let to = match (self.is_echo, &mut header) {
-            (false, _) => side.other(),
+            (false, None) => side.other(),
+            (false, Some(header)) => {
+                self.renumber[side.index()].change(header, packet);
+                side.other()
+            }
             (true, Some(header)) => {
                 self.echo.turn(header, packet);
                 side

@@ -1,6 +1,6 @@
 use super::*;
 use crate::packet::RtpHeader;
-use crate::session::{Flow, Hosts, Remote, Security};
+use crate::session::{Flow, Hosts, Payload, Remote, Security};
 use crate::srtp::reference::Reference;
 use crate::srtp::suite::MAX_MASTER;
 use crate::srtp::{Keys, Srtp, Suite};
@@ -45,7 +45,7 @@ fn terms(address: &str, security: Option<Security>) -> Terms {
     let rtp = at(address);
     let rtcp = SocketAddr::new(rtp.ip(), rtp.port() + 1);
     let remote = Remote { rtp: Some(rtp), rtcp: Some(rtcp), is_mux: false, flow: Flow::SendRecv };
-    Terms { remote, hosts: Hosts::signalling(rtp.ip()), security }
+    Terms { remote, hosts: Hosts::signalling(rtp.ip()), security, payloads: Vec::new() }
 }
 
 fn relay(near: Terms, far: Terms) -> Relay {
@@ -300,6 +300,25 @@ fn an_authentic_peer_may_move_but_a_replay_may_not_move_it() {
     feed(&mut relay, Side::Near, NAT, Channel::Rtp, packet.as_slice());
     let (verdict, _) = feed(&mut relay, Side::Far, FAR, Channel::Rtp, &rtp(1));
     assert_eq!(verdict, to(Side::Near, Channel::Rtp, NAT));
+}
+
+#[test]
+fn digits_reach_a_peer_under_the_number_that_it_described() {
+    let event = |number| vec![Payload { number, encoding: "telephone-event/8000".to_owned() }];
+    for keys_of_far in [None, security(3, 4)] {
+        let near = Terms { payloads: event(101), ..terms(NEAR, None) };
+        let far = Terms { payloads: event(96), ..terms(FAR, keys_of_far.clone()) };
+        let mut relay = relay(near, far);
+        let mut digit = rtp(1);
+        digit[1] = 0x80 | 101;
+        let (_, sent) = feed(&mut relay, Side::Near, NEAR, Channel::Rtp, &digit);
+        let mut sent = buf(&sent);
+        if keys_of_far.is_some() {
+            Reference::new(&keys(3)).unwrap().unprotect_rtp(&mut sent).unwrap();
+        }
+        digit[1] = 0x80 | 96;
+        assert_eq!(sent.as_slice(), digit);
+    }
 }
 
 #[test]

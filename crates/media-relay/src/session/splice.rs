@@ -29,8 +29,7 @@ impl Splice {
                 offset = next.wrapping_sub(sequence);
                 match place {
                     Some(place) => self.offsets[place].1 = offset,
-                    None if self.offsets.len() < MAX_STREAMS => self.offsets.push((ssrc, offset)),
-                    None => {}
+                    None => self.add(ssrc, offset),
                 }
             }
         }
@@ -39,6 +38,14 @@ impl Splice {
         {
             number.copy_from_slice(&sequence.wrapping_add(offset).to_be_bytes());
         }
+    }
+
+    /// The oldest makes room. Should its stream go on, it is found to be behind, and is moved again.
+    fn add(&mut self, ssrc: u32, offset: u16) {
+        if self.offsets.len() >= MAX_STREAMS {
+            self.offsets.remove(0);
+        }
+        self.offsets.push((ssrc, offset));
     }
 }
 
@@ -87,6 +94,19 @@ mod tests {
         assert_eq!(leg.pass(2, 5000), Ok(5000), "another stream has numbers of its own");
         leg.pass(1, 40).unwrap_err();
         assert_eq!(leg.pass(1, 41), Ok(20_303), "and a second time");
+    }
+
+    #[test]
+    fn however_many_streams_restart_each_goes_on() {
+        let mut leg = Leg::new();
+        for ssrc in 0..3 * MAX_STREAMS as u32 {
+            for sequence in 20_000..20_200 {
+                leg.pass(ssrc, sequence).unwrap();
+            }
+            leg.pass(ssrc, 5000).unwrap_err();
+            assert_eq!(leg.pass(ssrc, 5001), Ok(20_200), "stream {ssrc}");
+            assert_eq!(leg.pass(ssrc, 5002), Ok(20_201), "stream {ssrc}");
+        }
     }
 
     #[test]

@@ -7,8 +7,9 @@ use super::cm::CounterMode;
 use super::gcm::Gcm;
 use super::keys::Keys;
 use super::replay::{MAX_RTCP_INDEX, MAX_RTP_INDEX, ReplayWindow, WINDOW, estimate};
+use super::streams::Streams;
 use super::suite::Suite;
-use super::{MAX_STREAMS, Srtp, SrtpError, rtcp_ssrc};
+use super::{Srtp, SrtpError, rtcp_ssrc};
 use crate::packet::{PacketBuf, RtpHeader};
 use aes::{Aes128, Aes128Enc, Aes256, Aes256Enc};
 
@@ -30,33 +31,6 @@ macro_rules! with_transform {
             Transform::Gcm256($it) => $body,
         }
     };
-}
-
-/// One sender's place in the packet number space.
-struct Stream {
-    ssrc: u32,
-    window: ReplayWindow,
-}
-
-/// The senders seen under this key. A call has one or two, so a short scan beats hashing.
-#[derive(Default)]
-struct Streams(Vec<Stream>);
-
-impl Streams {
-    fn window(&self, ssrc: u32) -> Option<&ReplayWindow> {
-        self.0.iter().find(|stream| stream.ssrc == ssrc).map(|stream| &stream.window)
-    }
-
-    fn has_room_for(&self, ssrc: u32) -> bool {
-        self.0.len() < MAX_STREAMS || self.window(ssrc).is_some()
-    }
-
-    fn accept(&mut self, ssrc: u32, index: u64) {
-        match self.0.iter_mut().find(|stream| stream.ssrc == ssrc) {
-            Some(stream) => stream.window.accept(index),
-            None => self.0.push(Stream { ssrc, window: ReplayWindow::starting_at(index) }),
-        }
-    }
 }
 
 /// One direction of an SRTP session. See [`Srtp`] for what it does.
@@ -105,9 +79,8 @@ impl Context {
 
 /// The likely index of a packet, then its neighbours one rollover away: a peer that lost more than half the
 /// number space, or that we joined late, is found again instead of staying mute.
-fn candidates(window: Option<&ReplayWindow>, sequence: u16) -> impl Iterator<Item = u64> {
+fn candidates(window: Option<ReplayWindow>, sequence: u16) -> impl Iterator<Item = u64> {
     let likely = window.map_or_else(|| u64::from(sequence), |window| estimate(window.highest(), sequence));
-    let window = window.copied();
     [Some(likely), likely.checked_add(1 << 16), likely.checked_sub(1 << 16)].into_iter().flatten().filter(
         move |index| *index <= MAX_RTP_INDEX && !window.is_some_and(|window| window.is_replay(*index)),
     )
@@ -150,7 +123,7 @@ impl Srtp for Context {
                 self.rtp.accept(header.ssrc, index);
                 Ok(())
             }
-            Err(SrtpError::Unauthentic) if window.is_some_and(|it| is_known(it, header.sequence)) => {
+            Err(SrtpError::Unauthentic) if window.is_some_and(|it| is_known(&it, header.sequence)) => {
                 Err(SrtpError::Replayed)
             }
             Err(error) => Err(error),

@@ -11,6 +11,7 @@ pub mod suite;
 
 mod cm;
 mod gcm;
+mod streams;
 
 pub use inplace::Context;
 pub use keys::{Keys, Mki};
@@ -18,8 +19,12 @@ pub use suite::Suite;
 
 use crate::packet::PacketBuf;
 
-/// Different senders one context keeps state for. More than that in one call is an attack or a fault.
+/// Different senders that one context keeps whole windows for; the longest idle makes room for one more.
 pub const MAX_STREAMS: usize = 64;
+
+/// Senders that made room and of which the highest index is kept. More than that under one key is an attack or a fault, and
+/// to forget one would open the key to replays, or use an index twice.
+pub const MAX_REMEMBERED: usize = 4096;
 
 /// Why a packet could not be protected or unprotected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +41,7 @@ pub enum SrtpError {
     /// There is no room for the trailer.
     #[error("the packet is too long to be protected")]
     TooLong,
-    /// More senders than [`MAX_STREAMS`] under one key.
+    /// More senders under one key than are kept apart: [`MAX_STREAMS`] and [`MAX_REMEMBERED`].
     #[error("too many different senders under one key")]
     TooManyStreams,
     /// The tag is missing or wrong.

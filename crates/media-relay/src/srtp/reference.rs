@@ -5,7 +5,7 @@
 
 use super::keys::Keys;
 use super::suite::Suite;
-use super::{ENCRYPTED, INDEX_WORD, MAX_STREAMS, Srtp, SrtpError, rtcp_ssrc};
+use super::{ENCRYPTED, INDEX_WORD, MAX_REMEMBERED, MAX_STREAMS, Srtp, SrtpError, rtcp_ssrc};
 use crate::packet::{PacketBuf, RTCP_HEADER, RtpHeader};
 use bytes::Bytes;
 use webrtc_srtp::context::Context;
@@ -58,7 +58,7 @@ fn admit(streams: &mut Vec<u32>, ssrc: u32) -> Result<(), SrtpError> {
     if streams.contains(&ssrc) {
         return Ok(());
     }
-    if streams.len() >= MAX_STREAMS {
+    if streams.len() >= MAX_STREAMS + MAX_REMEMBERED {
         return Err(SrtpError::TooManyStreams);
     }
     streams.push(ssrc);
@@ -217,14 +217,14 @@ mod tests {
     fn guard_4_strangers_cannot_grow_the_tables() {
         let (_, mut receiver) = pair(Suite::AesCm128Sha1Tag80);
         let mut last = Ok(());
-        for ssrc in 0..1000u32 {
+        for ssrc in 0..10_000u32 {
             let mut packet = vec![0x80, 0, 0, 1, 0, 0, 0, 0];
             packet.extend_from_slice(&ssrc.to_be_bytes());
             packet.extend_from_slice(&[0; 30]);
             last = receiver.unprotect_rtp(&mut buf(&packet));
         }
         assert_eq!(last, Err(SrtpError::TooManyStreams));
-        assert_eq!(receiver.streams(), MAX_STREAMS);
+        assert_eq!(receiver.streams(), MAX_STREAMS + MAX_REMEMBERED);
     }
 
     #[test]

@@ -24,6 +24,12 @@ impl ReplayWindow {
         Self { highest: first, seen: 1 }
     }
 
+    /// A window of which nothing but the highest index is known: what lies behind counts as seen.
+    #[must_use]
+    pub fn all_seen(highest: u64) -> Self {
+        Self { highest, seen: u128::MAX }
+    }
+
     /// The highest index seen.
     #[must_use]
     pub fn highest(&self) -> u64 {

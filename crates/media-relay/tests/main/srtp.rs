@@ -4,7 +4,7 @@ use media_relay::packet::PacketBuf;
 use media_relay::srtp::keys::Mki;
 use media_relay::srtp::reference::Reference;
 use media_relay::srtp::suite::MAX_MASTER;
-use media_relay::srtp::{Context, Keys, MAX_STREAMS, Srtp, SrtpError, Suite};
+use media_relay::srtp::{Context, Keys, MAX_REMEMBERED, MAX_STREAMS, Srtp, SrtpError, Suite};
 use proptest::prelude::*;
 
 fn hex(text: &str) -> Vec<u8> {
@@ -146,13 +146,79 @@ fn strangers_get_no_state_and_friends_are_bounded() {
         assert_eq!(receiver.unprotect_rtp(&mut buf(&rtp(ssrc, 1, &[0; 40]))), Err(SrtpError::Unauthentic));
     }
     let mut sender = Context::new(keys);
-    for ssrc in 0..MAX_STREAMS as u32 {
+    for ssrc in 0..(MAX_STREAMS + MAX_REMEMBERED) as u32 {
         let mut packet = buf(&rtp(ssrc, 1, &[0; 40]));
         sender.protect_rtp(&mut packet).unwrap();
         receiver.unprotect_rtp(&mut packet).unwrap();
     }
-    let mut one_more = buf(&rtp(9999, 1, &[0; 40]));
+    let mut one_more = buf(&rtp(99_999, 1, &[0; 40]));
     assert_eq!(sender.protect_rtp(&mut one_more), Err(SrtpError::TooManyStreams));
+}
+
+/// As a call in which each transfer and each announcement brings another sender, and some come back.
+#[test]
+fn the_sixty_fifth_sender_is_heard_and_an_old_one_that_returns_brings_no_replay() {
+    for suite in Suite::ALL {
+        let keys = keys(suite);
+        let (mut sender, mut receiver) = (Context::new(keys.clone()), Context::new(keys.clone()));
+        let (mut reference, mut ear) = (Reference::new(&keys).unwrap(), Reference::new(&keys).unwrap());
+        let mut overheard = Vec::new();
+        // The first sender is past a rollover when it falls idle.
+        for sequence in [65_000u16, 65_500, 300, 900] {
+            let mut packet = buf(&rtp(0, sequence, &[1; 20]));
+            sender.protect_rtp(&mut packet).unwrap();
+            overheard.push(packet.as_slice().to_vec());
+            receiver.unprotect_rtp(&mut packet).unwrap();
+            reference.protect_rtp(&mut buf(&rtp(0, sequence, &[1; 20]))).unwrap();
+        }
+        for ssrc in 1..500u32 {
+            let plain = rtp(ssrc, ssrc as u16, &[2; 20]);
+            let (mut packet, mut other) = (buf(&plain), buf(&plain));
+            sender.protect_rtp(&mut packet).unwrap();
+            reference.protect_rtp(&mut other).unwrap();
+            assert_eq!(packet.as_slice(), other.as_slice(), "{suite} {ssrc}");
+            overheard.push(packet.as_slice().to_vec());
+            ear.unprotect_rtp(&mut other).unwrap();
+            receiver.unprotect_rtp(&mut packet).unwrap();
+            assert_eq!(packet.as_slice(), plain);
+        }
+        for packet in &overheard {
+            assert!(receiver.unprotect_rtp(&mut buf(packet)).is_err(), "{suite}: a replay");
+        }
+        for sequence in [65_000u16, 300, 900] {
+            let mut again = buf(&rtp(0, sequence, &[3; 20]));
+            assert_eq!(
+                sender.protect_rtp(&mut again),
+                Err(SrtpError::Replayed),
+                "no keystream is used twice"
+            );
+        }
+        let plain = rtp(0, 901, &[4; 20]);
+        let (mut packet, mut other) = (buf(&plain), buf(&plain));
+        sender.protect_rtp(&mut packet).unwrap();
+        reference.protect_rtp(&mut other).unwrap();
+        assert_eq!(packet.as_slice(), other.as_slice(), "the rollover counter goes on");
+        receiver.unprotect_rtp(&mut packet).unwrap();
+        assert_eq!((packet.as_slice(), receiver.rollover(0)), (&plain[..], Some(1)));
+    }
+}
+
+#[test]
+fn control_packets_of_many_senders_are_heard_and_never_twice() {
+    let keys = keys(Suite::AesCm128Sha1Tag80);
+    let (mut sender, mut receiver) = (Context::new(keys.clone()), Context::new(keys));
+    let mut overheard = Vec::new();
+    for round in 0..3 {
+        for ssrc in 0..200 {
+            let mut packet = buf(&report(ssrc));
+            sender.protect_rtcp(&mut packet).unwrap();
+            overheard.push(packet.as_slice().to_vec());
+            receiver.unprotect_rtcp(&mut packet).unwrap_or_else(|error| panic!("{round} {ssrc}: {error}"));
+        }
+    }
+    for packet in &overheard {
+        assert!(receiver.unprotect_rtcp(&mut buf(packet)).is_err(), "a replay");
+    }
 }
 
 #[test]

@@ -106,6 +106,15 @@ impl MediaProfile {
     }
 }
 
+/// A payload type of a media line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// 0 to 127.
+    pub number: u8,
+    /// Its rtpmap in lower case, such as `telephone-event/8000`; a static one without has a name of its own.
+    pub encoding: String,
+}
+
 /// The other side's audio: where to send, with which keys, which way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteMedia {
@@ -127,6 +136,8 @@ pub struct RemoteMedia {
     pub direction: Direction,
     /// Whether the sender does not want to hear us: sendonly, inactive, address 0.0.0.0 or port 0.
     pub on_hold: bool,
+    /// Its payload types, in the sender's order.
+    pub payloads: Vec<Payload>,
     /// Names of the codecs for records, in order of preference.
     pub codecs: Vec<String>,
 }
@@ -229,6 +240,7 @@ pub(super) fn remote(sdp: &SessionDescription, at: usize) -> Result<RemoteMedia,
         crypto: crypto(section).map(str::to_owned).collect(),
         direction,
         on_hold: !direction.receives(),
+        payloads: line.formats().filter_map(|format| payload(section, format)).collect(),
         codecs: line.formats().map(|format| codec(section, format).to_owned()).collect(),
     })
 }
@@ -252,6 +264,18 @@ fn connection(lines: &[String]) -> Option<&str> {
     let value = lines.iter().find_map(|line| line.strip_prefix("c="))?;
     let host = value.split_ascii_whitespace().nth(2)?;
     host.split('/').next().filter(|host| !host.is_empty())
+}
+
+fn payload(section: &[String], format: &str) -> Option<Payload> {
+    let number = format.parse().ok().filter(|number| *number < 128)?;
+    let mut maps = section.iter().filter_map(|line| attribute(line, "rtpmap"));
+    let map = maps.find_map(|map| {
+        let (mapped, encoding) = map.split_once(|c: char| c.is_ascii_whitespace())?;
+        (mapped == format).then(|| encoding.trim().to_ascii_lowercase())
+    });
+    // One channel is what is meant where none is named (RFC 8866 6.6).
+    let encoding = map.map(|map| map.strip_suffix("/1").unwrap_or(&map).to_owned());
+    Some(Payload { number, encoding: encoding.unwrap_or_else(|| format!("#{number}")) })
 }
 
 /// The name of a payload type: from its rtpmap, or the static one of RFC 3551 6.
@@ -308,6 +332,8 @@ mod tests {
         );
         assert_eq!((media.direction, media.on_hold), (Direction::SendOnly, true));
         assert_eq!(media.codecs, ["PCMU", "telephone-event", "G729"]);
+        let payloads: Vec<_> = media.payloads.iter().map(|it| (it.number, it.encoding.as_str())).collect();
+        assert_eq!(payloads, [(0, "#0"), (96, "telephone-event/8000"), (18, "#18")]);
     }
 
     #[test]

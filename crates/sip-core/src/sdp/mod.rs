@@ -13,7 +13,7 @@ use thiserror::Error;
 
 pub use body::{BodyFault, sdp_body};
 pub use leg::{LegSdp, LocalMedia};
-pub use media::{Direction, MediaProfile, RemoteMedia};
+pub use media::{Direction, MediaProfile, Payload, RemoteMedia};
 
 /// The most lines we read. A long offer has about a hundred.
 const MAX_LINES: usize = 1000;

@@ -10,7 +10,7 @@ use provisioning_store::model::{self, Timestamp};
 use provisioning_store::registrations::{Proof, Registration};
 use provisioning_store::store::Store;
 use sip_core::settings::Listener;
-use sip_core::types::{Binding, Flow, ProfileId, Transport};
+use sip_core::types::{Binding, Flow, ProfileId, SecureMedia, Transport};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
@@ -152,6 +152,12 @@ fn registration(binding: &Binding) -> Registration {
         user_agent: text::kept(binding.user_agent.as_deref().unwrap_or_default()),
         call_id: binding.call_id.clone(),
         cseq: binding.cseq,
+        media: match binding.media {
+            None => model::Srtp::Auto,
+            Some(SecureMedia::Off) => model::Srtp::Off,
+            Some(SecureMedia::Optional) => model::Srtp::Optional,
+            Some(SecureMedia::Required) => model::Srtp::Required,
+        },
         registered_at: storage::now(),
         expires_at: Timestamp::from_unix_s(i64::try_from(binding.expires_unix_s).unwrap_or(i64::MAX)),
     }
@@ -188,6 +194,12 @@ fn binding(row: &Registration, nat_s: u32) -> Option<Binding> {
         user_agent: Some(row.user_agent.clone()).filter(|agent| !agent.is_empty()),
         call_id: row.call_id.clone(),
         cseq: row.cseq,
+        media: match row.media {
+            model::Srtp::Auto => None,
+            model::Srtp::Off => Some(SecureMedia::Off),
+            model::Srtp::Optional => Some(SecureMedia::Optional),
+            model::Srtp::Required => Some(SecureMedia::Required),
+        },
         behind_nat: granted_s <= i64::from(nat_s),
         expires_unix_s: u64::try_from(row.expires_at.unix_s()).ok()?,
     })
@@ -215,6 +227,7 @@ mod tests {
             user_agent: Some("Asterisk PBX".to_owned()),
             call_id: "a@b".to_owned(),
             cseq: 9,
+            media: Some(SecureMedia::Required),
             behind_nat: true,
             expires_unix_s: storage::now().unix_s() as u64 + 45,
         }

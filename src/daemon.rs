@@ -433,6 +433,9 @@ async fn gateway(
     settings.foreign = advertised.filter(|address| !net::is_ours(*address)).collect();
     let mut gateway = Gateway::new(settings, directory, seed);
     let known = store.load_registrations(storage::now()).await?;
+    for binding in bindings::last_known(&known, config.registration.nat_s) {
+        gateway.recall_media(&binding);
+    }
     for binding in bindings::restored(&known, listeners, config.registration.nat_s) {
         gateway.restore_binding(engine::now(), binding);
     }

@@ -50,6 +50,11 @@ impl Observer {
     pub fn observe(&self, event: &Event) {
         match event {
             Event::Registered(binding) => self.registered(binding),
+            Event::MediaShown(binding) => {
+                let profile = binding.profile;
+                tracing::info!(%profile, media = ?binding.media, "A PBX has shown how it protects its media.");
+                self.keep(BindingChange::Kept(Box::new(binding.clone())));
+            }
             Event::Unregistered { profile, why } => self.unregistered(*profile, *why),
             Event::RequestRefused { .. } => self.refused(event),
             Event::PasswordProved { profile, address, transport } => {

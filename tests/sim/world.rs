@@ -381,7 +381,7 @@ impl World {
         }
         while let Some(event) = self.gateway.poll_event() {
             match &event {
-                Event::Registered(binding) => {
+                Event::Registered(binding) | Event::MediaShown(binding) => {
                     self.kept_bindings.insert(binding.profile, binding.clone());
                 }
                 Event::Unregistered { profile, .. } => {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ProfileId, Timestamp, Transport};
+use crate::model::{ProfileId, Srtp, Timestamp, Transport};
 
 /// Where a profile's PBX was last registered from. One for each profile: the newest wins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub struct Registration {
     pub call_id: String,
     /// Its latest CSeq.
     pub cseq: u32,
+    /// How the PBX has shown that it protects its media; `auto` if it has shown nothing yet.
+    pub media: Srtp,
     /// When it was last refreshed.
     #[serde(rename = "registered_at_micros")]
     pub registered_at: Timestamp,

@@ -480,6 +480,7 @@ impl Gateway {
         if !self.directory.may_register(binding.profile) {
             return;
         }
+        self.registrar.recall_media(&binding);
         let RegistrationSettings { nat_s, direct_s, .. } = self.settings.registration;
         self.registrar.restore(now, binding, nat_s.max(direct_s));
     }
@@ -488,6 +489,13 @@ impl Gateway {
     pub fn restore_proof(&mut self, now: Now, profile: ProfileId, address: IpAddr, age: Duration) {
         if self.directory.profile(profile).is_some() {
             self.history.restore(now, profile, address, age);
+        }
+    }
+
+    /// What a PBX had shown of its media before a restart that its binding did not survive.
+    pub fn recall_media(&mut self, binding: &Binding) {
+        if self.directory.may_register(binding.profile) {
+            self.registrar.recall_media(binding);
         }
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use self::way::way_to;
 use self::wish::{Wish, wish_of, without_expires};
+use crate::directory::Peer;
 use crate::directory::Profile;
 use crate::message::{Host, Message, Name, NameAddr, Uri};
 use crate::outbox::Outbox;
@@ -27,9 +28,9 @@ pub(crate) struct Registrar {
     by_connection: BTreeSet<(ConnectionId, ProfileId)>,
     /// The addresses that PBXs have registered from, in order, so that those of one host stand together.
     sources: BTreeSet<(SocketAddr, ProfileId)>,
-    /// How each PBX protected the media of the last call it made, for as long as it is registered; for PBXs known by
-    /// their address, as long as the gateway runs.
-    shown: HashMap<ProfileId, SecureMedia>,
+    /// How each PBX has shown that it protects its media, for as long as it is registered; for PBXs known by their
+    /// address, and for carriers, as long as the gateway runs.
+    shown: HashMap<Peer, SecureMedia>,
     timers: Timers<ProfileId>,
     limit: usize,
     /// Bindings looked at for lists so far.
@@ -133,6 +134,7 @@ impl Registrar {
                     user_agent: request.header(Name::UserAgent).map(str::to_owned),
                     call_id: call_id.to_owned(),
                     cseq,
+                    media: None,
                     behind_nat,
                     expires_unix_s: now.unix_s + u64::from(granted),
                 };
@@ -142,15 +144,16 @@ impl Registrar {
         }
     }
 
-    fn bind(&mut self, now: Now, binding: Binding, out: &mut Outbox) {
+    fn bind(&mut self, now: Now, mut binding: Binding, out: &mut Outbox) {
         let profile = binding.profile;
         if let Some(old) = self.take(profile)
             && is_elsewhere(&old, &binding)
         {
             // Another PBX has its own ways.
-            self.shown.remove(&profile);
+            self.shown.remove(&Peer::Profile(profile));
             out.tell(Event::Unregistered { profile, why: Unregistration::Replaced });
         }
+        binding.media = self.media_shown(Peer::Profile(profile));
         out.tell(Event::Registered(binding.clone()));
         self.insert(now, binding);
     }
@@ -195,7 +198,7 @@ impl Registrar {
     /// Ends a binding, if there is one.
     pub(crate) fn remove(&mut self, profile: ProfileId, why: Unregistration, out: &mut Outbox) {
         if self.take(profile).is_some() {
-            self.shown.remove(&profile);
+            self.shown.remove(&Peer::Profile(profile));
             out.tell(Event::Unregistered { profile, why });
         }
     }
@@ -293,16 +296,30 @@ impl Registrar {
         }
     }
 
-    /// A PBX has made a call and shown how it protects its media.
-    pub(crate) fn note_media(&mut self, profile: ProfileId, secure: SecureMedia) {
-        if self.shown.len() < self.limit || self.shown.contains_key(&profile) {
-            self.shown.insert(profile, secure);
+    /// A peer has shown how it protects its media: by the offer of a call that it made, or by taking ours.
+    pub(crate) fn note_media(&mut self, peer: Peer, secure: SecureMedia, out: &mut Outbox) {
+        if self.shown.len() >= self.limit && !self.shown.contains_key(&peer) {
+            return;
+        }
+        if self.shown.insert(peer, secure) != Some(secure)
+            && let Some(entry) = peer.profile().and_then(|profile| self.bindings.get_mut(&profile))
+        {
+            entry.binding.media = Some(secure);
+            out.tell(Event::MediaShown(entry.binding.clone()));
         }
     }
 
-    /// How a PBX protected its media last; `None` if it has not called yet.
-    pub(crate) fn media_shown(&self, profile: ProfileId) -> Option<SecureMedia> {
-        self.shown.get(&profile).copied()
+    /// What a PBX had shown before the restart, whether or not its binding could be kept.
+    pub(crate) fn recall_media(&mut self, binding: &Binding) {
+        let peer = Peer::Profile(binding.profile);
+        if let Some(secure) = binding.media.filter(|_| self.shown.len() < self.limit) {
+            self.shown.entry(peer).or_insert(secure);
+        }
+    }
+
+    /// How a peer protects its media; `None` if it has shown nothing yet.
+    pub(crate) fn media_shown(&self, peer: Peer) -> Option<SecureMedia> {
+        self.shown.get(&peer).copied()
     }
 
     pub(crate) fn len(&self) -> usize {

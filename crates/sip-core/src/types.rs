@@ -376,6 +376,8 @@ impl CallRecord {
 pub enum Event {
     /// A PBX registered or refreshed.
     Registered(Binding),
+    /// A registered PBX has shown how it protects its media.
+    MediaShown(Binding),
     /// A binding ended.
     Unregistered {
         /// Whose.

@@ -107,9 +107,12 @@ impl Agent {
         });
         self.calls[call].hear_media(invite);
         let key = self.start_server(invite, Some(call));
-        if media_of(invite)
-            .is_some_and(|offer| offer.profile.is_secure() && self.protection == Protection::None)
-        {
+        let is_refused = |offer: sip_core::sdp::RemoteMedia| match self.protection {
+            Protection::None => offer.profile.is_secure(),
+            Protection::Optional => false,
+            Protection::Required => !offer.profile.is_secure() && offer.crypto.is_empty(),
+        };
+        if media_of(invite).is_some_and(is_refused) {
             return self.refuse(now, call, &key, 488);
         }
         self.follow(now, call, &key, manner);

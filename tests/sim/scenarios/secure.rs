@@ -2,10 +2,12 @@
 //! own. Whoever hears a packet in these stories has decrypted it with the key that he was told.
 
 use sip_core::directory::SrtpPolicy;
+use sip_core::message::Method;
 use sip_core::types::Transport;
 
 use crate::agent::manner::{Act, Change, Dial, Early, EarlyMedia, Manner, ms, s};
 use crate::agent::secure::Protection;
+use crate::faults::Fault;
 use crate::provisioning::{ECHO, FAR_AWAY, Provisions, SALES_NUMBER};
 use crate::world::{ALPHA, SALES, Setting, World};
 
@@ -131,4 +133,67 @@ fn a_pbx_over_tls_that_knows_no_keys_is_asked_again_without() {
     assert_eq!(world.agents[ALPHA].calls[call].statuses, [100, 180, 200]);
     hear_each_other(&mut world, (1, call), [false, false]);
     world.settle();
+}
+
+/// The transports of the media lines that an agent was invited with, in order.
+fn invited_with(world: &World, agent: usize) -> Vec<bool> {
+    let is_secure = |invite: &sip_core::message::Message| {
+        let sdp = sip_core::sdp::SessionDescription::parse(invite.body()).expect("the gateway offers");
+        sdp.audio().expect("the gateway describes audio").1.profile.is_secure()
+    };
+    world.agents[agent].requests(Method::Invite).map(is_secure).collect()
+}
+
+#[test]
+fn a_pbx_that_insists_on_keys_without_tls_is_asked_again_with_them_and_remembered_over_a_restart() {
+    let mut world = World::new();
+    world.agents[SALES].protection = Protection::Required;
+    let call = |world: &mut World| {
+        let call = world.dial(ALPHA, Dial::to(SALES_NUMBER).then(s(5), Act::HangUp));
+        world.run(s(3));
+        assert_eq!(world.agents[ALPHA].calls[call].statuses, [100, 180, 200]);
+        let latest = world.agents[SALES].calls.len() - 1;
+        hear_each_other(world, (latest, call), [true, false]);
+        world.run(s(10));
+    };
+    call(&mut world);
+    assert_eq!(invited_with(&world, SALES), [false, true]);
+    call(&mut world);
+    assert_eq!(invited_with(&world, SALES), [false, true, true]);
+    world.befall(Fault::GatewayDies);
+    call(&mut world);
+    assert_eq!(invited_with(&world, SALES), [false, true, true, true]);
+    // It has changed its mind.
+    world.agents[SALES].protection = Protection::None;
+    let plain = world.dial(ALPHA, Dial::to(SALES_NUMBER).then(s(5), Act::HangUp));
+    world.run(s(3));
+    assert_eq!(world.agents[ALPHA].calls[plain].statuses, [100, 180, 200]);
+    world.settle();
+    assert_eq!(invited_with(&world, SALES)[4..], [true, false]);
+}
+
+#[test]
+fn a_carrier_that_insists_on_keys_or_on_none_is_asked_again_and_remembered() {
+    let over_udp = Provisions { carriers_srtp: SrtpPolicy::Auto, ..Provisions::default() };
+    let mut world = World::of(Setting { provisions: over_udp, ..Setting::clear(1) });
+    world.agents[ALPHA].protection = Protection::Required;
+    for _ in 0..2 {
+        let call = world.dial(SALES, Dial::to(FAR_AWAY).then(s(5), Act::HangUp));
+        world.run(s(20));
+        assert_eq!(world.agents[SALES].calls[call].statuses, [100, 180, 200]);
+    }
+    assert_eq!(invited_with(&world, ALPHA), [false, true, true]);
+    world.settle();
+}
+
+#[test]
+fn a_peer_that_takes_neither_kind_is_asked_twice_and_no_more() {
+    for status in [415, 488, 606] {
+        let mut world = World::new();
+        world.teach(SALES, Manner::refusing(status));
+        let call = world.dial(ALPHA, Dial::to(SALES_NUMBER));
+        world.settle();
+        assert_eq!(invited_with(&world, SALES), [false, true]);
+        assert!(world.agents[ALPHA].calls[call].statuses.last().is_some_and(|last| *last >= 400));
+    }
 }

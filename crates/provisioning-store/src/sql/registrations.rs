@@ -13,7 +13,7 @@ use crate::model::{ProfileId, Timestamp};
 use crate::registrations::Registration;
 
 const REGISTRATION: &str = "profile_id BIGINT, contact TEXT, source TEXT, local TEXT, transport TEXT, user_agent TEXT, \
-     call_id TEXT, cseq BIGINT, registered_at BIGINT, expires_at BIGINT";
+     call_id TEXT, cseq BIGINT, media TEXT, registered_at BIGINT, expires_at BIGINT";
 
 static SAVE: LazyLock<Listed> =
     LazyLock::new(|| Listed::new(|list| upsert(list, "registrations", REGISTRATION, "profile_id")));
@@ -28,6 +28,7 @@ struct RegistrationRow {
     user_agent: String,
     call_id: String,
     cseq: i64,
+    media: String,
     registered_at: i64,
     expires_at: i64,
 }
@@ -45,6 +46,7 @@ impl TryFrom<RegistrationRow> for Registration {
             user_agent: row.user_agent,
             call_id: row.call_id,
             cseq: narrow(row.cseq, "a sequence number")?,
+            media: word(&row.media, "an SRTP policy")?,
             registered_at: Timestamp(row.registered_at),
             expires_at: Timestamp(row.expires_at),
         })
@@ -106,6 +108,7 @@ fn put(row: &mut Row<'_>, it: &Registration) {
         .put(&it.user_agent)
         .put(&it.call_id)
         .put(it.cseq)
+        .put(it.media.word())
         .put(it.registered_at.0)
         .put(it.expires_at.0);
 }

@@ -75,6 +75,7 @@ async fn furnish_provisioning(store: &Store, company: CompanyId) {
         user_agent: "Ästerisk".into(),
         call_id: "a".into(),
         cseq: 7,
+        media: Srtp::Required,
         registered_at: start(),
         expires_at: start().plus_s(3_600),
     };

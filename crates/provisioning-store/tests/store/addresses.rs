@@ -30,6 +30,7 @@ fn binding(profile: ProfileId, source: &str) -> Registration {
         user_agent: String::new(),
         call_id: "reg@pbx".into(),
         cseq: 1,
+        media: Srtp::Auto,
         registered_at: start(),
         expires_at: start().plus_s(3_600),
     }

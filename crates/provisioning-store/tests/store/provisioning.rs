@@ -436,6 +436,7 @@ fn binding(profile: ProfileId, expires_s: i64) -> Registration {
         user_agent: "Asterisk PBX".into(),
         call_id: "reg@pbx".into(),
         cseq: u32::MAX,
+        media: Srtp::Required,
         registered_at: start(),
         expires_at: start().plus_s(expires_s),
     }

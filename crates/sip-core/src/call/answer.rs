@@ -115,6 +115,7 @@ impl Call {
             leg.session.on_answer(response);
             leg.phase = Phase::Confirmed;
         }
+        self.learn_media(ctx);
         self.stage = Stage::Running;
         self.watch_session(ctx, Leg::Callee);
         self.pass_2xx(ctx, Leg::Callee, response, early_answer);

@@ -35,6 +35,8 @@ pub(crate) struct Attempt {
     pub(super) current: Option<Try>,
     pub(super) is_resolving: bool,
     pub(super) secure: SecureMedia,
+    /// Whether the target has refused the kind of media that was supposed, and is offered the other one.
+    is_other_media: bool,
     body: Body,
     presentation: Option<Presentation>,
     is_sent: bool,
@@ -62,6 +64,7 @@ impl Attempt {
             current: None,
             is_resolving: false,
             secure: SecureMedia::Off,
+            is_other_media: false,
             body: Body::Pending,
             presentation: None,
             is_sent: false,
@@ -80,6 +83,7 @@ impl Attempt {
 
     /// A new leg begins at the next address.
     fn begin(&mut self) {
+        self.is_other_media = false;
         self.body = Body::Pending;
         self.is_sent = false;
         self.has_progressed = false;
@@ -268,8 +272,8 @@ impl Call {
         {
             return self.send_invite(ctx);
         }
-        if self.may_retry_plain(ctx, status) {
-            return self.retry_plain(ctx);
+        if self.may_retry_otherwise(ctx, response) {
+            return self.retry_otherwise(ctx);
         }
         self.close_callee(ctx);
         // 408 and 5xx before any 18x are the trunk's trouble, which another may not have. Everything else is the callee's
@@ -317,13 +321,11 @@ impl Call {
         self.stop_attempt_timers(ctx);
     }
 
-    /// A peer whose SRTP was only supposed is tried once more with plain RTP.
-    fn may_retry_plain(&self, ctx: &Context<'_>, status: u16) -> bool {
-        let Some(attempt) = self
-            .attempt
-            .as_ref()
-            .filter(|a| matches!(status, 415 | 488 | 606) && a.secure != SecureMedia::Off)
-        else {
+    /// A peer whose kind of media was only supposed is offered the other kind, once: RTP/AVP in the place of RTP/SAVP, or
+    /// RTP/SAVP in the place of RTP/AVP.
+    fn may_retry_otherwise(&self, ctx: &Context<'_>, response: &Message) -> bool {
+        let has_offered = self.exchange.as_ref().is_some_and(|exchange| exchange.offer.is_some());
+        let Some(attempt) = self.attempt.as_ref().filter(|it| has_offered && !it.is_other_media) else {
             return false;
         };
         let srtp = match &attempt.target {
@@ -331,16 +333,29 @@ impl Call {
             Target::Carrier { carrier, .. } => Some(carrier.srtp),
             Target::Echo => None,
         };
-        srtp == Some(crate::directory::SrtpPolicy::Auto)
+        srtp == Some(crate::directory::SrtpPolicy::Auto) && refuses_media(response)
     }
 
-    fn retry_plain(&mut self, ctx: &mut Context<'_>) {
+    fn retry_otherwise(&mut self, ctx: &mut Context<'_>) {
         if let Some(attempt) = &mut self.attempt {
-            attempt.secure = SecureMedia::Off;
+            attempt.is_other_media = true;
+            attempt.secure = match attempt.secure {
+                SecureMedia::Off | SecureMedia::Optional => SecureMedia::Required,
+                SecureMedia::Required => SecureMedia::Off,
+            };
             attempt.body = Body::Pending;
             attempt.is_sent = false;
         }
         self.prepare_body(ctx);
+    }
+
+    /// The target has taken the call: what it was offered in the end is offered at once the next time.
+    pub(super) fn learn_media(&mut self, ctx: &mut Context<'_>) {
+        if let (Some(attempt), Some(leg)) = (&self.attempt, &self.callee)
+            && attempt.is_other_media
+        {
+            ctx.registrar.note_media(leg.peer, attempt.secure, ctx.out);
+        }
     }
 
     /// The target asks for a proof that we do not have, or does not take ours.
@@ -354,6 +369,17 @@ impl Call {
             self.end_refused(ctx, Refusal::PbxDemandsCredentials);
         }
     }
+}
+
+/// Whether a refusal is about the kind of media: by its status, or by a Warning about the description (RFC 3261 sections
+/// 20.43, 21.4.13, 21.4.26, 21.6.4).
+fn refuses_media(response: &Message) -> bool {
+    let is_about_media = |warning: &str| {
+        let code = warning.trim_start().get(..3).and_then(|code| code.parse().ok());
+        // Transport protocol, media type, media format, attribute, parameter.
+        matches!(code, Some(302 | 304..=307))
+    };
+    matches!(response.status(), 415 | 488 | 606) || response.headers(Name::Warning).any(is_about_media)
 }
 
 /// How the call came to a PBX that passes it on, as the PBX says it: octet by octet, since it is between the PBX and the

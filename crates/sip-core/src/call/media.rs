@@ -284,14 +284,14 @@ fn policy_of(ctx: &Context<'_>, peer: Peer) -> SrtpPolicy {
     policy.unwrap_or_default()
 }
 
-/// What a peer's policy means over this transport. `Auto`: as the peer itself has offered last, or else as its make
+/// What a peer's policy means over this transport. `Auto`: as the peer itself has shown last, or else as its make
 /// does over TLS; without TLS, where keys could be read on the way, in clear.
 pub(super) fn secure_by_policy(ctx: &Context<'_>, peer: Peer, transport: Transport) -> SecureMedia {
     match policy_of(ctx, peer) {
         SrtpPolicy::Off => SecureMedia::Off,
         SrtpPolicy::Optional => SecureMedia::Optional,
         SrtpPolicy::Required => SecureMedia::Required,
-        SrtpPolicy::Auto => supposed(media_shown(ctx, peer), media_of_make(ctx, peer), transport),
+        SrtpPolicy::Auto => supposed(ctx.registrar.media_shown(peer), media_of_make(ctx, peer), transport),
     }
 }
 
@@ -301,13 +301,6 @@ fn supposed(shown: Option<SecureMedia>, make: Option<SecureMedia>, transport: Tr
         (Some(shown), _) => shown,
         (None, Transport::Tls) => make.unwrap_or(SecureMedia::Required),
         (None, Transport::Udp | Transport::Tcp) => SecureMedia::Off,
-    }
-}
-
-fn media_shown(ctx: &Context<'_>, peer: Peer) -> Option<SecureMedia> {
-    match peer {
-        Peer::Profile(profile) => ctx.registrar.media_shown(profile),
-        Peer::Carrier(_) => None,
     }
 }
 

@@ -56,8 +56,8 @@ impl Call {
             to: parties.to.clone(),
         });
         let offer = read_first_offer(ctx, arrival.peer, &arrival.invite);
-        if let (Peer::Profile(profile), Ok(Some(offer))) = (arrival.peer, &offer) {
-            ctx.registrar.note_media(profile, makes::shown_by(&offer.remote));
+        if let (Peer::Profile(_), Ok(Some(offer))) = (arrival.peer, &offer) {
+            ctx.registrar.note_media(arrival.peer, makes::shown_by(&offer.remote), ctx.out);
         }
         let exchange = Exchange::new(
             Leg::Caller,

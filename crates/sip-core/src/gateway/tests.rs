@@ -168,6 +168,7 @@ fn registered(profiles: i64) -> Gateway {
             user_agent: None,
             call_id: "x".into(),
             cseq: 1,
+            media: None,
             behind_nat: true,
             expires_unix_s: now().unix_s + 45,
         };

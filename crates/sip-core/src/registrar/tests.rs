@@ -86,16 +86,28 @@ fn a_pbx_behind_a_nat_is_given_45_seconds() {
 fn how_a_pbx_protects_its_media_is_remembered_as_long_as_it_is_the_one() {
     let mut registrar = Registrar::new(1);
     run(&mut registrar, &register("a", 1, CONTACT), "198.51.100.9:5060");
-    registrar.note_media(PROFILE, SecureMedia::Optional);
-    registrar.note_media(ProfileId(8), SecureMedia::Required);
-    assert_eq!(registrar.media_shown(ProfileId(8)), None, "more than there may be bindings");
+    let (pbx, mut out) = (Peer::Profile(PROFILE), Outbox::default());
+    registrar.note_media(pbx, SecureMedia::Optional, &mut out);
+    registrar.note_media(pbx, SecureMedia::Optional, &mut out);
+    assert_eq!(out.events.len(), 1, "told once");
+    let is_told =
+        |event: &Event| matches!(event, Event::MediaShown(it) if it.media == Some(SecureMedia::Optional));
+    assert!(is_told(&out.events[0]));
+    registrar.note_media(Peer::Profile(ProfileId(8)), SecureMedia::Required, &mut out);
+    let other = registrar.media_shown(Peer::Profile(ProfileId(8)));
+    assert_eq!(other, None, "more than there may be bindings");
     run(&mut registrar, &register("a", 2, CONTACT), "198.51.100.9:5060");
-    assert_eq!(registrar.media_shown(PROFILE), Some(SecureMedia::Optional), "a refresh changes nothing");
+    assert_eq!(registrar.media_shown(pbx), Some(SecureMedia::Optional), "a refresh changes nothing");
+    let kept = registrar.binding(PROFILE).unwrap().clone();
+    assert_eq!(kept.media, Some(SecureMedia::Optional), "the store is told with each refresh");
+    let mut restarted = Registrar::new(1);
+    restarted.recall_media(&kept);
+    assert_eq!(restarted.media_shown(pbx), Some(SecureMedia::Optional));
     run(&mut registrar, &register("b", 1, CONTACT), "203.0.113.5:5060");
-    assert_eq!(registrar.media_shown(PROFILE), None, "another PBX");
-    registrar.note_media(PROFILE, SecureMedia::Off);
+    assert_eq!(registrar.media_shown(pbx), None, "another PBX");
+    registrar.note_media(pbx, SecureMedia::Off, &mut out);
     run(&mut registrar, &register("b", 2, "Contact: *\r\nExpires: 0\r\n"), "203.0.113.5:5060");
-    assert_eq!(registrar.media_shown(PROFILE), None);
+    assert_eq!(registrar.media_shown(pbx), None);
 }
 
 #[test]

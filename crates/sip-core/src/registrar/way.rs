@@ -45,6 +45,7 @@ mod tests {
             user_agent: None,
             call_id: "x".into(),
             cseq: 1,
+            media: None,
             behind_nat: false,
             expires_unix_s: 0,
         }

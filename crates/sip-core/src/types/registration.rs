@@ -1,6 +1,6 @@
 //! A registered PBX, and why it is one no longer.
 
-use super::{Flow, ProfileId};
+use super::{Flow, ProfileId, SecureMedia};
 
 /// Why a binding ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,8 @@ pub struct Binding {
     pub call_id: String,
     /// The last CSeq seen.
     pub cseq: u32,
+    /// How the PBX has shown that it protects its media: by an offer of its own, or by what it took when it was called.
+    pub media: Option<SecureMedia>,
     /// Whether a NAT or firewall stands between.
     pub behind_nat: bool,
     /// Seconds since 1970 at which it ends.

@@ -16,8 +16,16 @@ pub(crate) const SUPPORTED: [&str; 2] = ["100rel", "timer"];
 
 /// What a request requires that we do not have (RFC 3261 section 8.2.2.3).
 pub(crate) fn unknown_extensions(request: &Message) -> Vec<&str> {
-    let required = request.headers(Name::Require).chain(request.headers(Name::ProxyRequire));
-    required.filter(|tag| !SUPPORTED.iter().any(|known| known.eq_ignore_ascii_case(tag))).collect()
+    let is_among = |tags: &[&str], tag: &str| tags.iter().any(|known| known.eq_ignore_ascii_case(tag));
+    // A proxy that provides privacy (RFC 3323 section 4.2) is what we are to the caller.
+    let of_proxies = request.headers(Name::ProxyRequire).filter(|tag| !is_among(&["privacy"], tag));
+    let mut unknown = Vec::new();
+    for tag in request.headers(Name::Require).chain(of_proxies) {
+        if !is_among(&SUPPORTED, tag) && !is_among(&unknown, tag) {
+            unknown.push(tag);
+        }
+    }
+    unknown
 }
 
 /// The header field with our own code of a refusal, for machines.

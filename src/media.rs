@@ -109,9 +109,9 @@ impl Media {
                 let agreed = self.relay.echo_answer(id, described(&remote, &speaker));
                 self.reply(call, None, agreed);
             }
-            Question::AnswerMedia { call, remote, speaker } => {
-                let id = self.id_of(call, Leg::Caller);
-                let answer = self.relay.answer_alone(id, described(&remote, &speaker));
+            Question::AnswerMedia { call, from, remote, speaker } => {
+                let id = self.id_of(call, from);
+                let answer = self.relay.answer_alone(id, side(from), described(&remote, &speaker));
                 self.reply(call, None, answer);
             }
             Question::WatchMedia { call } => {

@@ -82,8 +82,8 @@ impl Desk {
                 let described = self.studio.echo_answer(now, call, (&remote, &speaker));
                 self.described(call, described)
             }
-            Question::AnswerMedia { call, remote, speaker } => {
-                let described = self.studio.answer_alone(now, call, (&remote, &speaker));
+            Question::AnswerMedia { call, from, remote, speaker } => {
+                let described = self.studio.answer_alone(now, call, from, (&remote, &speaker));
                 self.described(call, described)
             }
             Question::WatchMedia { call } => {

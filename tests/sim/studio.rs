@@ -96,7 +96,7 @@ impl Studio {
         call: CallUid,
         said: Said<'_>,
     ) -> Result<LocalMedia, Refusal> {
-        let told = self.answer_alone(now, call, said)?;
+        let told = self.answer_alone(now, call, Leg::Caller, said)?;
         self.session(now, call, (Leg::Caller, SecureMedia::Off))?.relay.start_echo();
         Ok(told)
     }
@@ -105,12 +105,13 @@ impl Studio {
         &mut self,
         now: Instant,
         call: CallUid,
+        from: Leg,
         said: Said<'_>,
     ) -> Result<LocalMedia, Refusal> {
         let dice = &mut self.dice.split();
-        let session = self.session(now, call, (Leg::Caller, SecureMedia::Off))?;
+        let session = self.session(now, call, (from, SecureMedia::Off))?;
         let random = &mut |octets: &mut [u8]| octets.iter_mut().for_each(|octet| *octet = dice.next() as u8);
-        let told = session.negotiation.answer_alone(Side::Near, &described(said), random).map_err(refusal)?;
+        let told = session.negotiation.answer_alone(side(from), &described(said), random).map_err(refusal)?;
         session.put_into_effect(now);
         Ok(local(told))
     }

@@ -112,6 +112,8 @@ refusals! {
         "The session description answers with an SRTP suite that was not offered.";
     CryptoUnusable = 488, 88, "crypto_unusable",
         "The session description's SRTP keys are damaged, or of suites that the gateway does not have.";
+    DescriptionNotUnicast = 488, 88, "description_not_unicast",
+        "The session description names a multicast or broadcast address for its audio.";
     DescriptionTooLong = 488, 88, "description_too_long",
         "The session description has more lines than the gateway reads.";
     DescriptionUnreadable = 488, 88, "description_unreadable",
@@ -136,6 +138,8 @@ refusals! {
         "The gateway could not handle the request.";
     IntervalTooBrief = 423, 31, "interval_too_brief",
         "The registration interval asked for is too short.";
+    InvitationExpired = 487, 102, "invitation_expired",
+        "The time that the caller's INVITE allows ran out before the call was answered.";
     KnownByAddress = 403, 21, "known_by_address",
         "The password is right, but the profile is known by its IP address and does not register.";
     LongestCall = 403, 16, "longest_call",

@@ -226,13 +226,15 @@ pub enum Question {
         /// The caller.
         speaker: Speaker,
     },
-    /// Answer the caller's new offer for the callee, whose own answer stands. Answered by [`Reply::Media`].
+    /// Answer one half's new offer for the other, whose own word stands. Answered by [`Reply::Media`].
     AnswerMedia {
         /// The call.
         call: CallUid,
-        /// The caller's new offer.
+        /// Whose offer it is.
+        from: Leg,
+        /// The new offer.
         remote: RemoteMedia,
-        /// The caller.
+        /// That half.
         speaker: Speaker,
     },
     /// The call is answered: from now on it ends when its media falls silent. No reply.

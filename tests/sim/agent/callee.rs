@@ -5,11 +5,11 @@ use std::time::Instant;
 use sip_core::auth::digest::Staleness;
 use sip_core::message::{Message, Method, Name, reason_phrase, response_to};
 
-use super::manner::{Devices, Duty, Early, EarlyMedia, Hurdle, Last, Manner, OnCancel};
+use super::manner::{Arrival, Devices, Duty, Early, EarlyMedia, Hurdle, Last, Manner, OnCancel};
 use super::secure::Protection;
 use super::transactions::{Taken, key_of};
 use super::wire::{FIRST_MEDIA_PORT, media_of, target_of};
-use super::{Agent, Call, End, State, Step};
+use super::{Agent, Call, End, State, Step, T1};
 
 impl Agent {
     pub(super) fn on_request(&mut self, now: Instant, request: &Message) {
@@ -37,6 +37,7 @@ impl Agent {
             (Method::Update, Some(call)) if self.calls[call].state == State::Up => {
                 self.on_update(now, call, request);
             }
+            (Method::Prack, _) => self.on_prack(now, request),
             (Method::Options, _) => self.reply(now, request, 200),
             // The BYE to a second device's answer has that device's tag.
             (Method::Bye, None) if self.is_of_second_device(request) => self.reply(now, request, 200),
@@ -50,7 +51,7 @@ impl Agent {
     }
 
     /// Answers a request with nothing but a status.
-    fn reply(&mut self, now: Instant, request: &Message, status: u16) {
+    pub(super) fn reply(&mut self, now: Instant, request: &Message, status: u16) {
         let key = self.start_server(request, None);
         let tag = self.dice.token();
         let bytes = self.response(request, status, Some(&tag), None);
@@ -95,6 +96,10 @@ impl Agent {
             own_crypto: None,
             their_crypto: None,
             second_answer: None,
+            unconfirmed: None,
+            // Another beginning than the other side's.
+            serial: 700,
+            is_agreed: false,
             is_excused: false,
             dial: None,
             manner: Some(manner.clone()),
@@ -141,6 +146,7 @@ impl Agent {
         let least_s = match hurdle {
             Hurdle::Demand => return self.challenge(now, invite, Staleness::Fresh),
             Hurdle::Stale => return self.challenge(now, invite, Staleness::Stale),
+            Hurdle::Unreliable => return self.require_reliable(now, invite),
             Hurdle::TooBrief(least_s) => least_s,
         };
         let key = self.start_server(invite, None);
@@ -151,6 +157,14 @@ impl Agent {
         let mut writer = response_to(invite, 422, reason_phrase(422), Some(&tag), self.gateway);
         writer.header(Name::MinSe, least_s);
         self.respond(now, &key, 422, writer.finish());
+    }
+
+    fn require_reliable(&mut self, now: Instant, invite: &Message) {
+        let key = self.start_server(invite, None);
+        let tag = self.dice.token();
+        let mut writer = response_to(invite, 421, reason_phrase(421), Some(&tag), self.gateway);
+        writer.header(Name::Require, "100rel");
+        self.respond(now, &key, 421, writer.finish());
     }
 
     /// The INVITE behind `key`, while it is unanswered.
@@ -176,7 +190,7 @@ impl Agent {
     }
 
     /// The tag of whichever device rings.
-    fn ringing_tag(&self, call: usize) -> String {
+    pub(super) fn ringing_tag(&self, call: usize) -> String {
         let tag = &self.calls[call].local_tag;
         match self.manner(call).devices {
             Devices::RingsHereAnswersThere => format!("{tag}-rings"),
@@ -184,11 +198,20 @@ impl Agent {
         }
     }
 
-    pub(super) fn ring(&mut self, call: usize, key: &str, early: Early) {
+    pub(super) fn ring(&mut self, now: Instant, call: usize, key: &str, early: Early) {
         let Some(invite) = self.open_invite(key) else { return };
         let tag = self.ringing_tag(call);
-        let offer = media_of(&invite).filter(|_| early.media == EarlyMedia::Described);
-        let sdp = offer.map(|offer| self.describe_answer(call, &offer));
+        let is_sure = early.arrival == Arrival::Sure;
+        let is_described = early.media == EarlyMedia::Described && !self.waits_for_prack(call);
+        let sdp = match media_of(&invite) {
+            Some(offer) if is_described => Some(self.describe_answer(call, &offer)),
+            // An offer of our own has to be answered.
+            None if is_described && is_sure && !self.calls[call].is_agreed => Some(self.describe(call, None)),
+            _ => None,
+        };
+        if is_sure {
+            return self.ring_surely(now, call, &invite, early, sdp.as_deref());
+        }
         let bytes = self.response(&invite, early.status, Some(&tag), sdp.as_deref());
         let bytes = self.mangled(bytes);
         self.send(bytes.clone());
@@ -217,11 +240,15 @@ impl Agent {
 
     fn answer(&mut self, now: Instant, call: usize, key: &str) {
         let Some(invite) = self.open_invite(key) else { return };
+        let is_first = self.calls[call].answered.is_none();
+        if is_first && self.waits_for_prack(call) {
+            return self.plan(now + T1, Step::Final(call, key.to_owned()));
+        }
         let sdp = match media_of(&invite) {
             Some(offer) => self.describe_answer(call, &offer),
             None => self.describe(call, None),
         };
-        let is_told = self.manner(call).answer_sdp == Duty::Done;
+        let is_told = self.manner(call).answer_sdp == Duty::Done && !(is_first && self.calls[call].is_agreed);
         let tag = self.calls[call].local_tag.clone();
         let bytes = self.acceptance(call, &invite, &tag, Some(sdp.as_str()).filter(|_| is_told));
         self.respond(now, key, 200, bytes);

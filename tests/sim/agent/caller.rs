@@ -46,6 +46,9 @@ impl Agent {
             own_crypto: None,
             their_crypto: None,
             second_answer: None,
+            unconfirmed: None,
+            serial: 0,
+            is_agreed: false,
             is_excused: false,
             manner: dial.manner.clone(),
             has_shown_credentials: false,
@@ -89,7 +92,7 @@ impl Agent {
         self.start_client(now, &branch, Method::Invite, bytes, Some(call));
     }
 
-    fn next_number(&mut self, call: usize) -> u32 {
+    pub(super) fn next_number(&mut self, call: usize) -> u32 {
         self.calls[call].cseq += 1;
         self.calls[call].cseq
     }
@@ -230,6 +233,9 @@ impl Agent {
                 client.proceed();
                 self.heard.push(response.clone());
                 self.on_provisional(call, branch, response);
+                if self.calls[call].inviting.as_deref() == Some(branch) {
+                    self.confirm(now, call, response);
+                }
             }
             return;
         }

@@ -105,6 +105,8 @@ pub(crate) struct Dial {
     pub(crate) from: Option<String>,
     /// How requests within the call are treated.
     pub(crate) manner: Option<Manner>,
+    /// Whether reliable provisional responses are confirmed.
+    pub(crate) pracks: bool,
 }
 
 impl Dial {
@@ -120,6 +122,7 @@ impl Dial {
             headers: Vec::new(),
             from: None,
             manner: None,
+            pracks: false,
         }
     }
 
@@ -163,6 +166,12 @@ impl Dial {
         self
     }
 
+    /// Confirms provisional responses, and says so in this field.
+    pub(crate) fn confirming(mut self, field: &'static str) -> Self {
+        self.pracks = true;
+        self.header(field, "100rel")
+    }
+
     pub(crate) fn treating(mut self, manner: Manner) -> Self {
         self.manner = Some(manner);
         self
@@ -188,6 +197,25 @@ pub(crate) struct Early {
     pub(crate) after: Duration,
     pub(crate) status: u16,
     pub(crate) media: EarlyMedia,
+    pub(crate) arrival: Arrival,
+}
+
+impl Early {
+    pub(crate) fn new(after: Duration, status: u16, media: EarlyMedia) -> Self {
+        Self { after, status, media, arrival: Arrival::Hoped }
+    }
+
+    /// Repeated until it is confirmed (RFC 3262).
+    pub(crate) fn reliable(self) -> Self {
+        Self { arrival: Arrival::Sure, ..self }
+    }
+}
+
+/// Whether a provisional response is confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    Hoped,
+    Sure,
 }
 
 /// Whether a provisional response brings a description.
@@ -247,6 +275,8 @@ pub(crate) enum Hurdle {
     Stale,
     /// 422 with this Min-SE.
     TooBrief(u32),
+    /// 421: reliable provisional responses are to be required.
+    Unreliable,
 }
 
 /// How to treat an incoming call.
@@ -287,7 +317,7 @@ impl Manner {
     pub(crate) fn polite() -> Self {
         Self {
             trying: Duty::Done,
-            early: vec![Early { after: ms(100), status: 180, media: EarlyMedia::None }],
+            early: vec![Early::new(ms(100), 180, EarlyMedia::None)],
             last: Last::Answer(s(1)),
             answer_sdp: Duty::Done,
             answer_port: None,

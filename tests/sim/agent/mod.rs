@@ -1,9 +1,9 @@
 //! Scripted user agents, PBXs and carriers alike: small, without sockets, with transactions of their own.
 //!
-//! `caller` makes calls and reads responses, `callee` takes requests, `demand` asks for proofs, `registration` keeps a
-//! binding alive, `wire` writes messages and descriptions, `mangle` as faulty peers do, `secure` the keys in them,
-//! `transactions` repeats and absorbs, `trouble` forgets. An agent checks nothing: it does what its
-//! script says and keeps what it saw.
+//! `caller` makes calls and reads responses, `callee` takes requests, `reliable` sees to provisional responses that must
+//! arrive, `demand` asks for proofs, `registration` keeps a binding alive, `wire` writes messages and descriptions,
+//! `mangle` as faulty peers do, `secure` the keys in them, `transactions` repeats and absorbs, `trouble` forgets. An
+//! agent checks nothing: it does what its script says and keeps what it saw.
 
 mod callee;
 mod caller;
@@ -11,6 +11,7 @@ mod demand;
 pub(crate) mod mangle;
 pub(crate) mod manner;
 mod registration;
+mod reliable;
 pub(crate) mod secure;
 mod transactions;
 mod trouble;
@@ -29,6 +30,7 @@ use crate::dice::Dice;
 use mangle::Mangling;
 use manner::{Act, Change, Dial, Manner};
 use registration::Registration;
+use reliable::Unconfirmed;
 use secure::Protection;
 use transactions::{Client, Server};
 
@@ -89,6 +91,11 @@ pub(crate) struct Call {
     /// Our own crypto line, if our media is protected, and the line of the other side's that we took.
     own_crypto: Option<String>,
     their_crypto: Option<String>,
+    /// The provisional response that waits for its PRACK, and the number of the last one in either direction.
+    unconfirmed: Option<Unconfirmed>,
+    serial: u32,
+    /// Whether offer and answer were exchanged before the 2xx.
+    is_agreed: bool,
     /// What a second device has answered.
     second_answer: Option<Bytes>,
     /// What goes wrong with it is nobody's fault.
@@ -113,6 +120,7 @@ enum Step {
     Early(usize, String, manner::Early),
     Final(usize, String),
     AnswerReinvite(usize, String),
+    RingAgain(usize, u32),
     SecondDevice(usize, String),
     Register,
     /// The call is given up, whatever is outstanding.
@@ -317,7 +325,8 @@ impl Agent {
     fn take_step(&mut self, now: Instant, step: Step) {
         match step {
             Step::Act(call, act) => self.act(now, call, act),
-            Step::Early(call, server, early) => self.ring(call, &server, early),
+            Step::Early(call, server, early) => self.ring(now, call, &server, early),
+            Step::RingAgain(call, serial) => self.ring_again(now, call, serial),
             Step::Final(call, server) => self.conclude(now, call, &server),
             Step::AnswerReinvite(call, server) => self.answer_reinvite(now, call, &server),
             Step::SecondDevice(call, server) => self.second_device_answers(call, &server),

@@ -81,7 +81,7 @@ impl Agent {
     }
 
     /// What makes a dialog of a response: which device has answered, and the proxy in front of it.
-    fn write_dialog(&self, writer: &mut MessageWriter, request: &Message, tag: &str) {
+    pub(super) fn write_dialog(&self, writer: &mut MessageWriter, request: &Message, tag: &str) {
         let device = tag.split_once('-').map_or(String::new(), |(_, device)| format!("{device}."));
         let call = self.calls.iter().find(|call| tag.starts_with(&call.local_tag));
         let proxy = call.and_then(|call| call.manner.as_ref()).map_or(Proxy::None, |manner| manner.proxy);

@@ -53,8 +53,7 @@ fn a_reinvite_that_is_never_answered_is_taken_back_and_the_call_goes_on() {
 fn early_answers_beyond_the_bound_ring_without_their_media() {
     let mut world = World::new();
     world.desk.studio_pace = Pace::After(1_500);
-    let early =
-        (1..=60).map(|number| Early { after: ms(20 * number), status: 183, media: EarlyMedia::Described });
+    let early = (1..=60).map(|number| Early::new(ms(20 * number), 183, EarlyMedia::Described));
     world.teach(ALPHA, Manner { early: early.collect(), last: Last::Answer(s(60)), ..Manner::polite() });
     world.dial(SALES, Dial::to(FAR_AWAY).then(s(5), Act::HangUp));
     world.run(s(4));

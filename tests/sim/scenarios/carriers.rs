@@ -142,7 +142,7 @@ fn the_only_carrier_is_given_all_the_patience_however_often_it_was_silent() {
         assert_eq!(call(&mut world), [100, 503]);
         assert!(world.now() - begun >= s(8));
     }
-    let slow = Early { after: s(6), status: 180, media: EarlyMedia::None };
+    let slow = Early::new(s(6), 180, EarlyMedia::None);
     let last = Last::Answer(s(7));
     world.teach(ALPHA, Manner { trying: Duty::Neglected, early: vec![slow], last, ..Manner::polite() });
     assert_eq!(call(&mut world), [100, 180, 200]);

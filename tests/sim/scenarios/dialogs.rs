@@ -99,7 +99,7 @@ fn an_offer_in_a_prack_is_answered_in_its_2xx_or_leaves_what_was_agreed() {
         [("8 101\r\na=rtpmap:101 telephone-event/8000", 200, 12_000), ("9", 488, 10_000)]
     {
         let mut world = World::new();
-        let early = Early { after: ms(100), status: 183, media: EarlyMedia::Described };
+        let early = Early::new(ms(100), 183, EarlyMedia::Described);
         world.teach(
             ALPHA,
             Manner { early: vec![early], last: Last::Answer(s(5)), ..Manner::polite() }

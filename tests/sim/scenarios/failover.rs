@@ -118,7 +118,7 @@ fn a_carriers_addresses_are_tried_in_turn() {
 
 /// Wakes up long after it was given up.
 fn sleepy(last: Last) -> Manner {
-    let early = Early { after: s(9), status: 180, media: EarlyMedia::None };
+    let early = Early::new(s(9), 180, EarlyMedia::None);
     Manner { trying: Duty::Neglected, early: vec![early], last, ..Manner::polite() }
 }
 

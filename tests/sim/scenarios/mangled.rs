@@ -14,7 +14,7 @@ use crate::world::{ALPHA, BETA, ENGINEERING, SALES, STRANGER, Setting, World};
 /// Rings in one way or another and answers, or refuses.
 fn manner(dice: &mut Dice) -> Manner {
     let media = *dice.pick(&[EarlyMedia::None, EarlyMedia::Described]);
-    let ring = Early { after: ms(100), status: *dice.pick(&[180, 183]), media };
+    let ring = Early::new(ms(100), *dice.pick(&[180, 183]), media);
     let last =
         if dice.hits(80) { Last::Answer(s(1)) } else { Last::Refuse(s(1), *dice.pick(&[404, 486, 603])) };
     let early = if dice.hits(70) { vec![ring] } else { Vec::new() };

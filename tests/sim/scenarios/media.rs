@@ -88,7 +88,7 @@ fn a_held_call_goes_on_whichever_side_holds_and_however_it_says_so() {
 fn ringing_and_early_media_do_not_count() {
     let mut world = World::new();
     world.settings.calls.no_answer = LIMIT * 2;
-    let early = Early { after: ms(100), status: 183, media: EarlyMedia::Described };
+    let early = Early::new(ms(100), 183, EarlyMedia::Described);
     let answered_after = s(100);
     world.teach(ALPHA, Manner { early: vec![early], last: Last::Answer(answered_after), ..Manner::polite() });
     let call = world.dial(SALES, Dial::to(FAR_AWAY));

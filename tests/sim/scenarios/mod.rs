@@ -30,6 +30,7 @@ mod races;
 mod reasons;
 mod registration;
 mod reinvites;
+mod reliable;
 mod routes;
 mod secure;
 mod sessions;

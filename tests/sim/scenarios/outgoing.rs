@@ -123,7 +123,7 @@ fn emergency_calls_and_gibberish_are_refused_at_once() {
 #[test]
 fn early_media_is_passed_on_and_flows_before_the_answer() {
     let mut world = World::new();
-    let early = |after, status, media| Early { after, status, media };
+    let early = Early::new;
     world.teach(
         ALPHA,
         Manner {
@@ -148,7 +148,7 @@ fn early_media_is_passed_on_and_flows_before_the_answer() {
 #[test]
 fn a_200_without_a_description_after_an_early_answer_is_complete() {
     let mut world = World::new();
-    let early = Early { after: ms(100), status: 183, media: EarlyMedia::Described };
+    let early = Early::new(ms(100), 183, EarlyMedia::Described);
     let told_in_183 = Manner { early: vec![early], answer_sdp: Duty::Neglected, ..Manner::polite() };
     world.teach(ALPHA, told_in_183.clone());
     let call = world.dial(SALES, Dial::to(FAR_AWAY).then(s(3), Act::HangUp));

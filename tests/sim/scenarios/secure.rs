@@ -86,7 +86,7 @@ fn a_key_may_change_in_a_reinvite_of_either_side_and_a_hold_keeps_it() {
 fn keys_are_agreed_in_early_media_and_in_a_late_offer() {
     let mut world = World::new();
     world.agents[SALES].protection = Protection::Required;
-    let early = Early { after: ms(100), status: 183, media: EarlyMedia::Described };
+    let early = Early::new(ms(100), 183, EarlyMedia::Described);
     world.teach(ALPHA, Manner { early: vec![early], ..Manner::polite() });
     let call = world.dial(SALES, Dial::to(FAR_AWAY).then(s(5), Act::HangUp));
     world.run(ms(500));

@@ -8,7 +8,8 @@ use provisioning_store::money::Micros;
 
 use crate::agent::mangle::Mangling;
 use crate::agent::manner::{
-    Act, Asked, Change, Devices, Dial, Duty, Early, EarlyMedia, Hurdle, Last, Manner, OnCancel, Proxy, ms, s,
+    Act, Arrival, Asked, Change, Devices, Dial, Duty, Early, EarlyMedia, Hurdle, Last, Manner, OnCancel,
+    Proxy, ms, s,
 };
 use crate::agent::secure::Protection;
 use crate::desk::Pace;
@@ -67,6 +68,7 @@ fn early(dice: &mut Dice) -> Vec<Early> {
         after: dice.between_ms(0, 3_000),
         status: *dice.pick(&[180, 183, 181]),
         media: *dice.pick(&[EarlyMedia::None, EarlyMedia::Described]),
+        arrival: *dice.pick(&[Arrival::Hoped, Arrival::Hoped, Arrival::Sure]),
     };
     (0..dice.below(4)).map(|_| provisional(dice)).collect()
 }
@@ -123,6 +125,10 @@ fn dial(dice: &mut Dice, to: &str) -> Dial {
         0..20 => dial = dial.late(),
         20..25 => dial = dial.never_acknowledged(),
         _ => {}
+    }
+    if dice.hits(20) {
+        let field = *dice.pick(&["Require", "Supported"]);
+        dial = dial.confirming(field);
     }
     if dice.hits(20) {
         dial = dial.cancelled_after(dice.between_ms(0, 12_000));

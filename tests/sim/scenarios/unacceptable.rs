@@ -90,7 +90,7 @@ fn a_call_that_begins_with_nothing_to_talk_over_is_refused_before_anybody_is_cal
 #[test]
 fn an_answer_that_takes_nothing_makes_no_call() {
     for port in ["0", "99999"] {
-        for early in [None, Some(Early { after: ms(100), status: 183, media: EarlyMedia::Described })] {
+        for early in [None, Some(Early::new(ms(100), 183, EarlyMedia::Described))] {
             let mut world = World::new();
             let early = early.into_iter().collect();
             world.teach(ALPHA, Manner { early, answer_port: Some(port), ..Manner::polite() });

@@ -261,7 +261,7 @@ impl Calls {
         id: MediaId,
         offer: &RemoteDescription,
     ) -> Result<LocalDescription, MediaError> {
-        let answer = self.answer_alone(now, id, offer)?;
+        let answer = self.answer_alone(now, id, Side::Near, offer)?;
         self.call(id)?.relay.start_echo();
         Ok(answer)
     }
@@ -270,11 +270,12 @@ impl Calls {
         &mut self,
         now: Instant,
         id: MediaId,
+        side: Side,
         offer: &RemoteDescription,
     ) -> Result<LocalDescription, MediaError> {
-        self.suit_family(id, Side::Near, Role::Offer, offer)?;
+        self.suit_family(id, side, Role::Offer, offer)?;
         let call = self.call(id)?;
-        let answer = call.negotiation.answer_alone(Side::Near, offer, &mut random)?;
+        let answer = call.negotiation.answer_alone(side, offer, &mut random)?;
         call.apply(now);
         Ok(answer)
     }

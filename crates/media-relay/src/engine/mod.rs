@@ -121,9 +121,9 @@ impl Engine {
         self.ask(id, move |calls, now| calls.echo_answer(now, id, &answer))
     }
 
-    /// Answers an offer of the near side that does not concern the far one: it has only moved its end.
-    pub fn answer_alone(&self, id: MediaId, offer: RemoteDescription) -> Reply<LocalDescription> {
-        self.ask(id, move |calls, now| calls.answer_alone(now, id, &offer))
+    /// Answers an offer of one side that does not concern the other: it has only moved its end.
+    pub fn answer_alone(&self, id: MediaId, side: Side, offer: RemoteDescription) -> Reply<LocalDescription> {
+        self.ask(id, move |calls, now| calls.answer_alone(now, id, side, &offer))
     }
 
     /// The call was answered: from now on its silence is told of.

@@ -157,7 +157,8 @@ impl Negotiation {
         }
     }
 
-    /// Answers a side's offer without another leg: the echo endpoint.
+    /// Answers a side's offer without the other leg: at the echo endpoint, or where it does not concern that one. What
+    /// the side was asked before may still be answered.
     ///
     /// # Errors
     /// Says why the offer must be refused.
@@ -171,7 +172,7 @@ impl Negotiation {
         let heard = hear_offer(remote, &self.suites)?;
         self.open();
         let party = self.party_mut(side);
-        party.hear(heard);
+        party.heard = Some(heard);
         let answer = party.answer(random).ok_or(NegotiationError::NoOffer)?;
         self.close(Role::Answer);
         Ok(answer)

@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 
-use super::exchange::Description;
+use super::exchange::{Description, Earlier, Exchange};
 use super::failover::Word;
 use super::leg::Phase;
-use super::media::Then;
+use super::media::{Alone, Then};
 use super::{Call, CallTimer, ClientUser, Context, LegId, Purpose, Stage};
 use crate::message::{Message, Method};
 use crate::refusal::Refusal;
+use crate::respond;
 use crate::types::{AttemptResult, Ending, Event, Flow, Leg, Question, SdpRole, Trouble};
 
 impl Call {
@@ -27,6 +28,10 @@ impl Call {
         if self.is_met(ctx, user, request, response) {
             return;
         }
+        let is_first = user.purpose == Purpose::Invite;
+        if !is_first && (101..=199).contains(&status) && *response.method() == Method::Invite {
+            self.confirm_within(ctx, user.leg, response);
+        }
         match user.purpose {
             Purpose::Invite => self.on_invite_response(ctx, user.leg, response),
             Purpose::Reinvite => self.on_reinvite_response(ctx, user.leg, response),
@@ -35,7 +40,7 @@ impl Call {
                 self.on_forward_answered(ctx, user.leg, serial, status);
             }
             Purpose::Bye if status >= 200 => self.on_bye_answered(user.leg),
-            Purpose::Forward(_) | Purpose::Bye | Purpose::Cancel => {}
+            Purpose::Forward(_) | Purpose::Bye | Purpose::Cancel | Purpose::Prack => {}
         }
     }
 
@@ -51,7 +56,8 @@ impl Call {
             Purpose::Reinvite => self.on_reinvite_failed(ctx, user.leg, 408, None),
             Purpose::Refresh => self.on_refreshed(ctx, user.leg, 408, None),
             Purpose::Forward(serial) => self.on_forward_unanswered(ctx, user.leg, serial),
-            Purpose::Cancel => {}
+            // Whoever waits for it repeats its response, or gives the INVITE up.
+            Purpose::Cancel | Purpose::Prack => {}
         }
     }
 
@@ -72,53 +78,21 @@ impl Call {
         }
     }
 
-    /// The callee rings, or sends early media.
-    fn on_provisional(&mut self, ctx: &mut Context<'_>, response: &Message) {
-        self.stop_attempt_timers(ctx);
-        if let Some(attempt) = &mut self.attempt {
-            attempt.progressed();
-        }
-        self.note_works(ctx);
-        if !std::mem::replace(&mut self.has_rung, true) {
-            let after = ctx.now.monotonic.saturating_duration_since(self.started);
-            ctx.out.tell(Event::Ringing { call: self.uid, after });
-        }
-        let offers_early = self.exchange.as_ref().is_some_and(|exchange| exchange.offer.is_some());
-        let early = self.callee.as_mut().and_then(|leg| leg.early.of(&leg.dialog, response));
-        match (Description::of(response), early) {
-            (Ok(Some(answer)), Some(early)) if offers_early && !answer.is_off() => {
-                early.description = Some(answer.clone());
-                if let Some(exchange) = &mut self.exchange {
-                    exchange.early_answer = Some(answer.clone());
-                }
-                self.describe(
-                    ctx,
-                    Leg::Callee,
-                    SdpRole::EarlyAnswer,
-                    answer,
-                    Then::Provisional(response.status()),
-                );
-            }
-            // An offer in an unreliable 18x cannot be answered, so only the ringing is passed on.
-            _ => self.send_provisional(ctx, response.status(), None),
-        }
-    }
-
     /// The callee has answered; the call is charged from the moment at which the caller is told.
     fn on_answer(&mut self, ctx: &mut Context<'_>, response: &Message) {
         self.stop_attempt_timers(ctx);
         self.stop_timer(ctx, CallTimer::NoAnswer);
         self.conclude(ctx, AttemptResult::Answered, Some(response));
-        let mut early_answer = None;
+        let mut earlier = Earlier::Nothing;
         if let Some(leg) = &mut self.callee {
-            early_answer = leg.confirm(response);
+            earlier = leg.confirm(response);
             leg.session.on_answer(response);
             leg.phase = Phase::Confirmed;
         }
         self.learn_media(ctx);
         self.stage = Stage::Running;
         self.watch_session(ctx, Leg::Callee);
-        self.pass_2xx(ctx, Leg::Callee, response, early_answer);
+        self.pass_2xx(ctx, Leg::Callee, response, earlier);
     }
 
     /// What the callee answers is no status, so nobody can say whether it accepts: taken for a refusal by the
@@ -139,33 +113,79 @@ impl Call {
         ctx: &mut Context<'_>,
         from: Leg,
         response: &Message,
-        early_answer: Option<Description>,
+        earlier: Earlier,
     ) {
         let Some(exchange) = &self.exchange else { return };
-        let offers_early = exchange.offer.is_some();
         let is_first = exchange.is_first();
-        let description = Description::of(response);
-        if let Some(leg) = self.half(from) {
-            if offers_early {
-                leg.ack(ctx, response, None);
-            } else {
-                leg.owe_ack(ctx, response);
-            }
-        }
-        // Some user agents answer in the 183 and leave the 200 empty.
-        match description.map(|description| description.or(early_answer)) {
+        let said = Description::of(response);
+        let Some(offer) = &exchange.offer else {
+            return self.pass_late_2xx(ctx, from, response, said, earlier);
+        };
+        let answer = match (earlier, said) {
+            // What was said in a 2xx behind an agreement is only a copy of it.
+            (Earlier::Agreed(answer), _) => Ok(answer),
+            (_, Err(why)) => Err(why),
             // An answer that takes nothing of the offer makes a mute call: the callee should have refused it.
-            Ok(Some(description)) if is_first && description.is_off() => {
-                let why = if offers_early { Refusal::MediaRefused } else { Refusal::MediaOff };
-                self.end_refused(ctx, why);
-            }
-            Ok(Some(description)) => {
-                let role = if offers_early { SdpRole::Answer } else { SdpRole::Offer };
-                self.describe(ctx, from, role, description, Then::Final);
-            }
-            Ok(None) => self.end_refused(ctx, Refusal::NoMediaInCommon),
-            Err(why) => self.end_refused(ctx, why),
+            (_, Ok(Some(answer))) if is_first && answer.is_off() => Err(Refusal::MediaRefused),
+            (_, Ok(Some(answer))) => answer.into_answer_to(offer).ok_or(Refusal::NoMediaInCommon),
+            // Some user agents answer in the 183 and leave the 200 empty.
+            (Earlier::Heard(answer), Ok(None)) => Ok(answer),
+            (Earlier::Nothing, Ok(None)) => Err(Refusal::NoMediaInCommon),
+        };
+        if let Some(leg) = self.half(from) {
+            leg.ack(ctx, response, None);
         }
+        match answer {
+            Ok(answer) => self.describe(ctx, from, SdpRole::Answer, answer, Then::Final),
+            Err(why) => self.on_answer_missing(ctx, why),
+        }
+    }
+
+    /// The same for an INVITE without an offer, which the 2xx makes, unless that was done in a provisional response.
+    fn pass_late_2xx(
+        &mut self,
+        ctx: &mut Context<'_>,
+        from: Leg,
+        response: &Message,
+        said: Result<Option<Description>, Refusal>,
+        earlier: Earlier,
+    ) {
+        let is_first = self.exchange.as_ref().is_some_and(Exchange::is_first);
+        let answered = self.exchange.as_ref().and_then(|exchange| exchange.agreed.clone());
+        let Some(leg) = self.half(from) else { return };
+        match (earlier, said, answered) {
+            (Earlier::Agreed(offer), _, Some(answered)) => {
+                leg.ack(ctx, response, None);
+                // Another device may have been heard since.
+                let then = Then::Alone { asker: Alone::Final, answered: Box::new(answered) };
+                self.describe(ctx, from, SdpRole::Offer, offer, then);
+            }
+            (_, Ok(Some(offer)), _) if !(is_first && offer.is_off()) => {
+                leg.owe_ack(ctx, response);
+                if let Some(exchange) = &mut self.exchange {
+                    (exchange.passed_offer, exchange.agreed) = (Some(offer.clone()), None);
+                }
+                self.describe(ctx, from, SdpRole::Offer, offer, Then::Final);
+            }
+            (_, said, _) => {
+                leg.ack(ctx, response, None);
+                let why = match said {
+                    Ok(Some(_)) => Refusal::MediaOff,
+                    Ok(None) => Refusal::NoMediaInCommon,
+                    Err(why) => why,
+                };
+                self.on_answer_missing(ctx, why);
+            }
+        }
+    }
+
+    /// A 2xx says nothing of use about media. A call cannot begin so; one that runs goes on as it was.
+    fn on_answer_missing(&mut self, ctx: &mut Context<'_>, why: Refusal) {
+        if self.answered.is_none() {
+            return self.end_refused(ctx, why);
+        }
+        self.roll_back_media(ctx);
+        self.refuse_exchange(ctx, why.status(), |writer| respond::explain(writer, ctx.settings, why));
     }
 
     /// The caller is told of the answer: the billing clock starts. A call that fails between the callee's 2xx and ours,

@@ -11,6 +11,7 @@ use super::identity::{Presentation, Reader};
 use super::leg::Phase;
 use super::media::{Then, secure_by_policy};
 use super::plan::Target;
+use super::reliable;
 use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Stage};
 use crate::dialog::{Dialog, NextHop, Outset, contact_of, flow_to};
 use crate::directory::{Authentication, Carrier, Peer, Profile};
@@ -41,6 +42,8 @@ pub(crate) struct Attempt {
     presentation: Option<Presentation>,
     is_sent: bool,
     has_progressed: bool,
+    /// The target takes no call without reliable provisional responses.
+    requires_reliable: bool,
 }
 
 /// The body of an INVITE.
@@ -69,6 +72,7 @@ impl Attempt {
             presentation: None,
             is_sent: false,
             has_progressed: false,
+            requires_reliable: false,
         }
     }
 
@@ -220,6 +224,12 @@ impl Call {
             });
         }
         draft.writer.header(Name::Allow, ALLOW);
+        // An offer in a reliable response has to be answered in the PRACK, by a caller that can.
+        let may_be_reliable = self.caller.reliable.is_some() || attempt.body != Body::Late;
+        draft.writer.header(Name::Supported, if may_be_reliable { "100rel, timer" } else { "timer" });
+        if attempt.requires_reliable {
+            draft.writer.header(Name::Require, reliable::TAG);
+        }
         leg.session.write_request(&ctx.settings.calls, Stage::Setup, &mut draft.writer);
         if let Some(presentation) = &attempt.presentation {
             presentation.write(&mut draft.writer);
@@ -272,6 +282,9 @@ impl Call {
         {
             return self.send_invite(ctx);
         }
+        if status == 421 && self.may_require_reliable(response) {
+            return self.send_invite(ctx);
+        }
         if self.may_retry_otherwise(ctx, response) {
             return self.retry_otherwise(ctx);
         }
@@ -319,6 +332,15 @@ impl Call {
             ctx.index.remove(&leg.dialog.call_id, &leg.dialog.local_tag);
         }
         self.stop_attempt_timers(ctx);
+    }
+
+    /// RFC 3262 section 3: who takes no call without reliable responses says 421, and is asked for them once.
+    fn may_require_reliable(&mut self, refusal: &Message) -> bool {
+        let can_answer = self.caller.reliable.is_some()
+            || self.exchange.as_ref().is_some_and(|exchange| exchange.offer.is_some());
+        let Some(attempt) = &mut self.attempt else { return false };
+        let is_asked = can_answer && refusal.lists_tag(Name::Require, reliable::TAG);
+        is_asked && !std::mem::replace(&mut attempt.requires_reliable, true)
     }
 
     /// A peer whose kind of media was only supposed is offered the other kind, once: RTP/AVP in the place of RTP/SAVP, or

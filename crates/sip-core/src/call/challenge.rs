@@ -47,7 +47,7 @@ impl Call {
                 return true;
             }
             Purpose::Invite | Purpose::Cancel => false,
-            Purpose::Bye => true,
+            Purpose::Bye | Purpose::Prack => true,
             Purpose::Reinvite => self.is_reinvite_wanted(user.leg),
             Purpose::Refresh | Purpose::Forward(_) => self.stage == Stage::Running,
         };

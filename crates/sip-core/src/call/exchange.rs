@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::acks::{AfterAck, AwaitsAck};
+use super::early::Rack;
 use super::leg::{Phase, finish};
-use super::reliable::{self, Reliable};
 use super::{Call, CallTimer, Context};
 use crate::message::{Message, MessageWriter, Method, Name};
 use crate::refusal::Refusal;
@@ -23,6 +23,16 @@ pub(crate) struct Description {
     pub(crate) remote: RemoteMedia,
 }
 
+/// What the device that answers has said of its media before.
+#[derive(Debug)]
+pub(crate) enum Earlier {
+    Nothing,
+    /// A description that it may still change.
+    Heard(Description),
+    /// One that was confirmed, and holds.
+    Agreed(Description),
+}
+
 /// What the echo test offers where it is called without an offer; it understands whatever is chosen. Address and port
 /// are the relay's to say.
 const ECHO_OFFER: &[u8] = b"v=0\r\no=- 0 0 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
@@ -34,6 +44,23 @@ impl Description {
     pub(crate) fn agrees_with(&self, offer: &Self) -> bool {
         self.remote.codecs.iter().all(|codec| offer.remote.codecs.contains(codec))
             && self.remote.profile.is_secure() == offer.remote.profile.is_secure()
+    }
+
+    /// This description as the answer to an offer (RFC 3264 section 6.1): without the formats that were never offered,
+    /// which nobody could play; `None` if nothing is left to hear.
+    pub(crate) fn into_answer_to(mut self, offer: &Self) -> Option<Self> {
+        if self.is_off() {
+            return Some(self);
+        }
+        let is_offered = |format: &str, codec: &str| {
+            offer.remote.codecs.iter().any(|offered| offered.eq_ignore_ascii_case(codec))
+                || codec == format && offer.sdp.has_format(offer.audio, format)
+        };
+        self.sdp.keep_formats(self.audio, is_offered);
+        let (audio, remote) = self.sdp.audio().ok().filter(|(audio, _)| *audio == self.audio)?;
+        let is_sound = |codec: &String| !is_signal(codec);
+        let has_sound = remote.codecs.iter().any(is_sound) || !offer.remote.codecs.iter().any(is_sound);
+        has_sound.then_some(Self { sdp: self.sdp, audio, remote })
     }
 
     /// The echo test's own offer.
@@ -67,9 +94,15 @@ fn refusal(error: SdpError) -> Refusal {
         SdpError::BadPort => Refusal::DescriptionWithoutPort,
         SdpError::NoAudio => Refusal::NoMediaInCommon,
         SdpError::NoConnection => Refusal::DescriptionWithoutAddress,
+        SdpError::NotUnicast => Refusal::DescriptionNotUnicast,
         SdpError::NotSdp => Refusal::DescriptionUnreadable,
         SdpError::TooLong => Refusal::DescriptionTooLong,
     }
+}
+
+/// Formats that carry no sound of their own.
+fn is_signal(codec: &str) -> bool {
+    ["telephone-event", "CN"].iter().any(|signal| signal.eq_ignore_ascii_case(codec))
 }
 
 /// An INVITE on its way from one leg to the other.
@@ -79,14 +112,18 @@ pub(crate) struct Exchange {
     pub(crate) from: Leg,
     pub(crate) server: ServerKey,
     pub(crate) request: Message,
-    received: SocketAddr,
+    pub(super) received: SocketAddr,
     /// What it offers; `None` for a late offer, which the other leg's 2xx will make.
     pub(crate) offer: Option<Description>,
     pub(crate) client: Option<ClientKey>,
     /// The answer that came with a provisional response; it holds for a 2xx that brings none.
     pub(crate) early_answer: Option<Description>,
-    /// Provisional responses that the caller wants to confirm (RFC 3262).
-    pub(crate) reliable: Option<Reliable>,
+    /// The late offer that was passed on.
+    pub(crate) passed_offer: Option<Description>,
+    /// The PRACK that its answer is owed in, if a provisional response made it.
+    pub(crate) owed_prack: Option<Rack>,
+    /// That answer, once it was passed on.
+    pub(crate) agreed: Option<Description>,
     /// The 2xx has been passed on; only the ACK is outstanding.
     pub(crate) is_answered: bool,
     /// The asker has taken it back, and the other leg was told.
@@ -106,7 +143,6 @@ impl Exchange {
         received: SocketAddr,
         offer: Option<Description>,
     ) -> Self {
-        let reliable = request.lists_tag(Name::Require, reliable::TAG).then(Reliable::default);
         Self {
             from,
             server,
@@ -115,7 +151,9 @@ impl Exchange {
             offer,
             client: None,
             early_answer: None,
-            reliable,
+            passed_offer: None,
+            owed_prack: None,
+            agreed: None,
             is_answered: false,
             is_cancelled: false,
         }
@@ -123,42 +161,12 @@ impl Exchange {
 }
 
 impl Call {
-    /// Answers the exchange's INVITE provisionally.
-    pub(super) fn send_provisional(&mut self, ctx: &mut Context<'_>, status: u16, sdp: Option<&Bytes>) {
-        let Some(exchange) = &mut self.exchange else { return };
-        let reliable = exchange.reliable.as_mut().filter(|_| status > 100);
-        let serial = match reliable {
-            Some(reliable) => {
-                if reliable.must_wait(status, sdp) {
-                    return;
-                }
-                Some(reliable.next_serial())
-            }
-            None => None,
-        };
-        let leg = if exchange.from == Leg::Caller { Some(&self.caller) } else { self.callee.as_ref() };
-        let Some(leg) = leg else { return };
-        let tag = (status > 100).then_some(leg.dialog.local_tag.as_str());
-        let mut writer = respond::response(ctx.settings, &exchange.request, status, tag, exchange.received);
-        if status > 100 {
-            writer.copy(&exchange.request, Name::RecordRoute);
-            writer.header(Name::Contact, leg.dialog.contact());
-            writer.header(Name::Allow, ALLOW);
-        }
-        if let Some(serial) = serial {
-            writer.header(Name::Require, reliable::TAG);
-            writer.header(Name::RSeq, serial);
-        }
-        let (server, bytes) = (exchange.server, finish(writer, sdp));
-        ctx.transactions.answer(ctx.now.monotonic, server, status, bytes.clone(), ctx.out);
-        if serial.is_some() {
-            self.expect_prack(ctx, server, status, bytes);
-        }
-    }
-
     /// Accepts the exchange's INVITE and repeats the 2xx until its ACK (RFC 3261 section 13.3.1.4); an UPDATE's 2xx
     /// needs none.
     pub(super) fn send_2xx(&mut self, ctx: &mut Context<'_>, sdp: Option<&Bytes>) {
+        if self.awaits_prack(sdp) {
+            return;
+        }
         if self.answered.is_none() {
             self.start_clock(ctx);
         }
@@ -238,7 +246,7 @@ impl Call {
         let Some(exchange) = self.exchange.as_ref().filter(|e| e.is_answered && e.from == half) else {
             return;
         };
-        if exchange.offer.is_some() {
+        if exchange.offer.is_some() || exchange.agreed.is_some() {
             self.exchange = None;
         } else {
             self.on_late_answer(ctx, ack);
@@ -254,5 +262,30 @@ impl Call {
             Some(AfterAck::Bye { reason }) => leg.send_bye(ctx, uid, reason),
             Some(AfterAck::Nothing) | None => self.end_refused(ctx, Refusal::NoAck),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(formats: &str, maps: &[&str]) -> Description {
+        let maps: String = maps.iter().map(|map| format!("a=rtpmap:{map}\r\n")).collect();
+        let text = format!("v=0\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP {formats}\r\n{maps}");
+        let sdp = SessionDescription::parse(text.as_bytes()).unwrap();
+        let (audio, remote) = sdp.audio().unwrap();
+        Description { sdp, audio, remote }
+    }
+
+    #[test]
+    fn an_answer_keeps_what_was_offered_under_whatever_number() {
+        let offer = described("8 96", &["96 telephone-event/8000"]);
+        let answer = described("8 18 101", &["101 telephone-event/8000"]).into_answer_to(&offer).unwrap();
+        assert_eq!(answer.remote.codecs, ["PCMA", "telephone-event"]);
+        assert!(answer.sdp.has_format(answer.audio, "101") && !answer.sdp.has_format(answer.audio, "18"));
+        let bare = described("8 96", &[]).into_answer_to(&offer).unwrap();
+        assert!(bare.sdp.has_format(bare.audio, "96"), "the number that was offered needs no name");
+        assert!(described("18 101", &["101 telephone-event/8000"]).into_answer_to(&offer).is_none());
+        assert!(described("0", &[]).into_answer_to(&offer).is_none());
     }
 }

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::attempt::Attempt;
+use super::leg::Phase;
 use super::plan::Target;
 use super::{Call, CallTimer, Context, LegId, Stage};
 use crate::breaker::{Attempted, Badness, Change, Leave, Sign, TRIAL_PATIENCE};
@@ -337,6 +338,13 @@ impl Call {
         self.abandon_callee(ctx);
         self.forget_media_jobs();
         self.try_next_target(ctx, Refusal::CarriersFailed);
+    }
+
+    /// The caller's INVITE named a time, which has run out.
+    pub(super) fn on_invite_expired(&mut self, ctx: &mut Context<'_>) {
+        if self.caller.phase == Phase::Early {
+            self.end_refused(ctx, Refusal::InvitationExpired);
+        }
     }
 
     /// The callee rang too long.

@@ -1,8 +1,9 @@
 //! Requests within a call: answered here, or passed from one half to the other (re-INVITE, UPDATE, INFO).
 
-use super::exchange::Exchange;
+use super::exchange::{Description, Earlier, Exchange};
 use super::leg::Phase;
 use super::media::{Then, read_offer};
+use super::reliable::Said;
 use super::{Call, CallTimer, Context, LegId, Purpose, Stage, teardown};
 use crate::directory::Peer;
 use crate::message::{Message, MessageWriter, Method, Name};
@@ -242,7 +243,7 @@ impl Call {
         }
         self.exchange = Some(Exchange::new(from, server, request.clone(), flow.peer, offer.clone()));
         if *request.method() == Method::Invite {
-            self.send_provisional(ctx, 100, None);
+            self.send_provisional(ctx, 100, Said::Nothing);
         }
         let is_echo = self.is_echo();
         match offer {
@@ -290,13 +291,21 @@ impl Call {
         if self.stage == Stage::Running && !request.body().is_empty() {
             return self.on_reinvite(ctx, from, asked);
         }
-        if !request.body().is_empty() {
+        let is_early_offer = !request.body().is_empty();
+        if is_early_offer && !self.may_offer_early(from, request) {
             // Before the answer there is an offer under way already.
             let glare = self.glare(ctx, from).unwrap_or(Glare::WithUs);
             return self.refuse_glare(ctx, asked, glare);
         }
         if let Err(why) = self.refresh_session(ctx, from, request) {
             return self.refuse(ctx, asked, why);
+        }
+        if is_early_offer {
+            return match Description::of(request) {
+                Ok(Some(offer)) => self.on_early_offer(ctx, from, asked, offer),
+                Ok(None) => self.answer_plain(ctx, asked, 200),
+                Err(why) => self.refuse(ctx, asked, why),
+            };
         }
         let Some(leg) = self.half(from) else { return };
         let mut writer = respond::response(ctx.settings, request, 200, None, flow.peer);
@@ -322,6 +331,7 @@ impl Call {
         let Some(leg) = self.half(to) else { return };
         let mut draft = leg.begin(ctx, Method::Invite);
         draft.writer.header(Name::Allow, respond::ALLOW);
+        draft.writer.header(Name::Supported, if sdp.is_some() { "100rel, timer" } else { "timer" });
         leg.session.write_request(&ctx.settings.calls, stage, &mut draft.writer);
         let client = leg.send(ctx, uid, Purpose::Reinvite, draft, sdp);
         leg.reinvite = Some(client);
@@ -350,7 +360,8 @@ impl Call {
                 leg.dialog.far.refresh_target(response);
                 leg.session.on_answer(response);
                 self.watch_session(ctx, half);
-                self.pass_2xx(ctx, half, response, None);
+                let early = self.exchange.as_mut().and_then(|exchange| exchange.early_answer.take());
+                self.pass_2xx(ctx, half, response, early.map_or(Earlier::Nothing, Earlier::Heard));
             }
             // Nobody waits for it any more, but without its ACK it would be repeated for 64*T1.
             200..=299 => {

@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use super::acks::{Acks, AfterAck, AwaitsAck, Known};
 use super::credentials::Credentials;
-use super::early::EarlyDialogs;
-use super::exchange::Description;
+use super::early::{EarlyDialog, EarlyDialogs};
+use super::exchange::Earlier;
+use super::reliable::Reliable;
 use super::session::SessionTimer;
 use super::{Context, LegId, Purpose};
 use crate::call::ClientUser;
@@ -54,6 +55,10 @@ pub(crate) struct CallLeg {
     pub(crate) session_refresh: Option<ClientKey>,
     /// A CANCEL is owed as soon as a provisional response allows it.
     pub(crate) cancel_owed: bool,
+    /// Our provisional responses to the leg's first INVITE, if it can confirm them.
+    pub(crate) reliable: Option<Reliable>,
+    /// The last reliable response to a later INVITE of ours: the INVITE's number, and its own.
+    pub(crate) confirmed: Option<(u32, u32)>,
     /// Our 2xx that waits for its ACK.
     pub(crate) our_2xx: Option<AwaitsAck>,
     /// The peer's 2xx and our ACKs to them.
@@ -87,6 +92,8 @@ impl CallLeg {
             reinvite: None,
             session_refresh: None,
             cancel_owed: false,
+            reliable: None,
+            confirmed: None,
             our_2xx: None,
             their_2xx: Acks::default(),
             sought_until: None,
@@ -124,6 +131,23 @@ impl CallLeg {
         let uri = self.dialog.far.request_uri();
         self.credentials.write(&mut writer, &method, &uri, ctx.rng);
         Draft { method, branch, flow: self.dialog.flow_out(), writer }
+    }
+
+    /// Begins a request to the device with this tag, while it rings or once it has answered.
+    pub(crate) fn begin_to(
+        &mut self,
+        ctx: &mut Context<'_>,
+        tag: Option<&str>,
+        method: Method,
+    ) -> Option<Draft> {
+        let Some(early) = self.early.find(tag) else {
+            return self.dialog.is_remote_tag(tag).then(|| self.begin(ctx, method));
+        };
+        let branch = ctx.rng.branch();
+        let mut writer = self.dialog.request_to(&mut early.far, &method, &branch, ctx.settings);
+        let uri = early.far.request_uri();
+        self.credentials.write(&mut writer, &method, &uri, ctx.rng);
+        Some(Draft { method, branch, flow: self.dialog.flow_out_to(&early.far), writer })
     }
 
     /// Sends a request of this leg, with a description or without a body.
@@ -253,17 +277,21 @@ impl CallLeg {
     }
 
     /// A 2xx to our first INVITE says who the far end is. Gives what this device has said of its media before.
-    pub(crate) fn confirm(&mut self, response: &Message) -> Option<Description> {
+    pub(crate) fn confirm(&mut self, response: &Message) -> Earlier {
         let tag = response.to().and_then(|to| to.tag().map(str::to_owned));
         let early = self.early.take(tag.as_deref());
         self.early.clear();
         self.invite = None;
-        let (known, description) = match early {
-            Some(early) => (early.far, early.description),
-            None => (self.dialog.far.clone(), None),
+        let (known, earlier) = match early {
+            Some(EarlyDialog { far, description: Some(said), is_agreed: true, .. }) => {
+                (far, Earlier::Agreed(said))
+            }
+            Some(EarlyDialog { far, description: Some(said), .. }) => (far, Earlier::Heard(said)),
+            Some(EarlyDialog { far, .. }) => (far, Earlier::Nothing),
+            None => (self.dialog.far.clone(), Earlier::Nothing),
         };
         self.dialog.far = known.learned(response);
-        description
+        earlier
     }
 
     /// Acknowledges a 2xx to our INVITE and keeps the ACK for its retransmissions.

@@ -4,8 +4,10 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use super::early::Rack;
 use super::exchange::Description;
 use super::forward::Pending;
+use super::reliable::Said;
 use super::{Call, CallTimer, Context, Stage};
 use crate::directory::{Peer, SrtpPolicy};
 use crate::limits::DESCRIPTIONS_PER_CALL;
@@ -36,8 +38,10 @@ pub(crate) enum Then {
     EchoOffer,
     /// The caller has answered that offer: nobody has to be told.
     EchoAnswer,
-    /// Answer the offer in a PRACK, in the PRACK's 2xx, as the callee has answered the first one.
-    Prack { prack: Box<Pending>, answered: Box<Description> },
+    /// Answer it for the other half, which has said `answered` and is not asked again.
+    Alone { asker: Alone, answered: Box<Description> },
+    /// The caller has answered the offer of the callee's reliable response: pass the answer on in our PRACK.
+    Prack,
     /// Pass it on with this provisional status.
     Provisional(u16),
     /// Pass it on with the 2xx.
@@ -46,6 +50,17 @@ pub(crate) enum Then {
     Ack,
     /// The asker is gone: drop it.
     Nothing,
+}
+
+/// How an offer that concerns one half alone was made, and is answered.
+#[derive(Debug)]
+pub(crate) enum Alone {
+    /// In a PRACK or UPDATE: in its 2xx.
+    Request(Box<Pending>),
+    /// In a reliable response of the callee: in our PRACK.
+    Callee(Rack),
+    /// It was answered before, and its device gets the call.
+    Final,
 }
 
 impl Call {
@@ -67,7 +82,7 @@ impl Call {
             if role == SdpRole::Offer { self.secure_toward(ctx, from.other()) } else { SecureMedia::Off };
         let job = MediaJob { from, role, description, secure, then };
         // Of these a peer may send as many as it likes; all else comes one after the other.
-        let is_repeatable = matches!(job.then, Then::Provisional(_) | Then::Prack { .. });
+        let is_repeatable = matches!(job.then, Then::Provisional(_) | Then::Alone { .. });
         if is_repeatable && self.media.len() >= DESCRIPTIONS_PER_CALL {
             return self.media_refused(ctx, &job, Refusal::Overloaded);
         }
@@ -92,8 +107,9 @@ impl Call {
             Then::EchoAnswer => {
                 Question::EchoAnswer { call, remote, speaker: self.speaker(ctx, Leg::Caller) }
             }
-            Then::Prack { .. } => {
-                Question::AnswerMedia { call, remote, speaker: self.speaker(ctx, Leg::Caller) }
+            Then::Alone { .. } => {
+                let (from, speaker) = (job.from, self.speaker(ctx, job.from));
+                Question::AnswerMedia { call, from, remote, speaker }
             }
             _ => Question::Media {
                 call,
@@ -154,7 +170,8 @@ impl Call {
             self.codecs.clone_from(&job.description.remote.codecs);
         }
         let told = match job.then {
-            Then::Echo | Then::EchoOffer | Then::EchoAnswer | Then::Prack { .. } => Leg::Caller,
+            Then::Echo | Then::EchoOffer | Then::EchoAnswer => Leg::Caller,
+            Then::Alone { .. } => job.from,
             _ => job.from.other(),
         };
         let Some(leg) = self.half(told) else { return };
@@ -162,16 +179,20 @@ impl Call {
         let sdp = match (&job.then, job.role) {
             (Then::EchoAnswer, _) => return,
             (Then::Echo, _) => leg.sdp.write_echo_answer(source, audio, local),
-            (Then::Prack { answered, .. }, _) => leg.sdp.write_answer(&answered.sdp, answered.audio, local),
+            (Then::Alone { answered, .. }, _) => leg.sdp.write_answer(&answered.sdp, answered.audio, local),
             (_, SdpRole::Offer) => leg.sdp.write_offer(source, audio, local),
             (_, SdpRole::EarlyAnswer | SdpRole::Answer) => leg.sdp.write_answer(source, audio, local),
         };
         match job.then {
             Then::Offer => self.on_offer_ready(ctx, sdp),
             Then::Echo | Then::EchoOffer => self.answer_echo(ctx, &sdp),
-            Then::Prack { prack, .. } => self.answer_prack(ctx, &prack, Some(&sdp)),
+            Then::Alone { asker, .. } => self.answer_alone(ctx, asker, &sdp),
+            Then::Prack => self.answer_reliable_offer(ctx, job.description, &sdp),
             Then::EchoAnswer => {}
-            Then::Provisional(status) => self.send_provisional(ctx, status, Some(&sdp)),
+            Then::Provisional(status) if job.role == SdpRole::Offer => {
+                self.send_provisional(ctx, status, Said::Offer(sdp));
+            }
+            Then::Provisional(status) => self.send_provisional(ctx, status, Said::Answer(sdp)),
             Then::Final => self.send_2xx(ctx, Some(&sdp)),
             Then::Ack => self.acknowledge_late(ctx, told, &sdp),
             Then::Nothing => {}
@@ -182,17 +203,23 @@ impl Call {
         match &job.then {
             Then::Nothing => {}
             // Ringing is worth passing on even if its early media cannot be.
-            Then::Provisional(status) => self.send_provisional(ctx, *status, None),
+            Then::Provisional(status) => self.send_provisional(ctx, *status, Said::Nothing),
             // What was agreed before stands.
-            Then::Prack { prack, .. } => self.refuse(ctx, prack.asked(), why),
-            // A re-INVITE that cannot be passed on leaves the call as it was.
-            Then::Offer if self.stage == Stage::Running => {
+            Then::Alone { asker: Alone::Request(request), .. } => self.refuse(ctx, request.asked(), why),
+            Then::Alone { asker: Alone::Callee(_), .. } => {}
+            // A re-INVITE that cannot be passed on leaves the call as it was, and so does one whose answer is of no use.
+            Then::Offer | Then::Final if self.answered.is_some() => {
                 self.roll_back_media(ctx);
                 self.refuse_exchange(ctx, why.status(), |w| crate::respond::explain(w, ctx.settings, why));
             }
-            Then::Offer | Then::Echo | Then::EchoOffer | Then::EchoAnswer | Then::Final | Then::Ack => {
-                self.end_refused(ctx, why)
-            }
+            Then::Offer
+            | Then::Echo
+            | Then::EchoOffer
+            | Then::EchoAnswer
+            | Then::Final
+            | Then::Ack
+            | Then::Prack
+            | Then::Alone { asker: Alone::Final, .. } => self.end_refused(ctx, why),
         }
     }
 
@@ -224,15 +251,19 @@ impl Call {
     /// The late offer's answer came with the ACK.
     pub(super) fn on_late_answer(&mut self, ctx: &mut Context<'_>, ack: &Message) {
         let Some(exchange) = self.exchange.take() else { return };
-        match Description::of(ack) {
-            Ok(Some(description)) if exchange.is_first() && description.is_off() => {
-                self.end_refused(ctx, Refusal::MediaOff);
-            }
-            Ok(Some(description)) => {
+        let is_first = exchange.is_first();
+        let answer = match (Description::of(ack), &exchange.passed_offer) {
+            (Err(why), _) => Err(why),
+            (Ok(None), _) => Err(Refusal::NoMediaInCommon),
+            (Ok(Some(answer)), _) if is_first && answer.is_off() => Err(Refusal::MediaOff),
+            (Ok(Some(answer)), Some(offer)) => answer.into_answer_to(offer).ok_or(Refusal::NoMediaInCommon),
+            (Ok(Some(answer)), None) => Ok(answer),
+        };
+        match answer {
+            Ok(description) => {
                 let then = if self.is_echo() { Then::EchoAnswer } else { Then::Ack };
                 self.describe(ctx, exchange.from, SdpRole::Answer, description, then);
             }
-            Ok(None) => self.end_refused(ctx, Refusal::NoMediaInCommon),
             Err(why) => self.end_refused(ctx, why),
         }
     }

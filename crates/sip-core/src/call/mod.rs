@@ -12,6 +12,7 @@ mod charge;
 mod confirmation;
 mod credentials;
 mod early;
+mod early_offer;
 mod exchange;
 mod failover;
 mod forks;
@@ -20,6 +21,7 @@ mod identity;
 mod leg;
 mod media;
 mod plan;
+mod progress;
 mod reason;
 mod reconnect;
 mod reliable;
@@ -102,6 +104,8 @@ pub(crate) enum Purpose {
     Refresh,
     /// The other leg's request, passed on.
     Forward(u32),
+    /// Confirms a provisional response.
+    Prack,
     Cancel,
     Bye,
 }
@@ -111,6 +115,8 @@ pub(crate) enum Purpose {
 pub(crate) enum CallTimer {
     /// The callee rings too long; runs from the first INVITE on, whichever target is tried.
     NoAnswer,
+    /// The caller's INVITE is valid no longer (RFC 3261 section 13.3.1).
+    Expires,
     /// The target has not reacted at all.
     Patience,
     /// The target has said 100 and nothing more.
@@ -378,6 +384,7 @@ impl Call {
         self.timers.retain(|(running, _)| *running != timer);
         match timer {
             CallTimer::NoAnswer => self.on_no_answer(ctx),
+            CallTimer::Expires => self.on_invite_expired(ctx),
             CallTimer::Patience => self.on_patience_lost(ctx),
             CallTimer::Progress => self.on_progress_missing(ctx),
             CallTimer::Question => self.on_question_unanswered(ctx),

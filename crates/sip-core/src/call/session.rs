@@ -117,7 +117,6 @@ impl SessionTimer {
 
     /// Writes a request of ours that sets the session up or refreshes it.
     pub(crate) fn write_request(&self, settings: &CallSettings, stage: Stage, writer: &mut MessageWriter) {
-        writer.header(Name::Supported, TAG);
         let who = match (stage, self.refresher) {
             (Stage::Setup, _) => "",
             (_, Refresher::Us) => ";refresher=uac",
@@ -199,6 +198,7 @@ impl Call {
         let is_invite = method == Method::Invite;
         let mut draft = leg.begin(ctx, method);
         draft.writer.header(Name::Allow, crate::respond::ALLOW);
+        draft.writer.header(Name::Supported, if is_invite { "100rel, timer" } else { TAG });
         leg.session.write_request(&ctx.settings.calls, stage, &mut draft.writer);
         let sdp = is_invite.then(|| leg.sdp.last().clone());
         let client = leg.send(ctx, uid, Purpose::Refresh, draft, sdp.as_ref());

@@ -1,6 +1,7 @@
 //! From the INVITE to the dial: the call's record is opened, its leases and its media are asked for.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -11,6 +12,7 @@ use super::exchange::{Description, Exchange};
 use super::failover::Attempts;
 use super::leg::Phase;
 use super::media::{Then, read_first_offer};
+use super::reliable::{Reliable, Said};
 use super::{Assurance, Attempt, Call, CallLeg, CallTimer, Context, LegId, Listing, Parties, Plan, Stage};
 use crate::circle;
 use crate::dialog::{Dialog, NextHop, contact_of};
@@ -99,12 +101,21 @@ impl Call {
             listings,
             is_listed: false,
         };
-        call.send_provisional(ctx, 100, None);
+        call.say_trying(ctx);
         match call.plan.refusal.or_else(|| session.err()).or_else(|| offer.err()) {
             Some(why) => call.end_refused(ctx, why),
             None => call.admit(ctx),
         }
         call
+    }
+
+    /// Says that the call is being worked on, for as long as the INVITE is valid (RFC 3261 section 13.3.1).
+    fn say_trying(&mut self, ctx: &mut Context<'_>) {
+        self.send_provisional(ctx, 100, Said::Nothing);
+        let expires_s = self.exchange.as_ref().and_then(|exchange| exchange.request.expires());
+        if let Some(expires_s) = expires_s {
+            self.start_timer(ctx, CallTimer::Expires, Duration::from_secs(expires_s.into()));
+        }
     }
 
     /// Asks for the leases and, at the same time, gets the first target ready.
@@ -219,5 +230,6 @@ fn caller_leg(ctx: &mut Context<'_>, arrival: &Arrival) -> CallLeg {
         contact,
         ctx.settings.calls.max_forwards,
     );
-    CallLeg::new(ctx, LegId::Caller, arrival.peer, dialog)
+    let reliable = Reliable::of(&arrival.invite);
+    CallLeg { reliable, ..CallLeg::new(ctx, LegId::Caller, arrival.peer, dialog) }
 }

@@ -55,6 +55,7 @@ impl Call {
         self.stop_attempt_timers(ctx);
         for timer in [
             CallTimer::NoAnswer,
+            CallTimer::Expires,
             CallTimer::Question,
             CallTimer::Reprovision,
             CallTimer::Reinvite,

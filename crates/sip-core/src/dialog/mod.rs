@@ -229,6 +229,18 @@ impl Dialog {
         self.write(&self.far, method, cseq, branch, settings)
     }
 
+    /// Begins a request to another far end of our INVITE than the dialog's own.
+    pub(crate) fn request_to(
+        &self,
+        far: &mut FarEnd,
+        method: &Method,
+        branch: &str,
+        settings: &Settings,
+    ) -> MessageWriter {
+        let cseq = far.next_cseq();
+        self.write(far, method, cseq, branch, settings)
+    }
+
     /// Begins the ACK to the 2xx of the INVITE numbered `cseq` (section 13.2.2.4).
     pub(crate) fn ack(&self, cseq: u32, branch: &str, settings: &Settings) -> MessageWriter {
         self.write(&self.far, &Method::Ack, cseq, branch, settings)

@@ -1,6 +1,6 @@
 //! What one media line says, session-level lines included.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::{SdpError, SessionDescription, attribute};
 
@@ -228,11 +228,15 @@ pub(super) fn remote(sdp: &SessionDescription, at: usize) -> Result<RemoteMedia,
         None if line.is_off() => "",
         None => return Err(SdpError::NoConnection),
     };
+    let ip: Option<IpAddr> = host.parse().ok();
+    if ip.is_some_and(|ip| ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST)) {
+        return Err(SdpError::NotUnicast);
+    }
     let direction = direction(sdp, at);
     let flag = |name| section.iter().find_map(|line| attribute(line, name));
     Ok(RemoteMedia {
         host: host.to_owned(),
-        ip: host.parse().ok(),
+        ip,
         rtp_port: line.port.ok_or(SdpError::BadPort)?,
         rtcp_port: flag("rtcp").and_then(|value| value.split_ascii_whitespace().next()?.parse().ok()),
         rtcp_mux: flag("rtcp-mux").is_some(),
@@ -377,6 +381,14 @@ mod tests {
             assert_eq!(sdp(&["c=IN IP4 1.1.1.1", &line]).audio(), Err(SdpError::BadPort), "{port}");
         }
         assert_eq!(sdp(&["c=IN IP4 1.1.1.1", "m=audio 4 RTP/AVP"]).audio(), Err(SdpError::NoAudio));
+        for many in ["IP4 239.1.2.3/127", "IP4 255.255.255.255", "IP6 ff02::1"] {
+            let connection = format!("c=IN {many}");
+            assert_eq!(
+                sdp(&[&connection, "m=audio 4 RTP/AVP 0"]).audio(),
+                Err(SdpError::NotUnicast),
+                "{many}"
+            );
+        }
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub enum SdpError {
     /// Neither the session nor the audio line says an address.
     #[error("the session description has no address for its audio")]
     NoConnection,
+    /// A call has one other end (RFC 3264 section 5.2 is for conferences).
+    #[error("the session description has an address of many hosts for its audio")]
+    NotUnicast,
 }
 
 /// A description as received: its lines, without their ends.
@@ -91,6 +94,23 @@ impl SessionDescription {
             text.push_str("\r\n");
         }
         Bytes::from(text)
+    }
+
+    /// Whether a media line has this format.
+    pub(crate) fn has_format(&self, at: usize, format: &str) -> bool {
+        media::MediaLine::of(self.section(at)).formats().any(|known| known == format)
+    }
+
+    /// Leaves only those formats of a media line, by number and codec, that are wanted.
+    pub(crate) fn keep_formats(&mut self, at: usize, is_wanted: impl Fn(&str, &str) -> bool) {
+        let section = self.section(at);
+        let line = media::MediaLine::of(section);
+        let is_kept = |format: &&str| is_wanted(format, media::codec(section, format));
+        let head = section.first().map_or("", String::as_str).split_ascii_whitespace().take(3);
+        let kept = head.chain(line.formats().filter(is_kept)).collect::<Vec<_>>().join(" ");
+        if let Some(place) = self.media.get(at) {
+            self.lines[*place] = kept;
+        }
     }
 
     /// The lines before the first media line.

@@ -162,7 +162,7 @@ pub struct CallRecord {
 /// What a call came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settlement {
-    /// Seconds from answer to end, a begun second counting whole; 0 when not answered.
+    /// Seconds from answer to end, to the nearest; 0 when not answered.
     pub duration_s: u32,
     /// Seconds billed; 0 for free calls.
     pub billed_s: u32,

@@ -57,7 +57,7 @@ struct CdrView {
     started_at: Moment,
     answered_at: Option<Moment>,
     ended_at: Moment,
-    /// Seconds from answer to end, a begun second counting whole.
+    /// Seconds from answer to end, to the nearest.
     duration_s: u32,
     billed_s: u32,
     /// Of these, what bundle minutes paid.

@@ -153,13 +153,10 @@ impl Books {
     }
 
     pub(super) fn settle(&mut self, now: Timestamp, call: &CallId, record: &CallRecord) -> Outcome {
-        let duration_s = match record.ending.answered_at {
-            Some(_) => u32::try_from(record.ending.talk_ms.div_ceil(SECOND_MS)).unwrap_or(u32::MAX),
-            None => 0,
-        };
+        let talk_ms = record.ending.answered_at.map_or(0, |_| record.ending.talk_ms);
         let is_owed = record.ending.answered_at.is_some() && !record.ending.is_unconfirmed;
         let owed = if is_owed { Owed::Everything } else { Owed::Nothing };
-        self.finish(now, call, record, duration_s, owed)
+        self.finish(now, call, record, talk_ms, owed)
     }
 
     pub(super) fn void(&mut self, now: Timestamp, call: &CallId, record: &CallRecord) -> Outcome {
@@ -195,17 +192,17 @@ impl Books {
         now: Timestamp,
         call: &CallId,
         record: &CallRecord,
-        duration_s: u32,
+        talk_ms: u64,
         owed: Owed,
     ) -> Outcome {
         if let Some(settlement) = self.finished(call) {
             return Outcome::Settled(settlement);
         }
         let mut record = record.clone();
-        let mut settlement = Settlement { duration_s, ..Settlement::default() };
+        let mut settlement = Settlement { duration_s: nearest_s(talk_ms), ..Settlement::default() };
         if let Some(reservation) = self.release(call) {
             if owed == Owed::Everything {
-                settlement = charge(&reservation, duration_s);
+                settlement = charge(&reservation, talk_ms);
             }
             self.collect(now, &reservation, settlement);
             // The terms on which the call was let in are the ones it was charged by.
@@ -344,14 +341,36 @@ enum Owed {
     Nothing,
 }
 
+/// How long a call lasted for the record, to the nearest second: the few milliseconds between the two sides' clocks make no
+/// second of their own. What is billed counts begun seconds.
+fn nearest_s(talk_ms: u64) -> u32 {
+    u32::try_from(talk_ms.saturating_add(SECOND_MS / 2) / SECOND_MS).unwrap_or(u32::MAX)
+}
+
 /// What an answered call comes to; never more than was paid ahead for it, even when it was ended late.
-fn charge(call: &Reservation, duration_s: u32) -> Settlement {
+fn charge(call: &Reservation, talk_ms: u64) -> Settlement {
+    let duration_s = nearest_s(talk_ms);
     let (Some(paid_s), Some(tariff)) = (call.paid_s, call.attempt.charged()) else {
         return Settlement { duration_s, ..Settlement::default() };
     };
-    let billed_s = tariff.billed_s(duration_s).min(paid_s);
+    let begun_s = u32::try_from(talk_ms.div_ceil(SECOND_MS)).unwrap_or(u32::MAX);
+    let billed_s = tariff.billed_s(begun_s).min(paid_s);
     let bundle_s = call.bundle_s.min(billed_s);
     let amount = tariff.charge(billed_s, bundle_s).min(call.credit);
     let payer = (amount > Micros::ZERO).then_some(call.payer);
     Settlement { duration_s, billed_s, bundle_s, amount, payer }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_of_three_seconds_is_recorded_as_three() {
+        for (talk_ms, duration_s) in
+            [(0, 0), (2_996, 3), (3_000, 3), (3_004, 3), (3_499, 3), (3_500, 4), (u64::MAX, u32::MAX)]
+        {
+            assert_eq!(nearest_s(talk_ms), duration_s, "{talk_ms} ms");
+        }
+    }
 }

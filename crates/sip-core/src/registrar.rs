@@ -349,8 +349,18 @@ fn is_elsewhere(old: &Binding, new: &Binding) -> bool {
     }
     match (instance(old), instance(new)) {
         (Some(old), Some(new)) => old != new,
-        _ => old.flow.peer.ip() != new.flow.peer.ip() || place(old) != place(new),
+        _ => old.flow.peer.ip() != new.flow.peer.ip() || !is_same_place(old, new),
     }
+}
+
+/// Each transport has ports of its own, so between two of them only the host tells: a PBX that goes from UDP to TCP is no
+/// other.
+fn is_same_place(old: &Binding, new: &Binding) -> bool {
+    let (old_place, new_place) = (place(old), place(new));
+    if old.flow.transport == new.flow.transport {
+        return old_place == new_place;
+    }
+    old_place.map(|(host, _)| host) == new_place.map(|(host, _)| host)
 }
 
 fn instance(binding: &Binding) -> Option<String> {

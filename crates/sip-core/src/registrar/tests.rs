@@ -164,13 +164,29 @@ fn the_newest_registration_wins_and_is_told() {
 
 /// Whether the second of two registrations replaced another PBX.
 fn replaces(one: (&str, &str, &str), other: (&str, &str, &str)) -> bool {
+    replaces_over(Transport::Udp, one, other)
+}
+
+/// The same where the second comes over this transport.
+fn replaces_over(second: Transport, one: (&str, &str, &str), other: (&str, &str, &str)) -> bool {
     let mut registrar = Registrar::new(10);
     let (settings, mut out) = (RegistrationSettings::default(), Outbox::default());
-    for (call_id, contact, peer) in [one, other] {
+    for ((call_id, contact, peer), transport) in [(one, Transport::Udp), (other, second)] {
         let message = register(call_id, 1, &format!("Contact: {contact}\r\n"));
-        registrar.register(now(), &settings, PROFILE, &message, flow(peer), &mut out);
+        let flow = Flow { transport, ..flow(peer) };
+        registrar.register(now(), &settings, PROFILE, &message, flow, &mut out);
     }
     out.events.iter().any(|event| matches!(event, Event::Unregistered { why: Unregistration::Replaced, .. }))
+}
+
+#[test]
+fn a_pbx_that_goes_over_to_another_transport_is_the_same() {
+    let before = ("a", "<sip:u@203.0.113.8:5060>", "203.0.113.8:5060");
+    let after = ("b", "<sip:u@203.0.113.8:5060;transport=tcp>", "203.0.113.8:41234");
+    assert!(!replaces_over(Transport::Tcp, before, after));
+    let behind_nat = ("a", "<sip:u@192.168.1.10:5060>", "203.0.113.8:40000");
+    let other = ("b", "<sip:u@192.168.1.11:5060;transport=tcp>", "203.0.113.8:41234");
+    assert!(replaces_over(Transport::Tcp, behind_nat, other));
 }
 
 #[test]

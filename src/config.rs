@@ -3,6 +3,7 @@
 //! Defaults stand beside the fields; `config/sipgw.yaml` shows them all with comments. A file or variable that
 //! cannot be used is refused with its name, the key's path, the line where it is known, and the cure.
 
+mod addresses;
 mod breaker;
 mod check;
 mod core;

@@ -1,4 +1,5 @@
-//! `sipgw check`: the configuration has been read by the time this runs; what is left are the files it names.
+//! `sipgw check`: the configuration has been read by the time this runs; what is left are the files that it names, and
+//! this machine's addresses.
 
 use serde_json::json;
 use sipgw::config::ConfigError;
@@ -10,6 +11,7 @@ use super::failure::Failure;
 
 pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     let config = &context.config;
+    config.check_addresses().map_err(Failure::Config)?;
     let wrong = |problem: String| Failure::Config(ConfigError::of(problem));
     Tls::load(config).map_err(|error| wrong(format!("tls: {error}")))?;
     logging::level(&config.log).map_err(|error| wrong(error.to_string()))?;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::makes::BUILT_IN;
 use super::refused::{ConfigError, Fault};
 use super::yaml::Lines;
-use super::{Config, EmergencyNumbers, UserAgents, check, secret_files};
+use super::{Config, EmergencyNumbers, UserAgents, addresses, check, secret_files};
 
 /// Variables that override the configuration begin like this; `__` also stands between the steps of a path.
 const PREFIX: &str = "SIPGW";
@@ -57,6 +57,23 @@ pub(super) fn from_text(
         faults.extend(error.faults);
     }
     if faults.is_empty() { Ok(config) } else { Err(ConfigError { faults: in_order(faults) }) }
+}
+
+impl Config {
+    /// Refuses addresses that this machine does not have, where it must, and those of examples.
+    pub fn check_addresses(&self) -> Result<(), ConfigError> {
+        let found = addresses::faults(self, addresses::can_bind);
+        if found.is_empty() {
+            return Ok(());
+        }
+        let file = self.file.clone().unwrap_or_else(|| PathBuf::from("configuration"));
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let lines = Lines::read(&text).map_err(|wrong| one(&file, wrong.problem, ""))?;
+        let overrides = Override::all(&std::env::vars().collect());
+        let site = Site { file: &file, lines: &lines, overrides: &overrides };
+        let fault = |found: check::Found| site.fault(&found.path, found.problem, found.cure);
+        Err(ConfigError { faults: in_order(found.into_iter().map(fault).collect()) })
+    }
 }
 
 /// In the order in which somebody mends them: file by file, line by line, then what has no line.

@@ -29,7 +29,7 @@ pub use self::outage::{RecoverError, recover};
 use crate::config::OnHandConfig;
 use crate::http::Readiness;
 use crate::metrics::Metrics;
-use crate::observe::{ending_code, ending_sentence};
+use crate::observe::{ending_code, ending_told};
 use crate::tariffs::Tariffs;
 use crate::text::kept;
 
@@ -237,7 +237,7 @@ fn store_record(record: &CallRecord, attempt: Attempt) -> cdr::CallRecord {
         talk_ms: u64::try_from(record.duration().as_millis()).unwrap_or(u64::MAX),
         is_unconfirmed: record.is_unconfirmed,
         reason_code: ending_code(&record.ending).to_owned(),
-        reason: ending_sentence(&record.ending),
+        reason: ending_told(&record.ending, record.detail.as_deref()),
         sip_status: Some(record.status).filter(|status| *status != 0),
         caller_call_id: record.caller_call_id.clone(),
         callee_call_id: record.callee_call_id.clone().unwrap_or_default(),

@@ -113,8 +113,9 @@ impl Observer {
             Event::Answered { call, after } => {
                 tracing::info!(%call, after_ms = after.as_millis() as u64, "The call was answered.");
             }
-            Event::Ended { call, ending, status } => {
-                tracing::info!(%call, status, reason = ending_code(ending), "{}", ending_sentence(ending));
+            Event::Ended { call, ending, status, detail } => {
+                let told = ending_told(ending, detail.as_deref());
+                tracing::info!(%call, status, reason = ending_code(ending), "{told}");
             }
         }
     }
@@ -213,6 +214,15 @@ pub fn ending_code(ending: &Ending) -> &'static str {
     }
 }
 
+/// What became of a call, with what a refusal was about.
+pub fn ending_told(ending: &Ending, detail: Option<&str>) -> String {
+    let sentence = ending_sentence(ending);
+    match detail {
+        Some(detail) => format!("{sentence} {detail}"),
+        None => sentence,
+    }
+}
+
 /// What became of a call, as one sentence.
 pub fn ending_sentence(ending: &Ending) -> String {
     match ending {
@@ -241,6 +251,11 @@ mod tests {
             ("no_credit", Refusal::NoCredit.sentence().into())
         );
         assert_eq!(ending_sentence(&Ending::HungUp(Leg::Callee)), "The callee hung up.");
+        let redirected = Ending::Refused(Refusal::CalleeRedirected);
+        assert_eq!(
+            ending_told(&redirected, Some("It named sip:a@b.")),
+            format!("{} It named sip:a@b.", Refusal::CalleeRedirected.sentence())
+        );
     }
 
     #[test]

@@ -170,6 +170,7 @@ impl Gateway {
             ending: Ending::HungUp(Leg::Callee),
             status: 200,
             cause: None,
+            detail: None,
             caller_call_id: "a@pbx".to_owned(),
             callee_call_id: None,
             user_agent: None,

@@ -150,6 +150,7 @@ fn talked(office: &Office, call: u128, talk_s: u64, ending: Ending) -> Box<CallR
         ending,
         status: 200,
         cause: Some(16),
+        detail: None,
         caller_call_id: "a@pbx".to_owned(),
         callee_call_id: Some("b@us".to_owned()),
         user_agent: Some("Asterisk".to_owned()),

@@ -86,6 +86,10 @@ refusals! {
         "The called side says that the number is incomplete.";
     CalleeMoved = 410, 22, "callee_moved",
         "The called side says that the number is no longer in use.";
+    CalleeNeedsExtension = 480, 79, "callee_needs_extension",
+        "The called side requires an extension of SIP that the call does not have.";
+    CalleeRedirected = 480, 23, "callee_redirected",
+        "The called side redirected the call, and the gateway follows no redirection.";
     CalleeUnavailable = 480, 20, "callee_unavailable",
         "The called party cannot be reached at the moment.";
     CalleeUnknown = 404, 1, "callee_unknown",

@@ -354,6 +354,8 @@ pub struct CallRecord {
     pub ending: Ending,
     /// The final status sent to the caller, 200 for an answered call.
     pub status: u16,
+    /// What the callee's refusal was about, in a sentence of its own.
+    pub detail: Option<String>,
     /// The Q.850 cause that went with it, or with the goodbye.
     pub cause: Option<u8>,
     /// The caller's Call-ID.
@@ -537,6 +539,8 @@ pub enum Event {
         ending: Ending,
         /// The final status.
         status: u16,
+        /// [`CallRecord::detail`].
+        detail: Option<String>,
     },
     /// A request on a connection was believed, by its password, its address or the certificate shown: the first one.
     ConnectionProved(ConnectionId),

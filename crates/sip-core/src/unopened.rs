@@ -124,11 +124,12 @@ impl Gateway {
             status: why.status(),
             cause: Some(why.row().cause),
             attempts: Vec::new(),
+            detail: None,
             caller_call_id: invite.call_id().unwrap_or_default().to_owned(),
             callee_call_id: None,
             user_agent: invite.header(Name::UserAgent).map(str::to_owned),
             codecs: Vec::new(),
         })));
-        self.out.tell(Event::Ended { call, ending, status: why.status() });
+        self.out.tell(Event::Ended { call, ending, status: why.status(), detail: None });
     }
 }

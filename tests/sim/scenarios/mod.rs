@@ -28,6 +28,7 @@ mod owners;
 mod phones;
 mod races;
 mod reasons;
+mod redirections;
 mod registration;
 mod reinvites;
 mod reliable;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::detail;
 use super::exchange::{Description, Earlier, Exchange};
 use super::failover::Word;
 use super::leg::Phase;
@@ -255,6 +256,7 @@ impl Call {
         };
         let callee = self.callee.as_ref().map(|leg| leg.peer);
         let reason = callee.zip(response).and_then(|(peer, response)| self.reason_in(ctx, peer, response));
+        self.detail = response.and_then(|response| detail::of(why, response, self.carrier_is_tried()));
         if let (Refusal::CarriersFailed, Some(response)) = (why, response) {
             return self.pass_carriers_failure(ctx, passed, Word::of(response));
         }
@@ -265,6 +267,7 @@ impl Call {
 /// What a callee's refusal means (RFC 3261 section 21).
 fn why_failed(status: u16, is_carrier: bool) -> Refusal {
     match status {
+        300..=399 => Refusal::CalleeRedirected,
         404 | 604 => Refusal::CalleeUnknown,
         // A carrier that says so has let it ring: told that the trunk failed, a PBX would let it ring again elsewhere.
         408 => Refusal::NoAnswer,
@@ -273,6 +276,7 @@ fn why_failed(status: u16, is_carrier: bool) -> Refusal {
         484 => Refusal::CalleeIncomplete,
         486 | 600 => Refusal::CalleeBusy,
         415 | 488 | 606 => Refusal::MediaRefused,
+        421 => Refusal::CalleeNeedsExtension,
         500..=599 if is_carrier => Refusal::CarriersFailed,
         500..=599 => Refusal::PbxFailed,
         // Unwanted (RFC 8197) and rejected (RFC 8688) are declined by whom or what was asked first.

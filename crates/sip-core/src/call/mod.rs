@@ -11,6 +11,7 @@ mod challenge;
 mod charge;
 mod confirmation;
 mod credentials;
+mod detail;
 mod early;
 mod early_offer;
 mod exchange;
@@ -254,6 +255,8 @@ pub(crate) struct Call {
     carrier: Option<CarrierLabel>,
     callee_call_id: Option<String>,
     codecs: Vec<String>,
+    /// What the callee's refusal was about, in a sentence for the record.
+    detail: Option<String>,
     caller: CallLeg,
     callee: Option<CallLeg>,
     /// Callees given up whose last word is outstanding: a late 200 must be met with ACK and BYE.

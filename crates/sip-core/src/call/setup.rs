@@ -36,17 +36,23 @@ pub(crate) struct Arrival {
     pub(crate) plan: Plan,
 }
 
+impl Parties {
+    fn of(arrival: &Arrival) -> Self {
+        Self {
+            from: arrival.plan.calling.clone(),
+            to: arrival.plan.called.clone(),
+            is_withheld: arrival.plan.caller.is_withheld,
+            user_agent: arrival.invite.header(Name::UserAgent).map(str::to_owned),
+        }
+    }
+}
+
 impl Call {
     /// Opens a call: 100 at once, then either the refusal or the questions.
     pub(crate) fn open(ctx: &mut Context<'_>, arrival: Arrival) -> Self {
         let (uid, trail) = (arrival.uid, circle::trail_on(&arrival.invite, arrival.uid));
         let listings = Listing::all(&arrival.plan, arrival.peer, ctx.directory);
-        let parties = Parties {
-            from: arrival.plan.calling.clone(),
-            to: arrival.plan.called.clone(),
-            is_withheld: arrival.plan.caller.is_withheld,
-            user_agent: arrival.invite.header(Name::UserAgent).map(str::to_owned),
-        };
+        let parties = Parties::of(&arrival);
         let mut caller = caller_leg(ctx, &arrival);
         let plan = arrival.plan;
         let session = caller.session.on_request(&ctx.settings.calls, &arrival.invite);
@@ -82,6 +88,7 @@ impl Call {
             carrier: plan.carrier.clone(),
             callee_call_id: None,
             codecs: Vec::new(),
+            detail: None,
             caller,
             callee: None,
             abandoned: Vec::new(),

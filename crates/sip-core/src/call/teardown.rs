@@ -42,7 +42,8 @@ impl Call {
         self.close_caller(ctx, ending, status, reason.as_deref());
         self.refuse_pending(ctx);
         self.close_callee_leg(ctx, goodbye(ending, reason.as_deref()));
-        ctx.out.tell(Event::Ended { call: self.uid, ending, status: self.final_status(status) });
+        let (status, detail) = (self.final_status(status), self.detail.take());
+        ctx.out.tell(Event::Ended { call: self.uid, ending, status, detail });
     }
 
     /// Ends the call for a reason of ours: it cannot begin, or must not go on.
@@ -124,6 +125,7 @@ impl Call {
             ending,
             status: self.final_status(status),
             cause,
+            detail: self.detail.clone(),
             caller_call_id: self.caller.dialog.call_id.clone(),
             callee_call_id: self.callee_call_id.clone(),
             user_agent: self.parties.user_agent.clone(),

@@ -74,8 +74,10 @@ class Bench:
         self.gateway.ensure_running()
         return self.sipp("carrier", scenario, address=OUTSIDE, remote=self.gateway.sip, **options)
 
-    def pjsua(self, profile: Profile, *, transport: str = "udp", name: str = "pjsua", **options) -> Pjsua:
-        """A PBX made of pjsua2, registered."""
+    def pjsua(
+        self, profile: Profile, *, scheme: str = "sip", transport: str = "udp", name: str = "pjsua", **options
+    ) -> Pjsua:
+        """A PBX made of pjsua2, registered; with the scheme sips all its URIs have it."""
         gateway = self.gateway
         gateway.ensure_running()
         port = gateway.tls if transport == "tls" else gateway.udp
@@ -83,9 +85,9 @@ class Bench:
             self.folder,
             self._name(name),
             transport=transport,
-            id=profile.uri,
-            registrar=f"sip:{gateway.domain}",
-            proxy=f"sip:{gateway.address}:{port};transport={transport};lr",
+            id=profile.uri.replace("sip:", f"{scheme}:", 1),
+            registrar=f"{scheme}:{gateway.domain}",
+            proxy=f"{scheme}:{gateway.address}:{port};transport={transport};lr",
             user=profile.user,
             password=profile.password,
             ca=gateway.certificate,
@@ -110,7 +112,15 @@ class Bench:
         self.gateway.add_carrier("carrier", CARRIER, port, transport=transport, srtp=carrier_srtp)
         return peer
 
-    def baresip(self, profile: Profile, *, transport: str = "udp", srtp: str | None = None, **options) -> Baresip:
+    def baresip(
+        self,
+        profile: Profile,
+        *,
+        scheme: str = "sip",
+        transport: str = "udp",
+        srtp: str | None = None,
+        **options,
+    ) -> Baresip:
         """A PBX made of baresip, registered."""
         gateway = self.gateway
         gateway.ensure_running()
@@ -119,11 +129,11 @@ class Bench:
         peer = Baresip(
             self.folder,
             self._name("baresip"),
-            profile.uri,
+            profile.uri.replace("sip:", f"{scheme}:", 1),
             user=profile.user,
             password=profile.password,
             transport=transport,
-            outbound=f"sip:{host}:{port};transport={transport}",
+            outbound=f"{scheme}:{host}:{port};transport={transport}",
             expires=300,
             srtp=srtp,
             ca=gateway.certificate,

@@ -12,6 +12,7 @@ import sys
 import pjsua2 as pj
 
 SRTP = {"off": pj.PJMEDIA_SRTP_DISABLED, "optional": pj.PJMEDIA_SRTP_OPTIONAL, "mandatory": pj.PJMEDIA_SRTP_MANDATORY}
+PRACK = {"off": pj.PJSUA_100REL_NOT_USED, "optional": pj.PJSUA_100REL_OPTIONAL, "mandatory": pj.PJSUA_100REL_MANDATORY}
 TRANSPORT = {
     "udp": pj.PJSIP_TRANSPORT_UDP,
     "tcp": pj.PJSIP_TRANSPORT_TCP,
@@ -142,6 +143,7 @@ class Agent:
         if options.get("proxy"):
             config.sipConfig.proxies.append(options["proxy"])
         config.sipConfig.contactUriParams = options.get("contact_params", "")
+        config.callConfig.prackUse = PRACK[options.get("prack", "off")]
         media = config.mediaConfig
         media.transportConfig.boundAddress = media.transportConfig.publicAddress = options["address"]
         media.srtpUse = SRTP[options.get("srtp", "off")]

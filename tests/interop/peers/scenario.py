@@ -121,9 +121,20 @@ SAME_VIA = "[last_Via:]"
 class Caller(Scenario):
     """Places one call."""
 
-    def __init__(self, identity: Identity, number: str, *, uri: str | None = None, headers: tuple[str, ...] = (), max_forwards=70):
+    def __init__(
+        self,
+        identity: Identity,
+        number: str,
+        *,
+        uri: str | None = None,
+        caller: str | None = None,
+        headers: tuple[str, ...] = (),
+        max_forwards=70,
+    ):
+        """`caller` is what From says where that is not the identity's own URI."""
         super().__init__()
         self.identity = identity
+        self.caller = caller or f"<{identity.uri}>"
         self.max_forwards = max_forwards
         self.uri = uri or f"sip:{number}@{identity.domain}"
         self.digest_uri = self.uri.removeprefix("sip:")
@@ -139,7 +150,7 @@ class Caller(Scenario):
             via,
             f"Max-Forwards: {self.max_forwards}",
             "[routes]" if in_dialog else "",
-            f"From: <{self.identity.uri}>;tag=[pid]C[call_number]",
+            f"From: {self.caller};tag=[pid]C[call_number]",
             f"To: {self.to}{tag}",
             "Call-ID: [call_id]",
             f"CSeq: {self.cseq} {method}",
@@ -236,9 +247,9 @@ class Caller(Scenario):
         self.answer_kept("theirs", "200 OK", self.contact, body=body, retrans=500)
         return self.receive(request="ACK")
 
-    def hangs_up(self):
+    def hangs_up(self, *headers: str):
         self.cseq += 1
-        self._request("BYE", "[next_url]", retrans=500)
+        self._request("BYE", "[next_url]", *headers, retrans=500)
         return self.receive(response=200)
 
     def is_hung_up(self):
@@ -265,7 +276,7 @@ class Caller(Scenario):
             f"ACK {self.uri} SIP/2.0",
             SAME_VIA,
             "Max-Forwards: 70",
-            f"From: <{self.identity.uri}>;tag=[pid]C[call_number]",
+            f"From: {self.caller};tag=[pid]C[call_number]",
             "[last_To:]",
             "Call-ID: [call_id]",
             f"CSeq: {self.cseq} ACK",

@@ -121,6 +121,12 @@ fn event(events: &mut Events) -> SessionEvent {
     panic!("no event in time");
 }
 
+/// The first packet of a side, from the address that its description names.
+fn is_heard_from(side: Side, events: &mut Events) {
+    assert_eq!(event(events), SessionEvent::FirstPacket { side });
+    assert_eq!(event(events), SessionEvent::Located { side });
+}
+
 /// Media both ways, a few packets each.
 fn talk(near: &mut Peer, far: &mut Peer, from: u16) {
     for sequence in from..from + 5 {
@@ -141,8 +147,9 @@ fn plain_media_passes_both_ways_and_closing_frees_the_ports() {
     far.learn(&engine.describe(CALL, Side::Near, Role::Offer, near.plain()).wait().expect("a good offer"));
     near.learn(&engine.describe(CALL, Side::Far, Role::Answer, far.plain()).wait().expect("a good answer"));
     talk(&mut near, &mut far, 1);
-    assert_eq!(event(&mut events), SessionEvent::FirstPacket { side: Side::Near });
-    assert_eq!(event(&mut events), SessionEvent::FirstPacket { side: Side::Far });
+    for side in [Side::Near, Side::Far] {
+        is_heard_from(side, &mut events);
+    }
     // The worker counts after it sent; once it answers, it has counted.
     assert_eq!(engine.stats(CALL).wait().expect("it is open").far.packets, 5);
     let gauges = engine.gauges();
@@ -306,7 +313,7 @@ fn the_echo_answers_and_tells_of_silence() {
         phone.send(sequence);
         assert_eq!(phone.hear()[12..], rtp(sequence)[12..]);
     }
-    assert_eq!(event(&mut events), SessionEvent::FirstPacket { side: Side::Near });
+    is_heard_from(Side::Near, &mut events);
     assert!(matches!(event(&mut events), SessionEvent::Silent { .. }));
     let held = RemoteDescription { flow: Flow::Inactive, ..phone.secured(Profile::Savp) };
     assert_eq!(engine.echo(CALL, held).wait().expect("a good re-offer"), answer);

@@ -10,7 +10,7 @@ use provisioning_store::model::*;
 use provisioning_store::money::Micros;
 use provisioning_store::moving::copy_to_postgres;
 use provisioning_store::pages::Slice;
-use provisioning_store::registrations::Registration;
+use provisioning_store::registrations::{Proof, Registration};
 use provisioning_store::reports::Month;
 use provisioning_store::secrets::SecretKey;
 use provisioning_store::store::{NewProfile, PostgresUrl, Store, StoreOptions};
@@ -80,6 +80,11 @@ async fn furnish_provisioning(store: &Store, company: CompanyId) {
         expires_at: start().plus_s(3_600),
     };
     store.save_registrations(&[bound]).await.unwrap();
+    let address = "192.0.2.7".parse().unwrap();
+    store
+        .save_proofs(&[Proof { profile: PROFILE, address, transport: Transport::Udp, at: start() }])
+        .await
+        .unwrap();
     let phones = CallRecord { profile: None, phone_of: Some(company), ..record(None, Some(9)) };
     let settle = LedgerOp::Settle { call: call("phones"), record: Box::new(phones) };
     store.apply_one(start(), settle).await.unwrap();

@@ -149,10 +149,45 @@ impl<'a> DigestResponse<'a> {
         })
     }
 
-    /// The username without its `@domain`, which some PBXs add to it.
+    /// The username without its scheme and its `@domain`, which some PBXs add to it. What is hashed is the whole.
     pub fn user(&self) -> &'a str {
-        self.username.split('@').next().unwrap_or(self.username)
+        user_of(self.username)
     }
+}
+
+/// A user name without its scheme and its domain.
+pub(crate) fn user_of(name: &str) -> &str {
+    let name = name.strip_prefix("sip:").or_else(|| name.strip_prefix("sips:")).unwrap_or(name);
+    let end = name.find('@').or_else(|| name.find("%40")).unwrap_or(name.len());
+    &name[..end]
+}
+
+/// One parameter of credentials that cannot be read as a whole.
+pub(crate) fn parameter<'a>(value: &'a str, name: &str) -> Option<&'a str> {
+    Fields::of(value).ok()?.get(name)
+}
+
+/// The credentials or challenges that one field's value lists (RFC 7235 section 2.1, 4.1): each begins with the name of
+/// its scheme, and its own parameters have commas between them too.
+pub fn listed(value: &str) -> impl Iterator<Item = &str> {
+    let mut at = 0;
+    let mut starts: SmallVec<[usize; 2]> = SmallVec::new();
+    for piece in text::split_outside_quotes(value, b',') {
+        if at == 0 || begins_with_scheme(piece) {
+            starts.push(at);
+        }
+        at += piece.len() + 1;
+    }
+    let ends: SmallVec<[usize; 2]> =
+        starts.iter().skip(1).map(|start| start - 1).chain([value.len()]).collect();
+    starts.into_iter().zip(ends).map(|(start, end)| value[start..end].trim())
+}
+
+/// `Digest realm="x"`, as opposed to `realm = "x"`.
+fn begins_with_scheme(piece: &str) -> bool {
+    let Some((scheme, rest)) = piece.trim_start().split_once([' ', '\t']) else { return false };
+    let rest = rest.trim_start();
+    text::is_token(scheme.as_bytes()) && !rest.is_empty() && !rest.starts_with('=')
 }
 
 /// The `name=value` pairs after the scheme; credentials have about ten.
@@ -407,6 +442,24 @@ pub(crate) mod tests {
         assert_eq!((response.realm, response.uri), ("a, b", "sip:x;y=1"));
         assert_eq!((response.nc, response.qop, response.opaque), (Some(10), Some("auth"), Some("")));
         assert_eq!(response.algorithm, Algorithm::Md5);
+    }
+
+    #[test]
+    fn a_user_is_known_by_what_stands_before_its_domain() {
+        for username in ["bob", "bob@example.com", "sip:bob@example.com", "bob%40example.com", "bob@a@b"] {
+            let value = format!("Digest username=\"{username}\", realm=r, nonce=n, uri=u, response=r");
+            assert_eq!(DigestResponse::parse(&value).unwrap().user(), "bob", "{username}");
+        }
+    }
+
+    #[test]
+    fn one_field_may_list_several() {
+        let one = "Digest username=\"u\", realm=\"a, Digest b\",nonce = \"n\"";
+        let two = "digest realm=other, qop=\"auth,auth-int\"";
+        assert_eq!(listed(one).collect::<Vec<_>>(), [one]);
+        let all = format!("{one}, {two} ,Basic dTpw");
+        assert_eq!(listed(&all).collect::<Vec<_>>(), [one, two, "Basic dTpw"]);
+        assert_eq!(listed("").collect::<Vec<_>>(), [""]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::auth::digest::{Challenge, next_nonce};
+use crate::auth::digest::{Challenge, listed, next_nonce};
 use crate::directory::{Carrier, Directory, Peer};
 use crate::message::{Message, MessageWriter, Method, Name};
 use crate::rng::Rng;
@@ -63,7 +63,7 @@ impl Credentials {
         ];
         let mut asked: SmallVec<[(Name, &str); 2]> = SmallVec::new();
         for (asks, answers) in kinds {
-            for value in response.headers(asks) {
+            for value in response.headers(asks).flat_map(listed) {
                 let Ok(challenge) = Challenge::parse(value) else { continue };
                 // RFC 8760 section 2.4: of each realm the first one that is understood.
                 if asked.contains(&(answers, challenge.realm)) {

@@ -46,7 +46,12 @@ pub fn build(old: &Directory, rows: &DirectoryRows, shape: &Shape) -> Directory 
     let builder = Builder::new(rows, shape);
     for profile in &rows.profiles {
         match builder.profile(profile) {
-            Some(built) => directory.add_profile(built),
+            Some(built) => {
+                directory.add_profile(built);
+                if let Some(known) = builder.credentials.get(&profile.id) {
+                    directory.add_password(ProfileId(profile.id.0), known.password.reveal());
+                }
+            }
             None => tracing::error!(
                 profile = profile.id.0,
                 "A profile has no password, so it can neither register nor call: give it a new one."
@@ -270,6 +275,7 @@ impl Builder<'_> {
             let Some(account) = self.accounts.get(&phone.account) else { continue };
             let company = self.companies.get(&account.company);
             let hash = |algorithm| ha1(algorithm, &phone.user, &self.shape.realm, phone.password.reveal());
+            directory.add_password(ProfileId::of_phone(phone.account.0), phone.password.reveal());
             directory.add_profile(Profile {
                 id: ProfileId::of_phone(phone.account.0),
                 company: CompanyId(account.company.0),

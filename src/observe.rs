@@ -144,7 +144,7 @@ impl Observer {
     }
 
     fn refused(&self, event: &Event) {
-        let Event::RequestRefused { method, profile, user, source, refusal } = event else { return };
+        let Event::RequestRefused { method, profile, user, source, refusal, detail } = event else { return };
         let reason = refusal.code();
         self.metrics.count_refused(method, reason);
         if matches!(refusal, Refusal::BadCredentials | Refusal::UnknownUser) {
@@ -154,7 +154,8 @@ impl Observer {
             return;
         }
         let profile = profile.map(|profile| profile.0);
-        tracing::warn!(profile, user, %source, reason, method, "A request was refused. {}", refusal.sentence());
+        let (why, detail) = (refusal.sentence(), detail.unwrap_or_default());
+        tracing::warn!(profile, user, %source, reason, method, "A request was refused. {why} {detail}");
     }
 
     /// A PBX that is known by its address and is now asked for a password may have none: then its calls fail, and the
@@ -282,6 +283,7 @@ mod tests {
                 user: "101".into(),
                 source: "192.0.2.1:5060".parse().unwrap(),
                 refusal: Refusal::UnknownUser,
+                detail: None,
             });
         }
         let count = |method| metrics.requests_refused.with_label_values(&[method, "unknown_user"]).get();

@@ -34,10 +34,11 @@ def test_an_account_that_a_profile_has_cannot_sign_in(bench):
     signs_in = phone(bench)
     profile = bench.profile()
     bench.gateway.change("account", "attach", NAME, profile.id)
-    refused = bench.pbx(Registrant(signs_in).registers().is_challenged().gets(403))
+    refused = bench.pbx(Registrant(signs_in).registers().is_challenged().gets(503))
     finished(refused)
-    [refusal] = refused.received(403)
+    [refusal] = refused.received(503)
     assert refusal["X-Sipgw-Reason"] == "account_attached"
+    assert refusal["Retry-After"] == "300"
     assert "belongs to a SIP profile" in refusal["Warning"]
 
 

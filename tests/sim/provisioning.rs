@@ -191,6 +191,7 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
     };
     let there_are = |profile: &Profile| provisions.profiles.contains(&profile.id);
     [sales, engineering].into_iter().filter(there_are).for_each(|profile| directory.add_profile(profile));
+    directory.add_password(SALES, provisions.sales_password);
     directory.add_number(SALES_NUMBER, SALES);
     directory.add_number(ENGINEERING_NUMBER, ENGINEERING);
     directory

@@ -9,6 +9,7 @@ use crate::auth::nonce::{CountVerdict, NonceCounts, NonceKey, NonceState};
 use crate::bans::{Claim, Hearing};
 use crate::directory::{DigestPolicy, Directory, Peer, Profile};
 use crate::message::{Message, Name};
+use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::types::{Now, ProfileId};
 
@@ -17,8 +18,16 @@ use crate::types::{Now, ProfileId};
 pub(crate) enum Verdict {
     /// The password was proved.
     Accepted(Peer),
-    /// No credentials of ours, or such with an old nonce: ask (again). Never counts against the sender.
+    /// No credentials, or such with an old nonce: ask (again). Never counts against the sender.
     Challenge(Staleness),
+    /// Credentials that can never be right, whatever the password is: ask again, and say why.
+    Useless {
+        /// The user that they name.
+        user: String,
+        why: Refusal,
+        /// Whether they answer a nonce that their sender was given.
+        is_answer: bool,
+    },
     /// A fresh nonce was answered, and the answer was not looked at: silence is owed.
     Unheard(Hearing),
     /// A fresh nonce was answered wrongly.
@@ -59,8 +68,34 @@ impl Party {
 
     /// The values of the fields that may carry credentials, the usual one's first.
     pub(crate) fn credentials(self, request: &Message) -> impl Iterator<Item = &str> {
-        self.credentials_headers().into_iter().flat_map(|name| request.headers(name))
+        self.credentials_headers().into_iter().flat_map(|name| request.headers(name)).flat_map(digest::listed)
     }
+}
+
+/// Credentials that can never be right, and why.
+struct Useless<'a> {
+    value: &'a str,
+    why: Refusal,
+}
+
+/// The credentials for our realm, which may stand among others; `Err` if there are none but useless ones. What cannot be
+/// read may have been meant for us, and says more than another's realm.
+fn ours<'a>(
+    values: impl Iterator<Item = &'a str>,
+    realm: &str,
+) -> Result<Option<DigestResponse<'a>>, Useless<'a>> {
+    let (mut foreign, mut unusable) = (None, None);
+    for value in values {
+        match DigestResponse::parse(value) {
+            Ok(answer) if answer.realm == realm => return Ok(Some(answer)),
+            Ok(_) => foreign = foreign.or(Some(Useless { value, why: Refusal::CredentialsRealm })),
+            Err(error) => {
+                let why = Refusal::of_credentials(error);
+                unusable = unusable.or(Some(Useless { value, why }));
+            }
+        }
+    }
+    unusable.or(foreign).map_or(Ok(None), Err)
 }
 
 /// Issues nonces and checks answers to them; keeps no state but the counts of nonces in use.
@@ -87,10 +122,10 @@ impl Authenticator {
         before: impl Fn(ProfileId) -> Option<Arc<Profile>>,
         hear: impl FnOnce(&Claim) -> Hearing,
     ) -> Verdict {
-        let Some(answer) = party.credentials(request).find_map(|value| {
-            DigestResponse::parse(value).ok().filter(|answer| answer.realm == settings.realm)
-        }) else {
-            return Verdict::Challenge(Staleness::Fresh);
+        let answer = match ours(party.credentials(request), &settings.realm) {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return Verdict::Challenge(Staleness::Fresh),
+            Err(useless) => return self.useless(now, settings, source, useless),
         };
         let lifetime = settings.registration.nonce_lifetime.as_secs();
         let nonce = self.key.check(answer.nonce, now.unix_s, source, lifetime);
@@ -103,8 +138,9 @@ impl Authenticator {
         }
         let user = answer.user();
         if !is_offered(self.policy(directory, user), answer.algorithm) {
-            // The challenge was made before we knew whose it is; the next one offers what this user is to prove.
-            return Verdict::Challenge(Staleness::Fresh);
+            // The challenge may have been made before we knew whose it is; the next one offers what this user is to prove.
+            let (user, why) = (user.to_owned(), Refusal::CredentialsAlgorithm);
+            return Verdict::Useless { user, why, is_answer: true };
         }
         let claim =
             Claim { user: user.to_owned(), peer: directory.peer_of_user(user), print: print_of(&answer) };
@@ -125,6 +161,16 @@ impl Authenticator {
             },
             _ => Verdict::Refused(claim),
         }
+    }
+
+    /// Says what is wrong with credentials that can never be right.
+    fn useless(&self, now: Now, settings: &Settings, source: IpAddr, useless: Useless<'_>) -> Verdict {
+        let Useless { value, why } = useless;
+        let lifetime = settings.registration.nonce_lifetime.as_secs();
+        let nonce = digest::parameter(value, "nonce").unwrap_or_default();
+        let is_answer = self.key.check(nonce, now.unix_s, source, lifetime) != NonceState::Foreign;
+        let user = digest::user_of(digest::parameter(value, "username").unwrap_or_default()).to_owned();
+        Verdict::Useless { user, why, is_answer }
     }
 
     /// The To tag of an answer that is given without state: the same for every repetition of the request (RFC 3261
@@ -188,6 +234,9 @@ fn print_of(answer: &DigestResponse<'_>) -> u64 {
 
 /// Whether the answer proves the password of whoever has the user name: a profile's, or the one that a carrier shares
 /// with its trunk. Whether anybody has it or not, the same hashes are computed, so that the time taken does not tell.
+///
+/// The user name is hashed as it was sent (RFC 7616 section 3.4.2), so one with a domain has a hash of its own; some user
+/// agents send the one and hash the other.
 fn proves_password(
     settings: &Settings,
     directory: &Directory,
@@ -201,13 +250,19 @@ fn proves_password(
         None => (None, None),
     };
     let credentials = carrier.and_then(|carrier| carrier.credentials.as_ref());
-    let (user, password) =
-        credentials.map_or_else(|| (answer.user(), ""), |(user, password)| (user, password));
-    let computed = digest::ha1(answer.algorithm, user, &settings.realm, password);
+    let own =
+        profile.and_then(|profile| directory.password(profile.id)).map(|secret| (answer.user(), secret));
+    let shared = credentials.map(|(user, password)| (user.as_str(), password.as_str()));
+    let (user, password) = own.or(shared).unwrap_or_else(|| (answer.user(), ""));
+    let hash = |user: &str| digest::ha1(answer.algorithm, user, &settings.realm, password);
+    let computed = hash(user);
     // What is not offered today was turned away before.
     let stored = profile.and_then(|profile| profile.authentication.ha1(answer.algorithm));
     let is_right = digest::verify(answer, method, stored.unwrap_or(&computed));
-    is_right && (stored.is_some() || credentials.is_some())
+    let is_right_as_sent =
+        answer.username != answer.user() && digest::verify(answer, method, &hash(answer.username));
+    (is_right && (stored.is_some() || credentials.is_some()))
+        || (is_right_as_sent && (own.is_some() || credentials.is_some()))
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ use crate::types::{CarrierId, CarrierLabel, CompanyId, Flow, ProfileId, Transpor
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Directory {
     profiles: HashMap<ProfileId, Arc<Profile>>,
+    /// The passwords, for user names that are hashed with a domain.
+    passwords: HashMap<ProfileId, Hidden>,
     users: HashMap<String, Peer>,
     numbers: HashMap<String, ProfileId>,
     accounts: HashMap<String, AccountRoute>,
@@ -24,6 +26,16 @@ pub struct Directory {
     ip_rules: IpRules<Peer>,
     /// How many profiles are challenged in each way.
     policies: BTreeMap<DigestPolicy, u64>,
+}
+
+/// A password. No log shows it.
+#[derive(Clone, PartialEq, Eq)]
+struct Hidden(Box<str>);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(..)")
+    }
 }
 
 /// A directory in the place of another.
@@ -394,9 +406,11 @@ impl Directory {
         let is_peer_that_stays = |peer: Peer| peer.profile().is_some_and(stays);
         let numbers = self.numbers.iter().filter(|(_, profile)| stays(**profile));
         let accounts = self.accounts.iter().filter(|(_, route)| stays(route.profile));
+        let passwords = self.passwords.iter().filter(|(profile, _)| stays(**profile));
         let mut kept = Self {
             numbers: numbers.map(|(number, profile)| (number.clone(), *profile)).collect(),
             accounts: accounts.map(|(name, route)| (name.clone(), route.clone())).collect(),
+            passwords: passwords.map(|(profile, hidden)| (*profile, hidden.clone())).collect(),
             ip_rules: self.ip_rules.only(is_peer_that_stays),
             ..Self::default()
         };
@@ -427,6 +441,17 @@ impl Directory {
         if peer.precedence() < holder.precedence() {
             *holder = peer;
         }
+    }
+
+    /// Keeps a profile's password: `user@domain` is hashed with whatever domain the PBX was set up with (RFC 7616 section
+    /// 3.4.2), so no hash of it can be made ahead.
+    pub fn add_password(&mut self, profile: ProfileId, password: &str) {
+        self.passwords.insert(profile, Hidden(password.into()));
+    }
+
+    /// The password of a profile, if it was kept.
+    pub(crate) fn password(&self, profile: ProfileId) -> Option<&str> {
+        self.passwords.get(&profile).map(|hidden| &*hidden.0)
     }
 
     /// Gives an Online Number (E.164 digits without `+`) to a profile.

@@ -32,8 +32,6 @@ use crate::message::{self, Fault, Message, Method, Name, lex, repaired, validate
 use crate::outbox::Outbox;
 use crate::refusal::Refusal;
 use crate::registrar::Registrar;
-use crate::request::TOO_FAST;
-use crate::respond;
 use crate::rng::Rng;
 use crate::settings::{RegistrationSettings, Settings, Tuning};
 use crate::timers::Timers;
@@ -192,22 +190,6 @@ impl Gateway {
             && self.known_peer(now, flow).is_none()
             && !self.registrar.is_bound_host(source)
             && !self.bans.is_anybodys_home(source)
-    }
-
-    /// Says what is wrong with a malformed request.
-    fn refuse_faulty(&mut self, now: Now, flow: Flow, request: &Message, fault: Fault) {
-        if !self.may_speak(now, flow) {
-            return self.drop_message(flow, TOO_FAST);
-        }
-        let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
-        let why = Refusal::of(fault);
-        let mut writer = respond::response(&self.settings, request, why.status(), Some(&tag), flow.peer);
-        respond::explain(&mut writer, &self.settings, why);
-        respond::warn(&mut writer, &self.settings.domain, fault.sentence());
-        self.out.send(flow, writer.finish());
-        if *request.method() == Method::Invite {
-            self.record_faulty(now, flow, request, why);
-        }
     }
 
     pub(crate) fn drop_message(&mut self, flow: Flow, why: &'static str) {
@@ -438,6 +420,9 @@ impl Gateway {
         for gone in changed.iter().filter(|id| directory.profile(**id).is_none()) {
             self.end_calls_of(now, *gone, Refusal::ProfileDeleted);
             self.history.forget(*gone);
+        }
+        for profile in changed.iter().filter(|id| directory.profile(**id).is_none()) {
+            self.registrar.forget_refused(*profile);
         }
         for profile in changed.iter().filter(|id| !directory.may_register(**id)) {
             self.registrar.remove(*profile, Unregistration::ProfileGone, &mut self.out);

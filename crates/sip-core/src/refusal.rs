@@ -3,6 +3,7 @@
 //! The same row serves the SIP response, the log and the CDR, so a customer who reads one of them to another speaks
 //! of the same thing.
 
+use crate::auth::digest::DigestError;
 use crate::message::Fault;
 
 /// One row of the table.
@@ -48,7 +49,7 @@ macro_rules! refusals {
 
 // The table, in alphabetical order: the SIP status, the Q.850 cause, the code, the sentence.
 refusals! {
-    AccountAttached = 403, 21, "account_attached",
+    AccountAttached = 503, 21, "account_attached",
         "This business account belongs to a SIP profile and cannot sign in: take it off the profile first.";
     AddressFamilyChanged = 488, 88, "address_family_changed",
         "The session description moves media between IPv4 and IPv6, which is not possible within a call.";
@@ -58,6 +59,8 @@ refusals! {
         "The called number cannot be read as a telephone number.";
     AddressNotAllowed = 403, 21, "address_not_allowed",
         "The password is right, but the profile is known by its IP addresses, and this is none of them.";
+    AddressOfAnother = 404, 1, "address_of_another",
+        "The REGISTER's To is neither the SIP user whose password was proved nor one of its profile's numbers.";
     AnswerUnconfirmed = 408, 102, "answer_unconfirmed",
         "Nobody at the caller's address showed that it heard the answer, so the call was ended and is not charged.";
     AnswerUnreadable = 502, 111, "answer_unreadable",
@@ -65,7 +68,7 @@ refusals! {
     AnswerWithoutOffer = 500, 101, "answer_without_offer",
         "The session description answers nothing that was offered.";
     BadContact = 400, 95, "bad_contact",
-        "The REGISTER's Contact cannot be used.";
+        "None of the REGISTER's Contacts is a SIP or SIPS URI that can be called.";
     BadCredentials = 403, 21, "bad_credentials",
         "The user name or the password is wrong.";
     BadRequest = 400, 95, "bad_request",
@@ -100,6 +103,8 @@ refusals! {
         "The caller gave up before the answer.";
     CarrierAuthentication = 500, 38, "carrier_authentication",
         "The carrier did not accept the gateway's credentials.";
+    CarrierRegisters = 404, 1, "carrier_registers",
+        "The credentials are a carrier's, and carriers do not register here.";
     CarriersFailed = 503, 38, "carriers_failed",
         "No carrier could complete the call.";
     CompanyCreditExhausted = 402, 16, "company_credit_exhausted",
@@ -110,6 +115,18 @@ refusals! {
         "As many calls as the profile's spend guard allows go to this country already.";
     CountryDenied = 403, 21, "country_denied",
         "The profile's spend guard does not allow calls to this country.";
+    CredentialsAlgorithm = 401, 21, "credentials_algorithm",
+        "The credentials use a digest algorithm that was not offered.";
+    CredentialsIncomplete = 401, 21, "credentials_incomplete",
+        "The credentials lack a parameter that the digest needs, such as nc or cnonce.";
+    CredentialsProtection = 401, 21, "credentials_protection",
+        "The credentials use a quality of protection that was not offered, such as auth-int.";
+    CredentialsRealm = 401, 21, "credentials_realm",
+        "The credentials are for another realm than the gateway's.";
+    CredentialsScheme = 401, 21, "credentials_scheme",
+        "The credentials are not of the Digest scheme.";
+    CredentialsUnreadable = 401, 21, "credentials_unreadable",
+        "The credentials cannot be read.";
     CreditExhausted = 402, 16, "credit_exhausted",
         "The profile's credit ran out, so the call was ended.";
     CryptoNotOffered = 488, 88, "crypto_not_offered",
@@ -144,7 +161,7 @@ refusals! {
         "The registration interval asked for is too short.";
     InvitationExpired = 487, 102, "invitation_expired",
         "The time that the caller's INVITE allows ran out before the call was answered.";
-    KnownByAddress = 403, 21, "known_by_address",
+    KnownByAddress = 503, 21, "known_by_address",
         "The password is right, but the profile is known by its IP address and does not register.";
     LongestCall = 403, 16, "longest_call",
         "The call lasted as long as the profile's spend guard allows, so it was ended.";
@@ -267,6 +284,27 @@ impl Refusal {
         )
     }
 
+    /// Seconds after which to try again. What an operator has to set right first takes longer, but a PBX must not give up
+    /// for good.
+    pub const fn retry_after_s(self) -> Option<u32> {
+        match self {
+            Self::AccountAttached | Self::KnownByAddress => Some(300),
+            _ if self.is_passing() => Some(5),
+            _ => None,
+        }
+    }
+
+    /// What keeps credentials from ever being right.
+    pub const fn of_credentials(error: DigestError) -> Self {
+        match error {
+            DigestError::Algorithm => Self::CredentialsAlgorithm,
+            DigestError::Missing(_) => Self::CredentialsIncomplete,
+            DigestError::NonceCount | DigestError::Quoting => Self::CredentialsUnreadable,
+            DigestError::Qop => Self::CredentialsProtection,
+            DigestError::Scheme => Self::CredentialsScheme,
+        }
+    }
+
     /// The row of a request that cannot be served as it is written.
     pub const fn of(fault: Fault) -> Self {
         match fault {
@@ -284,6 +322,7 @@ impl Refusal {
             | Fault::HeaderLine
             | Fault::Malformed(_)
             | Fault::Missing(_)
+            | Fault::Star
             | Fault::StartLine
             | Fault::StatusLine
             | Fault::Uri => Self::BadRequest,

@@ -1,14 +1,17 @@
 //! Registered PBXs: bindings, their expiry, NAT detection, and that the newest wins (RFC 3261 section 10.3).
 
+mod refused;
 mod way;
 mod wish;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Bound;
+use std::ops;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use self::refused::RefusedRegistration;
+use self::refused::RefusedRegistrations;
 use self::way::way_to;
 use self::wish::{Wish, wish_of, without_expires};
 use crate::directory::Peer;
@@ -31,6 +34,7 @@ pub(crate) struct Registrar {
     /// How each PBX has shown that it protects its media, for as long as it is registered; for PBXs known by their
     /// address, and for carriers, as long as the gateway runs.
     shown: HashMap<Peer, SecureMedia>,
+    refused: RefusedRegistrations,
     timers: Timers<ProfileId>,
     limit: usize,
     /// Bindings looked at for lists so far.
@@ -52,14 +56,28 @@ struct Entry {
 /// The answer to a REGISTER.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Registration {
-    /// 200 with what is bound now: the Contact value to echo and the seconds left.
-    Done(Option<(String, u32)>),
+    /// 200 with what is bound now.
+    Done(Option<Bound>),
     /// 423 with Min-Expires.
     TooBrief { min_s: u32 },
     /// 400 or another refusal.
     Refused(Refusal),
-    /// An old REGISTER that came late (section 10.3 step 7).
-    OutOfOrder,
+}
+
+/// What is bound now.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Bound {
+    /// The Contact value to echo.
+    pub(crate) contact: String,
+    /// The seconds left.
+    pub(crate) left_s: u32,
+}
+
+impl Bound {
+    /// A Contact value in the pieces of it that are echoed.
+    pub(crate) fn pieces(value: &str) -> Vec<&str> {
+        without_expires(value)
+    }
 }
 
 impl Registrar {
@@ -69,6 +87,7 @@ impl Registrar {
             by_connection: BTreeSet::new(),
             sources: BTreeSet::new(),
             shown: HashMap::new(),
+            refused: RefusedRegistrations::new(limit),
             timers: Timers::default(),
             limit,
             #[cfg(test)]
@@ -90,6 +109,7 @@ impl Registrar {
             Ok(wish) => wish,
             Err(refusal) => return Registration::Refused(refusal),
         };
+        self.refused.forget(profile);
         if wish == Wish::Query {
             return Registration::Done(self.current(profile, now));
         }
@@ -99,7 +119,8 @@ impl Registrar {
             entry.binding.call_id == call_id && cseq <= entry.binding.cseq
         });
         if is_old {
-            return Registration::OutOfOrder;
+            // An old REGISTER that came late fails (section 10.3 step 7).
+            return Registration::Refused(Refusal::RequestOutOfOrder);
         }
         match wish {
             Wish::Query => Registration::Done(self.current(profile, now)),
@@ -118,7 +139,7 @@ impl Registrar {
                 Registration::Done(self.current(profile, now))
             }
             Wish::Bind { contact, expires_s } => {
-                let behind_nat = is_behind_nat(request, contact.uri, flow);
+                let behind_nat = is_behind_nat(request, &contact.uri, flow);
                 let granted = match grant(settings, expires_s, behind_nat) {
                     Ok(granted) => granted,
                     Err(min_s) => return Registration::TooBrief { min_s },
@@ -128,8 +149,8 @@ impl Registrar {
                 }
                 let binding = Binding {
                     profile,
-                    contact_uri: contact.uri.to_owned(),
-                    contact: without_expires(contact.value),
+                    contact: without_expires(contact.value).concat(),
+                    contact_uri: contact.uri,
                     flow,
                     user_agent: request.header(Name::UserAgent).map(str::to_owned),
                     call_id: call_id.to_owned(),
@@ -241,8 +262,8 @@ impl Registrar {
 
     /// The bindings behind `after`, in the order of their profiles.
     pub(crate) fn bindings(&self, after: Option<ProfileId>) -> impl Iterator<Item = &Binding> {
-        let first = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.bindings.range((first, Bound::Unbounded)).map(|(_, entry)| {
+        let first = after.map_or(ops::Bound::Unbounded, ops::Bound::Excluded);
+        self.bindings.range((first, ops::Bound::Unbounded)).map(|(_, entry)| {
             #[cfg(test)]
             self.examined.set(self.examined.get() + 1);
             &entry.binding
@@ -322,14 +343,34 @@ impl Registrar {
         self.shown.get(&peer).copied()
     }
 
+    /// A REGISTER that names a profile was refused.
+    pub(crate) fn note_refused(&mut self, refused: RefusedRegistration) {
+        self.refused.note(refused);
+    }
+
+    /// The profiles behind `after` whose last REGISTER was refused, in order.
+    pub(crate) fn refused(&self, after: Option<ProfileId>) -> impl Iterator<Item = &RefusedRegistration> {
+        self.refused.behind(after)
+    }
+
+    /// What a profile's last REGISTER was refused for.
+    pub(crate) fn refused_of(&self, profile: ProfileId) -> Option<&RefusedRegistration> {
+        self.refused.of(profile)
+    }
+
+    /// Forgets what a profile was refused for: it is gone, or registers no more.
+    pub(crate) fn forget_refused(&mut self, profile: ProfileId) {
+        self.refused.forget(profile);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.bindings.len()
     }
 
-    fn current(&self, profile: ProfileId, now: Now) -> Option<(String, u32)> {
+    fn current(&self, profile: ProfileId, now: Now) -> Option<Bound> {
         let Entry { binding, ends, .. } = self.bindings.get(&profile)?;
         let left = ends.saturating_duration_since(now.monotonic).as_secs_f64().ceil();
-        Some((binding.contact.clone(), left as u32))
+        Some(Bound { contact: binding.contact.clone(), left_s: left as u32 })
     }
 }
 

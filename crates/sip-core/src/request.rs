@@ -1,29 +1,25 @@
 //! Requests as they come in: told apart, authenticated, and handed to the registrar or a call.
 
-use std::sync::Arc;
-
 use crate::auth::Staleness;
-use crate::authenticator::{self, Party, Verdict};
+use crate::authenticator::{Party, Verdict};
 use crate::bans::{Bans, Claim, Place};
 use crate::call::{Arrival, Assurance, Call, Plan, Sender};
 use crate::circle;
-use crate::directory::{Authentication, DigestPolicy, Peer, Profile, is_user_name};
+use crate::directory::{Authentication, Peer, is_user_name};
 use crate::gateway::Gateway;
 use crate::guard::Pace;
 use crate::history::Novelty;
-use crate::message::{Message, MessageWriter, Method, Name, Uri};
+use crate::message::{Message, Method, Name, Uri};
 use crate::owner::Owner;
 use crate::refusal::Refusal;
-use crate::registrar::{Registrar, Registration};
-use crate::respond::{self, ALLOW};
+use crate::register::Refused;
+use crate::registrar::Registrar;
+use crate::respond::{self, Length};
 use crate::route;
-use crate::settings::Settings;
 use crate::transaction::{Incoming, ServerKey};
 use crate::types::{CallUid, Event, Flow, Now, Transport};
 
-/// Why a stranger's request is met with silence.
-pub(crate) const TOO_FAST: &str = "too many unproved requests from this source";
-/// Why a known source's is.
+/// Why a known source's request is met with silence.
 const TOO_FAST_FOR_KNOWN: &str = "too many requests from this known source";
 
 impl Gateway {
@@ -63,7 +59,7 @@ impl Gateway {
             None => self.invite_named_by(now, flow, cancel),
         };
         if invite.is_some() || call.is_some() {
-            self.confirm(flow, cancel);
+            self.confirm(now, flow, cancel);
         } else {
             self.refuse(now, flow, cancel, Refusal::NoSuchDialog);
         }
@@ -127,7 +123,7 @@ impl Gateway {
             // Who calls comes before what is wrong with the call (RFC 3261 section 8.2): the attempt is recorded.
             Method::Invite => self.on_invite(now, flow, request),
             _ if !respond::unknown_extensions(request).is_empty() => {
-                self.refuse_extensions(now, flow, request)
+                self.refuse_extensions(now, flow, request);
             }
             Method::Register => self.on_register(now, flow, request),
             Method::Options => self.on_options(now, flow, request),
@@ -135,7 +131,7 @@ impl Gateway {
                 let keeps_alive =
                     request.header(Name::Event).is_some_and(|event| event.eq_ignore_ascii_case("keep-alive"));
                 if keeps_alive && self.may_speak(now, flow) {
-                    self.confirm(flow, request);
+                    self.confirm(now, flow, request);
                 } else {
                     self.refuse(now, flow, request, Refusal::NoSuchDialog);
                 }
@@ -161,19 +157,8 @@ impl Gateway {
             // A refresh; it comes again by itself.
             return self.drop_message(flow, "overloaded");
         }
-        let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
-        self.out.send(flow, respond::refusal(&self.settings, request, Refusal::Overloaded, &tag, flow.peer));
+        self.refuse_at_once(now, flow, request, Refusal::Overloaded);
         self.out.tell(Event::Shed { source: flow.peer });
-    }
-
-    fn refuse_extensions(&mut self, now: Now, flow: Flow, request: &Message) {
-        if !self.may_speak(now, flow) {
-            return self.drop_message(flow, TOO_FAST);
-        }
-        let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
-        let mut writer = respond::response(&self.settings, request, 420, Some(&tag), flow.peer);
-        explain(&mut writer, &self.settings, request, Refusal::ExtensionUnsupported);
-        self.out.send(flow, writer.finish());
     }
 
     /// OPTIONS from somebody we serve is a question whether we live: without a 200 many PBXs take the trunk out of
@@ -182,7 +167,7 @@ impl Gateway {
     fn on_options(&mut self, now: Now, flow: Flow, request: &Message) {
         let is_user = claimed_user(request).is_some_and(|user| is_user_name(&user));
         if !self.is_stranger(now, flow) || (is_user && self.may_speak(now, flow)) {
-            self.confirm(flow, request);
+            self.confirm(now, flow, request);
         } else {
             self.refuse(now, flow, request, Refusal::UnknownPeer);
         }
@@ -199,132 +184,14 @@ impl Gateway {
         rates.take(now.monotonic, flow.peer.ip()) == Pace::Within
     }
 
-    /// 200 without state: a repeated request gets the same answer again (RFC 3261 section 8.2.7).
-    fn confirm(&mut self, flow: Flow, request: &Message) {
-        let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
-        let mut writer = respond::response(&self.settings, request, 200, Some(&tag), flow.peer);
-        if *request.method() != Method::Cancel {
-            writer.header(Name::Allow, ALLOW);
-            writer.header(Name::Accept, "application/sdp");
-            writer.header(Name::Supported, respond::SUPPORTED.join(", "));
-        }
-        self.out.send(flow, writer.finish());
-    }
-
-    /// Refuses without state, so that whoever proves nothing costs no memory; a stranger who asks too fast gets
-    /// silence.
-    fn refuse(&mut self, now: Now, flow: Flow, request: &Message, why: Refusal) {
-        if !self.may_speak(now, flow) {
-            return self.drop_message(flow, TOO_FAST);
-        }
-        let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
-        let bytes = respond::refusal(&self.settings, request, why, &tag, flow.peer);
-        self.out.send(flow, bytes);
-    }
-
-    fn on_register(&mut self, now: Now, flow: Flow, request: &Message) {
-        let Some(peer) = self.authenticate(now, flow, request, Party::Registrar) else { return };
-        let profile = match peer {
-            Peer::Profile(id) => self.directory.profile(id).cloned(),
-            Peer::Carrier(_) => None,
-        };
-        let Some(profile) = profile else {
-            // A carrier has proved its password, but has nothing to register.
-            return self.refuse(now, flow, request, Refusal::UnknownPeer);
-        };
-        let address = request.to().and_then(|to| to.uri().ok()).and_then(|uri| uri.user().map(str::to_owned));
-        if address.as_deref() != Some(profile.user.as_str()) {
-            // The address of record must be the user's own (RFC 3261 section 10.3 step 4).
-            return self.refuse_request(
-                now,
-                flow,
-                request,
-                (&profile.user, Some(&profile)),
-                Refusal::BadCredentials,
-            );
-        }
-        let known = (profile.user.as_str(), Some(&profile));
-        if self.directory.is_taken(&profile) {
-            return self.refuse_request(now, flow, request, known, Refusal::AccountAttached);
-        }
-        if !self.means_us(flow, request) {
-            return self.refuse_request(now, flow, request, known, Refusal::UnknownHost);
-        }
-        let domain = self.settings.domain.clone();
-        let settings = &self.settings.registration;
-        let registration = self.registrar.register(now, settings, profile.id, request, flow, &mut self.out);
-        match registration {
-            Registration::Done(bound) => {
-                // Whoever registers knows the password of today.
-                self.registrar.forget_password_before(profile.id);
-                self.confirm_register(now, flow, request, bound);
-                self.reunite(now, profile.id);
-            }
-            Registration::TooBrief { min_s } => self.answer_with(now, flow, request, 423, |writer| {
-                writer.header(Name::MinExpires, min_s);
-                respond::explain_at(writer, &domain, Refusal::IntervalTooBrief);
-            }),
-            Registration::Refused(why) => {
-                self.refuse_request(now, flow, request, (&profile.user, Some(&profile)), why);
-            }
-            // RFC 3261 section 10.3 step 7: an old request that comes late fails.
-            Registration::OutOfOrder => self.answer_with(now, flow, request, 500, |writer| {
-                respond::explain_at(writer, &domain, Refusal::RequestOutOfOrder);
-            }),
-        }
-    }
-
-    fn confirm_register(&mut self, now: Now, flow: Flow, request: &Message, bound: Option<(String, u32)>) {
-        self.answer_with(now, flow, request, 200, |writer| {
-            if let Some((contact, expires_s)) = bound {
-                writer.header(Name::Contact, format_args!("{contact};expires={expires_s}"));
-                writer.header(Name::Expires, expires_s);
-            }
-        });
-    }
-
-    fn refuse_request(
-        &mut self,
-        now: Now,
-        flow: Flow,
-        request: &Message,
-        (user, profile): (&str, Option<&Arc<Profile>>),
-        why: Refusal,
-    ) {
-        self.out.tell(Event::RequestRefused {
-            method: request.method().as_str().to_owned(),
-            profile: profile.map(|profile| profile.id),
-            user: user.to_owned(),
-            source: flow.peer,
-            refusal: why,
-        });
-        let domain = self.settings.domain.clone();
-        // Whether the user name or the password is wrong is for the log alone.
-        let told = if why == Refusal::UnknownUser { Refusal::BadCredentials } else { why };
-        self.answer_with(now, flow, request, told.status(), |writer| {
-            respond::explain_at(writer, &domain, told)
-        });
-    }
-
-    fn answer_with(
-        &mut self,
-        now: Now,
-        flow: Flow,
-        request: &Message,
-        status: u16,
-        add: impl FnOnce(&mut MessageWriter),
-    ) {
-        let Some(server) = self.transactions.open(flow, request) else {
-            return self.refuse(now, flow, request, Refusal::Overloaded);
-        };
-        let tag = self.rng.token();
-        let mut writer = respond::response(&self.settings, request, status, Some(&tag), flow.peer);
-        add(&mut writer);
-        self.transactions.answer(now.monotonic, server, status, writer.finish(), &mut self.out);
-    }
-
     /// Who proved its password, or `None` after the challenge or refusal has been sent.
-    fn authenticate(&mut self, now: Now, flow: Flow, request: &Message, party: Party) -> Option<Peer> {
+    pub(crate) fn authenticate(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        request: &Message,
+        party: Party,
+    ) -> Option<Peer> {
         let (source, steady) = (flow.peer.ip(), self.steady(now));
         let registrar = &self.registrar;
         let before = |id| {
@@ -340,7 +207,11 @@ impl Gateway {
         match self.authenticator.check(steady, &self.settings, &self.directory, request_here, before, hear) {
             Verdict::Accepted(peer) => self.on_right_password(now, flow, request, party, peer),
             Verdict::Challenge(staleness) => {
-                self.challenge(now, flow, request, party, staleness);
+                self.challenge(now, flow, request, party, (staleness, None));
+                None
+            }
+            Verdict::Useless { user, why, is_answer } => {
+                self.on_useless_credentials(now, flow, request, party, (&user, why, is_answer));
                 None
             }
             Verdict::Unheard(hearing) => {
@@ -375,7 +246,7 @@ impl Gateway {
             _ => None,
         };
         if let Some(why) = why {
-            self.refuse_request(now, flow, request, (&profile.user, Some(&profile)), why);
+            self.refuse_request(now, flow, request, &Refused::of(Some(&profile), why));
             if *request.method() == Method::Invite {
                 self.record_unproved(now, flow, request, peer, why);
             }
@@ -401,43 +272,45 @@ impl Gateway {
         }
         let profile = claim.peer.and_then(Peer::profile).and_then(|id| self.directory.profile(id)).cloned();
         let why = if profile.is_some() { Refusal::BadCredentials } else { Refusal::UnknownUser };
-        self.refuse_request(now, flow, request, (&claim.user, profile.as_ref()), why);
+        let refused = Refused { user: Some(&claim.user), ..Refused::of(profile.as_ref(), why) };
+        self.refuse_request(now, flow, request, &refused);
         if let (Method::Invite, Some(profile)) = (request.method(), &profile) {
             self.record_unproved(now, flow, request, Peer::Profile(profile.id), why);
         }
     }
 
-    /// Challenges without state (RFC 3261 section 8.2.7): a request that brings no proof costs no memory.
-    fn challenge(&mut self, now: Now, flow: Flow, request: &Message, party: Party, staleness: Staleness) {
-        if self.rates.take(now.monotonic, flow.peer.ip()) != Pace::Within {
-            return self.drop_message(flow, TOO_FAST);
-        }
-        let steady = self.steady(now);
-        let tag = self.authenticator.stateless_tag(request, flow.peer.ip());
-        let mut writer = respond::response(&self.settings, request, party.status(), Some(&tag), flow.peer);
-        let policy = self.policy_for(now, flow, request);
-        let (realm, salt) = (&self.settings.realm, self.rng.next_u64());
-        let source = flow.peer.ip();
-        for value in self.authenticator.challenges(steady, realm, policy, staleness, source, salt) {
-            writer.header(party.challenge_header(), value);
-        }
-        self.out.send(flow, writer.finish());
+    /// Credentials that can never be right are challenged again, and told what is wrong with them. The profile's card is
+    /// told as well if they answer a nonce of ours, so that the sender is where it says.
+    fn on_useless_credentials(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        request: &Message,
+        party: Party,
+        (user, why, is_answer): (&str, Refusal, bool),
+    ) {
+        let profile = self.directory.profile_of_user(user).filter(|_| is_answer).cloned();
+        self.note_refused(
+            now,
+            flow,
+            request,
+            &Refused { user: Some(user), ..Refused::of(profile.as_ref(), why) },
+        );
+        self.challenge(now, flow, request, party, (Staleness::Fresh, Some(why)));
     }
 
-    /// What a request is challenged with: as the user that it names, or whose PBX has registered over the flow, or has
-    /// proved its password from there.
-    /// Which of the names counts depends on their shape alone, so that the choice tells nobody which users exist.
-    fn policy_for(&self, now: Now, flow: Flow, request: &Message) -> DigestPolicy {
-        let names: Vec<_> = authenticator::claimed_users(request, &self.settings.realm).collect();
-        let user_of = |profile| self.directory.profile(profile).map(|profile| &profile.user);
-        let bound = || user_of(self.registrar.profiles_at(flow).next()?);
-        let proved = || user_of(self.history.at(now.monotonic, flow).next()?.profile);
-        let shaped = names.iter().find(|name| is_user_name(name));
-        let named = shaped.or_else(bound).or_else(proved).or_else(|| names.first());
-        self.authenticator.policy(&self.directory, named.map_or("", String::as_str))
+    /// Refuses what requires an extension that we do not have; a REGISTER is noted.
+    fn refuse_extensions(&mut self, now: Now, flow: Flow, request: &Message) {
+        let why = Refusal::ExtensionUnsupported;
+        if *request.method() == Method::Register {
+            let user = claimed_user(request);
+            let refused = Refused { user: user.as_deref(), ..Refused::of(None, why) };
+            self.note_refused(now, flow, request, &refused);
+        }
+        self.refuse(now, flow, request, why);
     }
 
-    fn means_us(&self, flow: Flow, request: &Message) -> bool {
+    pub(crate) fn means_us(&self, flow: Flow, request: &Message) -> bool {
         Uri::parse(request.request_uri()).is_ok_and(|uri| route::means_us(&self.settings, &uri, flow.local))
     }
 
@@ -470,7 +343,7 @@ impl Gateway {
         };
         let tag = self.rng.token();
         let mut writer = respond::response(&self.settings, invite, why.status(), Some(&tag), flow.peer);
-        explain(&mut writer, &self.settings, invite, why);
+        respond::explain_in(&mut writer, &self.settings, invite, why, Length::Full);
         self.transactions.answer(now.monotonic, server, why.status(), writer.finish(), &mut self.out);
         self.record_unopened(now, flow, invite, peer, why);
     }
@@ -514,14 +387,6 @@ impl Gateway {
 /// Max-Forwards; one that is absent counts as RFC 3261 section 8.1.1.6 would have it.
 fn hops_left(invite: &Message) -> u8 {
     invite.max_forwards().unwrap_or(70)
-}
-
-/// Adds why to a refusal, with what in the request is to blame.
-fn explain(writer: &mut MessageWriter, settings: &Settings, request: &Message, why: Refusal) {
-    if why == Refusal::ExtensionUnsupported {
-        writer.header(Name::Unsupported, respond::unknown_extensions(request).join(", "));
-    }
-    respond::explain(writer, settings, why);
 }
 
 /// Whether a request begins something: a call, or a registration that has not been challenged yet.

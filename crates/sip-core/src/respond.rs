@@ -2,8 +2,6 @@
 
 use std::net::SocketAddr;
 
-use bytes::Bytes;
-
 use crate::message::{Message, MessageWriter, Name, reason_phrase, response_to};
 use crate::refusal::{Refusal, RefusalRow};
 use crate::settings::Settings;
@@ -28,11 +26,22 @@ pub(crate) fn unknown_extensions(request: &Message) -> Vec<&str> {
     unknown
 }
 
+/// The same as a value of Supported.
+pub(crate) fn supported() -> String {
+    SUPPORTED.join(", ")
+}
+
 /// The header field with our own code of a refusal, for machines.
 const CODE_HEADER: &str = "X-Sipgw-Reason";
 
-/// Seconds after which a peer may try again when the gateway itself is the obstacle.
-const RETRY_AFTER_S: u32 = 5;
+/// How much an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// Everything that helps its reader.
+    Full,
+    /// Only what its status must have.
+    Bare,
+}
 
 /// Begins a response; the caller adds what is particular and finishes it.
 pub(crate) fn response(
@@ -47,17 +56,35 @@ pub(crate) fn response(
     writer
 }
 
-/// A whole refusal, with the status of its row.
-pub(crate) fn refusal(
+/// Begins a response of either length, with a To tag.
+pub(crate) fn begin(
+    settings: &Settings,
+    request: &Message,
+    (status, length): (u16, Length),
+    to_tag: &str,
+    received: SocketAddr,
+) -> MessageWriter {
+    match length {
+        Length::Full => response(settings, request, status, Some(to_tag), received),
+        Length::Bare => response_to(request, status, reason_phrase(status), Some(to_tag), received),
+    }
+}
+
+/// Adds why a request is refused, and what in it is to blame, at either length.
+pub(crate) fn explain_in(
+    writer: &mut MessageWriter,
     settings: &Settings,
     request: &Message,
     why: Refusal,
-    to_tag: &str,
-    received: SocketAddr,
-) -> Bytes {
-    let mut writer = response(settings, request, why.status(), Some(to_tag), received);
-    explain(&mut writer, settings, why);
-    writer.finish()
+    length: Length,
+) {
+    if why == Refusal::ExtensionUnsupported {
+        writer.header(Name::Unsupported, unknown_extensions(request).join(", "));
+    }
+    match length {
+        Length::Full => explain(writer, settings, why),
+        Length::Bare => write_required(writer, why),
+    }
 }
 
 /// Adds why: Reason (RFC 3326) with the Q.850 cause, Warning 399 (RFC 3261 section 20.43) with the sentence, and
@@ -91,19 +118,21 @@ pub(crate) fn explain_at(writer: &mut MessageWriter, domain: &str, why: Refusal)
     let row = why.row();
     writer.header(Name::Reason, format_args!("Q.850;cause={};text=\"{}\"", row.cause, row.sentence));
     explain_plainly(writer, domain, row);
-    if why == Refusal::MethodNotAllowed {
-        writer.header(Name::Allow, ALLOW);
+    write_required(writer, why);
+    if let Some(after_s) = why.retry_after_s() {
+        writer.header(Name::RetryAfter, after_s);
     }
-    if why == Refusal::BodyNotUnderstood {
+}
+
+/// Adds what a response of this status must have.
+fn write_required(writer: &mut MessageWriter, why: Refusal) {
+    match why {
+        Refusal::MethodNotAllowed => writer.header(Name::Allow, ALLOW),
         // RFC 3261 section 21.4.13: 415 lists what is read.
-        writer.header(Name::Accept, "application/sdp");
-    }
-    if why == Refusal::EncodingNotUnderstood {
-        writer.header(Name::AcceptEncoding, "identity");
-    }
-    if why.is_passing() {
-        writer.header(Name::RetryAfter, RETRY_AFTER_S);
-    }
+        Refusal::BodyNotUnderstood => writer.header(Name::Accept, "application/sdp"),
+        Refusal::EncodingNotUnderstood => writer.header(Name::AcceptEncoding, "identity"),
+        _ => writer,
+    };
 }
 
 fn explain_plainly(writer: &mut MessageWriter, domain: &str, row: RefusalRow) {

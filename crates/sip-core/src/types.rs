@@ -401,6 +401,8 @@ pub enum Event {
         source: SocketAddr,
         /// Why.
         refusal: Refusal,
+        /// What exactly is wrong, if the reason does not say it.
+        detail: Option<&'static str>,
     },
     /// A profile has proved its password at an address where it had not done so today, or that it claims in vain so far.
     PasswordProved {

@@ -118,7 +118,10 @@ fn a_carriers_other_node_takes_a_call_back_and_nobody_else() {
     assert_eq!(world.gateway.live_calls().len(), 1, "something else has cancelled it");
     world.say(GAMMA_TWO, &cancel(&known, number));
     world.run(s(1));
-    assert_eq!(world.agents[STRANGER].stray_responses, [481]);
+    assert!(
+        world.agents[STRANGER].stray_responses.is_empty(),
+        "its CANCEL is shorter than an answer would be"
+    );
     assert_eq!(world.agents[GAMMA_TWO].stray_responses, [481, 481, 200]);
     assert_eq!(world.gateway.live_calls().len(), 0, "it rings on");
     world.settle();

@@ -163,7 +163,7 @@ fn a_password_of_a_profile_that_is_known_by_address_counts_at_its_addresses_alon
         world.agents[ENGINEERING].start_registering(now, 3_600);
         world.flush();
         world.run(s(2));
-        assert_eq!(world.agents[ENGINEERING].statuses(Method::Register).last(), Some(&403), "{address}");
+        assert_eq!(world.agents[ENGINEERING].statuses(Method::Register).last(), Some(&503), "{address}");
         assert_eq!(world.gateway.bindings(None, 1).len(), 0);
     }
     let told =

@@ -104,7 +104,7 @@ fn an_account_that_a_profile_has_cannot_sign_in_and_its_calls_reach_the_profile(
     let now = world.now();
     world.agents[PHONE].start_registering(now, 3_600);
     world.run(s(2));
-    assert_eq!(world.agents[PHONE].registration.as_ref().unwrap().statuses, [401, 403]);
+    assert_eq!(world.agents[PHONE].registration.as_ref().unwrap().statuses, [401, 503]);
     let refusal = world.agents[PHONE].responses(Method::Register).last().unwrap();
     assert!(refusal.header(Name::Reason).unwrap().contains(Refusal::AccountAttached.sentence()));
     for called in [PHONE_USER, PHONE_NUMBER] {

@@ -185,7 +185,7 @@ impl Call {
         writer.header(Name::Contact, leg.dialog.contact());
         writer.header(Name::Allow, ALLOW);
         // RFC 3261 section 13.3.1.4.
-        writer.header(Name::Supported, respond::SUPPORTED.join(", "));
+        writer.header(Name::Supported, respond::supported());
         leg.session.write_answer(&request, &mut writer);
         let bytes = finish(writer, sdp);
         if *request.method() == Method::Update {

@@ -310,7 +310,7 @@ impl Call {
         let Some(leg) = self.half(from) else { return };
         let mut writer = respond::response(ctx.settings, request, 200, None, flow.peer);
         writer.header(Name::Contact, leg.dialog.contact());
-        writer.header(Name::Supported, respond::SUPPORTED.join(", "));
+        writer.header(Name::Supported, respond::supported());
         leg.session.write_answer(request, &mut writer);
         ctx.transactions.answer(ctx.now.monotonic, server, 200, writer.finish(), ctx.out);
         self.watch_session(ctx, from);

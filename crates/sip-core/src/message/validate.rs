@@ -36,6 +36,8 @@ pub enum Fault {
     Malformed(Name),
     /// A field that must be there is not.
     Missing(Name),
+    /// A Contact of `*` that does not stand alone, or without Expires 0.
+    Star,
     /// The start line is malformed.
     StartLine,
     /// The status is not three digits from 100 to 699.
@@ -91,6 +93,7 @@ impl Fault {
                 Name::CSeq => "There is no CSeq.",
                 _ => "A mandatory header field is missing.",
             },
+            Self::Star => "A Contact of * stands alone, and with Expires: 0.",
             Self::StartLine => "The request line is malformed.",
             Self::StatusLine => "The status is not a number from 100 to 699.",
             Self::TooManyHeaders => "There are too many header fields.",
@@ -303,7 +306,7 @@ fn star(msg: &Message, census: &Census) -> Result<(), Fault> {
     }
     match census.count[Name::Contact as usize] == 1 && msg.expires() == Some(0) {
         true => Ok(()),
-        false => Err(Fault::Malformed(Name::Contact)),
+        false => Err(Fault::Star),
     }
 }
 
@@ -435,7 +438,7 @@ mod tests {
         for extra in
             ["Contact: *\r\n", "Contact: *\r\nExpires: 5\r\n", "Contact: *, <sip:a@b>\r\nExpires: 0\r\n"]
         {
-            assert_eq!(register(extra), Err(Fault::Malformed(Name::Contact)), "{extra}");
+            assert_eq!(register(extra), Err(Fault::Star), "{extra}");
         }
     }
 }

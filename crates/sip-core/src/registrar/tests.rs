@@ -34,6 +34,10 @@ fn run(registrar: &mut Registrar, message: &Message, peer: &str) -> Registration
     registrar.register(now(), &settings, PROFILE, message, flow(peer), &mut Outbox::default())
 }
 
+fn bound(contact: &str, left_s: u32) -> Registration {
+    Registration::Done(Some(Bound { contact: contact.to_owned(), left_s }))
+}
+
 const CONTACT: &str = "Contact: <sip:u@198.51.100.9:5060;rinstance=abc>;q=0.5;expires=600\r\n";
 
 #[test]
@@ -68,7 +72,7 @@ fn a_name_shows_a_nat_where_the_port_cannot() {
 fn the_contact_is_echoed_with_its_parameters() {
     let mut registrar = Registrar::new(10);
     let done = run(&mut registrar, &register("a", 1, CONTACT), "198.51.100.9:5060");
-    assert_eq!(done, Registration::Done(Some(("<sip:u@198.51.100.9:5060;rinstance=abc>;q=0.5".into(), 600))));
+    assert_eq!(done, bound("<sip:u@198.51.100.9:5060;rinstance=abc>;q=0.5", 600));
     let query = run(&mut registrar, &register("b", 1, ""), "198.51.100.9:5060");
     assert_eq!(query, done);
 }
@@ -77,9 +81,9 @@ fn the_contact_is_echoed_with_its_parameters() {
 fn a_pbx_behind_a_nat_is_given_45_seconds() {
     let mut registrar = Registrar::new(10);
     let done = run(&mut registrar, &register("a", 1, CONTACT), "203.0.113.5:40000");
-    assert!(matches!(done, Registration::Done(Some((_, 45)))), "{done:?}");
+    assert!(matches!(done, Registration::Done(Some(Bound { left_s: 45, .. }))), "{done:?}");
     let port_only = run(&mut registrar, &register("b", 1, CONTACT), "198.51.100.9:40000");
-    assert!(matches!(port_only, Registration::Done(Some((_, 45)))), "{port_only:?}");
+    assert!(matches!(port_only, Registration::Done(Some(Bound { left_s: 45, .. }))), "{port_only:?}");
 }
 
 #[test]
@@ -122,7 +126,7 @@ fn the_contacts_own_interval_wins_over_expires() {
     let mut registrar = Registrar::new(10);
     let both = register("a", 1, "Contact: <sip:u@198.51.100.9>;expires=100\r\nExpires: 200\r\n");
     let done = run(&mut registrar, &both, "198.51.100.9:5060");
-    assert!(matches!(done, Registration::Done(Some((_, 100)))), "{done:?}");
+    assert!(matches!(done, Registration::Done(Some(Bound { left_s: 100, .. }))), "{done:?}");
 }
 
 #[test]
@@ -143,7 +147,7 @@ fn a_lower_cseq_is_late_unless_the_call_id_is_new() {
     run(&mut registrar, &register("a", 5, CONTACT), "198.51.100.9:5060");
     assert_eq!(
         run(&mut registrar, &register("a", 4, CONTACT), "198.51.100.9:5060"),
-        Registration::OutOfOrder
+        Registration::Refused(Refusal::RequestOutOfOrder)
     );
     let rebooted = run(&mut registrar, &register("b", 1, CONTACT), "198.51.100.9:5060");
     assert!(matches!(rebooted, Registration::Done(Some(_))));
@@ -252,7 +256,7 @@ fn register_directly(registrar: &mut Registrar, profile: ProfileId, there: Flow,
     );
     let request = lex(Bytes::from(text), crate::message::Transport::Stream).unwrap();
     let done = registrar.register(now(), &settings, profile, &request, there, out);
-    assert!(matches!(done, Registration::Done(Some((_, 3600)))), "{done:?}");
+    assert!(matches!(done, Registration::Done(Some(Bound { left_s: 3600, .. }))), "{done:?}");
 }
 
 #[test]
@@ -339,6 +343,6 @@ fn an_odd_contact_is_bound_and_echoed_as_it_is() {
         let message = register("a", 1, &format!("Contact: {contact};expires=600\r\n"));
         assert_eq!(crate::message::validate(&message), Ok(()), "{contact}");
         let done = run(&mut registrar, &message, "198.51.100.9:5060");
-        assert_eq!(done, Registration::Done(Some((contact.to_owned(), 600))), "{contact}");
+        assert_eq!(done, bound(contact, 600), "{contact}");
     }
 }

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "all of this is tests, helpers included")]
 
 mod allocations;
+mod bench;
 mod digest;
 mod limits;
 mod properties;
+mod registers;
+mod strangers;
 mod torture;

@@ -85,7 +85,7 @@ const EXPECTED: [(&str, Outcome, &[Outcome]); 49] = [
 const KNOWN_DEVIATIONS: [(&str, Outcome); 0] = [];
 
 /// All messages with their names, in the order of the file.
-fn corpus() -> Vec<(&'static str, Bytes)> {
+pub(crate) fn corpus() -> Vec<(&'static str, Bytes)> {
     let (_, all) = MESSAGES.trim_end().split_once("\n=== ").unwrap();
     all.split("\n=== ")
         .map(|part| part.split_once('\n').unwrap())

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use sip_core::RefusedRegistration;
 use sip_core::bans::{Ban, BanCounts, Banned};
 use sip_core::directory::{Directory, Succession};
 use sip_core::gateway::{CallsOf, Counts, Gateway, LiveCall};
@@ -44,6 +45,8 @@ enum Command {
     Bans(Option<Banned>, usize, oneshot::Sender<Vec<Ban>>),
     Bindings(Option<ProfileId>, usize, oneshot::Sender<Vec<Binding>>),
     BindingsOf(Vec<ProfileId>, oneshot::Sender<Vec<Binding>>),
+    RefusedRegistrations(Option<ProfileId>, usize, oneshot::Sender<Vec<RefusedRegistration>>),
+    RefusedRegistrationsOf(Vec<ProfileId>, oneshot::Sender<Vec<RefusedRegistration>>),
     Call(CallUid, oneshot::Sender<Option<LiveCall>>),
     Calls(CallsOf, Option<CallUid>, usize, oneshot::Sender<Vec<LiveCall>>),
     CallUids(Option<CallUid>, oneshot::Sender<Vec<CallUid>>),
@@ -76,6 +79,22 @@ impl EngineHandle {
     pub async fn bindings_of(&self, profiles: &[ProfileId]) -> Vec<Binding> {
         let profiles = profiles.iter().take(PART).copied().collect();
         self.ask(|reply| Command::BindingsOf(profiles, reply)).await.unwrap_or_default()
+    }
+
+    /// The next of the profiles behind `after` whose last REGISTER was refused, [`PART`] at most.
+    pub async fn refused_registrations(
+        &self,
+        after: Option<ProfileId>,
+        most: usize,
+    ) -> Vec<RefusedRegistration> {
+        let command = |reply| Command::RefusedRegistrations(after, most.min(PART), reply);
+        self.ask(command).await.unwrap_or_default()
+    }
+
+    /// Those of these profiles whose last REGISTER was refused. Only the first [`PART`] of them are looked at.
+    pub async fn refused_registrations_of(&self, profiles: &[ProfileId]) -> Vec<RefusedRegistration> {
+        let profiles = profiles.iter().take(PART).copied().collect();
+        self.ask(|reply| Command::RefusedRegistrationsOf(profiles, reply)).await.unwrap_or_default()
     }
 
     /// The profiles whose PBXs are registered.
@@ -324,6 +343,12 @@ impl<D: Desk> Engine<D> {
             }
             Command::Bindings(after, most, reply) => drop(reply.send(self.gateway.bindings(after, most))),
             Command::BindingsOf(profiles, reply) => drop(reply.send(self.gateway.bindings_of(&profiles))),
+            Command::RefusedRegistrations(after, most, reply) => {
+                drop(reply.send(self.gateway.refused_registrations(after, most)));
+            }
+            Command::RefusedRegistrationsOf(profiles, reply) => {
+                drop(reply.send(self.gateway.refused_registrations_of(&profiles)));
+            }
             Command::Call(call, reply) => drop(reply.send(self.gateway.live_call(call))),
             Command::Calls(whose, after, most, reply) => {
                 drop(reply.send(self.gateway.live_calls_of(whose, after, most)));

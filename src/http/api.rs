@@ -50,6 +50,7 @@ mod power;
 mod profiles;
 mod quotes;
 mod rates;
+mod refused_registrations;
 mod registrations;
 mod rehearsals;
 mod reports;
@@ -111,6 +112,7 @@ fn resources() -> OpenApiRouter {
         .merge(rates::routes())
         .merge(calls::routes())
         .merge(cdrs::routes())
+        .merge(refused_registrations::routes())
         .merge(registrations::routes())
         .merge(rehearsals::routes())
         .merge(reports::routes())

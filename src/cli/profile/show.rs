@@ -27,6 +27,7 @@ async fn gather(gateway: &Gateway, profile: Value) -> Result<Value, Failure> {
     let caller_ids = gateway.list(&below(&profile, "/caller-ids")).await?;
     let addresses = gateway.list(&below(&profile, "/addresses")).await?;
     let mut registered = gateway.list(&asking("/registrations", [("profile", of_it())])).await?;
+    let mut refused = gateway.list(&asking("/refused-registrations", [("profile", of_it())])).await?;
     let mut whole = profile;
     whole["company_name"] = company["name"].clone();
     whole["currency"] = company["currency"].clone();
@@ -34,6 +35,7 @@ async fn gather(gateway: &Gateway, profile: Value) -> Result<Value, Failure> {
     whole["registration_according_to"] =
         if gateway.is_running().await { "gateway" } else { "database" }.into();
     whole["registration"] = registered.pop().unwrap_or_default();
+    whole["refused_registration"] = refused.pop().unwrap_or_default();
     whole["addresses"] = addresses.into();
     whole["business_accounts"] = accounts.into();
     whole["numbers"] = numbers.into();
@@ -61,6 +63,7 @@ fn authentication(whole: &Value) -> Vec<String> {
         let (user, digest) = (text(&whole["sip_user"]), cell(&settings["digest"]));
         let mut facts = vec![format!("registration as {user}, digest {digest}")];
         facts.extend(registration(whole));
+        facts.extend(refused_registration(whole));
         return facts;
     }
     let address = |rule: &Value| {
@@ -92,6 +95,13 @@ fn registration(whole: &Value) -> Vec<String> {
         format!("registered from {from} over {transport} until {until}{known}"),
         format!("User-Agent {user_agent}"),
     ]
+}
+
+/// Why it could not register last, unless it has since.
+fn refused_registration(whole: &Value) -> Option<String> {
+    let refused = &whole["refused_registration"];
+    let [from, why] = ["source", "sentence"].map(|it| cell(&refused[it]));
+    (!refused.is_null()).then(|| format!("refused at {} from {from}: {why}", when(&refused["refused_at"])))
 }
 
 fn channels(whole: &Value) -> Vec<String> {

@@ -114,7 +114,7 @@ async fn last_known(
 }
 
 /// What may register for a company: its profiles' PBXs, and the phones of its business accounts.
-async fn stations(caller: &Caller, company: CompanyId) -> Result<Vec<ProfileId>, Problem> {
+pub(super) async fn stations(caller: &Caller, company: CompanyId) -> Result<Vec<ProfileId>, Problem> {
     let profiles = caller.store().profiles(Some(company)).await?;
     let filter = AccountFilter { company: Some(company), ..AccountFilter::default() };
     let all = Slice { after: None, most: u32::MAX };

@@ -50,11 +50,7 @@ impl Observer {
     pub fn observe(&self, event: &Event) {
         match event {
             Event::Registered(binding) => self.registered(binding),
-            Event::MediaShown(binding) => {
-                let profile = binding.profile;
-                tracing::info!(%profile, media = ?binding.media, "A PBX has shown how it protects its media.");
-                self.keep(BindingChange::Kept(Box::new(binding.clone())));
-            }
+            Event::MediaShown(binding) => self.media_shown(binding),
             Event::Unregistered { profile, why } => self.unregistered(*profile, *why),
             Event::RequestRefused { .. } => self.refused(event),
             Event::PasswordProved { profile, address, transport } => {
@@ -118,6 +114,12 @@ impl Observer {
                 tracing::info!(%call, status, reason = ending_code(ending), "{told}");
             }
         }
+    }
+
+    fn media_shown(&self, binding: &Binding) {
+        let profile = binding.profile;
+        tracing::info!(%profile, media = ?binding.media, "A PBX has shown how it protects its media.");
+        self.keep(BindingChange::Kept(Box::new(binding.clone())));
     }
 
     fn registered(&self, binding: &Binding) {

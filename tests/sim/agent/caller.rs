@@ -403,6 +403,10 @@ impl Agent {
         writer.header(Name::To, "<sip:gw.example>");
         writer.header(Name::CallId, format_args!("{}@{}", self.dice.token(), self.address.ip()));
         writer.header(Name::CSeq, "1 OPTIONS");
+        // As PBXs write it: a stranger whose request is shorter than an answer gets none.
+        writer.header(Name::Contact, format_args!("<sip:{}@{}>", self.user, self.address));
+        writer.header(Name::UserAgent, "Asterisk PBX 20.5.0");
+        writer.header(Name::Allow, "INVITE, ACK, CANCEL, OPTIONS, BYE, INFO, NOTIFY");
         self.start_client(now, &branch, Method::Options, writer.finish(), None);
     }
 }

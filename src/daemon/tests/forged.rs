@@ -52,7 +52,7 @@ async fn an_answer_that_nobody_hears_costs_nothing() {
     assert!(cdr.record.ending.answered_at.is_some());
     assert_eq!(
         (cdr.settlement.duration_s, cdr.settlement.billed_s, cdr.settlement.amount),
-        (5, 0, Micros::ZERO)
+        (4, 0, Micros::ZERO)
     );
     assert_eq!(daemon.metrics().answers_unconfirmed.get(), 1);
     let profile = daemon.store().profile(pbx.credentials.profile).await.unwrap();

@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn the_untouched_example_is_told_from_a_configuration() {
         let example = include_str!("../../config/sipgw.yaml");
-        let file = std::path::Path::new("sipgw.yaml");
+        let file = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/config/sipgw.yaml"));
         let config = crate::config::load::from_text(file, example, std::collections::HashMap::new()).unwrap();
         let nobodys: Vec<_> = faults(&config, |_| false).into_iter().map(|found| found.path).collect();
         assert_eq!(

@@ -143,7 +143,7 @@ impl From<Defect> for Fault {
     }
 }
 
-/// Says what is wrong with a message, by the table of [`fields`](super::fields).
+/// Says what is wrong with a message, by the table of `fields`.
 ///
 /// A request can be refused, so everything that is needed of it must be right. An ACK and a response cannot: the fault
 /// found is one that keeps them from being used as they are.

@@ -61,10 +61,14 @@ refusals! {
         "The password is right, but the profile is known by its IP addresses, and this is none of them.";
     AddressOfAnother = 404, 1, "address_of_another",
         "The REGISTER's To is neither the SIP user whose password was proved nor one of its profile's numbers.";
+    AnswerMissing = 502, 111, "answer_missing",
+        "The called side answered without a session description.";
     AnswerUnconfirmed = 408, 102, "answer_unconfirmed",
         "Nobody at the caller's address showed that it heard the answer, so the call was ended and is not charged.";
     AnswerUnreadable = 502, 111, "answer_unreadable",
         "The called side answered with something that is neither a refusal nor an acceptance.";
+    AnswerUnusable = 502, 111, "answer_unusable",
+        "The called side answered with a session description that cannot be used.";
     AnswerWithoutOffer = 500, 101, "answer_without_offer",
         "The session description answers nothing that was offered.";
     BadContact = 400, 95, "bad_contact",
@@ -79,6 +83,8 @@ refusals! {
         "The request's body is longer than the gateway reads.";
     CalledProfileInactive = 480, 20, "called_profile_inactive",
         "The called number's profile has no running channel subscription.";
+    CallForgotten = 481, 41, "call_forgotten",
+        "One side no longer knows the call, so the call was ended.";
     CalleeBusy = 486, 17, "callee_busy",
         "The called party is busy.";
     CalleeDeclined = 603, 21, "callee_declined",
@@ -155,6 +161,8 @@ refusals! {
         "The call has been forwarded in a circle: it comes back to a number that it was called with before.";
     HeaderTooLong = 513, 127, "header_too_long",
         "The request has more or longer header fields than the gateway reads.";
+    HungUpUnanswered = 480, 31, "hung_up_unanswered",
+        "The called party hung up, and its answer never arrived.";
     InternalFault = 500, 41, "internal_fault",
         "The gateway could not handle the request.";
     IntervalTooBrief = 423, 31, "interval_too_brief",
@@ -201,6 +209,8 @@ refusals! {
         "The bundle minutes are used up, and the company's credit does not pay for this call.";
     NoCredit = 402, 21, "no_credit",
         "The profile's credit does not pay for this call.";
+    NoLateAnswer = 400, 111, "no_late_answer",
+        "The caller's confirmation has no usable answer to the offer that was made to it.";
     NoMediaInCommon = 488, 88, "no_media_in_common",
         "The session description offers no media that can be carried.";
     NoPrack = 504, 102, "no_prack",
@@ -215,6 +225,8 @@ refusals! {
         "The gateway's accounting does not answer, and what was on hand for the profile is used up.";
     NumberNotAssigned = 404, 1, "number_not_assigned",
         "The called number is not assigned to any profile.";
+    OtherSideSlow = 504, 102, "other_side_slow",
+        "The other side did not answer the request in time; the call goes on as it was.";
     Overloaded = 503, 42, "overloaded",
         "The gateway is too busy at the moment.";
     PbxDemandsCredentials = 480, 21, "pbx_demands_credentials",
@@ -249,6 +261,8 @@ refusals! {
         "The session interval asked for is too short.";
     ShuttingDown = 503, 41, "shutting_down",
         "The gateway is shutting down.";
+    SideSilent = 408, 102, "side_silent",
+        "One side did not answer a request within the call, so the call was ended.";
     SpendCapExhausted = 402, 16, "spend_cap_exhausted",
         "The profile's spend cap for this hour or day was reached, so the call was ended.";
     SpendCapReached = 402, 21, "spend_cap_reached",

@@ -64,7 +64,7 @@ impl Gateway {
             self.refuse(now, flow, cancel, Refusal::NoSuchDialog);
         }
         if let Some((key, uid)) = call {
-            self.with_call(now, uid, |call, ctx| call.on_cancel(ctx, key));
+            self.with_call(now, uid, |call, ctx| call.on_cancel(ctx, key, cancel));
         }
     }
 

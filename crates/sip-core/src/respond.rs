@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::call::Reasons;
 use crate::message::{Message, MessageWriter, Name, reason_phrase, response_to};
 use crate::refusal::{Refusal, RefusalRow};
 use crate::settings::Settings;
@@ -90,22 +91,16 @@ pub(crate) fn explain_in(
 /// Adds why: Reason (RFC 3326) with the Q.850 cause, Warning 399 (RFC 3261 section 20.43) with the sentence, and
 /// our code.
 pub(crate) fn explain(writer: &mut MessageWriter, settings: &Settings, why: Refusal) {
-    explain_with(writer, settings, why, None);
+    explain_with(writer, settings, why, &Reasons::none());
 }
 
-/// The same, with the Reason of whoever refused, passed on in place of ours.
-pub(crate) fn explain_with(
-    writer: &mut MessageWriter,
-    settings: &Settings,
-    why: Refusal,
-    reason: Option<&str>,
-) {
-    match reason {
-        Some(reason) => {
-            writer.header(Name::Reason, reason);
-            explain_plainly(writer, &settings.domain, why.row());
-        }
-        None => explain_at(writer, &settings.domain, why),
+/// The same, with the Reasons of whoever refused, passed on in place of ours.
+pub(crate) fn explain_with(writer: &mut MessageWriter, settings: &Settings, why: Refusal, theirs: &Reasons) {
+    if theirs.is_empty() {
+        explain_at(writer, &settings.domain, why);
+    } else {
+        theirs.write(writer);
+        explain_plainly(writer, &settings.domain, why.row());
     }
     if why == Refusal::SessionIntervalTooSmall {
         // RFC 4028 section 6: 422 names the least interval.
@@ -145,8 +140,9 @@ pub(crate) fn warn(writer: &mut MessageWriter, domain: &str, sentence: &str) {
     writer.header(Name::Warning, format_args!("399 {domain} \"{sentence}\""));
 }
 
-/// The Reason of a BYE of ours.
-pub(crate) fn bye_reason(why: Refusal) -> String {
+/// The Reasons of a BYE or CANCEL of ours; Q.850 first, since some user agents read no second one.
+pub(crate) fn reasons(why: Refusal) -> [String; 2] {
     let row = why.row();
-    format!("SIP;cause={};text=\"{}\", Q.850;cause={}", row.status, row.sentence, row.cause)
+    let said = |protocol, cause| format!("{protocol};cause={cause};text=\"{}\"", row.sentence);
+    [said("Q.850", u16::from(row.cause)), said("SIP", row.status)]
 }

@@ -32,7 +32,8 @@ impl Agent {
             }
             (Method::Bye, Some(call)) => self.on_bye(now, call, request),
             (Method::Info, Some(call)) if self.calls[call].state == State::Up => {
-                self.reply(now, request, 200)
+                let status = self.manner(call).info;
+                self.reply(now, request, status)
             }
             (Method::Update, Some(call)) if self.calls[call].state == State::Up => {
                 self.on_update(now, call, request);
@@ -248,7 +249,9 @@ impl Agent {
             Some(offer) => self.describe_answer(call, &offer),
             None => self.describe(call, None),
         };
-        let is_told = self.manner(call).answer_sdp == Duty::Done && !(is_first && self.calls[call].is_agreed);
+        let manner = self.manner(call);
+        let describes = if is_first { manner.answer_sdp } else { manner.reinvite_sdp } == Duty::Done;
+        let is_told = describes && !(is_first && self.calls[call].is_agreed);
         let tag = self.calls[call].local_tag.clone();
         let bytes = self.acceptance(call, &invite, &tag, Some(sdp.as_str()).filter(|_| is_told));
         self.respond(now, key, 200, bytes);
@@ -298,7 +301,8 @@ impl Agent {
             OnCancel::AnswerNevertheless if self.calls[call].answered.is_none() => {
                 self.answer(now, call, &key)
             }
-            OnCancel::AnswerNevertheless => self.refuse(now, call, &key, 487),
+            OnCancel::AcceptReinvite if self.calls[call].answered.is_some() => self.answer(now, call, &key),
+            OnCancel::AnswerNevertheless | OnCancel::AcceptReinvite => self.refuse(now, call, &key, 487),
             OnCancel::Forget => self.is_over(now, call),
         }
     }
@@ -341,7 +345,8 @@ impl Agent {
         if self.manner(call).answers_bye == Duty::Done {
             self.reply(now, bye, 200);
         }
-        self.calls[call].bye_reason = bye.header(Name::Reason).map(str::to_owned);
+        let reasons: Vec<_> = bye.headers(Name::Reason).collect();
+        self.calls[call].bye_reason = Some(reasons.join(", ")).filter(|reasons| !reasons.is_empty());
         self.is_over(now, call);
         self.stop_repeating(now, call);
         self.refuse_what_is_open(now, call);

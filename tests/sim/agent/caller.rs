@@ -71,7 +71,7 @@ impl Agent {
         let change = self.calls[call].changing;
         let is_late = match (self.calls[call].state, change) {
             (State::Early, _) => self.calls[call].dial.as_ref().is_some_and(|dial| dial.offer == Offer::Late),
-            (_, change) => change == Some(Change::Late),
+            (_, change) => matches!(change, Some(Change::Late | Change::LateUnanswered)),
         };
         let odd = self.calls[call].dial.as_ref().and_then(|dial| dial.change);
         let change = change.or_else(|| odd.filter(|_| self.calls[call].state == State::Early));
@@ -101,7 +101,8 @@ impl Agent {
         let Some(branch) = self.calls[call].inviting.clone() else { return };
         self.calls[call].is_cancelled |= self.calls[call].state == State::Early;
         let number = self.calls[call].cseq;
-        let writer = self.request(call, &Method::Cancel, number, &branch);
+        let mut writer = self.request(call, &Method::Cancel, number, &branch);
+        self.give_reasons(&mut writer);
         self.start_client(now, &branch, Method::Cancel, writer.finish(), Some(call));
     }
 
@@ -112,6 +113,12 @@ impl Agent {
         }
         self.send_within(now, call, Method::Bye, None);
         self.refuse_what_is_open(now, call);
+    }
+
+    pub(super) fn give_reasons(&self, writer: &mut MessageWriter) {
+        for reason in &self.reasons {
+            writer.header(Name::Reason, reason);
+        }
     }
 
     pub(super) fn info(&mut self, now: Instant, call: usize) {
@@ -173,7 +180,10 @@ impl Agent {
 
     fn send_within(&mut self, now: Instant, call: usize, method: Method, body: Option<&str>) {
         let (branch, number) = (self.branch(), self.next_number(call));
-        let writer = self.request(call, &method, number, &branch);
+        let mut writer = self.request(call, &method, number, &branch);
+        if method == Method::Bye {
+            self.give_reasons(&mut writer);
+        }
         let bytes = match body {
             Some(body) => writer.finish_with_body("application/dtmf-relay", body.as_bytes()),
             None => writer.finish(),
@@ -286,7 +296,7 @@ impl Agent {
     fn on_accepted(&mut self, now: Instant, call: usize, branch: &str, tag: String, response: &Message) {
         let is_reinvite = self.calls[call].answered.is_some();
         let was_late = match is_reinvite {
-            true => self.calls[call].changing == Some(Change::Late),
+            true => matches!(self.calls[call].changing, Some(Change::Late | Change::LateUnanswered)),
             false => self.calls[call].dial.as_ref().is_some_and(|dial| dial.offer == Offer::Late),
         };
         self.calls[call].learn(response);
@@ -297,7 +307,14 @@ impl Agent {
         let is_acked =
             self.calls[call].dial.as_ref().is_none_or(|dial| dial.ack == Duty::Done) || is_reinvite;
         if is_acked {
-            let sdp = offer.filter(|_| was_late).map(|offer| self.describe_answer(call, &offer));
+            let is_mute = match is_reinvite {
+                true => self.calls[call].changing == Some(Change::LateUnanswered),
+                false => {
+                    self.calls[call].dial.as_ref().is_some_and(|dial| dial.late_answer == Duty::Neglected)
+                }
+            };
+            let offer = offer.filter(|_| was_late && !is_mute);
+            let sdp = offer.map(|offer| self.describe_answer(call, &offer));
             let number = response.cseq().map_or(0, |(number, _)| number);
             let ack_branch = self.branch();
             let ack = finish(self.request(call, &Method::Ack, number, &ack_branch), sdp.as_deref());

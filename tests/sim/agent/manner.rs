@@ -19,6 +19,8 @@ pub(crate) enum Act {
     HangUp,
     /// A BYE at once, whatever is outstanding.
     HangUpRudely,
+    /// A BYE whose number is so much lower than the next one.
+    HangUpOutOfOrder(u32),
     Cancel,
     Reinvite(Change),
     Info,
@@ -68,6 +70,8 @@ pub(crate) enum Change {
     Move,
     /// No offer: the other side shall make one.
     Late,
+    /// The same, and the ACK does not answer it.
+    LateUnanswered,
 }
 
 /// Whether something that is due is done.
@@ -93,6 +97,8 @@ pub(crate) struct Dial {
     pub(crate) offer: Offer,
     /// What is odd about it.
     pub(crate) change: Option<Change>,
+    /// Whether the ACK answers an offer in the 2xx.
+    pub(crate) late_answer: Duty,
     /// Whether the 2xx is acknowledged.
     pub(crate) ack: Duty,
     pub(crate) cancel_after: Option<Duration>,
@@ -115,6 +121,7 @@ impl Dial {
             to: number.to_owned(),
             offer: Offer::InInvite,
             change: None,
+            late_answer: Duty::Done,
             ack: Duty::Done,
             cancel_after: None,
             then: Vec::new(),
@@ -144,6 +151,10 @@ impl Dial {
     pub(crate) fn late(mut self) -> Self {
         self.offer = Offer::Late;
         self
+    }
+
+    pub(crate) fn late_without_answer(self) -> Self {
+        Self { late_answer: Duty::Neglected, ..self.late() }
     }
 
     pub(crate) fn never_acknowledged(mut self) -> Self {
@@ -233,6 +244,8 @@ pub(crate) enum OnCancel {
     AnswerNevertheless,
     /// The CANCEL is answered, the INVITE never.
     Forget,
+    /// The same as `AnswerNevertheless` for a re-INVITE.
+    AcceptReinvite,
 }
 
 /// What devices behind the agent answer.
@@ -292,6 +305,10 @@ pub(crate) struct Manner {
     pub(crate) then: Vec<(Duration, Act)>,
     /// The answer to a re-INVITE.
     pub(crate) reinvite: u16,
+    /// Whether a 200 to a re-INVITE describes the agent's media.
+    pub(crate) reinvite_sdp: Duty,
+    /// The answer to INFO.
+    pub(crate) info: u16,
     /// How long the answer to a re-INVITE takes.
     pub(crate) reinvite_after: Duration,
     pub(crate) on_cancel: OnCancel,
@@ -323,6 +340,8 @@ impl Manner {
             answer_port: None,
             then: Vec::new(),
             reinvite: 200,
+            reinvite_sdp: Duty::Done,
+            info: 200,
             reinvite_after: Duration::ZERO,
             on_cancel: OnCancel::Obey,
             devices: Devices::One,

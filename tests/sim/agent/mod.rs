@@ -75,7 +75,7 @@ pub(crate) struct Call {
     pub(crate) reinvites: Vec<u16>,
     /// The answers to our other requests within the call.
     pub(crate) others: Vec<(Method, u16)>,
-    /// The Reason of the BYE that ended the call.
+    /// The Reasons of the BYE that ended the call.
     pub(crate) bye_reason: Option<String>,
     /// Reason of the refusal.
     pub(crate) refusal_reason: Option<String>,
@@ -196,6 +196,8 @@ pub(crate) struct Agent {
     pub(crate) inside: Option<SocketAddr>,
     /// Whether its program is down while its host is up, which says so.
     pub(crate) is_down: bool,
+    /// What it gives as Reason in BYE, CANCEL and refusals.
+    pub(crate) reasons: Vec<&'static str>,
     /// How it wants its media protected.
     pub(crate) protection: Protection,
     password: Option<String>,
@@ -236,6 +238,7 @@ impl Agent {
             listens: false,
             inside: None,
             is_down: false,
+            reasons: Vec::new(),
             protection: Protection::None,
             password: None,
             gateway,
@@ -343,6 +346,10 @@ impl Agent {
                 self.plan(now + T1, Step::Act(call, act));
             }
             (Act::HangUp | Act::HangUpRudely, State::Up, _) => self.hang_up(now, call),
+            (Act::HangUpOutOfOrder(by), State::Up, _) => {
+                self.calls[call].cseq -= by;
+                self.hang_up(now, call);
+            }
             (Act::HangUp, State::Early, End::Caller) | (Act::Cancel, State::Early | State::Up, _) => {
                 self.cancel(now, call);
             }

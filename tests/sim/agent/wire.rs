@@ -77,6 +77,7 @@ impl Agent {
         for (name, value) in self.calls[call].manner.iter().flat_map(|manner| &manner.refusal_fields) {
             writer.header_raw(name, value);
         }
+        self.give_reasons(&mut writer);
         writer.finish()
     }
 
@@ -226,6 +227,11 @@ impl Call {
         let media = media_of(message)?;
         self.remote_media = Some(media.clone());
         Some(media)
+    }
+
+    /// From now on the agent treats the call so.
+    pub(crate) fn learn_manner(&mut self, manner: super::Manner) {
+        self.manner = Some(manner);
     }
 
     /// Takes over the other side's tag and Contact.

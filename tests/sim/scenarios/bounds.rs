@@ -42,7 +42,7 @@ fn a_reinvite_that_is_never_answered_is_taken_back_and_the_call_goes_on() {
     world.run(s(119));
     assert!(world.agents[SALES].calls[call].reinvites.is_empty());
     world.run(s(5));
-    assert_eq!(world.agents[SALES].calls[call].reinvites, [487]);
+    assert_eq!(world.agents[SALES].calls[call].reinvites, [504]);
     assert_eq!(world.agents[ALPHA].requests(Method::Cancel).count(), 1);
     assert_eq!(world.gateway.live_calls().len(), 1);
     world.act(SALES, call, Act::HangUp);

@@ -42,7 +42,7 @@ fn a_device_that_answers_gets_nothing_of_what_another_has_said() {
 #[test]
 fn a_description_holds_for_the_device_that_made_it_alone() {
     let early = Early::new(ms(100), 183, EarlyMedia::Described);
-    for (devices, status) in [(Devices::One, 200), (Devices::RingsHereAnswersThere, 488)] {
+    for (devices, status) in [(Devices::One, 200), (Devices::RingsHereAnswersThere, 502)] {
         let mut world = World::new();
         let manner = Manner { devices, early: vec![early], answer_sdp: Duty::Neglected, ..Manner::polite() };
         world.teach(ALPHA, manner);

@@ -10,6 +10,7 @@ mod connections;
 mod credentials;
 mod dialogs;
 mod elsewhere;
+mod endings;
 mod failover;
 mod faults;
 mod forged;

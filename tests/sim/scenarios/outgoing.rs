@@ -167,7 +167,7 @@ fn a_200_without_any_description_ends_the_call_unbilled() {
     world.teach(ALPHA, Manner { answer_sdp: Duty::Neglected, ..Manner::polite() });
     let call = world.dial(SALES, Dial::to(FAR_AWAY));
     world.settle();
-    assert_eq!(world.agents[SALES].calls[call].statuses, [100, 180, 488]);
+    assert_eq!(world.agents[SALES].calls[call].statuses, [100, 180, 502]);
     assert_eq!(world.credit(provisioning::SALES).0, 10_000_000);
 }
 

@@ -155,7 +155,7 @@ fn a_callee_whose_2xx_was_lost_and_who_says_goodbye_leaves_nothing_behind() {
     world.run(ms(500));
     world.befall(Fault::CutOff(ALPHA, s(34)));
     world.settle();
-    assert_eq!(world.agents[SALES].calls[call].statuses, [100, 180, 487]);
+    assert_eq!(world.agents[SALES].calls[call].statuses, [100, 180, 480]);
     assert_eq!(world.agents[ALPHA].calls[0].others, [(Method::Bye, 200)]);
     assert_eq!(world.credit(provisioning::SALES).0, 10_000_000);
 }

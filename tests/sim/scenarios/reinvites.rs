@@ -77,7 +77,7 @@ fn a_late_offer_in_a_reinvite_is_made_by_the_other_side() {
 fn a_refused_reinvite_keeps_the_call() {
     for status in [488, 500, 603] {
         let (mut world, call) = running(Manner { reinvite: status, ..Manner::polite() });
-        world.act(SALES, call, Act::Reinvite(Change::Move));
+        world.act(SALES, call, Act::Reinvite(Change::Hold));
         world.run(s(1));
         assert_eq!(world.agents[SALES].calls[call].reinvites, [status]);
         assert_eq!(world.agents[SALES].statuses(Method::Bye).len(), 0);

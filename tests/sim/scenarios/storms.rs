@@ -41,6 +41,7 @@ fn change(dice: &mut Dice) -> Change {
         Change::Rekey,
         Change::Move,
         Change::Late,
+        Change::LateUnanswered,
     ])
 }
 
@@ -49,8 +50,9 @@ fn script(dice: &mut Dice) -> Vec<(Duration, Act)> {
     let mut acts = Vec::new();
     for _ in 0..dice.below(4) {
         let after = dice.between_ms(0, 25_000);
-        let act = match dice.below(6) {
+        let act = match dice.below(7) {
             0 => Act::Info,
+            6 => Act::Update(change(dice)),
             1 => Act::Refresh(if dice.hits(50) { "uac" } else { "uas" }),
             _ => Act::Reinvite(change(dice)),
         };
@@ -90,11 +92,14 @@ fn manner(dice: &mut Dice, demands: Option<(&'static str, &'static str)>) -> Man
         answer_sdp: if dice.hits(90) { Duty::Done } else { Duty::Neglected },
         then: script(dice),
         reinvite: *dice.pick(&[200, 200, 200, 200, 488, 491, 500, 481]),
+        reinvite_sdp: if dice.hits(95) { Duty::Done } else { Duty::Neglected },
+        info: *dice.pick(&[200, 200, 200, 200, 415, 481]),
         reinvite_after: dice.between_ms(0, 2_000),
         on_cancel: *dice.pick(&[
             OnCancel::Obey,
             OnCancel::Obey,
             OnCancel::AnswerNevertheless,
+            OnCancel::AcceptReinvite,
             OnCancel::Forget,
         ]),
         devices: *dice.pick(&[

@@ -89,14 +89,15 @@ fn a_call_that_begins_with_nothing_to_talk_over_is_refused_before_anybody_is_cal
 
 #[test]
 fn an_answer_that_takes_nothing_makes_no_call() {
-    for port in ["0", "99999"] {
+    // The first takes nothing of the offer; the second is the callee's mistake, not the caller's.
+    for (port, status) in [("0", 488), ("99999", 502)] {
         for early in [None, Some(Early::new(ms(100), 183, EarlyMedia::Described))] {
             let mut world = World::new();
             let early = early.into_iter().collect();
             world.teach(ALPHA, Manner { early, answer_port: Some(port), ..Manner::polite() });
             let call = world.dial(SALES, Dial::to(FAR_AWAY));
             world.settle();
-            assert_eq!(world.agents[SALES].calls[call].statuses.last(), Some(&488), "{port}");
+            assert_eq!(world.agents[SALES].calls[call].statuses.last(), Some(&status), "{port}");
             assert!(world.agents[SALES].calls[call].answered.is_none());
             assert_eq!(world.agents[ALPHA].calls[0].state, State::Over);
             assert!(world.desk.books.records.iter().all(|record| record.answered.is_none()));

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::Reasons;
 use crate::message::Message;
 use crate::types::Flow;
 
@@ -23,8 +24,8 @@ pub(crate) struct AwaitsAck {
 pub(crate) enum AfterAck {
     #[default]
     Nothing,
-    /// A BYE, with this Reason.
-    Bye { reason: Option<String> },
+    /// A BYE, with these Reasons.
+    Bye { reasons: Reasons },
 }
 
 /// The peer's 2xx to our INVITEs. Each keeps its ACK until its transaction is over, whatever INVITE followed it: the

@@ -7,10 +7,9 @@ use super::exchange::{Description, Earlier, Exchange};
 use super::failover::Word;
 use super::leg::Phase;
 use super::media::{Alone, Then};
-use super::{Call, CallTimer, ClientUser, Context, LegId, Purpose, Stage};
+use super::{Call, CallTimer, ClientUser, Context, LegId, Purpose, Reasons, Stage};
 use crate::message::{Message, Method};
 use crate::refusal::Refusal;
-use crate::respond;
 use crate::types::{AttemptResult, Ending, Event, Flow, Leg, Question, SdpRole, Trouble};
 
 impl Call {
@@ -38,7 +37,7 @@ impl Call {
             Purpose::Reinvite => self.on_reinvite_response(ctx, user.leg, response),
             Purpose::Refresh => self.on_refreshed(ctx, user.leg, status, Some(response)),
             Purpose::Forward(serial) if status >= 200 => {
-                self.on_forward_answered(ctx, user.leg, serial, status);
+                self.on_forward_answered(ctx, user.leg, serial, response);
             }
             Purpose::Bye if status >= 200 => self.on_bye_answered(user.leg),
             Purpose::Forward(_) | Purpose::Bye | Purpose::Cancel | Purpose::Prack => {}
@@ -125,13 +124,13 @@ impl Call {
         let answer = match (earlier, said) {
             // What was said in a 2xx behind an agreement is only a copy of it.
             (Earlier::Agreed(answer), _) => Ok(answer),
-            (_, Err(why)) => Err(why),
+            (_, Err(_)) => Err(Refusal::AnswerUnusable),
             // An answer that takes nothing of the offer makes a mute call: the callee should have refused it.
             (_, Ok(Some(answer))) if is_first && answer.is_off() => Err(Refusal::MediaRefused),
-            (_, Ok(Some(answer))) => answer.into_answer_to(offer).ok_or(Refusal::NoMediaInCommon),
+            (_, Ok(Some(answer))) => answer.into_answer_to(offer).ok_or(Refusal::AnswerUnusable),
             // Some user agents answer in the 183 and leave the 200 empty.
             (Earlier::Heard(answer), Ok(None)) => Ok(answer),
-            (Earlier::Nothing, Ok(None)) => Err(Refusal::NoMediaInCommon),
+            (Earlier::Nothing, Ok(None)) => Err(Refusal::AnswerMissing),
         };
         if let Some(leg) = self.half(from) {
             leg.ack(ctx, response, None);
@@ -169,24 +168,21 @@ impl Call {
                 self.describe(ctx, from, SdpRole::Offer, offer, Then::Final);
             }
             (_, said, _) => {
-                leg.ack(ctx, response, None);
-                let why = match said {
-                    Ok(Some(_)) => Refusal::MediaOff,
-                    Ok(None) => Refusal::NoMediaInCommon,
-                    Err(why) => why,
-                };
+                leg.ack_and_decline(ctx, response);
+                let why =
+                    if matches!(said, Ok(None)) { Refusal::AnswerMissing } else { Refusal::AnswerUnusable };
                 self.on_answer_missing(ctx, why);
             }
         }
     }
 
-    /// A 2xx says nothing of use about media. A call cannot begin so; one that runs goes on as it was.
+    /// A 2xx says nothing of its sender's media, or nothing that can be used. A call that has begun goes on as it was.
     fn on_answer_missing(&mut self, ctx: &mut Context<'_>, why: Refusal) {
-        if self.answered.is_none() {
-            return self.end_refused(ctx, why);
+        if self.answered.is_some() {
+            self.abandon_exchange(ctx, why);
+        } else {
+            self.end_refused(ctx, why);
         }
-        self.roll_back_media(ctx);
-        self.refuse_exchange(ctx, why.status(), |writer| respond::explain(writer, ctx.settings, why));
     }
 
     /// The caller is told of the answer: the billing clock starts. A call that fails between the callee's 2xx and ours,
@@ -214,8 +210,8 @@ impl Call {
             // The CANCEL crossed the 200 (RFC 3261 section 9.1): accept, and hang up.
             200..=299 => {
                 leg.confirm(response);
-                leg.ack(ctx, response, None);
-                leg.hang_up(ctx, uid, None);
+                leg.ack_alone(ctx, response);
+                leg.hang_up(ctx, uid, Reasons::none());
             }
             _ => {
                 leg.phase = Phase::Closed;
@@ -254,13 +250,13 @@ impl Call {
             404 | 410 | 480 | 484 | 486 | 488 | 500..=699 => status,
             _ => why.status(),
         };
-        let callee = self.callee.as_ref().map(|leg| leg.peer);
-        let reason = callee.zip(response).and_then(|(peer, response)| self.reason_in(ctx, peer, response));
+        let reasons =
+            response.map(|response| self.reasons_of(ctx, Leg::Callee, response)).unwrap_or_default();
         self.detail = response.and_then(|response| detail::of(why, response, self.carrier_is_tried()));
         if let (Refusal::CarriersFailed, Some(response)) = (why, response) {
             return self.pass_carriers_failure(ctx, passed, Word::of(response));
         }
-        self.end(ctx, Ending::Refused(why), passed, reason);
+        self.end(ctx, Ending::Refused(why), passed, reasons);
     }
 }
 

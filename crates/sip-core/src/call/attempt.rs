@@ -207,6 +207,18 @@ impl Call {
         self.attempt.as_ref().is_some_and(|attempt| matches!(attempt.target, Target::Carrier { .. }))
     }
 
+    /// Who is called. A refusal closes the callee's leg before it is passed on, and then the attempt still knows.
+    pub(super) fn callee_peer(&self) -> Option<Peer> {
+        if let Some(leg) = &self.callee {
+            return Some(leg.peer);
+        }
+        match &self.attempt.as_ref()?.target {
+            Target::Echo => None,
+            Target::Pbx { profile, .. } => Some(Peer::Profile(profile.id)),
+            Target::Carrier { carrier, .. } => Some(Peer::Carrier(carrier.id)),
+        }
+    }
+
     /// Writes and sends the INVITE, with credentials if it has been challenged. Sent anew it keeps its Call-ID, rises
     /// in number and forgets what was answered (RFC 3261 section 8.1.3.5).
     pub(super) fn send_invite(&mut self, ctx: &mut Context<'_>) {
@@ -244,6 +256,7 @@ impl Call {
             Body::Ready(sdp) => Some(sdp),
             Body::Pending | Body::Late => None,
         };
+        leg.is_late = sdp.is_none();
         leg.invite = Some(leg.send(ctx, self.uid, Purpose::Invite, draft, sdp));
         if is_first {
             self.note_sent(ctx);

@@ -201,6 +201,7 @@ impl Call {
         self.start_timer(ctx, CallTimer::Resend(half), t1);
         self.start_timer(ctx, CallTimer::AckWait(half), ctx.settings.timers.give_up());
         self.watch_session(ctx, half);
+        self.conclude_parting(ctx);
     }
 
     /// Refuses the exchange's INVITE and forgets it; `add` writes what explains the status.
@@ -238,8 +239,8 @@ impl Call {
         let uid = self.uid;
         let Some(leg) = self.half(half) else { return };
         let Some(answer) = leg.our_2xx.take_if(|answer| Some(answer.cseq) == number) else { return };
-        if let AfterAck::Bye { reason } = answer.after_ack {
-            leg.send_bye(ctx, uid, reason);
+        if let AfterAck::Bye { reasons } = answer.after_ack {
+            leg.send_bye(ctx, uid, reasons);
         }
         self.stop_timer(ctx, CallTimer::Resend(half));
         self.stop_timer(ctx, CallTimer::AckWait(half));
@@ -259,7 +260,7 @@ impl Call {
         let uid = self.uid;
         let Some(leg) = self.half(half) else { return };
         match leg.our_2xx.take().map(|answer| answer.after_ack) {
-            Some(AfterAck::Bye { reason }) => leg.send_bye(ctx, uid, reason),
+            Some(AfterAck::Bye { reasons }) => leg.send_bye(ctx, uid, reasons),
             Some(AfterAck::Nothing) | None => self.end_refused(ctx, Refusal::NoAck),
         }
     }

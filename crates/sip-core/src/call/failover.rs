@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::attempt::Attempt;
 use super::leg::Phase;
 use super::plan::Target;
-use super::{Call, CallTimer, Context, LegId, Stage};
+use super::{Call, CallTimer, Context, LegId, Reasons, Stage};
 use crate::breaker::{Attempted, Badness, Change, Leave, Sign, TRIAL_PATIENCE};
 use crate::dialog::flow_to;
 use crate::directory::{Carrier, Peer};
@@ -357,7 +357,7 @@ impl Call {
     /// Gives the callee up without waiting for its answer.
     fn abandon_callee(&mut self, ctx: &mut Context<'_>) {
         let Some(mut leg) = self.callee.take() else { return };
-        self.close_early(ctx, &mut leg);
+        self.close_early(ctx, &mut leg, Reasons::none());
         self.abandoned.push(leg);
     }
 
@@ -367,7 +367,7 @@ impl Call {
         let why = Refusal::CarriersFailed;
         let cause = word.cause.unwrap_or_else(|| cause_of_status(word.status));
         let reason = format!("Q.850;cause={cause};text=\"{}\"", why.sentence());
-        self.end(ctx, Ending::Refused(why), status, Some(reason));
+        self.end(ctx, Ending::Refused(why), status, Reasons::just(reason));
     }
 }
 

@@ -2,7 +2,7 @@
 //! (RFC 3261 section 13.2.2.4). Left alone they would be repeated for 64*T1, and a carrier would charge for them.
 
 use super::answer::is_answer;
-use super::{Call, CallLeg, ClientUser, Context, LegId, Purpose};
+use super::{Call, CallLeg, ClientUser, Context, LegId, Purpose, Reasons};
 use crate::dialog::Dialog;
 use crate::limits::EARLY_DIALOGS_PER_INVITE;
 use crate::message::{Message, Method};
@@ -32,10 +32,15 @@ impl Call {
             let user = ClientUser { call: uid, leg: id, purpose: Purpose::Cancel };
             return hang_up_at_once(ctx, user, dialog, response);
         }
-        let (peer, credentials) = (leg.peer, leg.credentials.clone());
+        let (peer, credentials, is_late) = (leg.peer, leg.credentials.clone(), leg.is_late);
         let mut fork = CallLeg { credentials, is_fork: true, ..CallLeg::new(ctx, fork_id, peer, dialog) };
-        fork.ack(ctx, response, None);
-        fork.hang_up(ctx, uid, None);
+        // The INVITE's own leg knows whether it made an offer.
+        if is_late {
+            fork.ack_and_decline(ctx, response)
+        } else {
+            fork.ack(ctx, response, None)
+        }
+        fork.hang_up(ctx, uid, Reasons::none());
         self.abandoned.push(fork);
     }
 

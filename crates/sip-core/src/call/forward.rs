@@ -4,13 +4,13 @@ use super::exchange::{Description, Earlier, Exchange};
 use super::leg::Phase;
 use super::media::{Then, read_offer};
 use super::reliable::Said;
-use super::{Call, CallTimer, Context, LegId, Purpose, Stage, teardown};
+use super::{Call, CallTimer, Context, LegId, Purpose, Reasons, Stage, teardown};
 use crate::directory::Peer;
 use crate::message::{Message, MessageWriter, Method, Name};
 use crate::refusal::Refusal;
 use crate::respond;
 use crate::transaction::{ClientKey, ServerKey};
-use crate::types::{Ending, Flow, Leg, SdpRole};
+use crate::types::{Flow, Leg, SdpRole};
 
 /// A request within a call, and what it takes to answer it.
 #[derive(Clone, Copy)]
@@ -44,7 +44,6 @@ impl Pending {
 #[derive(Debug)]
 pub(crate) struct Forward {
     serial: u32,
-    from: Leg,
     request: Pending,
 }
 
@@ -154,7 +153,8 @@ impl Call {
         let from = request.from();
         let tag = from.as_ref().and_then(|from| from.tag());
         let is_in_order = self.leg(id).is_some_and(|leg| leg.far_end(tag).accepts_cseq(request));
-        if is_in_order {
+        // A goodbye counts whatever its number: a call that nobody wants must not go on being charged.
+        if is_in_order || *request.method() == Method::Bye {
             self.on_request(ctx, id, asked);
         } else {
             self.answer_plain(ctx, asked, 500);
@@ -244,6 +244,9 @@ impl Call {
         self.exchange = Some(Exchange::new(from, server, request.clone(), flow.peer, offer.clone()));
         if *request.method() == Method::Invite {
             self.send_provisional(ctx, 100, Said::Nothing);
+        } else {
+            // The asker's transaction ends after 64*T1, answered or not (RFC 3261 section 17.1.2.2).
+            self.start_timer(ctx, CallTimer::Reinvite, ctx.settings.timers.give_up() / 2);
         }
         let is_echo = self.is_echo();
         match offer {
@@ -335,19 +338,38 @@ impl Call {
         leg.session.write_request(&ctx.settings.calls, stage, &mut draft.writer);
         let client = leg.send(ctx, uid, Purpose::Reinvite, draft, sdp);
         leg.reinvite = Some(client);
-        leg.cancel_owed = false;
+        leg.is_late = sdp.is_none();
+        leg.cancel_owed = None;
         if let Some(exchange) = &mut self.exchange {
             exchange.client = Some(client);
         }
-        self.start_timer(ctx, CallTimer::Reinvite, ctx.settings.calls.no_answer);
+        if !self.is_timed(CallTimer::Reinvite) {
+            self.start_timer(ctx, CallTimer::Reinvite, ctx.settings.calls.no_answer);
+        }
     }
 
-    /// The other half has said 100 and nothing more: a call must not wait for ever for what the halves agree on.
-    /// Without an answer to the CANCEL as well, that half is dead.
+    /// The other half has said 100 and nothing more: the asker must not wait for ever, and the call goes on as it was.
     pub(super) fn on_reinvite_overdue(&mut self, ctx: &mut Context<'_>) {
-        if let Some(server) = self.exchange.as_ref().map(|exchange| exchange.server) {
-            self.cancel_reinvite(ctx, server);
+        self.abandon_exchange(ctx, Refusal::OtherSideSlow);
+    }
+
+    /// A later offer comes to nothing, and the call goes on as it was: the asker is refused, and the other half told so, by
+    /// CANCEL, or by what was agreed if it has accepted already.
+    pub(super) fn abandon_exchange(&mut self, ctx: &mut Context<'_>, why: Refusal) {
+        let uid = self.uid;
+        let Some(exchange) = self.exchange.as_ref().filter(|exchange| !exchange.is_answered) else { return };
+        let (to, client) = (exchange.from.other(), exchange.client);
+        self.forget_media_jobs();
+        self.roll_back_media(ctx);
+        self.refuse_exchange(ctx, why.status(), |writer| respond::explain(writer, ctx.settings, why));
+        let (Some(client), Some(leg)) = (client, self.half(to)) else { return };
+        if ctx.transactions.awaits_final(client) {
+            return teardown::cancel(ctx, uid, leg, client, Reasons::ours(why));
         }
+        if let Some(response) = leg.their_2xx.take_owed() {
+            leg.ack_and_decline(ctx, &response);
+        }
+        self.restate(ctx, to);
     }
 
     pub(super) fn on_reinvite_response(&mut self, ctx: &mut Context<'_>, id: LegId, response: &Message) {
@@ -363,31 +385,40 @@ impl Call {
                 let early = self.exchange.as_mut().and_then(|exchange| exchange.early_answer.take());
                 self.pass_2xx(ctx, half, response, early.map_or(Earlier::Nothing, Earlier::Heard));
             }
-            // Nobody waits for it any more, but without its ACK it would be repeated for 64*T1.
-            200..=299 => {
-                if let Some(leg) = self.leg(id) {
-                    leg.acknowledge_only(ctx, response);
-                }
-            }
+            200..=299 => self.on_stray_reinvite_answer(ctx, id, response),
             status => self.on_reinvite_failed(ctx, id, status, Some(response)),
         }
     }
 
     /// The asker takes its re-INVITE back: the other half decides, since its 200 may be on its way.
-    pub(super) fn cancel_reinvite(&mut self, ctx: &mut Context<'_>, server: ServerKey) {
+    pub(super) fn cancel_reinvite(&mut self, ctx: &mut Context<'_>, server: ServerKey, cancel: &Message) {
         let uid = self.uid;
         let Some(exchange) = self.exchange.as_mut().filter(|e| e.server == server && !e.is_answered) else {
             return;
         };
         exchange.is_cancelled = true;
-        let (to, client) = (exchange.from.other(), exchange.client);
-        match (client, self.half(to)) {
-            (Some(client), Some(leg)) => teardown::cancel(ctx, uid, leg, client),
+        let (from, client) = (exchange.from, exchange.client);
+        let reasons = self.reasons_of(ctx, from, cancel);
+        match (client, self.half(from.other())) {
+            (Some(client), Some(leg)) => teardown::cancel(ctx, uid, leg, client, reasons),
             _ => {
                 self.forget_media_jobs();
                 self.roll_back_media(ctx);
-                self.refuse_exchange(ctx, 487, |_| {});
+                let settings = ctx.settings;
+                self.refuse_exchange(ctx, 487, |writer| {
+                    respond::explain(writer, settings, Refusal::Cancelled)
+                });
             }
+        }
+    }
+
+    /// A re-INVITE of ours that was given up has been accepted after all; without its ACK the 2xx would be repeated for
+    /// 64*T1. The asker was told that nothing changes, so that is said to the other half as well.
+    fn on_stray_reinvite_answer(&mut self, ctx: &mut Context<'_>, id: LegId, response: &Message) {
+        let Some(leg) = self.leg(id).filter(|leg| leg.is_new_2xx(ctx, response)) else { return };
+        leg.ack_alone(ctx, response);
+        if self.stage == Stage::Running && self.exchange.is_none() {
+            self.restate(ctx, id.role());
         }
     }
 
@@ -401,31 +432,35 @@ impl Call {
     ) {
         let half = id.role();
         let Some(exchange) = self.exchange.as_ref().filter(|exchange| exchange.from == half.other()) else {
-            return;
+            // The asker has been told; that the half is gone still counts.
+            return self.end_if_gone(ctx, status);
         };
         let is_cancelled = exchange.is_cancelled;
         self.roll_back_media(ctx);
+        let settings = ctx.settings;
         if is_cancelled && matches!(status, 401 | 407) {
             // The challenge crossed the CANCEL, and is not answered any more.
-            return self.refuse_exchange(ctx, 487, |_| {});
+            return self.refuse_exchange(ctx, 487, |w| respond::explain(w, settings, Refusal::Cancelled));
         }
         if let Some(why) = self.hides(id, status) {
-            let settings = ctx.settings;
             return self.refuse_exchange(ctx, why.status(), |w| respond::explain(w, settings, why));
         }
-        let peer = self.half(half).map(|leg| leg.peer);
-        let reason = peer.zip(response).and_then(|(peer, response)| self.reason_in(ctx, peer, response));
-        let retry_after = response.and_then(|response| response.header(Name::RetryAfter));
+        let reasons = response.map(|response| self.reasons_of(ctx, half, response)).unwrap_or_default();
         self.refuse_exchange(ctx, status, |writer| {
-            for (name, value) in [(Name::Reason, reason.as_deref()), (Name::RetryAfter, retry_after)] {
-                if let Some(value) = value {
-                    writer.header(name, value);
-                }
+            reasons.write(writer);
+            if let Some(value) = response.and_then(|response| response.header(Name::RetryAfter)) {
+                writer.header(Name::RetryAfter, value);
             }
         });
-        // Only 408 and 481 say that the dialog itself is dead.
-        if matches!(status, 408 | 481) {
-            self.end(ctx, Ending::HungUp(half), 200, None);
+        self.end_if_gone(ctx, status);
+    }
+
+    /// Only 408, which stands for silence too, and 481 say that the dialog itself is dead (RFC 3261 section 12.2.1.2).
+    fn end_if_gone(&mut self, ctx: &mut Context<'_>, status: u16) {
+        match status {
+            408 => self.end_refused(ctx, Refusal::SideSilent),
+            481 => self.end_refused(ctx, Refusal::CallForgotten),
+            _ => {}
         }
     }
 
@@ -450,39 +485,62 @@ impl Call {
             }
         }
         self.forward_serial += 1;
-        self.forwards.push(Forward { serial, from, request: asked.kept() });
+        self.forwards.push(Forward { serial, request: asked.kept() });
+        self.start_timer(ctx, CallTimer::Forward(serial), ctx.settings.timers.give_up() / 2);
     }
 
-    pub(super) fn on_forward_answered(&mut self, ctx: &mut Context<'_>, id: LegId, serial: u32, status: u16) {
-        let Some(why) = self.hides(id, status) else { return self.finish_forward(ctx, serial, status) };
-        if let Some(forward) = self.take_forward(serial) {
-            self.refuse(ctx, forward.request.asked(), why);
+    pub(super) fn on_forward_answered(
+        &mut self,
+        ctx: &mut Context<'_>,
+        id: LegId,
+        serial: u32,
+        response: &Message,
+    ) {
+        let (settings, status) = (ctx.settings, response.status());
+        let hidden = self.hides(id, status);
+        if let Some(forward) = self.take_forward(ctx, serial) {
+            let asked = forward.request.asked();
+            let reasons = self.reasons_of(ctx, id.role(), response);
+            match (hidden, status) {
+                (Some(why), _) => self.refuse(ctx, asked, why),
+                (None, 200..=299) => self.answer_plain(ctx, asked, status),
+                (None, 481) => self.answer_with(ctx, asked, status, |writer| {
+                    respond::explain_with(writer, settings, Refusal::CallForgotten, &reasons);
+                }),
+                (None, _) => self.answer_with(ctx, asked, status, |writer| reasons.write(writer)),
+            }
         }
+        self.end_if_gone(ctx, status);
     }
 
-    /// 408 would tell the asker that the call is dead; one whose peer is sought is not.
+    /// A half that says nothing at all is gone, unless it is being sought.
     pub(super) fn on_forward_unanswered(&mut self, ctx: &mut Context<'_>, id: LegId, serial: u32) {
-        let status = if self.is_sought(id.role()) { 480 } else { 408 };
-        self.finish_forward(ctx, serial, status);
+        if self.is_sought(id.role()) {
+            return self.on_forward_overdue(ctx, serial);
+        }
+        if let Some(forward) = self.take_forward(ctx, serial) {
+            self.refuse(ctx, forward.request.asked(), Refusal::SideSilent);
+        }
+        self.end_if_gone(ctx, 408);
     }
 
-    fn finish_forward(&mut self, ctx: &mut Context<'_>, serial: u32, status: u16) {
-        let Some(forward) = self.take_forward(serial) else { return };
-        let asker = forward.from;
-        self.answer_plain(ctx, forward.request.asked(), status);
-        if status == 481 {
-            self.end(ctx, Ending::HungUp(asker.other()), 200, None);
+    /// The asker's own transaction would end before the other half's: it hears that nothing came of it.
+    pub(super) fn on_forward_overdue(&mut self, ctx: &mut Context<'_>, serial: u32) {
+        if let Some(forward) = self.take_forward(ctx, serial) {
+            self.refuse(ctx, forward.request.asked(), Refusal::OtherSideSlow);
         }
     }
 
-    fn take_forward(&mut self, serial: u32) -> Option<Forward> {
+    fn take_forward(&mut self, ctx: &mut Context<'_>, serial: u32) -> Option<Forward> {
         let index = self.forwards.iter().position(|forward| forward.serial == serial)?;
+        self.stop_timer(ctx, CallTimer::Forward(serial));
         Some(self.forwards.swap_remove(index))
     }
 
     /// The call is over: whoever still waits for an answer gets 487 (RFC 3261 section 15.1.2).
     pub(super) fn refuse_pending(&mut self, ctx: &mut Context<'_>) {
         for forward in std::mem::take(&mut self.forwards) {
+            self.stop_timer(ctx, CallTimer::Forward(forward.serial));
             self.answer_plain(ctx, forward.request.asked(), 487);
         }
         self.refuse_exchange(ctx, 487, |_| {});

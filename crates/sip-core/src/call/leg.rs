@@ -7,15 +7,15 @@ use bytes::Bytes;
 use super::acks::{Acks, AfterAck, AwaitsAck, Known};
 use super::credentials::Credentials;
 use super::early::{EarlyDialog, EarlyDialogs};
-use super::exchange::Earlier;
+use super::exchange::{Description, Earlier};
 use super::reliable::Reliable;
 use super::session::SessionTimer;
-use super::{Context, LegId, Purpose};
+use super::{Context, LegId, Purpose, Reasons};
 use crate::call::ClientUser;
 use crate::dialog::{self, Dialog, FarEnd};
 use crate::directory::{Authentication, Peer};
-use crate::message::{self, Message, MessageWriter, Method, Name};
-use crate::sdp::LegSdp;
+use crate::message::{self, Message, MessageWriter, Method};
+use crate::sdp::{LegSdp, SessionDescription, sdp_body};
 use crate::transaction::{ClientKey, Outgoing};
 use crate::types::{CallUid, Flow, Transport};
 
@@ -45,16 +45,20 @@ pub(crate) struct CallLeg {
     pub(crate) early: EarlyDialogs,
     pub(crate) credentials: Credentials,
     pub(crate) sdp: LegSdp,
+    /// What the peer has said last of its media, of what was agreed.
+    pub(crate) said: Option<Description>,
     pub(crate) session: SessionTimer,
     pub(crate) phase: Phase,
     /// Our first INVITE, while it runs.
     pub(crate) invite: Option<ClientKey>,
     /// Our latest INVITE within the call.
     pub(crate) reinvite: Option<ClientKey>,
+    /// Our latest INVITE, the first or a later one, makes no offer: the ACK to its 2xx must carry an answer.
+    pub(crate) is_late: bool,
     /// Our latest refresh of the session.
     pub(crate) session_refresh: Option<ClientKey>,
-    /// A CANCEL is owed as soon as a provisional response allows it.
-    pub(crate) cancel_owed: bool,
+    /// A CANCEL is owed, with these Reasons, as soon as a provisional response allows it.
+    pub(crate) cancel_owed: Option<Reasons>,
     /// Our provisional responses to the leg's first INVITE, if it can confirm them.
     pub(crate) reliable: Option<Reliable>,
     /// The last reliable response to a later INVITE of ours: the INVITE's number, and its own.
@@ -86,12 +90,14 @@ impl CallLeg {
             credentials: Credentials::of(ctx.directory, peer),
             // RFC 4566 section 5.2 counts sessions in 64 bits; some parsers read them signed.
             sdp: LegSdp::new(ctx.rng.next_u64() >> 1),
+            said: None,
             session: SessionTimer::new(&ctx.settings.calls),
             phase: Phase::Early,
             invite: None,
             reinvite: None,
+            is_late: false,
             session_refresh: None,
-            cancel_owed: false,
+            cancel_owed: None,
             reliable: None,
             confirmed: None,
             our_2xx: None,
@@ -294,6 +300,23 @@ impl CallLeg {
         earlier
     }
 
+    /// Acknowledges a 2xx from which nothing follows. If our INVITE made no offer, the 2xx does, and the ACK must answer it.
+    pub(crate) fn ack_alone(&mut self, ctx: &mut Context<'_>, response: &Message) {
+        if self.is_late {
+            self.ack_and_decline(ctx, response);
+        } else {
+            self.ack(ctx, response, None);
+        }
+    }
+
+    /// Acknowledges a 2xx to an INVITE of ours without an offer, from which nothing follows: what it offers is declined,
+    /// since the ACK must carry an answer (RFC 3261 section 13.2.2.4).
+    pub(crate) fn ack_and_decline(&mut self, ctx: &mut Context<'_>, response: &Message) {
+        let body = sdp_body(response).ok().flatten();
+        let offer = body.and_then(|body| SessionDescription::parse(&body).ok());
+        self.ack(ctx, response, offer.map(|offer| offer.declined()).as_ref());
+    }
+
     /// Acknowledges a 2xx to our INVITE and keeps the ACK for its retransmissions.
     pub(crate) fn ack(&mut self, ctx: &mut Context<'_>, response: &Message, sdp: Option<&Bytes>) {
         let Some((cseq, _)) = response.cseq() else { return };
@@ -330,7 +353,7 @@ impl CallLeg {
     /// Acknowledges a 2xx from which nothing follows.
     pub(crate) fn acknowledge_only(&mut self, ctx: &mut Context<'_>, response: &Message) {
         if self.is_new_2xx(ctx, response) {
-            self.ack(ctx, response, None);
+            self.ack_alone(ctx, response);
         }
     }
 
@@ -341,25 +364,23 @@ impl CallLeg {
             ctx.transactions.abandon(ctx.now.monotonic, invite, ctx.out);
         }
         if let Some(response) = self.their_2xx.take_owed() {
-            self.ack(ctx, &response, None);
+            self.ack_and_decline(ctx, &response);
         }
     }
 
     /// Says goodbye to a confirmed leg, or promises to once the ACK to our 2xx has come (RFC 3261 section 15).
-    pub(crate) fn hang_up(&mut self, ctx: &mut Context<'_>, call: CallUid, reason: Option<String>) {
+    pub(crate) fn hang_up(&mut self, ctx: &mut Context<'_>, call: CallUid, reasons: Reasons) {
         self.phase = Phase::Closing;
         self.let_go(ctx);
         match &mut self.our_2xx {
-            Some(answer) => answer.after_ack = AfterAck::Bye { reason },
-            None => self.send_bye(ctx, call, reason),
+            Some(answer) => answer.after_ack = AfterAck::Bye { reasons },
+            None => self.send_bye(ctx, call, reasons),
         }
     }
 
-    pub(crate) fn send_bye(&mut self, ctx: &mut Context<'_>, call: CallUid, reason: Option<String>) {
+    pub(crate) fn send_bye(&mut self, ctx: &mut Context<'_>, call: CallUid, reasons: Reasons) {
         let mut bye = self.begin(ctx, Method::Bye);
-        if let Some(reason) = reason {
-            bye.writer.header(Name::Reason, reason);
-        }
+        reasons.write(&mut bye.writer);
         self.send(ctx, call, Purpose::Bye, bye, None);
     }
 }

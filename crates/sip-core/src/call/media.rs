@@ -46,8 +46,8 @@ pub(crate) enum Then {
     Provisional(u16),
     /// Pass it on with the 2xx.
     Final,
-    /// Pass it on with the ACK to the other leg's 2xx, which was held back for it.
-    Ack,
+    /// Pass it on with the ACK to the other leg's 2xx, which was held back for it: that made this offer.
+    Ack(Box<Description>),
     /// The asker is gone: drop it.
     Nothing,
 }
@@ -176,25 +176,43 @@ impl Call {
         };
         let Some(leg) = self.half(told) else { return };
         let (source, audio) = (&job.description.sdp, job.description.audio);
+        let (before, has_said) = (leg.sdp.last().clone(), leg.said.is_some());
         let sdp = match (&job.then, job.role) {
-            (Then::EchoAnswer, _) => return,
+            (Then::EchoAnswer, _) => return self.agree(job.from, job.description, None),
             (Then::Echo, _) => leg.sdp.write_echo_answer(source, audio, local),
             (Then::Alone { answered, .. }, _) => leg.sdp.write_answer(&answered.sdp, answered.audio, local),
             (_, SdpRole::Offer) => leg.sdp.write_offer(source, audio, local),
             (_, SdpRole::EarlyAnswer | SdpRole::Answer) => leg.sdp.write_answer(source, audio, local),
         };
         match job.then {
+            // Only the asker's end has moved: nothing is new for the other half, and what that has said stands.
+            Then::Offer if has_said && sdp == before => self.answer_for(ctx, told),
             Then::Offer => self.on_offer_ready(ctx, sdp),
-            Then::Echo | Then::EchoOffer => self.answer_echo(ctx, &sdp),
-            Then::Alone { asker, .. } => self.answer_alone(ctx, asker, &sdp),
-            Then::Prack => self.answer_reliable_offer(ctx, job.description, &sdp),
+            Then::Echo => {
+                self.agree(job.from, job.description, None);
+                self.answer_echo(ctx, &sdp);
+            }
+            Then::EchoOffer => self.answer_echo(ctx, &sdp),
             Then::EchoAnswer => {}
+            Then::Alone { asker, answered } => {
+                self.agree_alone(&asker, job.from, job.description, *answered);
+                self.answer_alone(ctx, asker, &sdp);
+            }
+            Then::Prack => self.answer_reliable_offer(ctx, job.description, &sdp),
             Then::Provisional(status) if job.role == SdpRole::Offer => {
                 self.send_provisional(ctx, status, Said::Offer(sdp));
             }
             Then::Provisional(status) => self.send_provisional(ctx, status, Said::Answer(sdp)),
-            Then::Final => self.send_2xx(ctx, Some(&sdp)),
-            Then::Ack => self.acknowledge_late(ctx, told, &sdp),
+            Then::Final => {
+                if let Some(offer) = self.exchange.as_ref().and_then(|exchange| exchange.offer.clone()) {
+                    self.agree(job.from, job.description, Some(offer));
+                }
+                self.send_2xx(ctx, Some(&sdp));
+            }
+            Then::Ack(offer) => {
+                self.acknowledge_late(ctx, told, &sdp);
+                self.agree(job.from, job.description, Some(*offer));
+            }
             Then::Nothing => {}
         }
     }
@@ -207,17 +225,16 @@ impl Call {
             // What was agreed before stands.
             Then::Alone { asker: Alone::Request(request), .. } => self.refuse(ctx, request.asked(), why),
             Then::Alone { asker: Alone::Callee(_), .. } => {}
-            // A re-INVITE that cannot be passed on leaves the call as it was, and so does one whose answer is of no use.
-            Then::Offer | Then::Final if self.answered.is_some() => {
-                self.roll_back_media(ctx);
-                self.refuse_exchange(ctx, why.status(), |w| crate::respond::explain(w, ctx.settings, why));
+            // A re-INVITE that cannot be passed on, or whose answer cannot, leaves the call as it was.
+            Then::Offer | Then::Echo | Then::EchoOffer | Then::Final if self.answered.is_some() => {
+                self.abandon_exchange(ctx, why);
             }
             Then::Offer
             | Then::Echo
             | Then::EchoOffer
             | Then::EchoAnswer
             | Then::Final
-            | Then::Ack
+            | Then::Ack(_)
             | Then::Prack
             | Then::Alone { asker: Alone::Final, .. } => self.end_refused(ctx, why),
         }
@@ -251,21 +268,75 @@ impl Call {
     /// The late offer's answer came with the ACK.
     pub(super) fn on_late_answer(&mut self, ctx: &mut Context<'_>, ack: &Message) {
         let Some(exchange) = self.exchange.take() else { return };
-        let is_first = exchange.is_first();
-        let answer = match (Description::of(ack), &exchange.passed_offer) {
-            (Err(why), _) => Err(why),
-            (Ok(None), _) => Err(Refusal::NoMediaInCommon),
-            (Ok(Some(answer)), _) if is_first && answer.is_off() => Err(Refusal::MediaOff),
-            (Ok(Some(answer)), Some(offer)) => answer.into_answer_to(offer).ok_or(Refusal::NoMediaInCommon),
-            (Ok(Some(answer)), None) => Ok(answer),
-        };
-        match answer {
-            Ok(description) => {
-                let then = if self.is_echo() { Then::EchoAnswer } else { Then::Ack };
-                self.describe(ctx, exchange.from, SdpRole::Answer, description, then);
+        let (half, is_first, is_echo) = (exchange.from, exchange.is_first(), self.is_echo());
+        match (Description::of(ack), exchange.passed_offer) {
+            (Ok(Some(answer)), _) if is_first && answer.is_off() => self.end_refused(ctx, Refusal::MediaOff),
+            (Ok(Some(answer)), _) if is_echo => {
+                self.describe(ctx, half, SdpRole::Answer, answer, Then::EchoAnswer);
             }
-            Err(why) => self.end_refused(ctx, why),
+            (Ok(Some(answer)), Some(offer)) => self.pass_late_answer(ctx, half, answer, offer),
+            (Ok(None), offer) if self.has_agreed() => self.keep_session(ctx, half, offer),
+            _ => self.end_refused(ctx, Refusal::NoLateAnswer),
         }
+    }
+
+    /// A re-INVITE without an offer whose ACK has no answer: a way to refresh the session, of Polycom's among others. It
+    /// stays as it was, so the answer that our own ACK must carry (RFC 3261 section 13.2.2.4) is what the asker has said last.
+    fn keep_session(&mut self, ctx: &mut Context<'_>, half: Leg, offer: Option<Description>) {
+        let Some(offer) = offer else {
+            // The echo test's own offer.
+            return self.roll_back_media(ctx);
+        };
+        match self.half(half).and_then(|leg| leg.said.clone()) {
+            Some(said) => self.pass_late_answer(ctx, half, said, offer),
+            None => self.end_refused(ctx, Refusal::NoLateAnswer),
+        }
+    }
+
+    fn pass_late_answer(
+        &mut self,
+        ctx: &mut Context<'_>,
+        half: Leg,
+        answer: Description,
+        offer: Description,
+    ) {
+        match answer.into_answer_to(&offer) {
+            Some(answer) => self.describe(ctx, half, SdpRole::Answer, answer, Then::Ack(Box::new(offer))),
+            None => self.end_refused(ctx, Refusal::NoLateAnswer),
+        }
+    }
+
+    /// Answers an offer with what this half has said last.
+    fn answer_for(&mut self, ctx: &mut Context<'_>, half: Leg) {
+        if let Some(said) = self.half(half).and_then(|leg| leg.said.clone()) {
+            self.describe(ctx, half, SdpRole::Answer, said, Then::Final);
+        }
+    }
+
+    /// Both halves have agreed, or one with the echo test: what each has said stands, whatever is refused later.
+    fn agree(&mut self, half: Leg, said: Description, others: Option<Description>) {
+        for (half, said) in [(half, Some(said)), (half.other(), others)] {
+            if let (Some(leg), Some(said)) = (self.half(half), said) {
+                leg.said = Some(said);
+            }
+        }
+    }
+
+    /// An offer that was answered for the other half: before the call is answered, what a caller has said last waits with its
+    /// INVITE, and what a device has said in its early dialog.
+    fn agree_alone(&mut self, asker: &Alone, half: Leg, said: Description, others: Description) {
+        match (asker, half, &mut self.exchange) {
+            (Alone::Final, ..) => self.agree(half, said, Some(others)),
+            (Alone::Request(_), Leg::Caller, Some(exchange)) if exchange.agreed.is_some() => {
+                exchange.agreed = Some(said);
+            }
+            (Alone::Request(_), Leg::Caller, Some(exchange)) => exchange.offer = Some(said),
+            (Alone::Request(_) | Alone::Callee(_), ..) => {}
+        }
+    }
+
+    fn has_agreed(&self) -> bool {
+        self.caller.said.is_some()
     }
 
     fn acknowledge_late(&mut self, ctx: &mut Context<'_>, half: Leg, sdp: &Bytes) {

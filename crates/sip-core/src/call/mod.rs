@@ -21,9 +21,10 @@ mod forward;
 mod identity;
 mod leg;
 mod media;
+mod parting;
 mod plan;
 mod progress;
-mod reason;
+mod reasons;
 mod reconnect;
 mod reliable;
 mod session;
@@ -63,7 +64,9 @@ use forward::Forward;
 pub(crate) use forward::Sender;
 pub(crate) use leg::CallLeg;
 use media::MediaJob;
+use parting::Parting;
 pub(crate) use plan::Plan;
+pub(crate) use reasons::Reasons;
 pub(crate) use setup::Arrival;
 pub use table::CallsOf;
 pub(crate) use table::{CallTable, Listing, Listings};
@@ -138,10 +141,14 @@ pub(crate) enum CallTimer {
     Session(Leg),
     /// Ask a leg whose connection was lost and made anew whether it knows the call, or give it up.
     Reconnect(Leg),
-    /// A re-INVITE that was passed on has no final answer.
+    /// A re-INVITE or UPDATE that was passed on has no final answer.
     Reinvite,
+    /// Another request that was passed on has none.
+    Forward(u32),
     /// No sign of the caller has come since its call was answered.
     Confirmation,
+    /// The callee has hung up, and the answer that it must have given does not come.
+    Parting,
     /// No call lasts longer.
     Longest,
 }
@@ -273,6 +280,8 @@ pub(crate) struct Call {
     callees: u16,
     /// The INVITE that is being passed from one leg to the other: the first one, or a re-INVITE.
     exchange: Option<Exchange>,
+    /// A callee that has hung up while the caller waits for its answer.
+    parting: Option<Parting>,
     forwards: Vec<Forward>,
     forward_serial: u32,
     media: VecDeque<MediaJob>,
@@ -400,6 +409,8 @@ impl Call {
             CallTimer::Reconnect(half) => self.on_reconnect_due(ctx, half),
             CallTimer::Reinvite => self.on_reinvite_overdue(ctx),
             CallTimer::Confirmation => self.on_confirmation_missing(ctx),
+            CallTimer::Forward(serial) => self.on_forward_overdue(ctx, serial),
+            CallTimer::Parting => self.on_answer_lost(ctx),
             CallTimer::Longest => self.end_refused(ctx, Refusal::TooLong),
         }
     }

@@ -227,8 +227,8 @@ impl Call {
         let answer =
             answer.ok().flatten().zip(offer).and_then(|(answer, offer)| answer.into_answer_to(&offer));
         let Some(answer) = answer else {
-            self.refuse(ctx, prack, Refusal::NoMediaInCommon);
-            return self.end_refused(ctx, Refusal::NoMediaInCommon);
+            self.refuse(ctx, prack, Refusal::NoLateAnswer);
+            return self.end_refused(ctx, Refusal::NoLateAnswer);
         };
         self.answer_plain(ctx, prack, 200);
         self.describe(ctx, Leg::Caller, SdpRole::Answer, answer, Then::Prack);

@@ -10,7 +10,7 @@ use super::{Call, CallTimer, Context, LegId, Purpose, Stage};
 use crate::message::{Message, MessageWriter, Method, Name, Params, text};
 use crate::refusal::Refusal;
 use crate::settings::CallSettings;
-use crate::types::{Ending, Leg};
+use crate::types::Leg;
 
 /// The option tag.
 const TAG: &str = "timer";
@@ -192,9 +192,19 @@ impl Call {
 
     /// Refreshes a leg: by UPDATE, or by a re-INVITE that repeats our last description.
     pub(super) fn refresh(&mut self, ctx: &mut Context<'_>, half: Leg) {
-        let (uid, stage) = (self.uid, self.stage);
         let Some(leg) = self.half(half) else { return };
         let method = if leg.session.allows_update { Method::Update } else { Method::Invite };
+        self.refresh_by(ctx, half, method);
+    }
+
+    /// Says our last description once more, to a half that may believe in another.
+    pub(super) fn restate(&mut self, ctx: &mut Context<'_>, half: Leg) {
+        self.refresh_by(ctx, half, Method::Invite);
+    }
+
+    fn refresh_by(&mut self, ctx: &mut Context<'_>, half: Leg, method: Method) {
+        let (uid, stage) = (self.uid, self.stage);
+        let Some(leg) = self.half(half) else { return };
         let is_invite = method == Method::Invite;
         let mut draft = leg.begin(ctx, method);
         draft.writer.header(Name::Allow, crate::respond::ALLOW);
@@ -205,7 +215,8 @@ impl Call {
         leg.session_refresh = Some(client);
         if is_invite {
             leg.reinvite = Some(client);
-            leg.cancel_owed = false;
+            leg.is_late = false;
+            leg.cancel_owed = None;
         }
     }
 
@@ -233,7 +244,7 @@ impl Call {
         match (status, response) {
             (100..=199, _) => {}
             (408, None) if leg.sought_until.is_some() => self.seek_again(ctx, half),
-            (408 | 481, _) => self.end(ctx, Ending::Refused(Refusal::SessionExpired), 200, None),
+            (408 | 481, _) => self.end_refused(ctx, Refusal::SessionExpired),
             (405 | 501, _) if std::mem::take(&mut leg.session.allows_update) => self.refresh(ctx, half),
             (422, Some(response)) if leg.session.on_too_small(response) => self.refresh(ctx, half),
             (491, _) => {

@@ -99,6 +99,7 @@ impl Call {
             tries: Attempts::default(),
             callees: 0,
             exchange: Some(exchange),
+            parting: None,
             forwards: Vec::new(),
             forward_serial: 0,
             media: VecDeque::new(),
@@ -164,7 +165,7 @@ impl Call {
             self.end_refused(ctx, why);
         } else {
             self.forget_media_jobs();
-            self.refuse_exchange(ctx, why.status(), |w| crate::respond::explain(w, ctx.settings, why));
+            self.abandon_exchange(ctx, why);
         }
     }
 
@@ -213,12 +214,13 @@ impl Call {
     }
 
     /// The caller gave up before the answer (RFC 3261 section 9.2).
-    pub(crate) fn on_cancel(&mut self, ctx: &mut Context<'_>, invite: ServerKey) {
+    pub(crate) fn on_cancel(&mut self, ctx: &mut Context<'_>, invite: ServerKey, cancel: &Message) {
         if self.caller.phase == Phase::Early {
             // The callee may have answered already; as long as the caller was not told, nothing has come of it.
-            self.end(ctx, Ending::Cancelled, 487, None);
+            let reasons = self.reasons_of(ctx, Leg::Caller, cancel);
+            self.end(ctx, Ending::Cancelled, 487, reasons);
         } else {
-            self.cancel_reinvite(ctx, invite);
+            self.cancel_reinvite(ctx, invite, cancel);
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use super::forward::Asked;
 use super::leg::Phase;
-use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Share, Stage};
+use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Reasons, Share, Stage};
 use crate::call::ClientUser;
-use crate::message::{Method, q850_cause_in};
+use crate::directory::Peer;
+use crate::message::{Message, Method};
 use crate::refusal::Refusal;
 use crate::respond;
 use crate::transaction::{ClientKey, Outgoing, cancel_of};
@@ -19,8 +20,9 @@ struct Outcome {
 }
 
 impl Call {
-    /// Ends the call. `status` is the caller's final answer if it has none yet; `reason` a Reason to pass on.
-    pub(crate) fn end(&mut self, ctx: &mut Context<'_>, ending: Ending, status: u16, reason: Option<String>) {
+    /// Ends the call. `status` is the caller's final answer if it has none yet; `reasons` are passed on, and where there are
+    /// none, a refusal's own are given.
+    pub(crate) fn end(&mut self, ctx: &mut Context<'_>, ending: Ending, status: u16, reasons: Reasons) {
         if self.stage == Stage::Over {
             return;
         }
@@ -37,18 +39,18 @@ impl Call {
         if std::mem::take(&mut self.has_media) {
             ctx.out.ask(Question::CloseMedia { call: self.uid });
         }
-        self.settle(ctx, Outcome { ending, status, cause: cause_told(ending, reason.as_deref()) });
+        self.settle(ctx, Outcome { ending, status, cause: cause_told(ending, &reasons) });
         self.forget_media_jobs();
-        self.close_caller(ctx, ending, status, reason.as_deref());
+        self.close_caller(ctx, ending, status, &reasons);
         self.refuse_pending(ctx);
-        self.close_callee_leg(ctx, goodbye(ending, reason.as_deref()));
+        self.close_callee_leg(ctx, goodbye(ending, reasons));
         let (status, detail) = (self.final_status(status), self.detail.take());
         ctx.out.tell(Event::Ended { call: self.uid, ending, status, detail });
     }
 
     /// Ends the call for a reason of ours: it cannot begin, or must not go on.
     pub(crate) fn end_refused(&mut self, ctx: &mut Context<'_>, why: Refusal) {
-        self.end(ctx, Ending::Refused(why), why.status(), None);
+        self.end(ctx, Ending::Refused(why), why.status(), Reasons::none());
     }
 
     /// Stops everything that concerns the call, but not what concerns a leg's goodbye.
@@ -57,6 +59,7 @@ impl Call {
         for timer in [
             CallTimer::NoAnswer,
             CallTimer::Expires,
+            CallTimer::Parting,
             CallTimer::Question,
             CallTimer::Reprovision,
             CallTimer::Reinvite,
@@ -138,50 +141,51 @@ impl Call {
         if self.answered.is_some() { 200 } else { status }
     }
 
-    fn close_caller(&mut self, ctx: &mut Context<'_>, ending: Ending, status: u16, reason: Option<&str>) {
+    fn close_caller(&mut self, ctx: &mut Context<'_>, ending: Ending, status: u16, reasons: &Reasons) {
         match self.caller.phase {
             Phase::Early => {
                 self.caller.phase = Phase::Closed;
-                let why = match ending {
-                    Ending::Refused(why) => why,
-                    Ending::HungUp(_) | Ending::Cancelled => Refusal::Cancelled,
-                };
-                self.refuse_exchange(ctx, status, |writer| {
-                    respond::explain_with(writer, ctx.settings, why, reason);
+                let settings = ctx.settings;
+                self.refuse_exchange(ctx, status, |writer| match ending {
+                    Ending::Refused(why) => respond::explain_with(writer, settings, why, reasons),
+                    // The caller knows its own reasons.
+                    Ending::HungUp(_) | Ending::Cancelled => {
+                        respond::explain(writer, settings, Refusal::Cancelled);
+                    }
                 });
             }
-            Phase::Confirmed => self.caller.hang_up(ctx, self.uid, goodbye(ending, reason)),
+            Phase::Confirmed => self.caller.hang_up(ctx, self.uid, goodbye(ending, reasons.clone())),
             Phase::Closing | Phase::Closed => {}
         }
     }
 
-    fn close_callee_leg(&mut self, ctx: &mut Context<'_>, reason: Option<String>) {
+    fn close_callee_leg(&mut self, ctx: &mut Context<'_>, reasons: Reasons) {
         let Some(mut leg) = self.callee.take() else { return };
         match leg.phase {
-            Phase::Early => self.close_early(ctx, &mut leg),
-            Phase::Confirmed => leg.hang_up(ctx, self.uid, reason),
+            Phase::Early => self.close_early(ctx, &mut leg, reasons),
+            Phase::Confirmed => leg.hang_up(ctx, self.uid, reasons),
             Phase::Closing | Phase::Closed => {}
         }
         self.callee = Some(leg);
     }
 
     /// Gives up a leg that has not answered: CANCEL now, or once a provisional response allows it.
-    pub(super) fn close_early(&mut self, ctx: &mut Context<'_>, leg: &mut CallLeg) {
+    pub(super) fn close_early(&mut self, ctx: &mut Context<'_>, leg: &mut CallLeg, reasons: Reasons) {
         let Some(invite) = leg.invite else {
             leg.phase = Phase::Closed;
             return;
         };
         leg.phase = Phase::Closing;
-        cancel(ctx, self.uid, leg, invite);
+        cancel(ctx, self.uid, leg, invite, reasons);
     }
 
     /// A provisional response has come to an INVITE that is to be cancelled.
     pub(super) fn send_cancel(&mut self, ctx: &mut Context<'_>, id: LegId) {
         let uid = self.uid;
         let Some(leg) = self.leg(id) else { return };
-        let is_owed = std::mem::take(&mut leg.cancel_owed);
-        if let Some(invite) = leg.invite.or(leg.reinvite).filter(|_| is_owed) {
-            cancel(ctx, uid, leg, invite);
+        let Some(invite) = leg.invite.or(leg.reinvite) else { return };
+        if let Some(reasons) = leg.cancel_owed.take() {
+            cancel(ctx, uid, leg, invite, reasons);
         }
     }
 
@@ -189,9 +193,16 @@ impl Call {
     pub(super) fn on_bye(&mut self, ctx: &mut Context<'_>, id: LegId, bye: Asked<'_>) {
         self.answer_plain(ctx, bye, 200);
         let half = id.role();
+        let reasons = self.reasons_of(ctx, half, bye.request);
         let is_talking = self.half(half).is_some_and(|leg| leg.id == id);
+        if is_talking && self.caller.phase == Phase::Early {
+            return match half {
+                // RFC 3261 section 15.1.1 lets the caller take back an INVITE so; it is answered 487 (section 15.1.2).
+                Leg::Caller => self.end(ctx, Ending::Cancelled, 487, reasons),
+                Leg::Callee => self.on_parting(ctx, reasons),
+            };
+        }
         let Some(leg) = self.leg(id) else { return };
-        let peer = leg.peer;
         leg.phase = Phase::Closed;
         leg.let_go(ctx);
         leg.our_2xx = None;
@@ -201,8 +212,25 @@ impl Call {
         }
         self.stop_timer(ctx, CallTimer::Resend(half));
         self.stop_timer(ctx, CallTimer::AckWait(half));
-        let reason = self.reason_in(ctx, peer, bye.request);
-        self.end(ctx, Ending::HungUp(half), 487, reason);
+        self.end(ctx, Ending::HungUp(half), 200, reasons);
+    }
+
+    /// The Reasons in a message of one half, as the other may read them: no words of a carrier, which could name it, nor of a
+    /// caller who is withheld. A carrier's own words are told to the operator.
+    pub(super) fn reasons_of(&self, ctx: &mut Context<'_>, half: Leg, message: &Message) -> Reasons {
+        let reasons = Reasons::of(message);
+        let peer = match half {
+            Leg::Caller => Some(self.caller.peer),
+            Leg::Callee => self.callee_peer(),
+        };
+        if let Some(Peer::Carrier(carrier)) = peer {
+            for said in reasons.iter() {
+                ctx.out.tell(Event::CarrierReason { call: self.uid, carrier, said: said.to_owned() });
+            }
+            return reasons.without_words();
+        }
+        let is_hidden = half == Leg::Caller && self.plan.caller.is_withheld;
+        if is_hidden { reasons.without_words() } else { reasons }
     }
 
     /// Our BYE was answered, or never will be; either way that leg is gone.
@@ -214,12 +242,18 @@ impl Call {
 }
 
 /// Cancels an INVITE of ours: now, or as soon as a provisional response allows it (RFC 3261 section 9.1).
-pub(super) fn cancel(ctx: &mut Context<'_>, call: CallUid, leg: &mut CallLeg, invite: ClientKey) {
+pub(super) fn cancel(
+    ctx: &mut Context<'_>,
+    call: CallUid,
+    leg: &mut CallLeg,
+    invite: ClientKey,
+    reasons: Reasons,
+) {
     let Some((sent, flow)) = ctx.transactions.cancellable_invite(invite) else {
-        leg.cancel_owed = ctx.transactions.awaits_final(invite);
+        leg.cancel_owed = Some(reasons).filter(|_| ctx.transactions.awaits_final(invite));
         return;
     };
-    let Some((cancel, branch)) = cancel_of(&sent) else { return };
+    let Some((cancel, branch)) = cancel_of(&sent, |writer| reasons.write(writer)) else { return };
     let user = ClientUser { call, leg: leg.id, purpose: Purpose::Cancel };
     let request = Outgoing { flow, method: &Method::Cancel, branch: &branch, bytes: cancel, user };
     ctx.transactions.request(ctx.now.monotonic, request, ctx.out);
@@ -227,19 +261,18 @@ pub(super) fn cancel(ctx: &mut Context<'_>, call: CallUid, leg: &mut CallLeg, in
 }
 
 /// The Q.850 cause that the parties are told.
-fn cause_told(ending: Ending, reason: Option<&str>) -> Option<u8> {
-    match (reason, ending) {
-        (Some(reason), _) => q850_cause_in(reason),
-        (None, Ending::Refused(why)) => Some(why.row().cause),
-        (None, Ending::HungUp(_) | Ending::Cancelled) => None,
+fn cause_told(ending: Ending, reasons: &Reasons) -> Option<u8> {
+    match ending {
+        _ if !reasons.is_empty() => reasons.q850_cause(),
+        Ending::Refused(why) => Some(why.row().cause),
+        Ending::HungUp(_) | Ending::Cancelled => None,
     }
 }
 
-/// The Reason of a BYE: the other side's, passed on, or ours.
-fn goodbye(ending: Ending, reason: Option<&str>) -> Option<String> {
-    match (reason, ending) {
-        (Some(reason), _) => Some(reason.to_owned()),
-        (None, Ending::Refused(why)) => Some(respond::bye_reason(why)),
-        (None, Ending::HungUp(_) | Ending::Cancelled) => None,
+/// The Reasons of a BYE or CANCEL: the other side's, passed on, or ours.
+fn goodbye(ending: Ending, reasons: Reasons) -> Reasons {
+    match ending {
+        Ending::Refused(why) => reasons.or_else(|| Reasons::ours(why)),
+        Ending::HungUp(_) | Ending::Cancelled => reasons,
     }
 }

@@ -98,7 +98,7 @@ impl FarEnd {
     /// Whether a request is the next one in order; remembers its number (section 12.2.2).
     pub(crate) fn accepts_cseq(&mut self, request: &Message) -> bool {
         let Some((number, _)) = request.cseq() else { return false };
-        let is_next = self.their_cseq.is_none_or(|last| number > last);
+        let is_next = self.their_cseq.is_none_or(|last| number >= last);
         if is_next {
             self.their_cseq = Some(number);
         }

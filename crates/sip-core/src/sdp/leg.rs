@@ -348,6 +348,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_payload_type_is_not_passed_on() {
+        let mut leg = LegSdp::new(5);
+        let odd = sdp("v=0\nc=IN IP4 1.1.1.1\nm=audio 6 RTP/AVP 128 8 PCMU 300 -1 +3 08 127 101\n");
+        assert!(text(&leg.write_offer(&odd, 0, &local())).contains("m=audio 20000 RTP/AVP 8 127 101\r\n"));
+        let none = sdp("v=0\nc=IN IP4 1.1.1.1\nm=audio 6 RTP/AVP 128 PCMU\n");
+        assert_eq!(none.audio(), Err(crate::sdp::SdpError::NoAudio));
+    }
+
+    #[test]
     fn a_refused_offer_leaves_no_line_and_no_hold_behind() {
         let mut leg = LegSdp::new(5);
         let agreed = leg.write_offer(&sdp(OFFER), 0, &local());

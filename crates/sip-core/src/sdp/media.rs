@@ -175,8 +175,11 @@ impl<'a> MediaLine<'a> {
         MediaProfile::parse(self.proto)
     }
 
-    pub(super) fn formats(&self) -> impl Iterator<Item = &'a str> {
-        self.formats.split_ascii_whitespace().take(MAX_FORMATS)
+    /// Over RTP payload types alone: what is none must not be passed on as one.
+    pub(super) fn formats(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let is_rtp = self.profile() != MediaProfile::Other;
+        let formats = self.formats.split_ascii_whitespace().take(MAX_FORMATS);
+        formats.filter(move |format| !is_rtp || is_payload_type(format))
     }
 
     pub(super) fn is_off(&self) -> bool {
@@ -188,6 +191,11 @@ impl<'a> MediaLine<'a> {
             && self.profile() != MediaProfile::Other
             && self.formats().next().is_some()
     }
+}
+
+/// 0 to 127 (RFC 3551 6), in its one spelling.
+fn is_payload_type(format: &str) -> bool {
+    format.parse::<u8>().is_ok_and(|number| number < 128 && number.to_string() == format)
 }
 
 pub(super) fn choose_audio(sdp: &SessionDescription) -> Result<usize, SdpError> {

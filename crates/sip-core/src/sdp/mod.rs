@@ -86,6 +86,17 @@ impl SessionDescription {
         self.media.len()
     }
 
+    /// An answer that takes none of what is offered: each line with port 0 (RFC 3264 6).
+    pub(crate) fn declined(&self) -> Bytes {
+        let mut text = "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n".to_owned();
+        for at in 0..self.media_count() {
+            let line = media::MediaLine::of(self.section(at));
+            let format = line.formats().next().unwrap_or("0");
+            text.push_str(&format!("m={} 0 {} {format}\r\n", line.kind, line.proto));
+        }
+        Bytes::from(text)
+    }
+
     /// The lines with their ends restored.
     pub fn to_bytes(&self) -> Bytes {
         let mut text = String::with_capacity(self.lines.iter().map(|line| line.len() + 2).sum());
@@ -149,6 +160,18 @@ mod tests {
         let (at, audio) = sdp.audio().unwrap();
         assert_eq!((at, audio.rtp_port, audio.host.as_str()), (0, 4000, "1.2.3.4"));
         assert_eq!(SessionDescription::parse(&sdp.to_bytes()), Ok(sdp));
+    }
+
+    #[test]
+    fn an_offer_is_declined_line_by_line() {
+        let offer = SessionDescription::parse(
+            b"v=0\nc=IN IP4 1.2.3.4\nm=audio 4000 RTP/SAVP 8 0\na=sendonly\nm=image 5 udptl t38\n",
+        );
+        assert_eq!(
+            offer.unwrap().declined(),
+            "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
+             m=audio 0 RTP/SAVP 8\r\nm=image 0 udptl t38\r\n"
+        );
     }
 
     #[test]

@@ -13,11 +13,12 @@ pub(super) fn ack_of_refusal(invite: &Bytes, response: &Message) -> Option<Bytes
     Some(ack.finish())
 }
 
-/// The CANCEL of an INVITE of ours, and the branch that both share (RFC 3261 section 9.1).
-pub(crate) fn cancel_of(invite: &Bytes) -> Option<(Bytes, String)> {
+/// The CANCEL of an INVITE of ours, and the branch that both share (RFC 3261 section 9.1); `add` writes what is particular.
+pub(crate) fn cancel_of(invite: &Bytes, add: impl FnOnce(&mut MessageWriter)) -> Option<(Bytes, String)> {
     let invite = lex(invite.clone(), crate::message::Transport::Datagram).ok()?;
     let mut cancel = companion(&invite, Method::Cancel)?;
     cancel.copy(&invite, Name::To);
+    add(&mut cancel);
     let branch = invite.top_via()?.branch()?.to_owned();
     Some((cancel.finish(), branch))
 }

@@ -75,10 +75,9 @@ impl EngineHandle {
         self.ask(|reply| Command::Bindings(after, most.min(PART), reply)).await.unwrap_or_default()
     }
 
-    /// The registered PBXs of these profiles; those beyond the first [`PART`] are left out.
-    pub async fn bindings_of(&self, profiles: &[ProfileId]) -> Vec<Binding> {
-        let profiles = profiles.iter().take(PART).copied().collect();
-        self.ask(|reply| Command::BindingsOf(profiles, reply)).await.unwrap_or_default()
+    /// The first registered PBXs of these profiles, `most` of them or a few more.
+    pub async fn bindings_of(&self, profiles: &[ProfileId], most: usize) -> Vec<Binding> {
+        self.found_for(profiles, most, Command::BindingsOf).await
     }
 
     /// The next of the profiles behind `after` whose last REGISTER was refused, [`PART`] at most.
@@ -91,10 +90,13 @@ impl EngineHandle {
         self.ask(command).await.unwrap_or_default()
     }
 
-    /// Those of these profiles whose last REGISTER was refused. Only the first [`PART`] of them are looked at.
-    pub async fn refused_registrations_of(&self, profiles: &[ProfileId]) -> Vec<RefusedRegistration> {
-        let profiles = profiles.iter().take(PART).copied().collect();
-        self.ask(|reply| Command::RefusedRegistrationsOf(profiles, reply)).await.unwrap_or_default()
+    /// The first of these profiles whose last REGISTER was refused, `most` of them or a few more.
+    pub async fn refused_registrations_of(
+        &self,
+        profiles: &[ProfileId],
+        most: usize,
+    ) -> Vec<RefusedRegistration> {
+        self.found_for(profiles, most, Command::RefusedRegistrationsOf).await
     }
 
     /// The profiles whose PBXs are registered.
@@ -176,6 +178,23 @@ impl EngineHandle {
     /// Ends the engine; calls that still run are left as they are.
     pub async fn stop(&self) {
         self.tell(Command::Stop).await;
+    }
+
+    /// Asks about a bounded number of profiles at a time, until enough is found.
+    async fn found_for<T>(
+        &self,
+        profiles: &[ProfileId],
+        most: usize,
+        command: fn(Vec<ProfileId>, oneshot::Sender<Vec<T>>) -> Command,
+    ) -> Vec<T> {
+        let mut found = Vec::new();
+        for part in profiles.chunks(PART) {
+            found.extend(self.ask(|reply| command(part.to_vec(), reply)).await.unwrap_or_default());
+            if found.len() >= most {
+                break;
+            }
+        }
+        found
     }
 
     /// All parts of a list of identities.

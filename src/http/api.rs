@@ -58,6 +58,7 @@ mod schedule;
 mod settings;
 mod signature;
 mod spend_guard;
+mod stations;
 mod status;
 mod stock;
 mod subscriptions;

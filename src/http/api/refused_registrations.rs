@@ -1,10 +1,9 @@
 //! PBXs that cannot register, and why: what a profile's card says beside whether it is registered.
 
 use axum::Json;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sip_core::RefusedRegistration;
-use sip_core::types::ProfileId;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -13,9 +12,8 @@ use super::body::Query;
 use super::caller::Caller;
 use super::calls::TAG;
 use super::money::{Moment, moment_of_unix_s};
-use super::page::{Cursor, Limit, Page};
-use super::registrations::stations;
-use crate::engine;
+use super::page::Page;
+use super::stations::StationQuery;
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(list_refused_registrations))
@@ -54,57 +52,21 @@ impl From<RefusedRegistration> for RefusedView {
     }
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct RefusedQuery {
-    /// Only this company's.
-    company: Option<i64>,
-    /// Only this profile's.
-    profile: Option<i64>,
-    /// `next` of the page before.
-    #[param(value_type = Option<String>)]
-    cursor: Option<Cursor>,
-    /// Things on a page.
-    #[serde(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
-    limit: Limit,
-}
-
 /// List PBXs and phones that could not register, and why
 #[utoipa::path(
-    get, path = "/refused-registrations", tag = TAG, params(RefusedQuery),
+    get, path = "/refused-registrations", tag = TAG, params(StationQuery),
     responses((status = 200, body = Page<RefusedView>)),
 )]
 async fn list_refused_registrations(
     caller: Caller,
-    Query(query): Query<RefusedQuery>,
+    Query(query): Query<StationQuery>,
 ) -> Answer<Page<RefusedView>> {
-    let RefusedQuery { company, profile, cursor, limit } = query;
-    let after = cursor.as_ref().map(Cursor::parse).transpose()?.map(ProfileId);
-    let most = limit.and_one() as usize;
-    let mut own = match caller.scope(company)? {
-        Some(company) => Some(stations(&caller, company).await?),
-        None => profile.map(|asked| vec![ProfileId(asked)]),
-    };
-    if let Some(own) = &mut own {
-        own.retain(|it| profile.is_none_or(|asked| asked == it.0) && after.is_none_or(|after| *it > after));
-        own.sort_unstable();
-    }
+    let part = query.part(&caller).await?;
     let engine = &caller.site.engine;
-    let found = match own {
-        Some(own) => {
-            let mut found = Vec::new();
-            for some in own.chunks(engine::PART) {
-                found.extend(engine.refused_registrations_of(some).await);
-                if found.len() >= most {
-                    break;
-                }
-            }
-            found
-        }
-        None => engine.refused_registrations(after, most).await,
+    let refused = match &part.only {
+        Some(only) => engine.refused_registrations_of(only, part.most).await,
+        None => engine.refused_registrations(part.after, part.most).await,
     };
-    let page = Page::of(found, limit, |refused: &RefusedRegistration| refused.profile.0.to_string());
+    let page = Page::of(refused, query.limit, |refused| refused.profile.0.to_string());
     Ok(Json(page.map(RefusedView::from)))
 }

@@ -103,7 +103,7 @@ impl Room {
         let mut found = occupants.by_number.iter().filter(|(_, it)| !it.is_proved && is_meant(it));
         let found = found.next().map(|(number, _)| *number);
         let left = found.and_then(|number| occupants.remove(number));
-        self.count_closed(if left.is_some() { "displaced" } else { "limit" });
+        self.count_closed(if left.is_some() { "evicted" } else { "limit" });
         let now = Instant::now();
         if occupants.told.is_none_or(|told| now.saturating_duration_since(told) >= TELL) {
             occupants.told = Some(now);
@@ -204,7 +204,7 @@ mod tests {
         let fourth = room.enter(at("192.0.2.4")).expect("there is somebody to displace");
         assert!(second.displaced.is_cancelled() && !first.displaced.is_cancelled());
         assert!(!third.displaced.is_cancelled() && !fourth.displaced.is_cancelled());
-        assert_eq!((closed(&room, "displaced"), room.lock().by_number.len()), (1, 3));
+        assert_eq!((closed(&room, "evicted"), room.lock().by_number.len()), (1, 3));
         // What was displaced has given its place back already.
         drop(second);
         assert_eq!(room.lock().by_number.len(), 3);

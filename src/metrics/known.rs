@@ -27,7 +27,7 @@ const CLOSINGS: [&str; 11] = [
     "error",
     "stop",
 ];
-const HTTP_CLOSINGS: [&str; 5] = ["limit", "displaced", "head", "idle", "slow"];
+const HTTP_CLOSINGS: [&str; 5] = ["limit", "evicted", "head", "idle", "slow"];
 const TRANSPORTS: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
 /// Requests that SIP peers of ours send.
 const USUAL_METHODS: [&str; 6] = ["ACK", "BYE", "CANCEL", "INVITE", "OPTIONS", "REGISTER"];

@@ -52,7 +52,7 @@ fn connections_that_drip_shut_nobody_out() {
         }
         house.operate("GET", "/companies", Value::Null).expect(200);
     }
-    assert!(metric(&house, "sipgw_connections_closed_total{reason=\"displaced\",transport=\"http\"}") > 100);
+    assert!(metric(&house, "sipgw_connections_closed_total{reason=\"evicted\",transport=\"http\"}") > 100);
     house.stop();
 }
 

@@ -68,7 +68,7 @@ async fn connections_that_only_wait_make_room_for_those_that_ask() {
     for round in 1..=4 {
         let mut asking = TcpStream::connect(address).await.unwrap();
         assert!(is_answered(&mut asking).await, "{round}");
-        assert_eq!(closed(&metrics, "displaced"), round);
+        assert_eq!(closed(&metrics, "evicted"), round);
         assert_eq!(metrics.connections.with_label_values(&[HTTP]).get(), 4);
         waiting.push(asking);
     }
@@ -88,7 +88,7 @@ async fn what_ends_makes_room() {
             sleep(Duration::from_millis(5)).await;
         }
     }
-    assert_eq!((closed(&metrics, "displaced"), closed(&metrics, "limit")), (0, 0));
+    assert_eq!((closed(&metrics, "evicted"), closed(&metrics, "limit")), (0, 0));
 }
 
 #[tokio::test]

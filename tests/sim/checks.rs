@@ -201,9 +201,6 @@ fn nothing_is_billed_without_an_answer(world: &mut World) {
 
 /// Every INVITE that reached the gateway got one final answer, and each of the gateway's got its ACK.
 fn each_invite_had_one_final_answer(world: &World) {
-    let records = &world.desk.books.records;
-    let is_unconfirmed =
-        |call_id: &str| records.iter().any(|it| it.is_unconfirmed && it.caller_call_id == call_id);
     for agent in &world.agents {
         for (branch, outcome) in &agent.outcomes {
             let owed = usize::from(world.checks.arrived.contains(branch));
@@ -212,10 +209,6 @@ fn each_invite_had_one_final_answer(world: &World) {
                 continue;
             }
             if got.is_empty() && (outcome.is_waived || agent.was_cut_off || world.checks.is_lost(branch)) {
-                continue;
-            }
-            // The answer was lost, and is not repeated once a call that nobody has confirmed is over.
-            if got.is_empty() && is_unconfirmed(&outcome.call_id) {
                 continue;
             }
             let (name, call_id) = (agent.name, &outcome.call_id);

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use provisioning_store::money::Micros;
 use sip_core::directory::{Directory, Succession};
 use sip_core::gateway::{Counts, Gateway};
+use sip_core::message::{self, Message, lex};
 use sip_core::refusal::Refusal;
 use sip_core::settings::Settings;
 use sip_core::types::{Binding, ConnectionId, Event, Flow, Now, ProfileId, Reply, Transmit, Transport};
@@ -87,6 +88,8 @@ pub(crate) struct World {
     pub(crate) desk: Desk,
     pub(crate) network: Network,
     pub(crate) events: Vec<Event>,
+    /// Every datagram that was sent to an agent, whether it arrived or not.
+    sent: Vec<(usize, Bytes)>,
     pub(crate) checks: Checks,
     pub(crate) steps: u64,
     pub(crate) settings: Settings,
@@ -185,6 +188,7 @@ impl World {
             network: Network::new(weather, dice.split()),
             dice: dice.split(),
             events: Vec::new(),
+            sent: Vec::new(),
             checks: Checks::default(),
             steps: 0,
             now: base,
@@ -405,6 +409,7 @@ impl World {
         self.tell("gateway", name, &transmit.bytes, ways.len());
         self.checks.after_transmit(&self.agents, agent, &transmit.bytes, ways.len());
         let Some(agent) = agent else { return };
+        self.sent.push((agent, transmit.bytes.clone()));
         for way in ways {
             if self.agents[agent].is_down {
                 let (flow, quoted) = (transmit.flow, transmit.bytes.slice(..transmit.bytes.len().min(500)));
@@ -414,6 +419,14 @@ impl World {
             let bytes = transmit.bytes.clone();
             self.expect(self.now + way, Arrival::AtAgent { agent, line: None, bytes });
         }
+    }
+
+    /// What was sent to an agent by datagrams, whether it arrived or not.
+    pub(crate) fn sent_to(&self, agent: usize) -> impl Iterator<Item = Message> {
+        let sent = self.sent.iter().filter(move |(to, _)| *to == agent);
+        sent.map(|(_, bytes)| {
+            lex(bytes.clone(), message::Transport::Datagram).expect("the gateway writes SIP")
+        })
     }
 
     /// Adds a line to the story.

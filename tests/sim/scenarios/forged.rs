@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use provisioning_store::money::Micros;
-use sip_core::message::Method;
+use sip_core::message::{Message, Method};
 use sip_core::refusal::Refusal;
 use sip_core::types::{Doubt, Ending, Event};
 
@@ -28,9 +28,15 @@ fn outcome(world: &World) -> (Ending, Duration, i64) {
     (record.ending, record.duration(), cdr.settlement.amount.0)
 }
 
+/// The copies of the answer that were sent to Engineering.
 fn answers_sent(world: &World) -> usize {
-    let agent = &world.agents[ENGINEERING];
-    agent.responses(Method::Invite).filter(|it| it.status() == 200).count() + agent.repetitions
+    let is_answer = |message: &Message| message.status() == 200 && *message.method() == Method::Invite;
+    world.sent_to(ENGINEERING).filter(is_answer).count()
+}
+
+/// The goodbyes that were sent to Engineering.
+fn goodbyes_sent(world: &World) -> usize {
+    world.sent_to(ENGINEERING).filter(|message| message.is_request()).count()
 }
 
 #[test]
@@ -43,7 +49,46 @@ fn an_answer_that_nobody_hears_ends_the_call_after_four_seconds_and_costs_nothin
     assert!(reason.contains(Refusal::AnswerUnconfirmed.sentence()), "{reason}");
     let told = |event: &&Event| matches!(event, Event::AnswerUnconfirmed { profile, .. } if *profile == Some(ENGINEERING_ID));
     assert_eq!(world.events.iter().filter(told).count(), 1);
-    assert!(answers_sent(&world) <= 5, "{} answers went to who never asked", answers_sent(&world));
+}
+
+#[test]
+fn whoever_never_asked_gets_few_copies_of_the_answer_and_one_goodbye() {
+    let mut world = World::new();
+    forged(&mut world);
+    world.run(s(31));
+    assert_eq!(
+        (answers_sent(&world), goodbyes_sent(&world)),
+        (6, 0),
+        "no BYE before the transaction is over"
+    );
+    world.settle();
+    assert_eq!((answers_sent(&world), goodbyes_sent(&world)), (7, 1));
+}
+
+#[test]
+fn whoever_hears_the_answer_only_when_the_call_is_over_acknowledges_it_and_is_told_goodbye() {
+    for callee_hangs_up in [false, true] {
+        let mut world = World::new();
+        if callee_hangs_up {
+            world.teach(ALPHA, Manner::polite().then(ms(700), Act::HangUp));
+        }
+        let call = world.dial(ENGINEERING, Dial::to(ESTONIA).from("+12025550199"));
+        let answered = |world: &World| answers_sent(world) > 0;
+        world.run(ms(1_000));
+        assert!(!answered(&world));
+        world.network.cut(world.agents[ENGINEERING].address.ip());
+        assert!(world.run_until(s(10), answered));
+        world.run(s(6));
+        world.network.mend(world.agents[ENGINEERING].address.ip());
+        world.settle();
+        let agent = &world.agents[ENGINEERING];
+        assert_eq!(agent.calls[call].statuses, [100, 180, 200]);
+        assert_eq!(agent.requests(Method::Bye).count(), 1);
+        let reason = agent.calls[call].bye_reason.clone().unwrap_or_default();
+        assert!(reason.contains(Refusal::AnswerUnconfirmed.sentence()), "{reason}");
+        let (ending, _, amount) = outcome(&world);
+        assert_eq!((ending, amount), (UNCONFIRMED, 0));
+    }
 }
 
 #[test]

@@ -16,7 +16,29 @@ pub(crate) struct AwaitsAck {
     pub(crate) bytes: Bytes,
     pub(crate) flow: Flow,
     pub(crate) interval: Duration,
+    pub(crate) repetition: Repetition,
     pub(crate) after_ack: AfterAck,
+}
+
+/// How a 2xx of ours is repeated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Repetition {
+    /// The interval doubles up to T2 (RFC 3261 section 13.3.1.4).
+    #[default]
+    Usual,
+    /// The interval doubles without a limit, so that an address that may be a victim's gets seven copies in 64*T1 and
+    /// not eleven.
+    Sparing,
+}
+
+impl Repetition {
+    /// The interval after this one.
+    pub(crate) fn after(self, interval: Duration, t2: Duration) -> Duration {
+        match self {
+            Self::Usual => (interval * 2).min(t2),
+            Self::Sparing => interval * 2,
+        }
+    }
 }
 
 /// What is owed once the ACK has come (RFC 3261 section 15).
@@ -135,6 +157,20 @@ mod tests {
             Known::Acknowledged(bytes, _) => Some(bytes),
             Known::Not | Known::Owed => None,
         }
+    }
+
+    #[test]
+    fn an_answer_to_an_address_that_may_be_a_victims_is_repeated_more_and_more_rarely() {
+        let copies = |repetition: Repetition| {
+            let (t1, t2) = (Duration::from_millis(500), Duration::from_secs(4));
+            let intervals = std::iter::successors(Some(t1), |it| Some(repetition.after(*it, t2)));
+            let sent_at = intervals.scan(Duration::ZERO, |at, interval| {
+                *at += interval;
+                Some(*at)
+            });
+            1 + sent_at.take_while(|at| *at < LASTS).count()
+        };
+        assert_eq!((copies(Repetition::Usual), copies(Repetition::Sparing)), (11, 7));
     }
 
     #[test]

@@ -8,9 +8,10 @@
 
 use std::time::Duration;
 
+use super::acks::Repetition;
 use super::{Call, CallTimer, Context, LegId, Stage};
 use crate::refusal::Refusal;
-use crate::types::{Event, Leg, Question};
+use crate::types::{Event, Question};
 
 /// How long after the first 2xx the call ends without a sign of the caller. The 2xx was sent four times by then.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -101,12 +102,15 @@ impl Call {
         self.end_refused(ctx, Refusal::AnswerUnconfirmed);
     }
 
-    /// A call that nobody has confirmed is over. The answer is not repeated to whoever never asked for it.
-    pub(super) fn forget_unconfirmed(&mut self, ctx: &mut Context<'_>) {
-        self.caller.our_2xx = None;
+    /// A call that nobody has confirmed is over: for the callee, the media and the ledger. A caller that is there after
+    /// all may have lost every copy of the answer, and is owed it until its ACK or for 64*T1 (RFC 3261 section
+    /// 13.3.1.4); a BYE before either is forbidden (section 15). One that is not there must not be flooded, so the
+    /// copies that are left become rare, and the BYE behind them is sent once.
+    pub(super) fn close_unconfirmed(&mut self, ctx: &mut Context<'_>) {
+        if let Some(answer) = &mut self.caller.our_2xx {
+            answer.repetition = Repetition::Sparing;
+        }
         self.stop_timer(ctx, CallTimer::Confirmation);
-        self.stop_timer(ctx, CallTimer::Resend(Leg::Caller));
-        self.stop_timer(ctx, CallTimer::AckWait(Leg::Caller));
         let (profile, source) = (self.caller.peer.profile(), self.caller.dialog.flow.peer);
         ctx.out.tell(Event::AnswerUnconfirmed { call: self.uid, profile, source });
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::acks::{AfterAck, AwaitsAck};
+use super::acks::{AfterAck, AwaitsAck, Repetition};
 use super::early::Rack;
 use super::leg::{Phase, finish};
 use super::{Call, CallTimer, Context};
@@ -195,8 +195,9 @@ impl Call {
         }
         let flow = leg.dialog.flow;
         let cseq = request.cseq().map_or(0, |(number, _)| number);
-        let after_ack = AfterAck::default();
-        leg.our_2xx = Some(AwaitsAck { cseq, bytes: bytes.clone(), flow, interval: t1, after_ack });
+        let (repetition, after_ack) = (Repetition::default(), AfterAck::default());
+        leg.our_2xx =
+            Some(AwaitsAck { cseq, bytes: bytes.clone(), flow, interval: t1, repetition, after_ack });
         ctx.transactions.answer(ctx.now.monotonic, server, 200, bytes, ctx.out);
         self.start_timer(ctx, CallTimer::Resend(half), t1);
         self.start_timer(ctx, CallTimer::AckWait(half), ctx.settings.timers.give_up());
@@ -223,11 +224,11 @@ impl Call {
         ctx.transactions.answer(ctx.now.monotonic, exchange.server, status, writer.finish(), ctx.out);
     }
 
-    /// Sends our 2xx again; the interval doubles up to T2.
+    /// Sends our 2xx again.
     pub(super) fn resend_2xx(&mut self, ctx: &mut Context<'_>, half: Leg) {
         let t2 = ctx.settings.timers.t2;
         let Some(answer) = self.half(half).and_then(|leg| leg.our_2xx.as_mut()) else { return };
-        answer.interval = (answer.interval * 2).min(t2);
+        answer.interval = answer.repetition.after(answer.interval, t2);
         let interval = answer.interval;
         ctx.out.send(answer.flow, answer.bytes.clone());
         self.start_timer(ctx, CallTimer::Resend(half), interval);
@@ -257,9 +258,10 @@ impl Call {
     /// Our 2xx was never acknowledged: the call has no second half (RFC 3261 section 13.3.1.4).
     pub(super) fn on_ack_missing(&mut self, ctx: &mut Context<'_>, half: Leg) {
         self.stop_timer(ctx, CallTimer::Resend(half));
-        let uid = self.uid;
+        let (uid, is_unconfirmed) = (self.uid, half == Leg::Caller && self.is_unconfirmed());
         let Some(leg) = self.half(half) else { return };
         match leg.our_2xx.take().map(|answer| answer.after_ack) {
+            Some(AfterAck::Bye { reasons }) if is_unconfirmed => leg.send_bye_once(ctx, reasons),
             Some(AfterAck::Bye { reasons }) => leg.send_bye(ctx, uid, reasons),
             Some(AfterAck::Nothing) | None => self.end_refused(ctx, Refusal::NoAck),
         }

@@ -379,9 +379,22 @@ impl CallLeg {
     }
 
     pub(crate) fn send_bye(&mut self, ctx: &mut Context<'_>, call: CallUid, reasons: Reasons) {
+        let bye = self.bye(ctx, reasons);
+        self.send(ctx, call, Purpose::Bye, bye, None);
+    }
+
+    /// Says goodbye to a leg of whose peer there was no sign, which may be nobody: without a transaction, which would
+    /// repeat it ten times (RFC 3261 section 17.1.2.1). A peer that misses it is told by the 481 to its next request.
+    pub(crate) fn send_bye_once(&mut self, ctx: &mut Context<'_>, reasons: Reasons) {
+        let Draft { flow, writer, .. } = self.bye(ctx, reasons);
+        ctx.out.send(flow, finish(writer, None));
+        self.phase = Phase::Closed;
+    }
+
+    fn bye(&mut self, ctx: &mut Context<'_>, reasons: Reasons) -> Draft {
         let mut bye = self.begin(ctx, Method::Bye);
         reasons.write(&mut bye.writer);
-        self.send(ctx, call, Purpose::Bye, bye, None);
+        bye
     }
 }
 

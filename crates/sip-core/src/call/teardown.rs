@@ -30,7 +30,7 @@ impl Call {
         self.stop_call_timers(ctx);
         self.conclude(ctx, AttemptResult::Withdrawn, None);
         let ending = if self.is_unconfirmed() {
-            self.forget_unconfirmed(ctx);
+            self.close_unconfirmed(ctx);
             Ending::Refused(Refusal::AnswerUnconfirmed)
         } else {
             ending

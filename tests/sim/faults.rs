@@ -100,6 +100,17 @@ impl World {
         self.flush();
     }
 
+    /// What is meant and on its way to the gateway takes so much longer, and is overtaken.
+    pub(crate) fn delay_to_gateway(&mut self, by: Duration, is_meant: impl Fn(&[u8]) -> bool) {
+        let is_late = |arrival: &Arrival| match arrival {
+            Arrival::AtGateway { bytes, .. } => is_meant(bytes),
+            _ => false,
+        };
+        for (at, arrival) in self.take_arrivals(is_late) {
+            self.expect(at + by, arrival);
+        }
+    }
+
     fn note_outage_of(&mut self, agent: usize) {
         self.agents.iter_mut().for_each(|agent| agent.others_were_cut_off = true);
         self.agents[agent].was_cut_off = true;

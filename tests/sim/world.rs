@@ -476,7 +476,13 @@ impl World {
     }
 
     pub(crate) fn retain_arrivals(&mut self, is_kept: impl Fn(&Arrival) -> bool) {
-        self.queue.retain(|_, arrival| is_kept(arrival));
+        self.take_arrivals(|arrival| !is_kept(arrival));
+    }
+
+    /// Takes out of the queue what is meant, each with its time.
+    pub(crate) fn take_arrivals(&mut self, is_meant: impl Fn(&Arrival) -> bool) -> Vec<(Instant, Arrival)> {
+        let taken = self.queue.extract_if(.., |_, arrival| is_meant(arrival));
+        taken.map(|((at, _), arrival)| (at, arrival)).collect()
     }
 
     /// Goes on for a while.

@@ -25,6 +25,7 @@ mod money;
 mod odd_requests;
 mod outgoing;
 mod overload;
+mod overtaking;
 mod owners;
 mod phones;
 mod races;

@@ -139,7 +139,7 @@ fn a_reinvite_right_behind_a_late_answer_waits_for_it() {
     // The answer is in the ACK, and with the relay; Alpha's 2xx is not acknowledged before it comes back.
     world.run(ms(20));
     world.act(SALES, call, Act::Reinvite(Change::Hold));
-    world.run(ms(100));
+    world.run(ms(150));
     world.act(SALES, call, Act::Cancel);
     world.run(s(10));
     assert_eq!(world.agents[SALES].calls[call].reinvites, [200, 491, 200]);

@@ -245,14 +245,14 @@ impl Call {
         }
         self.stop_timer(ctx, CallTimer::Resend(half));
         self.stop_timer(ctx, CallTimer::AckWait(half));
-        let Some(exchange) = self.exchange.as_ref().filter(|e| e.is_answered && e.from == half) else {
-            return;
-        };
-        if exchange.offer.is_some() || exchange.agreed.is_some() {
-            self.exchange = None;
-        } else {
-            self.on_late_answer(ctx, ack);
+        if let Some(exchange) = self.exchange.as_ref().filter(|e| e.is_answered && e.from == half) {
+            if exchange.offer.is_some() || exchange.agreed.is_some() {
+                self.exchange = None;
+            } else {
+                self.on_late_answer(ctx, ack);
+            }
         }
+        self.release(ctx);
     }
 
     /// Our 2xx was never acknowledged: the call has no second half (RFC 3261 section 13.3.1.4).

@@ -1,6 +1,7 @@
 //! Requests within a call: answered here, or passed from one half to the other (re-INVITE, UPDATE, INFO).
 
 use super::exchange::{Description, Earlier, Exchange};
+use super::glare::Glare;
 use super::leg::Phase;
 use super::media::{Then, read_offer};
 use super::reliable::Said;
@@ -9,7 +10,7 @@ use crate::directory::Peer;
 use crate::message::{Message, MessageWriter, Method, Name};
 use crate::refusal::Refusal;
 use crate::respond;
-use crate::transaction::{ClientKey, ServerKey};
+use crate::transaction::ServerKey;
 use crate::types::{Flow, Leg, SdpRole};
 
 /// A request within a call, and what it takes to answer it.
@@ -35,6 +36,10 @@ impl Asked<'_> {
 }
 
 impl Pending {
+    pub(super) fn is_of(&self, server: ServerKey) -> bool {
+        self.server == server
+    }
+
     pub(super) fn asked(&self) -> Asked<'_> {
         Asked { server: self.server, request: &self.request, flow: self.flow }
     }
@@ -45,15 +50,6 @@ impl Pending {
 pub(crate) struct Forward {
     serial: u32,
     request: Pending,
-}
-
-/// What an offer meets on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Glare {
-    /// An offer of ours to the same peer: 491.
-    WithUs,
-    /// An offer of the same peer that is not answered yet: 500 with a Retry-After of 0 to 10 s.
-    WithItself,
 }
 
 /// Who sends a request within a dialog.
@@ -220,15 +216,17 @@ impl Call {
         ctx.transactions.answer(ctx.now.monotonic, asked.server, status, writer.finish(), ctx.out);
     }
 
-    fn on_reinvite(&mut self, ctx: &mut Context<'_>, from: Leg, asked: Asked<'_>) {
+    pub(super) fn on_reinvite(&mut self, ctx: &mut Context<'_>, from: Leg, asked: Asked<'_>) {
         let Asked { server, request, flow } = asked;
         let is_ready =
             self.stage == Stage::Running && self.half(from).is_some_and(|leg| leg.phase == Phase::Confirmed);
         if !is_ready {
             return self.answer_plain(ctx, asked, 481);
         }
-        if let Some(glare) = self.glare(ctx, from) {
-            return self.refuse_glare(ctx, asked, glare);
+        match self.glare(ctx, from) {
+            None => {}
+            Some(Glare::BeforeAck) => return self.hold(ctx, from, asked),
+            Some(glare) => return self.refuse_glare(ctx, asked, glare),
         }
         let Some(peer) = self.half(from).map(|leg| leg.peer) else { return };
         let offer = match read_offer(ctx, peer, request) {
@@ -254,36 +252,6 @@ impl Call {
             Some(offer) => self.describe(ctx, from, SdpRole::Offer, offer, Then::Offer),
             None if is_echo => self.offer_echo(ctx),
             None => self.send_reinvite(ctx, None),
-        }
-    }
-
-    /// RFC 3261 section 14.2 and RFC 3311 section 5.2: one offer at a time; whoever comes second tries again later.
-    fn glare(&mut self, ctx: &Context<'_>, from: Leg) -> Option<Glare> {
-        if self.exchange.as_ref().is_some_and(|exchange| exchange.from == from && !exchange.is_answered) {
-            return Some(Glare::WithItself);
-        }
-        let awaits = |key: Option<ClientKey>| key.is_some_and(|key| ctx.transactions.awaits_final(key));
-        // Our session refresh is such a request as well, and section 14.1 lets no INVITE of ours go out beside it.
-        let is_busy = self
-            .half(from)
-            .is_some_and(|leg| leg.our_2xx.is_some() || awaits(leg.reinvite) || awaits(leg.session_refresh));
-        // The answer to the other half's late offer is still with the relay.
-        let is_other_busy =
-            self.half(from.other()).is_some_and(|leg| leg.their_2xx.is_owed() || awaits(leg.reinvite));
-        (self.exchange.is_some() || is_busy || is_other_busy).then_some(Glare::WithUs)
-    }
-
-    fn refuse_glare(&self, ctx: &mut Context<'_>, asked: Asked<'_>, glare: Glare) {
-        let settings = ctx.settings;
-        match glare {
-            Glare::WithUs => self.answer_plain(ctx, asked, 491),
-            Glare::WithItself => {
-                let after_s = ctx.rng.below(11);
-                self.answer_with(ctx, asked, 500, |writer| {
-                    writer.header(Name::RetryAfter, after_s);
-                    respond::explain(writer, settings, Refusal::RequestPending);
-                });
-            }
         }
     }
 
@@ -392,6 +360,10 @@ impl Call {
 
     /// The asker takes its re-INVITE back: the other half decides, since its 200 may be on its way.
     pub(super) fn cancel_reinvite(&mut self, ctx: &mut Context<'_>, server: ServerKey, cancel: &Message) {
+        if let Some(held) = self.held.take_if(|held| held.is(server)) {
+            self.stop_timer(ctx, CallTimer::Held);
+            return self.answer_plain(ctx, held.asked(), 487);
+        }
         let uid = self.uid;
         let Some(exchange) = self.exchange.as_mut().filter(|e| e.server == server && !e.is_answered) else {
             return;
@@ -542,6 +514,9 @@ impl Call {
         for forward in std::mem::take(&mut self.forwards) {
             self.stop_timer(ctx, CallTimer::Forward(forward.serial));
             self.answer_plain(ctx, forward.request.asked(), 487);
+        }
+        if let Some(held) = self.held.take() {
+            self.answer_plain(ctx, held.asked(), 487);
         }
         self.refuse_exchange(ctx, 487, |_| {});
     }

@@ -345,6 +345,7 @@ impl Call {
         {
             leg.ack(ctx, &response, Some(sdp));
         }
+        self.release(ctx);
     }
 }
 

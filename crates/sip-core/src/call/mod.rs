@@ -1,8 +1,9 @@
 //! One call: a back-to-back user agent between a caller's leg and a callee's (one file for each verb).
 //!
 //! `setup` admits, `failover` chooses the carrier, `attempt` dials, `answer` passes responses back, `media` keeps
-//! descriptions in order, `forward` serves a running call, `reconnect` finds a lost peer again, `charge` keeps it within
-//! what is paid, `confirmation` waits for a sign of a caller whose address may be forged, `teardown` ends it in one place.
+//! descriptions in order, `forward` serves a running call, `glare` lets one offer pass at a time, `reconnect` finds a
+//! lost peer again, `charge` keeps it within what is paid, `confirmation` waits for a sign of a caller whose address
+//! may be forged, `teardown` ends it in one place.
 
 mod acks;
 mod answer;
@@ -18,6 +19,7 @@ mod exchange;
 mod failover;
 mod forks;
 mod forward;
+mod glare;
 mod identity;
 mod leg;
 mod media;
@@ -62,6 +64,7 @@ use failover::Attempts;
 pub(crate) use forks::hang_up_stray;
 use forward::Forward;
 pub(crate) use forward::Sender;
+use glare::Held;
 pub(crate) use leg::CallLeg;
 use media::MediaJob;
 use parting::Parting;
@@ -145,6 +148,8 @@ pub(crate) enum CallTimer {
     Reinvite,
     /// Another request that was passed on has none.
     Forward(u32),
+    /// An offer waits for the ACK that it has overtaken.
+    Held,
     /// No sign of the caller has come since its call was answered.
     Confirmation,
     /// The callee has hung up, and the answer that it must have given does not come.
@@ -284,6 +289,8 @@ pub(crate) struct Call {
     parting: Option<Parting>,
     forwards: Vec<Forward>,
     forward_serial: u32,
+    /// An offer that has overtaken the ACK before it.
+    held: Option<Held>,
     media: VecDeque<MediaJob>,
     shares: SmallVec<[Share; 2]>,
     timers: SmallVec<[(CallTimer, TimerHandle); 4]>,
@@ -408,6 +415,7 @@ impl Call {
             CallTimer::Session(half) => self.on_session_due(ctx, half),
             CallTimer::Reconnect(half) => self.on_reconnect_due(ctx, half),
             CallTimer::Reinvite => self.on_reinvite_overdue(ctx),
+            CallTimer::Held => self.on_held_too_long(ctx),
             CallTimer::Confirmation => self.on_confirmation_missing(ctx),
             CallTimer::Forward(serial) => self.on_forward_overdue(ctx, serial),
             CallTimer::Parting => self.on_answer_lost(ctx),

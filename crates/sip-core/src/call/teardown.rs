@@ -63,6 +63,7 @@ impl Call {
             CallTimer::Question,
             CallTimer::Reprovision,
             CallTimer::Reinvite,
+            CallTimer::Held,
             CallTimer::Longest,
         ] {
             self.stop_timer(ctx, timer);

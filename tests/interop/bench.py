@@ -133,7 +133,8 @@ class Bench:
             user=profile.user,
             password=profile.password,
             transport=transport,
-            outbound=f"{scheme}:{host}:{port};transport={transport}",
+            # baresip's stack takes no other scheme for a proxy, whatever the account's is.
+            outbound=f"sip:{host}:{port};transport={transport}",
             expires=300,
             srtp=srtp,
             ca=gateway.certificate,

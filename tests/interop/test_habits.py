@@ -32,6 +32,25 @@ def test_pjsua_with_sips_calls_and_is_called(bench):
     call.hang_up().ends(), other.ends()
 
 
+def test_baresip_with_a_sips_account_calls_and_is_called(bench):
+    """Its stack knows sips: as the account's own address; what it routes by, dials and gives as Contact is sip:."""
+    there = bench.folder / "there.wav"
+    profile = bench.profile(accounts={"architects.sales": "{user}"}, srtp="required")
+    carrier = bench.pjsua_carrier(play=bench.tones.high, record=there)
+    pbx = bench.baresip(
+        profile, scheme="sips", transport="tls", srtp="srtp-mand", play=bench.tones.low, answers="auto"
+    )
+    pbx.dial(f"sip:{LONDON}@{bench.gateway.domain}")
+    other = carrier.incoming().answer().is_confirmed()
+    pbx.established()
+    hears_baresip(bench, there, pbx, other)
+
+    other = carrier.dial(f"sip:architects.sales@{bench.gateway.sip}").is_confirmed()
+    pbx.established()
+    other.hang_up().ends()
+    pbx.ended()
+
+
 # A PBX that insists on SRTP although its signalling is UDP must be reachable at once, and after a restart.
 
 

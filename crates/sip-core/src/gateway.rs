@@ -219,7 +219,11 @@ impl Gateway {
         self.note_proof(flow);
         let mended = self.transactions.request_of(id).and_then(|request| repaired(response, request));
         let response = mended.as_ref().unwrap_or(response);
+        let asked = self.transactions.flow_of(id).unwrap_or(flow);
         match self.transactions.receive_response(now.monotonic, id, response, &mut self.out) {
+            Some((user, request)) if user.purpose == Purpose::Stray => {
+                call::prove_stray(&mut self.context(now), user, asked, &request, response);
+            }
             Some((user, request)) if self.calls.contains(user.call) => {
                 self.with_call(now, user.call, |call, ctx| call.on_response(ctx, user, &request, response));
             }

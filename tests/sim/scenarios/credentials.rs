@@ -5,7 +5,7 @@ use sip_core::auth::digest::DigestResponse;
 use sip_core::message::{Message, Method, Name};
 
 use crate::agent::State;
-use crate::agent::manner::{Act, Asked, Change, Devices, Dial, Manner, OnCancel, s};
+use crate::agent::manner::{Act, Asked, Change, Devices, Dial, Last, Manner, OnCancel, ms, s};
 use crate::provisioning::{self, BETA_CREDENTIALS, FAR_AWAY, Provisions, SALES_NUMBER};
 use crate::world::{BETA, SALES, Setting, World};
 
@@ -156,7 +156,7 @@ fn a_second_device_and_an_answer_that_crossed_the_cancel_get_their_goodbye_all_t
     world.settle();
     let mut world = over_beta(None);
     world.teach(BETA, Manner { on_cancel: OnCancel::AnswerNevertheless, ..anew() });
-    world.dial(SALES, Dial::to(FAR_AWAY).cancelled_after(crate::agent::manner::ms(500)));
+    world.dial(SALES, Dial::to(FAR_AWAY).cancelled_after(ms(500)));
     world.run(s(3));
     assert_eq!(counts(&world, Method::Bye), [Some(2), Some(1)]);
     assert_eq!(world.agents[BETA].calls[0].state, State::Over);
@@ -170,12 +170,38 @@ fn a_challenged_reinvite_that_was_cancelled_meanwhile_is_not_sent_again() {
     let call = world.dial(SALES, Dial::to(FAR_AWAY));
     world.run(s(5));
     world.act(SALES, call, Act::Reinvite(Change::Hold));
-    world.run(crate::agent::manner::ms(6));
+    world.run(ms(6));
     world.act(SALES, call, Act::Cancel);
     world.run(s(2));
     let last = *world.agents[SALES].calls[call].reinvites.last().unwrap();
     assert!(matches!(last, 487 | 200), "{last}");
     assert_eq!(world.gateway.live_calls().len(), 1);
     world.act(SALES, call, Act::HangUp);
+    world.settle();
+}
+
+#[test]
+fn the_goodbye_to_an_answer_that_comes_when_its_call_is_forgotten_is_proved_too() {
+    let mut world = over_beta(None);
+    let late =
+        Manner { on_cancel: OnCancel::Forget, last: Last::Answer(s(100)), ..asking(Asked::EveryRequestAnew) };
+    world.teach(BETA, late);
+    world.dial(SALES, Dial::to(FAR_AWAY).cancelled_after(ms(500)));
+    world.run(s(99));
+    assert_eq!(world.counts().calls, 0, "the call is not forgotten");
+    world.run(s(5));
+    assert_eq!(counts(&world, Method::Bye), [None, Some(1)]);
+    assert_eq!(world.agents[BETA].calls[0].state, State::Over, "the carrier's leg stays up");
+    world.settle();
+    // A carrier that wants another password than ours is not asked for ever.
+    let mut world = over_beta(None);
+    let late = Manner { on_cancel: OnCancel::Forget, last: Last::Answer(s(100)), ..Manner::polite() };
+    world.teach(BETA, Manner { asked: Asked::EveryRequestAnew, ..late });
+    world.dial(SALES, Dial::to(FAR_AWAY).cancelled_after(ms(500)));
+    world.run(s(99));
+    world.agents[BETA].demand(0, ("trunk-7", "another"));
+    world.run(s(5));
+    assert_eq!(counts(&world, Method::Bye), [None, Some(1)]);
+    world.agents[BETA].forget_calls();
     world.settle();
 }

@@ -40,7 +40,7 @@ impl Call {
                 self.on_forward_answered(ctx, user.leg, serial, response);
             }
             Purpose::Bye if status >= 200 => self.on_bye_answered(user.leg),
-            Purpose::Forward(_) | Purpose::Bye | Purpose::Cancel | Purpose::Prack => {}
+            Purpose::Forward(_) | Purpose::Bye | Purpose::Cancel | Purpose::Prack | Purpose::Stray => {}
         }
     }
 
@@ -57,7 +57,7 @@ impl Call {
             Purpose::Refresh => self.on_refreshed(ctx, user.leg, 408, None),
             Purpose::Forward(serial) => self.on_forward_unanswered(ctx, user.leg, serial),
             // Whoever waits for it repeats its response, or gives the INVITE up.
-            Purpose::Cancel | Purpose::Prack => {}
+            Purpose::Cancel | Purpose::Prack | Purpose::Stray => {}
         }
     }
 

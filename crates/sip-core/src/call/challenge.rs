@@ -46,7 +46,7 @@ impl Call {
                 self.send_invite(ctx);
                 return true;
             }
-            Purpose::Invite | Purpose::Cancel => false,
+            Purpose::Invite | Purpose::Cancel | Purpose::Stray => false,
             Purpose::Bye | Purpose::Prack => true,
             Purpose::Reinvite => self.is_reinvite_wanted(user.leg),
             Purpose::Refresh | Purpose::Forward(_) => self.stage == Stage::Running,

@@ -1,11 +1,14 @@
 //! Other answers to an INVITE of ours than the one that got the call: accepted and hung up, each in a dialog of its own
 //! (RFC 3261 section 13.2.2.4). Left alone they would be repeated for 64*T1, and a carrier would charge for them.
 
+use bytes::Bytes;
+
 use super::answer::is_answer;
+use super::credentials::Credentials;
 use super::{Call, CallLeg, ClientUser, Context, LegId, Purpose, Reasons};
-use crate::dialog::Dialog;
+use crate::dialog::{self, Dialog};
 use crate::limits::EARLY_DIALOGS_PER_INVITE;
-use crate::message::{Message, Method};
+use crate::message::{self, Message, Method, Name};
 use crate::transaction::Outgoing;
 use crate::types::{CallUid, Flow};
 
@@ -29,7 +32,7 @@ impl Call {
         let Some(leg) = self.leg(id) else { return };
         let dialog = leg.dialog.with(leg.dialog.far.learned(response));
         if rejected >= EARLY_DIALOGS_PER_INVITE {
-            let user = ClientUser { call: uid, leg: id, purpose: Purpose::Cancel };
+            let user = ClientUser { call: uid, leg: id, purpose: Purpose::Stray };
             return hang_up_at_once(ctx, user, dialog, response);
         }
         let (peer, credentials, is_late) = (leg.peer, leg.credentials.clone(), leg.is_late);
@@ -73,7 +76,7 @@ pub(crate) fn hang_up_stray(ctx: &mut Context<'_>, call: CallUid, flow: Flow, re
     let dialog = Dialog::of_stray_answer(response, flow, ctx.settings.calls.max_forwards);
     // Each answer opens a transaction, and whoever sends it chooses how many it sends.
     if let Some(dialog) = dialog.filter(|_| is_answer(response) && !ctx.transactions.is_full()) {
-        let user = ClientUser { call, leg: LegId::Callee(0), purpose: Purpose::Cancel };
+        let user = ClientUser { call, leg: LegId::Callee(0), purpose: Purpose::Stray };
         hang_up_at_once(ctx, user, dialog, response);
     }
 }
@@ -87,5 +90,35 @@ fn hang_up_at_once(ctx: &mut Context<'_>, user: ClientUser, mut dialog: Dialog, 
     let branch = ctx.rng.branch();
     let bye = dialog.request(&Method::Bye, &branch, ctx.settings).finish();
     let request = Outgoing { flow, method: &Method::Bye, branch: &branch, bytes: bye, user };
+    ctx.transactions.request(ctx.now.monotonic, request, ctx.out);
+}
+
+/// Such a goodbye was challenged, as a carrier may that challenges every request. Nothing is kept of it but itself, so
+/// each kind of challenge, a proxy's and the far end's, is answered once (RFC 3261 section 22).
+pub(crate) fn prove_stray(
+    ctx: &mut Context<'_>,
+    user: ClientUser,
+    flow: Flow,
+    refused: &Bytes,
+    refusal: &Message,
+) {
+    let Ok(refused) = message::lex(refused.clone(), message::Transport::Datagram) else { return };
+    let Some(peer) = ctx.known_peer(flow).filter(|_| matches!(refusal.status(), 401 | 407)) else { return };
+    let mut credentials = Credentials::of(ctx.directory, peer);
+    if !credentials.accept(refusal) {
+        return;
+    }
+    let mut proofs = credentials.shown(refused.method(), refused.request_uri(), ctx.rng);
+    if proofs.iter().any(|(name, _)| refused.header(*name).is_some()) {
+        return;
+    }
+    for name in [Name::Authorization, Name::ProxyAuthorization] {
+        proofs.extend(refused.headers(name).map(|shown| (name, shown.to_owned())));
+    }
+    let Some((cseq, _)) = refused.cseq() else { return };
+    let branch = ctx.rng.branch();
+    let via = dialog::via(ctx.settings, &flow, &branch);
+    let bytes = dialog::again(&refused, cseq.wrapping_add(1), &via, &proofs);
+    let request = Outgoing { flow, method: refused.method(), branch: &branch, bytes, user };
     ctx.transactions.request(ctx.now.monotonic, request, ctx.out);
 }

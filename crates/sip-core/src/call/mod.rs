@@ -61,7 +61,7 @@ use confirmation::Confirmation;
 pub(crate) use confirmation::{Assurance, UNCONFIRMED_BURST, UNCONFIRMED_EVERY};
 use exchange::Exchange;
 use failover::Attempts;
-pub(crate) use forks::hang_up_stray;
+pub(crate) use forks::{hang_up_stray, prove_stray};
 use forward::Forward;
 pub(crate) use forward::Sender;
 use glare::Held;
@@ -115,6 +115,8 @@ pub(crate) enum Purpose {
     Prack,
     Cancel,
     Bye,
+    /// Hangs an answer up that no leg is kept for.
+    Stray,
 }
 
 /// A call's timers; each runs at most once.

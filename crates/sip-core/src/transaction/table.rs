@@ -360,6 +360,11 @@ impl<U: Copy> Transactions<U> {
         }
     }
 
+    /// Where a request of ours was sent.
+    pub(crate) fn flow_of(&self, id: ClientKey) -> Option<Flow> {
+        self.clients.get(id).map(|entry| entry.flow)
+    }
+
     /// A response came in to a request of ours; returns whose it is, and the request as it was sent, if the user is to
     /// see it.
     pub(crate) fn receive_response(

@@ -156,6 +156,40 @@ fn a_callee_is_not_told_of_it_where_the_caller_could_not_answer() {
 }
 
 #[test]
+fn a_callee_that_insists_is_answered_for_a_caller_that_cannot_confirm() {
+    // The second one rings reliably without having been told that it may.
+    for (hurdles, invites) in [(vec![Hurdle::Unreliable], 2), (Vec::new(), 1)] {
+        for answer_sdp in [Duty::Done, Duty::Neglected] {
+            let mut world = World::new();
+            world.teach(ALPHA, Manner { hurdles: hurdles.clone(), answer_sdp, ..sure() });
+            let call = world.dial(SALES, Dial::to(FAR_AWAY).late().then(s(5), Act::HangUp));
+            world.run(s(5));
+            assert_eq!(world.agents[ALPHA].requests(Method::Invite).count(), invites);
+            assert_eq!(world.agents[SALES].calls[call].statuses, [100, 183, 180, 200]);
+            let answer = world.agents[ALPHA].requests(Method::Prack).next().expect("a PRACK").clone();
+            let chosen = media_line(&answer);
+            assert!(chosen.starts_with("m=audio") && chosen.ends_with("RTP/AVP 8 101"), "{chosen}");
+            let offer = world.agents[SALES].responses(Method::Invite).last().expect("a 200").clone();
+            assert!(media_line(&offer).ends_with("RTP/AVP 8 101"), "{offer:?}");
+            assert_eq!(world.agents[ALPHA].requests(Method::Ack).last().unwrap().body(), b"");
+            assert_eq!(world.speak(SALES, call), Some(world.agents[ALPHA].media_address(0)));
+            assert_eq!(world.speak(ALPHA, 0), Some(world.agents[SALES].media_address(call)));
+            world.settle();
+        }
+    }
+    let mut world = World::new();
+    world.teach(ALPHA, Manner { hurdles: vec![Hurdle::Unreliable, Hurdle::Unreliable], ..sure() });
+    let call = world.dial(SALES, Dial::to(FAR_AWAY).late());
+    world.settle();
+    assert_eq!(world.agents[SALES].calls[call].statuses.last(), Some(&480));
+}
+
+fn media_line(message: &Message) -> String {
+    let body = String::from_utf8_lossy(message.body()).into_owned();
+    body.lines().find(|line| line.starts_with("m=")).unwrap_or_default().to_owned()
+}
+
+#[test]
 fn an_answer_waits_for_the_prack_to_a_description_and_a_prack_may_come_behind_it() {
     // The callee answers 10 ms after its description: the caller has not confirmed it then.
     let early = Early::new(ms(100), 183, EarlyMedia::Described);

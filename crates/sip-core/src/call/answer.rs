@@ -160,6 +160,14 @@ impl Call {
                 let then = Then::Alone { asker: Alone::Final, answered: Box::new(answered) };
                 self.describe(ctx, from, SdpRole::Offer, offer, then);
             }
+            // It was answered for a caller that could not be asked, and is offered that answer now.
+            (Earlier::Agreed(offer), _, None) => {
+                leg.ack(ctx, response, None);
+                if let Some(exchange) = &mut self.exchange {
+                    exchange.passed_offer = Some(offer.clone());
+                }
+                self.describe(ctx, from, SdpRole::Offer, offer, Then::Final);
+            }
             (_, Ok(Some(offer)), _) if !(is_first && offer.is_off()) => {
                 leg.owe_ack(ctx, response);
                 if let Some(exchange) = &mut self.exchange {

@@ -236,7 +236,8 @@ impl Call {
             });
         }
         draft.writer.header(Name::Allow, ALLOW);
-        // An offer in a reliable response has to be answered in the PRACK, by a caller that can.
+        // An offer in a reliable response has to be answered in the PRACK (RFC 3262 section 5), best by the caller itself.
+        // For one that cannot we would have to choose, so its callee is not told of it unless it insists.
         let may_be_reliable = self.caller.reliable.is_some() || attempt.body != Body::Late;
         draft.writer.header(Name::Supported, if may_be_reliable { "100rel, timer" } else { "timer" });
         if attempt.requires_reliable {
@@ -349,10 +350,8 @@ impl Call {
 
     /// RFC 3262 section 3: who takes no call without reliable responses says 421, and is asked for them once.
     fn may_require_reliable(&mut self, refusal: &Message) -> bool {
-        let can_answer = self.caller.reliable.is_some()
-            || self.exchange.as_ref().is_some_and(|exchange| exchange.offer.is_some());
         let Some(attempt) = &mut self.attempt else { return false };
-        let is_asked = can_answer && refusal.lists_tag(Name::Require, reliable::TAG);
+        let is_asked = refusal.lists_tag(Name::Require, reliable::TAG);
         is_asked && !std::mem::replace(&mut attempt.requires_reliable, true)
     }
 

@@ -63,6 +63,19 @@ impl Description {
         has_sound.then_some(Self { sdp: self.sdp, audio, remote })
     }
 
+    /// This offer with one codec, and what belongs to it: the one that every user agent has, or else the one that is
+    /// preferred. `None` if it offers nothing to hear.
+    pub(crate) fn with_one_codec(mut self) -> Option<Self> {
+        let codecs = &self.remote.codecs;
+        let is_sound = |codec: &&String| !is_signal(codec);
+        let is_common =
+            |codec: &&String| COMMON_CODECS.iter().any(|common| common.eq_ignore_ascii_case(codec));
+        let chosen = codecs.iter().find(is_common).or_else(|| codecs.iter().find(is_sound))?.clone();
+        self.sdp.keep_formats(self.audio, |_, codec| codec == chosen || is_signal(codec));
+        let (audio, remote) = self.sdp.audio().ok().filter(|(audio, _)| *audio == self.audio)?;
+        (!self.is_off()).then_some(Self { sdp: self.sdp, audio, remote })
+    }
+
     /// The echo test's own offer.
     pub(crate) fn of_echo() -> Option<Self> {
         let sdp = SessionDescription::parse(ECHO_OFFER).ok()?;
@@ -99,6 +112,9 @@ fn refusal(error: SdpError) -> Refusal {
         SdpError::TooLong => Refusal::DescriptionTooLong,
     }
 }
+
+/// G.711, which every telephone has (RFC 3551 section 6; RFC 7874 section 3 for browsers).
+const COMMON_CODECS: [&str; 2] = ["PCMA", "PCMU"];
 
 /// Formats that carry no sound of their own.
 fn is_signal(codec: &str) -> bool {
@@ -278,6 +294,18 @@ mod tests {
         let sdp = SessionDescription::parse(text.as_bytes()).unwrap();
         let (audio, remote) = sdp.audio().unwrap();
         Description { sdp, audio, remote }
+    }
+
+    #[test]
+    fn one_codec_is_the_one_that_everybody_has() {
+        let codecs = |formats, maps: &[&str]| {
+            described(formats, maps).with_one_codec().map(|chosen| chosen.remote.codecs)
+        };
+        assert_eq!(codecs("9 0 8", &[]).unwrap(), ["PCMU"]);
+        let signals = &["96 opus/48000/2", "101 telephone-event/8000"];
+        assert_eq!(codecs("96 18 8 101", signals).unwrap(), ["PCMA", "telephone-event"]);
+        assert_eq!(codecs("96 18 101", signals).unwrap(), ["opus", "telephone-event"]);
+        assert!(codecs("101", signals).is_none(), "there is nothing to hear");
     }
 
     #[test]

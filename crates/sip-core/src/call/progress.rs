@@ -87,9 +87,12 @@ impl Call {
     /// The offer to a caller that made none, in a response that must be answered in its PRACK (section 5): the caller
     /// answers it in the PRACK to ours. One device's offer is enough for it; what it answered holds for the others.
     fn on_reliable_offer(&mut self, ctx: &mut Context<'_>, status: u16, rack: Rack, offer: Description) {
+        if self.caller.reliable.is_none() {
+            return self.answer_reliable_offer_alone(ctx, status, rack, offer);
+        }
         let Some(exchange) = &mut self.exchange else { return };
         let answered = exchange.agreed.clone();
-        let is_first = exchange.passed_offer.is_none() && self.caller.reliable.is_some();
+        let is_first = exchange.passed_offer.is_none();
         let Some(early) = self.callee.as_mut().and_then(|leg| leg.early.find(rack.tag.as_deref())) else {
             return;
         };
@@ -107,6 +110,30 @@ impl Call {
                 self.describe(ctx, Leg::Callee, SdpRole::Offer, offer, Then::Provisional(status));
             }
             // It comes again until it can be answered, or is given up.
+            None => early.forget_last(),
+        }
+    }
+
+    /// The same where the caller could not answer in a PRACK, because it knows no reliable responses: the codec that it
+    /// knows best, in all likelihood, is chosen for it, and is all that the 2xx will offer it.
+    fn answer_reliable_offer_alone(
+        &mut self,
+        ctx: &mut Context<'_>,
+        status: u16,
+        rack: Rack,
+        offer: Description,
+    ) {
+        let Some(early) = self.callee.as_mut().and_then(|leg| leg.early.find(rack.tag.as_deref())) else {
+            return;
+        };
+        match offer.clone().with_one_codec() {
+            Some(chosen) => {
+                (early.description, early.is_agreed) = (Some(chosen.clone()), true);
+                let then = Then::Alone { asker: Alone::Callee(rack), answered: Box::new(chosen) };
+                self.describe(ctx, Leg::Callee, SdpRole::Offer, offer, then);
+                self.send_provisional(ctx, status, Said::Nothing);
+            }
+            // Nothing can be said to it. It comes again until the callee gives it up.
             None => early.forget_last(),
         }
     }

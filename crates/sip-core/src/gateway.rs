@@ -228,7 +228,7 @@ impl Gateway {
                 self.with_call(now, user.call, |call, ctx| call.on_response(ctx, user, &request, response));
             }
             Some((user, _)) => call::hang_up_stray(&mut self.context(now), user.call, flow, response),
-            None => self.on_unwanted_answer(now, flow, response),
+            None => self.on_unasked_response(now, flow, response),
         }
     }
 

@@ -140,6 +140,8 @@ impl Agent {
             Mangling::Oddities => {
                 let (count, usual) = (1 + self.dice.below(4), &ODDITIES[..ODDITY_COUNT - HIDE_THE_METHOD]);
                 let drawn: Vec<_> = (0..count).map(|_| *self.dice.pick(usual)).collect();
+                // Two of these leave no status.
+                self.is_garbled |= drawn.iter().filter(|oddity| matches!(oddity, Start(_))).count() > 1;
                 Bytes::from(drawn.into_iter().fold(text, |text, oddity| oddity.apply(&text, &host)))
             }
             Mangling::Statusless => {

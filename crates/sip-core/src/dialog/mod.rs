@@ -178,13 +178,14 @@ impl Dialog {
         }
     }
 
-    /// The dialog that a 2xx says there is, when nothing is known of its INVITE any more; `None` if it names no Contact.
+    /// The dialog that a 2xx says there is, when nothing is known of its INVITE any more. Without a Contact of use, whom it
+    /// answered for is asked for; `None` if nobody is named.
     pub(crate) fn of_stray_answer(response: &Message, flow: Flow, max_forwards: u8) -> Option<Self> {
         let field = |name| response.header(name).unwrap_or_default().to_owned();
         let mut far = FarEnd {
             tag: None,
             to: field(Name::To),
-            target: response.target()?,
+            target: response.target().or_else(|| response.request_uri_of(&response.to()?))?,
             routes: RouteSet::default(),
             our_cseq: response.cseq()?.0,
             their_cseq: None,

@@ -1,8 +1,8 @@
 //! Answers that keep no state (RFC 3261 section 8.2.7), and how long they may be.
 //!
 //! The source of a datagram may be forged, and whoever is written there gets the answer. So a stranger is sent no more
-//! octets over UDP than it has sent: the words that explain an answer are left out if need be, and what would still be
-//! longer is not sent. A challenge alone may be longer, since many a PBX's first REGISTER is leaner than what it must be
+//! octets over UDP than it has sent: the words that explain an answer are left out if need be, the names of its fields are
+//! written in short, and what would still be longer is not sent. A challenge alone may be longer, since many a PBX's first REGISTER is leaner than what it must be
 //! asked, but no more than [`CHALLENGE_FACTOR`] times its request.
 
 use crate::auth::Staleness;
@@ -10,7 +10,7 @@ use crate::authenticator::{self, Party};
 use crate::directory::{DigestPolicy, is_user_name};
 use crate::gateway::Gateway;
 use crate::guard::Pace;
-use crate::message::{Fault, Message, MessageWriter, Method, Name};
+use crate::message::{self, Fault, Message, MessageWriter, Method, Name};
 use crate::refusal::Refusal;
 use crate::register::Refused;
 use crate::respond::{self, ALLOW, Length};
@@ -45,6 +45,9 @@ impl Gateway {
         let (mut bytes, room) = (written(Length::Full), request.bytes().len() * factor);
         if bytes.len() > room && flow.transport == Transport::Udp && self.is_stranger(now, flow) {
             bytes = written(Length::Bare);
+            if bytes.len() > room {
+                bytes = message::compact(&bytes);
+            }
             if bytes.len() > room {
                 return self.drop_message(flow, TOO_SHORT);
             }

@@ -364,3 +364,34 @@ fn options_do_not_tell_which_users_exist() {
     assert_eq!(answers, [Some(200), Some(200)]);
     world.settle();
 }
+
+/// An OPTIONS as lean as it may be, of the PBX of Sales.
+fn lean_options(host: &str, more: &str) -> String {
+    format!(
+        "OPTIONS sip:gw.example SIP/2.0\r\nVia: SIP/2.0/UDP {host}:5060;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
+         From: <sip:{SALES_USER}@gw.example>;tag=1\r\nTo: <sip:gw.example>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n{more}\r\n"
+    )
+}
+
+#[test]
+fn a_trunk_is_seen_to_live_by_the_leanest_question_before_its_pbx_has_registered() {
+    for more in ["Content-Length: 0\r\n", ""] {
+        let mut world = World::unregistered(Setting::clear(1));
+        let question = lean_options("198.51.100.11", more);
+        world.say(SALES, &question);
+        world.run(s(1));
+        assert_eq!(statuses(&world, SALES), [200]);
+        let answer = world.sent_to(SALES).next().unwrap();
+        assert!(answer.bytes().len() <= question.len(), "{answer:?}");
+        // Who is known by its address, or has registered, hears what it may ask for as well.
+        world.say(ENGINEERING, &lean_options("198.51.100.12", more));
+        world.register(SALES, 3_600);
+        world.say(SALES, &question);
+        world.run(s(1));
+        for agent in [ENGINEERING, SALES] {
+            let answer = world.agents[agent].strays.last().unwrap();
+            assert!(answer.status() == 200 && answer.header(Name::Allow).is_some(), "{answer:?}");
+        }
+        world.settle();
+    }
+}

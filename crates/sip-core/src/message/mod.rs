@@ -7,6 +7,7 @@
 mod addr;
 mod build;
 mod codec;
+mod compact;
 mod fields;
 mod frame;
 mod lex;
@@ -32,6 +33,7 @@ pub use addr::{ContactValue, MalformedAddr, NameAddr};
 pub use build::response_to;
 #[doc(hidden)]
 pub use codec::rsip_reads;
+pub(crate) use compact::compact;
 pub use fields::{Reading, Row, row};
 pub use frame::{Frame, FrameError, StreamFramer};
 pub use lex::{LexError, Transport, lex};

@@ -108,16 +108,19 @@ impl Pbx {
 
     /// Calls, proves who calls if asked, and acknowledges the final answer.
     async fn call(&self, number: &str, rtp: u16) -> String {
+        self.call_with(number, &offer(rtp)).await
+    }
+
+    async fn call_with(&self, number: &str, offer: &str) -> String {
         let uri = format!("sip:{number}@sip.test");
-        let offer = offer(rtp);
         let to = format!("To: <{uri}>\r\n");
         let described = format!("{to}Content-Type: application/sdp\r\n");
-        self.send(&self.request("INVITE", &uri, 1, &described, &offer)).await;
+        self.send(&self.request("INVITE", &uri, 1, &described, offer)).await;
         let mut answer = self.last().await;
         if answer.starts_with("SIP/2.0 401") || answer.starts_with("SIP/2.0 407") {
             self.send(&self.request("ACK", &uri, 1, &to, "")).await;
             let more = described + &self.proof(&answer, "INVITE", &uri);
-            self.send(&self.request("INVITE", &uri, 2, &more, &offer)).await;
+            self.send(&self.request("INVITE", &uri, 2, &more, offer)).await;
             answer = self.last().await;
         }
         let to = format!("To: {}\r\n", header(&answer, "To"));
@@ -449,6 +452,8 @@ async fn whoever_is_in_a_hurry_ends_the_calls_at_once_and_settles_them() {
 mod addresses;
 mod carriers;
 mod certified;
+mod descriptions;
 mod exhaustion;
 mod forged;
 mod reloading;
+mod streams;

@@ -10,6 +10,7 @@ mod doors;
 mod fuzz;
 mod generator;
 mod house;
+mod registrations;
 mod stories;
 mod tenancy;
 mod tenant;

@@ -104,7 +104,7 @@ impl Line {
     }
 }
 
-async fn next_message(stream: &mut (impl AsyncRead + Unpin), unread: &mut Vec<u8>) -> String {
+pub(super) async fn next_message(stream: &mut (impl AsyncRead + Unpin), unread: &mut Vec<u8>) -> String {
     loop {
         let text = String::from_utf8_lossy(unread).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {

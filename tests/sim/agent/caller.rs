@@ -136,9 +136,13 @@ impl Agent {
 
     /// Makes an offer by UPDATE (RFC 3311 section 5.1), unless an INVITE is on its way in either direction.
     pub(super) fn offer_by_update(&mut self, now: Instant, call: usize, change: Change) {
-        if self.calls[call].inviting.is_some() || self.has_open_invite(call) {
-            return;
+        if self.calls[call].inviting.is_none() && !self.has_open_invite(call) {
+            self.offer_early(now, call, change);
         }
+    }
+
+    /// The same beside the first INVITE.
+    pub(super) fn offer_early(&mut self, now: Instant, call: usize, change: Change) {
         let sdp = self.describe(call, Some(change));
         let (branch, number) = (self.branch(), self.next_number(call));
         let writer = self.request(call, &Method::Update, number, &branch);

@@ -358,6 +358,7 @@ impl Agent {
             (Act::Update(change), State::Up, _) if self.calls[call].updating.is_none() => {
                 self.offer_by_update(now, call, change);
             }
+            (Act::Update(change), State::Early, _) => self.offer_early(now, call, change),
             (Act::UpdateAgain(change), State::Up, _) => self.offer_by_update(now, call, change),
             (Act::Refresh(refresher), State::Up, _) => self.update(now, call, refresher),
             (Act::AcknowledgeAgain, State::Up, _) => self.acknowledge_again(call),

@@ -8,7 +8,7 @@ use sip_core::types::{AttemptResult, Availability, CarrierId, Ending, Event, Tro
 
 use crate::agent::manner::{Act, Dial, Duty, Early, EarlyMedia, Last, Manner, ms, s};
 use crate::faults::Fault;
-use crate::provisioning::{self, FAR_AWAY, Provisions};
+use crate::provisioning::{self, FAR_AWAY, GATEWAY, Provisions};
 use crate::world::{ALPHA, BETA, GAMMA_ONE, GAMMA_TWO, SALES, Setting, World};
 
 fn hanging_up() -> Dial {
@@ -363,4 +363,21 @@ fn when_our_own_line_was_cut_the_first_call_after_it_goes_through() {
     assert!(world.run_until(s(10), |world| world.agents[SALES].calls[after].statuses.contains(&180)));
     assert!(world.now() - begun < ms(400), "{:?}", world.now() - begun);
     world.settle();
+}
+
+#[test]
+fn a_carrier_whose_name_leads_to_ourselves_is_passed_over() {
+    for (carriers, status) in
+        [(vec![provisioning::GAMMA, provisioning::ALPHA], 200), (vec![provisioning::GAMMA], 503)]
+    {
+        let mut world = over(&carriers);
+        world.desk.names.insert("gamma.example".to_owned(), vec![GATEWAY]);
+        let call = world.dial(SALES, Dial::to(FAR_AWAY).then(s(1), Act::HangUp));
+        world.run(ms(1_500));
+        // One call, and no other that has begun with it.
+        assert_eq!(world.gateway.live_calls().len(), usize::from(status == 200));
+        assert_eq!(world.agents[SALES].calls[call].statuses.last(), Some(&status));
+        world.settle();
+        assert_eq!(world.desk.books.records.len(), 1);
+    }
 }

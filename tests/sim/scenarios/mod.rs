@@ -9,6 +9,7 @@ mod circles;
 mod connections;
 mod credentials;
 mod dialogs;
+mod early_offers;
 mod elsewhere;
 mod endings;
 mod failover;

@@ -1,9 +1,10 @@
 //! Hold, resume, address change and glare in running calls.
 
 use sip_core::message::Method;
+use sip_core::refusal::Refusal;
 use sip_core::sdp::Direction;
 
-use crate::agent::manner::{Act, Change, Dial, Manner, ms, s};
+use crate::agent::manner::{Act, Change, Dial, Duty, Manner, ms, s};
 use crate::desk::Pace;
 use crate::provisioning::{ECHO, FAR_AWAY, SALES_NUMBER};
 use crate::world::{ALPHA, SALES, World};
@@ -316,5 +317,21 @@ fn a_second_offer_before_the_first_is_answered_is_told_when_to_come_again() {
     world.run(s(20));
     assert_eq!(updates(&world, SALES).last(), Some(&200));
     assert_eq!(heard_direction(&world, ALPHA), Direction::Inactive);
+    end(world, call);
+}
+
+#[test]
+fn an_answer_that_says_nothing_of_use_costs_the_change_and_not_the_call() {
+    let (mut world, call) = running(Manner { reinvite_sdp: Duty::Neglected, ..Manner::polite() });
+    let status = Refusal::AnswerMissing.status();
+    let heard = world.agents[ALPHA].media_address(0);
+    world.act(SALES, call, Act::Reinvite(Change::Hold));
+    world.run(s(1));
+    assert_eq!(world.agents[SALES].calls[call].reinvites, [status]);
+    world.act(SALES, call, Act::Update(Change::Hold));
+    world.run(s(1));
+    assert_eq!(updates(&world, SALES), [status]);
+    assert_eq!(world.speak(SALES, call), Some(heard));
+    assert_eq!(world.speak(ALPHA, 0), Some(world.agents[SALES].media_address(call)), "nobody is on hold");
     end(world, call);
 }

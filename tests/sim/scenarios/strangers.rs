@@ -25,6 +25,34 @@ fn an_extension_that_we_do_not_have_is_refused_with_its_name() {
     assert_eq!(endings(&world), [(Some(SALES_ID), Ending::Refused(Refusal::ExtensionUnsupported))]);
 }
 
+#[test]
+fn an_extension_is_named_once_however_often_it_is_required() {
+    for fields in [
+        vec![("Require", "gin, gin")],
+        vec![("Require", "gin"), ("Require", "timer, GIN"), ("Proxy-Require", "gin")],
+    ] {
+        let mut world = World::new();
+        let headers = fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let call = world.dial(SALES, Dial { headers, ..Dial::to(FAR_AWAY) });
+        world.run(s(1));
+        assert_eq!(world.agents[SALES].calls[call].statuses, [420]);
+        let refusal = world.agents[SALES].responses(Method::Invite).last().unwrap();
+        assert_eq!(refusal.headers(Name::Unsupported).collect::<Vec<_>>(), ["gin"]);
+        world.settle();
+    }
+}
+
+#[test]
+fn privacy_may_be_required_of_us_as_a_proxy_and_nothing_else_may() {
+    for (tag, status) in [("privacy", 200), ("Privacy", 200), ("gin", 420), ("privacy, gin", 420)] {
+        let mut world = World::new();
+        let dial = Dial::to(FAR_AWAY).header("Proxy-Require", tag).header("Privacy", "id");
+        let call = world.dial(SALES, dial.then(s(1), Act::HangUp));
+        world.settle();
+        assert_eq!(world.agents[SALES].calls[call].statuses.last(), Some(&status), "{tag}");
+    }
+}
+
 fn endings(world: &World) -> Vec<(Option<ProfileId>, Ending)> {
     world.desk.books.records.iter().map(|record| (record.profile, record.ending)).collect()
 }

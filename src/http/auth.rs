@@ -8,12 +8,12 @@ use axum::response::{IntoResponse, Response};
 use super::Site;
 use super::api::Problem;
 use super::brake::{Guarded, Guess};
-use super::client::{Client, Proxies};
+use super::client::{Client, Proxies, is_passed_on};
 use super::connections::Source;
 use super::operator::Operator;
 use crate::config::{HttpConfig, Secret};
 
-/// What is asked of whoever wants to see a page.
+/// What has to be shown to see a page.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     admin: Option<Secret>,
@@ -34,19 +34,39 @@ impl Access {
     }
 }
 
-/// Metrics tell every profile's credit: whoever asks over TCP has to show a token, on this machine too. A proxy on it would
-/// otherwise open them to everybody.
+/// Metrics tell every profile's credit, so every request over TCP has to show a token, from this machine too: a proxy on it
+/// would otherwise open them to all its clients. Where the configuration has no token, they are for this machine alone.
 pub(super) async fn require_metrics_token(
     State(site): State<Site>,
     request: Request,
     next: Next,
 ) -> Response {
     let is_operator = request.extensions().get::<ConnectInfo<Operator>>().is_some();
-    let token = site.access.load().metrics.clone().filter(|_| !is_operator);
-    match token.map_or(Ok(()), |token| has_shown(&site, &request, &token)) {
+    let allowed = match site.access.load().metrics.clone() {
+        _ if is_operator => Ok(()),
+        Some(token) => has_shown(&site, &request, &token),
+        None => is_local(&site, &request),
+    };
+    match allowed {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
+}
+
+/// Whether a request was neither sent by another machine nor passed on by a proxy. A configuration that names proxies has
+/// them in front of this listener, and not every proxy says that it is one.
+fn is_from_this_machine(client: Option<&Client>, headers: &HeaderMap, proxies: &Proxies) -> bool {
+    let is_local = client.is_some_and(|client| client.address.is_loopback() && !client.is_proxied);
+    is_local && !is_passed_on(headers) && proxies.is_empty()
+}
+
+fn is_local(site: &Site, request: &Request) -> Result<(), Problem> {
+    let client = request.extensions().get::<Client>();
+    if is_from_this_machine(client, request.headers(), &site.access.load().proxies) {
+        return Ok(());
+    }
+    let sentence = "without a token, metrics are only for this machine and not through a proxy; set http.metrics_token, and show it as a bearer token";
+    Err(Problem::new(StatusCode::UNAUTHORIZED, "no_token", sentence))
 }
 
 fn has_shown(site: &Site, request: &Request, token: &Secret) -> Result<(), Problem> {
@@ -118,7 +138,9 @@ impl Claim {
 
 /// The token that these headers show.
 pub(super) fn shown(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    // The name of a scheme has no case (RFC 9110 section 11.1).
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim_start_matches(' '))
 }
 
 /// Compares without telling by its duration where the difference is.
@@ -138,6 +160,39 @@ mod tests {
         http.metrics_token = Some(Secret::new("two"));
         let access = Access::of(&http);
         assert_eq!((access.admin.unwrap().reveal(), access.metrics.unwrap().reveal()), ("one", "two"));
+    }
+
+    #[test]
+    fn without_a_token_metrics_are_for_this_machine_alone() {
+        let client = |address: &str| Client { address: address.parse().unwrap(), is_proxied: false };
+        let (none, some) = (Proxies::default(), Proxies::new(&["127.0.0.1/32".parse().unwrap()]));
+        let plain = HeaderMap::new();
+        let passed_on =
+            HeaderMap::from_iter([("x-forwarded-for".parse().unwrap(), "192.0.2.1".parse().unwrap())]);
+        for (client, headers, proxies, is_answered) in [
+            (client("127.0.0.1"), &plain, &none, true),
+            (client("::1"), &plain, &none, true),
+            (client("192.0.2.1"), &plain, &none, false),
+            (client("127.0.0.1"), &passed_on, &none, false),
+            (client("127.0.0.1"), &plain, &some, false),
+            (Client { is_proxied: true, ..client("127.0.0.1") }, &plain, &none, false),
+        ] {
+            assert_eq!(is_from_this_machine(Some(&client), headers, proxies), is_answered, "{client:?}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_scheme_has_no_case() {
+        for (value, token) in [
+            ("Bearer one", Some("one")),
+            ("bearer one", Some("one")),
+            ("BEARER  one", Some("one")),
+            ("Basic one", None),
+            ("Bearer", None),
+        ] {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
+            assert_eq!(shown(&headers), token, "{value}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod operator;
 mod pace;
 mod room;
 mod scrape;
+mod turns;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

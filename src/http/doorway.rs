@@ -1,8 +1,8 @@
-//! What every request over TCP passes first: whom it comes from, and whether they have too many under way.
+//! The first layer of every request over TCP: finds out its client, and limits the client's requests under way.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use axum::body::HttpBody;
@@ -16,13 +16,14 @@ use super::api::Problem;
 use super::client::{self, Client};
 use super::connections::Source;
 use super::pace::paced;
+use super::turns::Turns;
 use crate::config::HttpConfig;
-use crate::net::Tally;
 
 /// Answers that may be given before the body has been read. The connection is closed then, and a client that is not told
 /// would send its next request on it.
-const LEAVE_BODY: [StatusCode; 4] = [
+const LEAVE_BODY: [StatusCode; 5] = [
     StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
     StatusCode::REQUEST_TIMEOUT,
     StatusCode::PAYLOAD_TOO_LARGE,
     StatusCode::TOO_MANY_REQUESTS,
@@ -35,23 +36,17 @@ pub(super) struct Doorway(Arc<Inner>);
 struct Inner {
     access: Arc<ArcSwap<Access>>,
     /// Requests of proxies' clients that are being answered.
-    under_way: Mutex<Tally>,
+    under_way: Turns,
     has_told: AtomicBool,
 }
 
 impl Doorway {
     pub(super) fn new(limits: &HttpConfig, access: Arc<ArcSwap<Access>>) -> Self {
-        let under_way = Mutex::new(Tally::new(limits.connections, limits.connections_per_source));
+        let under_way = Turns::new(limits.connections, limits.connections_per_source);
         Self(Arc::new(Inner { access, under_way, has_told: AtomicBool::new(false) }))
     }
 
-    /// A turn for a request of somebody behind a proxy; `None` if there are too many of theirs.
-    fn turn(&self, client: IpAddr) -> Option<Turn> {
-        let has_room = self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner).enter(client);
-        has_room.then(|| Turn { doorway: self.clone(), client })
-    }
-
-    /// Whoever sets up a proxy and forgets to name it finds all its clients counted as one.
+    /// Warns once if a proxy on this machine is not listed in `http.trusted_proxies`: all its clients share one limit.
     fn tell_of_unnamed_proxy(&self, peer: IpAddr) {
         if peer.to_canonical().is_loopback() && !self.0.has_told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -59,18 +54,6 @@ impl Doorway {
                 "A proxy says whom its requests come from, but http.trusted_proxies does not name it: all its clients count as one."
             );
         }
-    }
-}
-
-/// A request's turn, until it is dropped.
-struct Turn {
-    doorway: Doorway,
-    client: IpAddr,
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.doorway.0.under_way.lock().unwrap_or_else(PoisonError::into_inner).leave(self.client);
     }
 }
 
@@ -87,7 +70,7 @@ pub(super) async fn pass(
         if source.is_reserved() {
             return crowded(StatusCode::SERVICE_UNAVAILABLE, "there is no room for another connection");
         }
-        match doorway.turn(client.address) {
+        match doorway.0.under_way.take(client.address) {
             Some(turn) => Some(turn),
             None => {
                 let sentence = "too many requests of this client are under way; wait for their answers";

@@ -184,3 +184,51 @@ fn a_proxys_client_has_its_own_bound() {
     }
     house.stop();
 }
+
+#[test]
+fn events_whose_bodies_do_not_come_take_no_turn_of_those_with_a_token() {
+    let house = House::with("34860-34879", ", trusted_proxies: [127.0.0.1], connections: 64");
+    let now = jiff::Timestamp::now().as_second();
+    let head = |client: usize, signature: &str| {
+        format!(
+            "POST /api/v1/payment-events HTTP/1.1\r\nHost: sipgw\r\nX-Forwarded-For: 198.51.100.{client}\r\n\
+             Sipgw-Signature: {signature}\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+        )
+    };
+    let fresh = format!("t={now},v1=00");
+    let mut waiting: Vec<_> = (0..60).map(|_| connected(&house)).collect();
+    for (client, stream) in waiting.iter_mut().enumerate() {
+        stream.write_all(head(client, &fresh).as_bytes()).unwrap();
+    }
+    let ask = Ask::new("GET", "/companies").token(OPERATOR).header("x-forwarded-for", "198.51.100.200");
+    house.send(&ask).expect(200);
+    let answered = |stream: &mut TcpStream| {
+        stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).is_ok().then(|| String::from_utf8_lossy(&answer).into_owned())
+    };
+    let refused: Vec<_> = waiting.iter_mut().filter_map(answered).collect();
+    assert_eq!(refused, vec!["HTTP/1.1 429"; 28], "32 are read at once");
+    // A time that is off needs no body.
+    let said = raw(connected(&house), &head(201, "t=1,v1=00"));
+    assert!(said.starts_with("HTTP/1.1 403") && said.contains("connection: close"), "{said}");
+    house.stop();
+}
+
+#[test]
+fn only_a_table_may_be_long_and_only_of_those_who_may_bring_it() {
+    let house = House::new("34880-34899");
+    let reader = house.operate("POST", "/tokens", json!({"name": "reader", "role": "operator_read_only"}));
+    let reader = reader.expect(201)["secret"].as_str().unwrap().to_owned();
+    let head = |method: &str, path: &str, token: &str| {
+        format!(
+            "{method} /api/v1{path} HTTP/1.1\r\nHost: sipgw\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: text/csv\r\nContent-Length: 1000000\r\n\r\n"
+        )
+    };
+    let said = raw(connected(&house), &head("POST", "/companies", OPERATOR));
+    assert!(said.starts_with("HTTP/1.1 413"), "{said}");
+    let said = raw(connected(&house), &head("PUT", "/rates", &reader));
+    assert!(said.starts_with("HTTP/1.1 403"), "{said}");
+    house.stop();
+}

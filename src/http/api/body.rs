@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use bytes::Bytes;
+use provisioning_store::text::is_unseen;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
@@ -82,17 +83,6 @@ pub(super) fn json<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
     })?;
     reader.end().map_err(|error| refused(".", &error))?;
     Ok(value)
-}
-
-/// A body as it came, of whoever needs no token; its length is bounded here.
-pub(super) struct Raw(pub(super) Bytes);
-
-impl<S: Send + Sync> FromRequest<S> for Raw {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        super::entrance::read_json(request.into_body()).await.map(Self)
-    }
 }
 
 fn refused(path: &str, error: &serde_json::Error) -> Problem {
@@ -187,15 +177,20 @@ pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     T::deserialize(deserializer).map(Some)
 }
 
-/// Longest note.
+/// Longest note, characters.
 const NOTE_LONGEST: usize = 200;
 
-/// A text of one line, for the books.
+/// A text of one line, for the books, all of which can be seen.
 pub(super) fn line<'a>(field: &str, text: &'a str) -> Result<&'a str, Problem> {
-    match text.chars().count() <= NOTE_LONGEST && !text.chars().any(char::is_control) {
-        true => Ok(text),
-        false => Err(Problem::invalid(field, format!("write at most {NOTE_LONGEST} characters on one line"))),
+    if let Some(unseen) = text.chars().find(|character| is_unseen(*character)) {
+        let code = u32::from(unseen);
+        let sentence = format!("holds the character U+{code:04X}, which cannot be seen; leave it out");
+        return Err(Problem::invalid(field, sentence));
     }
+    if text.chars().count() > NOTE_LONGEST {
+        return Err(Problem::invalid(field, format!("write at most {NOTE_LONGEST} characters on one line")));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]

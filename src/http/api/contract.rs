@@ -13,12 +13,14 @@ use super::{BASE, once};
 /// What holds for one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
-    /// Whether whoever asks has to show a token.
+    /// Whether a token has to be shown.
     pub(super) needs_token: bool,
     /// What it is, which the role of the token has to allow.
     pub(super) kind: Kind,
     /// Whether it takes an Idempotency-Key.
     pub(super) is_once: bool,
+    /// Whether its body is a table, which may be long.
+    pub(super) takes_csv: bool,
 }
 
 /// The rules of all operations, by method and path.
@@ -55,6 +57,7 @@ impl Rules {
             needs_token: requirements.is_none_or(|all| !all.contains(&Value::Object(Default::default()))),
             // Where it says nothing that is known, operators are on the safe side.
             kind: kinds.next().and_then(Value::as_str).and_then(Kind::of).unwrap_or(Kind::Operate),
+            takes_csv: operation["requestBody"]["content"].get("text/csv").is_some(),
             is_once: parameters.into_iter().flatten().any(|one| one["name"] == once::KEY),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -58,19 +58,21 @@ pub(super) async fn admit(
     let path = parts.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let rules = path.and_then(|path| entrance.contract.rules(&parts.method, &path));
     let Some(rules) = rules.filter(|rules| rules.needs_token) else {
-        // Whoever needs no token sees to it himself what he may do.
+        // Operations without a token check themselves what a request may do.
         let origin = Origin::of(&parts);
         parts.extensions.insert(entrance.site.clone());
         parts.extensions.insert(origin);
         return Ok(next.run(Request::from_parts(parts, body)).await);
     };
     let Asker { role, name, ends_at } = known(&entrance.site, &parts).await?;
-    // Read before anything is refused: a connection with a body left over has to be closed, to the surprise of a client that
-    // sends its next request on it.
-    let octets = read(&parts.headers, body).await?;
-    if !power::may(role, rules.kind) {
+    let is_allowed = power::may(role, rules.kind);
+    // A short body is read before anything is refused: a connection with a body left over has to be closed, to the surprise
+    // of a client that sends its next request on it.
+    let octets = read_most(body, if rules.takes_csv && is_allowed { CSV_MOST } else { JSON_MOST }).await;
+    if !is_allowed {
         return Err(not_allowed(role, rules.kind));
     }
+    let octets = octets?;
     let is_reading = matches!(parts.method, Method::GET | Method::HEAD);
     let key = once::key(&parts.headers, rules)?;
     let once = key.map(|key| once::name(&name, key, &parts, &octets));
@@ -163,23 +165,21 @@ async fn known(site: &Site, parts: &Parts) -> Result<Asker, Problem> {
     }
 }
 
-/// Reads a body of a bounded length. Whoever sends it has shown a token.
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    read_most(body, if is_csv(headers) { CSV_MOST } else { JSON_MOST }).await
-}
-
-/// Reads a JSON body of whoever needs no token.
+/// Reads the JSON body of an operation without a token.
 pub(super) async fn read_json(body: Body) -> Result<Bytes, Problem> {
     read_most(body, JSON_MOST).await
 }
 
 async fn read_most(body: Body, most: usize) -> Result<Bytes, Problem> {
+    // A body that says how long it is need not come to be refused.
+    if body.size_hint().lower() > most as u64 {
+        return Err(too_long(most));
+    }
     to_bytes(body, most).await.map_err(|error| {
         let is_long = std::error::Error::source(&error)
             .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
         if is_long {
-            let sentence = format!("the body is longer than {most} octets; send less at a time");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_long", sentence)
+            too_long(most)
         } else if is_too_slow(&error) {
             let sentence = "the body came too slowly; send it again over a better connection";
             Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", sentence)
@@ -187,6 +187,11 @@ async fn read_most(body: Body, most: usize) -> Result<Bytes, Problem> {
             Problem::new(StatusCode::BAD_REQUEST, "bad_body", "the body ended before its time; send it again")
         }
     })
+}
+
+fn too_long(most: usize) -> Problem {
+    let sentence = format!("the body is longer than {most} octets; send less at a time");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_long", sentence)
 }
 
 fn is_csv(headers: &HeaderMap) -> bool {

@@ -1,31 +1,43 @@
 //! What a payment provider's adapter says of a payment: a message signed with the secret that it shares with the gateway.
 
 use axum::Extension;
-use axum::http::{Extensions, HeaderMap, StatusCode};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use bytes::Bytes;
 use provisioning_store::audit::Deed;
-use provisioning_store::model::{Company, Payment, PaymentId, PaymentState};
+use provisioning_store::model::{Company, Payment, PaymentId, PaymentState, Timestamp};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body::{self, Raw};
+use super::body;
 use super::companies::TAG;
-use super::entrance::Origin;
+use super::entrance::{self, Origin};
 use super::error::Problem;
 use super::money::Money;
 use super::openapi::{
     BadRequest, BadSignature, Conflict, NotFound, TooLong, TooMany, TooSlow, Unavailable, Unprocessable,
 };
 use super::payments::{Settled, settled_already};
-use super::signature::{self, Fault, SIGNATURE};
+use super::signature::{Fault, SIGNATURE, Signature};
 use crate::http::Site;
 use crate::http::auth::Claim;
 use crate::http::brake::Guarded;
+use crate::http::client::Client;
+use crate::http::turns::{Turn, Turns};
 use crate::storage;
 
+/// Events whose bodies are being read, in all and of one client. Their senders have not proved anything yet, and must not
+/// take the turns of requests with a token.
+const READ_AT_ONCE: usize = 32;
+const READ_AT_ONCE_OF_CLIENT: usize = 4;
+
 pub(super) fn routes() -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(payment_event))
+    let turns = Turns::new(READ_AT_ONCE, READ_AT_ONCE_OF_CLIENT);
+    OpenApiRouter::new().routes(routes!(payment_event)).layer(Extension(turns))
 }
 
 /// What has become of a payment.
@@ -61,29 +73,12 @@ struct PaymentEvent {
 async fn payment_event(
     Extension(site): Extension<Site>,
     Extension(Origin(origin)): Extension<Origin>,
-    extensions: Extensions,
-    headers: HeaderMap,
-    Raw(octets): Raw,
+    Extension(turns): Extension<Turns>,
+    request: Request,
 ) -> Result<StatusCode, Problem> {
     let now = storage::now();
-    let config = site.config.load();
-    let secret = config.http.payment_secret.as_ref().ok_or_else(|| {
-        refused("no payment source is set up; put http.payment_secret into the configuration")
-    })?;
-    let shown = headers.get(SIGNATURE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let claim = Claim::of(&site, &extensions, Guarded::Signature, shown)?;
-    match signature::verify(secret.reveal().as_bytes(), shown, &octets, now.unix_s()) {
-        Ok(()) => claim.hold(),
-        Err(fault) => {
-            // A message that is old or has no signature guesses nothing.
-            if fault == Fault::Wrong {
-                claim.fail()
-            } else {
-                claim.drop_undecided()
-            }
-            return Err(refused(&fault.to_string()));
-        }
-    }
+    let (parts, body) = request.into_parts();
+    let octets = signed(&site, &turns, &parts, body, now).await?;
     let event: PaymentEvent = body::json(&octets)?;
     let reference = body::line("reference", &event.reference)?.trim();
     if reference.is_empty() {
@@ -114,6 +109,68 @@ async fn payment_event(
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(settled_already(&settled))
+    }
+}
+
+/// The body, if its signature is right. What the header alone tells is decided before the body is read.
+async fn signed(
+    site: &Site,
+    turns: &Turns,
+    parts: &Parts,
+    body: Body,
+    now: Timestamp,
+) -> Result<Bytes, Problem> {
+    let config = site.config.load();
+    let secret = config.http.payment_secret.as_ref().ok_or_else(|| {
+        refused("no payment source is set up; put http.payment_secret into the configuration")
+    })?;
+    let shown = parts.headers.get(SIGNATURE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let claim = Claim::of(site, &parts.extensions, Guarded::Signature, shown)?;
+    let verified = async {
+        let signature = Signature::read(shown, now.unix_s()).map_err(Refused::Fault)?;
+        let _turn = turn(turns, parts).map_err(Refused::Unread)?;
+        let octets = entrance::read_json(body).await.map_err(Refused::Unread)?;
+        signature.verify(secret.reveal().as_bytes(), &octets).map_err(Refused::Fault)?;
+        Ok(octets)
+    };
+    match verified.await {
+        Ok(octets) => {
+            claim.hold();
+            Ok(octets)
+        }
+        Err(refusal) => {
+            // A message that is old, has no signature or did not arrive guesses nothing.
+            match refusal {
+                Refused::Fault(Fault::Wrong) => claim.fail(),
+                _ => claim.drop_undecided(),
+            }
+            Err(refusal.into())
+        }
+    }
+}
+
+/// A turn to read the body, unless the operator's own socket brings it.
+fn turn(turns: &Turns, parts: &Parts) -> Result<Option<Turn>, Problem> {
+    let Some(client) = parts.extensions.get::<Client>() else { return Ok(None) };
+    let crowded = || {
+        let sentence = "too many payment events are being read; send it again";
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "crowded", sentence).after_s(1)
+    };
+    turns.take(client.address).map(Some).ok_or_else(crowded)
+}
+
+/// Why an event is not looked at.
+enum Refused {
+    Fault(Fault),
+    Unread(Problem),
+}
+
+impl From<Refused> for Problem {
+    fn from(refusal: Refused) -> Self {
+        match refusal {
+            Refused::Fault(fault) => refused(&fault.to_string()),
+            Refused::Unread(problem) => problem,
+        }
     }
 }
 

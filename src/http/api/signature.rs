@@ -15,7 +15,9 @@ const MOST: usize = 4;
 pub(super) enum Fault {
     #[error("the header {SIGNATURE} is missing or is not of the form t=TIME,v1=HEX")]
     Form,
-    #[error("the signature's time is more than {TOLERANCE_S} s off; sign the message anew, or set the clock")]
+    #[error(
+        "the signature's time is more than {TOLERANCE_S} s off; sign the message again, or set the clock"
+    )]
     Time,
     #[error(
         "the signature is not that of this body; sign the octets that are sent, with the secret of the gateway"
@@ -23,26 +25,38 @@ pub(super) enum Fault {
     Wrong,
 }
 
-/// Holds a signature of the form `t=TIME,v1=HEX` against a body. `now` is in seconds since 1970.
-pub(super) fn verify(secret: &[u8], header: &str, body: &[u8], now: i64) -> Result<(), Fault> {
-    let parts = || header.split(',').filter_map(|part| part.trim().split_once('='));
-    let time = parts().find(|(name, _)| *name == "t").map(|(_, time)| time).ok_or(Fault::Form)?;
-    let at: i64 = time.parse().map_err(|_| Fault::Form)?;
-    let signatures: Vec<Vec<u8>> =
-        parts().filter(|(name, _)| *name == "v1").take(MOST).filter_map(|(_, hex)| octets(hex)).collect();
-    if signatures.is_empty() {
-        return Err(Fault::Form);
+/// A signature of the form `t=TIME,v1=HEX`, as a header has it.
+pub(super) struct Signature<'a> {
+    time: &'a str,
+    /// What any one of has to be right.
+    values: Vec<Vec<u8>>,
+}
+
+impl<'a> Signature<'a> {
+    /// Reads a header. A signature whose time is off is refused before the body is looked at. `now` is in seconds since
+    /// 1970.
+    pub(super) fn read(header: &'a str, now: i64) -> Result<Self, Fault> {
+        let parts = || header.split(',').filter_map(|part| part.trim().split_once('='));
+        let time = parts().find(|(name, _)| *name == "t").map(|(_, time)| time).ok_or(Fault::Form)?;
+        let at: i64 = time.parse().map_err(|_| Fault::Form)?;
+        let values = parts().filter(|(name, _)| *name == "v1").take(MOST);
+        let values: Vec<Vec<u8>> = values.filter_map(|(_, hex)| octets(hex)).collect();
+        if values.is_empty() {
+            return Err(Fault::Form);
+        }
+        if now.abs_diff(at) > TOLERANCE_S { Err(Fault::Time) } else { Ok(Self { time, values }) }
     }
-    if now.abs_diff(at) > TOLERANCE_S {
-        return Err(Fault::Time);
+
+    /// Holds it against a body.
+    pub(super) fn verify(&self, secret: &[u8], body: &[u8]) -> Result<(), Fault> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
+        mac.update(self.time.as_bytes());
+        mac.update(b".");
+        mac.update(body);
+        // The comparison takes the same time wherever two differ.
+        let is_right = |value: &Vec<u8>| mac.clone().verify_slice(value).is_ok();
+        if self.values.iter().any(is_right) { Ok(()) } else { Err(Fault::Wrong) }
     }
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
-    mac.update(time.as_bytes());
-    mac.update(b".");
-    mac.update(body);
-    // The comparison takes the same time wherever two differ.
-    let is_right = |signature: &Vec<u8>| mac.clone().verify_slice(signature).is_ok();
-    if signatures.iter().any(is_right) { Ok(()) } else { Err(Fault::Wrong) }
 }
 
 fn octets(hex: &str) -> Option<Vec<u8>> {
@@ -62,7 +76,7 @@ mod tests {
     #[test]
     fn a_message_is_heard_once_its_signature_is_right_and_fresh() {
         let verify = |secret: &str, header: &str, body: &[u8], now| {
-            super::verify(secret.as_bytes(), header, body, now)
+            Signature::read(header, now)?.verify(secret.as_bytes(), body)
         };
         assert_eq!(verify("secret", SIGNED, BODY, 1_700_000_000), Ok(()));
         assert_eq!(verify("secret", SIGNED, BODY, 1_700_000_300), Ok(()));

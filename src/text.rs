@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
+use provisioning_store::text::is_unseen;
+
 /// The most characters kept of a name, a product or a number that somebody else wrote.
 const KEPT: usize = 128;
 
@@ -11,24 +13,14 @@ pub(crate) fn kept(word: &str) -> String {
     word.chars().take(KEPT).collect()
 }
 
-/// Whether a character does something to what stands around it instead of being seen itself: it moves the cursor, sounds
-/// the bell, begins a line or a terminal's command, turns the direction of writing, or hides. What joins letters in a
-/// language's own way is none of these.
-fn acts(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter,
-            '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
 /// A text as it may be shown on one line of a terminal or a log: what would act there is written as `\n`, `\u{1b}`.
 pub fn plain(text: &str) -> Cow<'_, str> {
-    escaped(text, acts, |letter| letter.escape_default().to_string())
+    escaped(text, is_unseen, |letter| letter.escape_default().to_string())
 }
 
 /// The same for a text of several lines.
 pub fn plain_lines(text: &str) -> Cow<'_, str> {
-    escaped(text, |letter| acts(letter) && letter != '\n', |letter| letter.escape_default().to_string())
+    escaped(text, |letter| is_unseen(letter) && letter != '\n', |letter| letter.escape_default().to_string())
 }
 
 /// The same for JSON, which stays what it is: within its strings, the only place where such a character can be, it is
@@ -36,7 +28,7 @@ pub fn plain_lines(text: &str) -> Cow<'_, str> {
 pub fn plain_json(text: &str) -> Cow<'_, str> {
     let units =
         |letter: char| letter.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect();
-    escaped(text, |letter| acts(letter) && letter != '\n', units)
+    escaped(text, |letter| is_unseen(letter) && letter != '\n', units)
 }
 
 fn escaped(text: &str, is_meant: impl Fn(char) -> bool, escape: impl Fn(char) -> String) -> Cow<'_, str> {
@@ -79,6 +71,7 @@ mod tests {
                 "pay\\u{202e}gpj.exe\\u{2066}x\\u{2069}\\u{200f}",
             ),
             ("a\u{2028}b\u{feff}\u{e0041}", "a\\u{2028}b\\u{feff}\\u{e0041}"),
+            ("\u{3164}\u{115f}\u{17b4}\u{ffa0}", "\\u{3164}\\u{115f}\\u{17b4}\\u{ffa0}"),
             ("Zoë Müller, नमस्ते, می‌خواهم, 👩‍🚀, שלום", "Zoë Müller, नमस्ते, می‌خواهم, 👩‍🚀, שלום"),
         ] {
             assert_eq!(plain(text), shown);
@@ -91,7 +84,7 @@ mod tests {
         let value = serde_json::json!({"from": "\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{e0041}\n", "to": "ü"});
         for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
             let shown = plain_json(&text);
-            assert!(!shown.contains(|letter| acts(letter) && letter != '\n'), "{shown}");
+            assert!(!shown.contains(|letter| is_unseen(letter) && letter != '\n'), "{shown}");
             assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
         }
     }

@@ -85,6 +85,6 @@ pub mod sizing;
 mod sql;
 pub mod standby;
 pub mod store;
-mod text;
+pub mod text;
 pub mod tokens;
 pub mod writer;

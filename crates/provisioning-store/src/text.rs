@@ -8,9 +8,10 @@ pub(crate) fn unseen(text: &str) -> Option<char> {
     text.chars().find(|character| is_unseen(*character))
 }
 
-/// Control characters, marks of direction (Unicode annex 9), separators of lines and paragraphs, and characters without
-/// width. The joiners U+200C and U+200D stay: Persian and the languages of India are not written without them.
-fn is_unseen(character: char) -> bool {
+/// Whether a character cannot be seen, or changes how others are shown: control characters, marks of direction (Unicode
+/// annex 9), separators of lines and paragraphs, and characters without width. The joiners U+200C and U+200D are not among
+/// them: Persian and the languages of India are not written without them.
+pub fn is_unseen(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

@@ -4,7 +4,7 @@
 //! says that it is paid or has failed. The built-in source is the operator, who says so by hand; another one is an
 //! adapter that reads the pending ones and answers for them.
 
-use super::{Store, found, invalid};
+use super::{Store, found, invalid, noted};
 use crate::error::StoreError;
 use crate::model::{CompanyId, Payment, PaymentId, PaymentState, Recharge, Timestamp};
 use crate::money::Micros;
@@ -74,7 +74,8 @@ impl Store {
         payment: PaymentId,
         (state, said): (PaymentState, &str),
     ) -> Result<Payment, StoreError> {
-        let settled = self.database.settle_payment(self.author(), now, payment, (state, said.trim())).await?;
+        let said = noted("reference", said)?;
+        let settled = self.database.settle_payment(self.author(), now, payment, (state, &said)).await?;
         let settled = found("payment", payment, settled)?;
         if settled.state != state {
             let is = settled.state;

@@ -13,7 +13,7 @@ mod payment;
 mod profile;
 mod time;
 
-pub use address::{ClaimState, IpRule, NewIpRule};
+pub use address::{ClaimState, IpRule, NewIpRule, canonical};
 pub use carrier::{Carrier, CarrierAuthentication, NewCarrier};
 pub use choices::{
     Authentication, CallerIdByCall, DigestAlgorithms, NumberFormat, NumberPresentation, Srtp, Switch,

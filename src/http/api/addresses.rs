@@ -83,9 +83,10 @@ struct AddressRequest {
 /// Reads an address, or a range.
 pub(super) fn network(field: &str, text: &str) -> Result<IpNet, Problem> {
     let address = || text.parse::<IpAddr>().map(IpNet::from);
-    text.parse().or_else(|_| address()).map_err(|_| {
+    let network = text.parse().or_else(|_| address()).map_err(|_| {
         Problem::invalid(field, format!("\"{text}\" is no address like 203.0.113.7 or 203.0.113.0/28"))
-    })
+    })?;
+    Ok(provisioning_store::model::canonical(network))
 }
 
 /// A call that is sent to the gateway itself comes back as a call of the same profile or carrier, and so on.

@@ -55,9 +55,10 @@ impl NewIpRule {
         Self { network, port: None, transport, certificate: None }
     }
 
-    /// The rule with the certificate's name as it is compared, or what is wrong with the name.
+    /// The rule with its network and the certificate's name as they are compared, or what is wrong with the name.
     pub(crate) fn checked(&self) -> Result<Self, String> {
-        let Some(name) = &self.certificate else { return Ok(self.clone()) };
+        let checked = Self { network: canonical(self.network), ..self.clone() };
+        let Some(name) = &self.certificate else { return Ok(checked) };
         if self.transport != Transport::Tls {
             return Err(format!(
                 "a certificate is shown over TLS alone, not over {}; write tls as the transport",
@@ -69,7 +70,7 @@ impl NewIpRule {
                 "\"{name}\" is no DNS name like pbx.example.com; write one that the PBX's certificate bears, whole"
             ));
         }
-        Ok(Self { certificate: Some(name.to_ascii_lowercase()), ..self.clone() })
+        Ok(Self { certificate: Some(name.to_ascii_lowercase()), ..checked })
     }
 
     /// Whether it asks for the name that another's rule asks for.
@@ -134,7 +135,7 @@ impl NewIpRule {
 }
 
 /// IPv4 written as IPv6 is IPv4, to a rule as to a peer: `::ffff:192.0.2.0/120` is `192.0.2.0/24`.
-fn canonical(network: IpNet) -> IpNet {
+pub fn canonical(network: IpNet) -> IpNet {
     let network = network.trunc();
     match (network, network.addr().to_canonical()) {
         // Only a prefix that covers the first 96 bits leaves such an address whole.

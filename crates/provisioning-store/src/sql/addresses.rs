@@ -174,13 +174,20 @@ async fn judge(
     rule: &NewIpRule,
 ) -> Result<ClaimState, StoreError> {
     let rules = ip_rules(connection, Part::Whole).await?;
-    // What waits itself keeps nobody else from an address or a name.
-    let is_anothers = |it: &&IpRule| it.profile != profile && it.state == ClaimState::Confirmed;
-    let others = || rules.iter().filter(is_anothers).map(|it| &it.rule);
-    if let Some(name) = rule.certificate.clone().filter(|_| others().any(|other| rule.wants_name_of(other))) {
+    let confirmed = || rules.iter().filter(|it| it.profile != profile && it.state == ClaimState::Confirmed);
+    let has_name = |it: &IpRule| rule.wants_name_of(&it.rule);
+    if let Some(name) = rule.certificate.clone().filter(|_| confirmed().any(has_name)) {
         return Err(StoreError::Taken { what: "peer with the certificate of", name });
     }
-    if !rule.is_single() || others().any(|other| rule.wants_ground_of(other)) {
+    // Of two companies that claim an address, neither is believed before it proves its password, also if the first
+    // claim is pending. A pending claim keeps nothing from the company's own profiles.
+    let own: Vec<i64> = query_scalar(statements::PROFILES_OF_SAME_COMPANY)
+        .bind(profile.0)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed("reading profiles"))?;
+    let foreign = rules.iter().filter(|it| !own.contains(&it.profile.0));
+    if !rule.is_single() || confirmed().chain(foreign).any(|other| rule.wants_ground_of(&other.rule)) {
         return Ok(ClaimState::Pending);
     }
     let is_carriers = carrier_networks(connection).await?.iter().any(|network| rule.overlaps(network));

@@ -413,6 +413,8 @@ pub(super) const SEALED_PASSWORDS_THAT: &str =
 pub(super) const SEALED_PASSWORD: &str = "SELECT id, sip_user, sealed_password FROM profiles WHERE id = $1";
 pub(super) const SEAL_PASSWORD: &str = "UPDATE profiles SET sealed_password = $2 WHERE id = $1";
 pub(super) const CARRIER_PLACES: &str = "SELECT host, sources FROM carriers";
+pub(super) const PROFILES_OF_SAME_COMPANY: &str =
+    "SELECT id FROM profiles WHERE company_id = (SELECT company_id FROM profiles WHERE id = $1)";
 pub(super) const PROOFS_OF_OTHER_COMPANIES: &str = "SELECT o.address FROM proofs o \
      JOIN profiles p ON p.id = o.profile_id WHERE o.proved_at > $2 \
      AND p.company_id <> (SELECT company_id FROM profiles WHERE id = $1)";

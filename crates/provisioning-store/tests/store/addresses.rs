@@ -127,8 +127,14 @@ async fn a_claim_counts_at_once_only_where_an_address_is_known_as_nobody_elses()
     }
     let named = certified("192.0.2.1/32", "pbx.architects.example");
     assert_eq!(claim(sales, named, start()).await, ClaimState::Pending, "a certificate proves no address");
-    // What waits itself keeps nobody from an address: otherwise a claim of everything would.
-    assert_eq!(claim(site, plain("198.51.100.77/32"), start()).await, ClaimState::Confirmed);
+    // A pending claim of another company makes the next one wait for a proof as well, and none of the own company's.
+    assert_eq!(claim(site, plain("198.51.100.77/32"), start()).await, ClaimState::Pending);
+    assert_eq!(claim(colleague, plain("198.51.100.78/32"), start()).await, ClaimState::Confirmed);
+    let networks = store.ip_rules_of(sales).await.unwrap();
+    assert!(
+        networks.iter().all(|it| it.rule.network.addr().to_canonical() == it.rule.network.addr()),
+        "{networks:?}"
+    );
     // A month after the last proof the address may be somebody else's.
     let later = start().plus_s(Proof::REMEMBERED_S);
     assert_eq!(claim(sales, plain("192.0.2.3/32"), later).await, ClaimState::Confirmed);

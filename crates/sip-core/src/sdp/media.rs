@@ -236,7 +236,8 @@ pub(super) fn remote(sdp: &SessionDescription, at: usize) -> Result<RemoteMedia,
         None if line.is_off() => "",
         None => return Err(SdpError::NoConnection),
     };
-    let ip: Option<IpAddr> = host.parse().ok();
+    // IPv4 written as IPv6 (`::ffff:192.0.2.5`) is reached over IPv4.
+    let ip = host.parse().ok().map(|ip: IpAddr| ip.to_canonical());
     if ip.is_some_and(|ip| ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST)) {
         return Err(SdpError::NotUnicast);
     }
@@ -263,7 +264,7 @@ pub(super) fn direction(sdp: &SessionDescription, at: usize) -> Direction {
     let section = sdp.section(at);
     let said = Direction::among(section).or_else(|| Direction::among(sdp.session())).unwrap_or_default();
     let host = connection(section).or_else(|| connection(sdp.session())).unwrap_or("");
-    let is_nowhere = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
+    let is_nowhere = host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_unspecified());
     match MediaLine::of(section).port {
         Some(0) => Direction::Inactive,
         _ if is_nowhere => said.limited_to(Direction::SendOnly),
@@ -319,6 +320,14 @@ mod tests {
 
     fn audio(lines: &[&str]) -> (usize, RemoteMedia) {
         sdp(lines).audio().unwrap()
+    }
+
+    #[test]
+    fn ipv4_written_as_ipv6_is_ipv4() {
+        let (_, media) = audio(&["c=IN IP6 ::ffff:192.0.2.5", "m=audio 4000 RTP/AVP 0"]);
+        assert_eq!(media.ip, Some(Ipv4Addr::new(192, 0, 2, 5).into()));
+        let (_, held) = audio(&["c=IN IP6 ::ffff:0.0.0.0", "m=audio 4000 RTP/AVP 0"]);
+        assert_eq!(held.direction, Direction::SendOnly);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(super) fn faults(config: &Config) -> Vec<Found> {
     findings.listeners(config);
     findings.tls(config);
     findings.tls_key(config);
+    findings.writable_files(config);
     findings.bounds(config);
     findings.bans(config);
     findings.registration(config);
@@ -148,6 +149,23 @@ impl Findings {
             let shown = key.display();
             let problem = format!("{shown} can be changed by others than its owner (mode {mode:03o})");
             self.add("tls.key", problem, format!("chmod 640 {shown}"));
+        }
+    }
+
+    /// The files that the configuration names decide who is believed, so not every user may change them.
+    fn writable_files(&mut self, config: &Config) {
+        let named = [
+            ("tls.certificate", &config.tls.certificate),
+            ("tls.client_ca", &config.tls.client_ca),
+            ("tls.authorities", &config.tls.authorities),
+            ("calls.emergency_file", &config.calls.emergency_file),
+            ("prices.bundle_excluded_file", &config.prices.bundle_excluded_file),
+        ];
+        for (key, file) in named {
+            let file = file.as_ref().map(|file| config.resolve_path(file));
+            if let Some((problem, cure)) = file.and_then(|file| exposure::writable_by_all(&file)) {
+                self.add(key, problem, cure);
+            }
         }
     }
 

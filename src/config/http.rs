@@ -28,7 +28,7 @@ pub struct HttpConfig {
     pub metrics_token: Option<Secret>,
     /// The file that holds `metrics_token`.
     pub metrics_token_file: Option<PathBuf>,
-    /// Days after which a token ends that is not an operator's, unless it says when.
+    /// Days after which a token ends, unless it is made to end at another time.
     pub token_days: u32,
     /// Proxies that are believed when they say whom a request comes from.
     #[serde(deserialize_with = "networks")]

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::makes::BUILT_IN;
 use super::refused::{ConfigError, Fault};
 use super::yaml::Lines;
-use super::{Config, EmergencyNumbers, UserAgents, addresses, check, secret_files};
+use super::{Config, EmergencyNumbers, UserAgents, addresses, check, exposure, secret_files};
 
 /// Variables that override the configuration begin like this; `__` also stands between the steps of a path.
 const PREFIX: &str = "SIPGW";
@@ -27,6 +27,9 @@ pub(super) fn from_file(file: &Path, variables: HashMap<String, String>) -> Resu
         one(file, format!("the file cannot be read: {error}"), cure)
     })?;
     let config = from_text(file, &text, variables)?;
+    if let Some((problem, cure)) = exposure::writable_by_all(file) {
+        return Err(one(file, problem, &cure));
+    }
     Ok(Config { file: Some(file.to_path_buf()), ..config })
 }
 

@@ -40,12 +40,18 @@ fn distinct(text: &[u8]) -> usize {
     text.iter().collect::<std::collections::BTreeSet<_>>().len()
 }
 
-/// Whether the password of a database's address is one that samples have.
+/// Whether a password of a database's address is one that samples have: before the host, or among the parameters.
 pub(super) fn has_sample_password(url: &str) -> bool {
-    let authority = url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    let (address, parameters) = url.split_once('?').unwrap_or((url, ""));
+    let authority =
+        address.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
     let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    let password = user.split_once(':').map_or("", |(_, password)| password);
-    password == "password" || is_sample(password)
+    let before_host = user.split_once(':').map_or("", |(_, password)| password);
+    // Parameters are encoded as the rest is, so one reader serves both.
+    let before_host = format!("password={before_host}");
+    let mut all =
+        [parameters, &before_host].into_iter().flat_map(|text| form_urlencoded::parse(text.as_bytes()));
+    all.any(|(name, value)| name == "password" && (value == "password" || is_sample(&value)))
 }
 
 /// A password or token: `Debug` shows that it is there, and nothing of it.
@@ -136,6 +142,10 @@ mod tests {
         for (url, is_sample) in [
             ("postgres://sipgw:password@localhost/sipgw", true),
             ("postgres://sipgw:change-me@db.example:5432/sipgw", true),
+            ("postgres://sipgw:change%2Dme@localhost/sipgw", true),
+            ("postgres://db/sipgw?user=sipgw&password=change-me", true),
+            ("postgres://db/sipgw?password=change%2Dme", true),
+            ("postgres://db/sipgw?user=password&password=pw", false),
             ("postgres://sipgw:pw@localhost/sipgw", false),
             ("postgres://sipgw@localhost/password", false),
             ("postgres:///sipgw?host=/run/postgresql", false),

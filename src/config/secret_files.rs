@@ -161,4 +161,19 @@ mod tests {
         write(&file, &text, 0o640);
         assert!(Config::load(&file).unwrap().warnings().is_empty());
     }
+
+    #[test]
+    fn a_configuration_that_everybody_can_change_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, emergency) = (folder.path().join("sipgw.yaml"), folder.path().join("emergency.yaml"));
+        write(&file, TEXT, 0o666);
+        let refused = || Config::load(&file).unwrap_err().to_string();
+        assert!(refused().contains("sipgw.yaml can be changed by every user"), "{}", refused());
+        write(&file, TEXT, 0o664);
+        Config::load(&file).unwrap();
+        write(&emergency, "US: [\"911\"]\n", 0o666);
+        write(&file, &format!("{TEXT}calls: {{emergency_file: emergency.yaml}}\n"), 0o644);
+        assert!(refused().contains("key calls.emergency_file: "), "{}", refused());
+        assert!(refused().contains("chmod o-w"), "{}", refused());
+    }
 }

@@ -19,7 +19,7 @@ pub(crate) enum Command {
         name: String,
         #[command(flatten)]
         role: For,
-        /// It ends by itself after this many days. If left out, an operator's never ends, and others after http.token_days.
+        /// It ends by itself after this many days. If left out, after http.token_days.
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_500))]
         days: Option<u32>,
         /// It never ends by itself.

@@ -180,7 +180,7 @@ fn a_token_makes_none_that_does_more_or_lasts_longer() {
         let end = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
         json!({"expires_at": end.to_string()})
     };
-    // An operator may say never; others end after http.token_days unless it is said when.
+    // An operator may say never. Every token ends after http.token_days unless another time is given.
     let never = make(OPERATOR, json!({"expires_at": "never"})).expect(201);
     assert_eq!(never["token"]["expires_at"], Value::Null);
     assert_eq!(days(&make(OPERATOR, json!({})).expect(201)), 90);

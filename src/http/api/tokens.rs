@@ -98,8 +98,8 @@ struct TokenRequest {
     role: RoleKind,
     /// The company that it is limited to: needed for administrators, possible for billing, left out for operators.
     company: Option<i64>,
-    /// When it ends by itself, or `never`, as operators alone may say. Left out: an operator's never, others after
-    /// `http.token_days`, and none after the token that makes it.
+    /// When it ends by itself, or `never`, as operators alone may say. Left out: after `http.token_days`, and not after the
+    /// token that makes it.
     expires_at: Option<End>,
 }
 
@@ -166,12 +166,9 @@ impl TokenRequest {
     }
 
     /// When the token ends: no later than the one that makes it.
-    fn end(&self, caller: &Caller, role: Role, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+    fn end(&self, caller: &Caller, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
         let wrong = |sentence: &str| Err(Problem::invalid("expires_at", sentence));
-        let usual = || {
-            let days = i64::from(caller.site.config.load().http.token_days);
-            (role != Role::Operator).then(|| now.plus_days(days))
-        };
+        let usual = || now.plus_days(i64::from(caller.site.config.load().http.token_days));
         let end = match self.expires_at {
             Some(End::Never) if caller.role != Role::Operator => {
                 return wrong("only operators make tokens that never end; name a time");
@@ -186,7 +183,7 @@ impl TokenRequest {
                 );
             }
             Some(End::At(Moment(end))) => Some(end),
-            None => usual().into_iter().chain(caller.ends_at).min(),
+            None => Some(caller.ends_at.map_or_else(usual, |own| own.min(usual()))),
         };
         Ok(end)
     }
@@ -209,7 +206,7 @@ async fn create_token(
         return Err(Problem::new(StatusCode::FORBIDDEN, "operator_only", sentence));
     }
     let now = storage::now();
-    let expires_at = new.end(&caller, role, now)?;
+    let expires_at = new.end(&caller, now)?;
     let store = caller.acting_on(role.company());
     let (token, secret) = store.create_token(now, NewToken { name: new.name, role, expires_at }).await?;
     let path = format!("/tokens/{}", token.id);

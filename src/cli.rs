@@ -174,7 +174,7 @@ async fn obey(cli: Cli, output: Output) -> Result<(), Failure> {
     let context = || Ok::<_, Failure>(Context { config: Config::load(&cli.config)?, output });
     match cli.command {
         Command::Run => run::run(context()?).await,
-        Command::Check => check::run(&context()?),
+        Command::Check => check::run(&context()?).await,
         Command::Demo(options) => demo::run(&options).await,
         Command::Status => status::run(&context()?).await,
         Command::Company(command) => company::run(&context()?, command).await,

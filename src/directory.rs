@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 
 use ipnet::IpNet;
 use provisioning_store::directory::DirectoryRows;
@@ -24,6 +25,8 @@ pub struct Shape {
     pub realm: String,
     /// Countries whose Online Numbers may be shown as the caller; empty allows all.
     pub caller_id_countries: HashSet<String>,
+    /// Most calls a second of a profile that has no limit of its own.
+    pub calls_per_second: Option<NonZeroU32>,
 }
 
 impl Shape {
@@ -32,6 +35,7 @@ impl Shape {
         Self {
             realm: config.realm().to_owned(),
             caller_id_countries: config.calls.caller_id_countries.iter().cloned().collect(),
+            calls_per_second: config.calls.spend_guard.guard().calls_per_second,
         }
     }
 }
@@ -58,6 +62,7 @@ pub fn build(old: &Directory, rows: &DirectoryRows, shape: &Shape) -> Directory 
             ),
         }
     }
+    builder.limits(&mut directory);
     builder.addresses(&mut directory);
     builder.numbers(&mut directory);
     builder.accounts(&mut directory);
@@ -293,6 +298,20 @@ impl Builder<'_> {
                 takes_caller_names: true,
                 srtp: SrtpPolicy::Auto,
             });
+        }
+    }
+
+    /// How many calls a second profiles and companies may begin.
+    fn limits(&self, directory: &mut Directory) {
+        for profile in &self.rows.profiles {
+            if let Some(most) = profile.guard.calls_per_second.over(self.shape.calls_per_second) {
+                directory.limit_profile(ProfileId(profile.id.0), most);
+            }
+        }
+        for company in &self.rows.companies {
+            if let Some(most) = company.calls_per_second {
+                directory.limit_company(CompanyId(company.id.0), most);
+            }
         }
     }
 

@@ -16,7 +16,7 @@ pub mod logging;
 pub mod media;
 pub mod metrics;
 pub mod net;
-mod notices;
+pub mod notices;
 pub mod observe;
 pub mod rehearsal;
 pub mod resolve;

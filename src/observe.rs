@@ -53,6 +53,7 @@ impl Observer {
             Event::MediaShown(binding) => self.media_shown(binding),
             Event::Unregistered { profile, why } => self.unregistered(*profile, *why),
             Event::RequestRefused { .. } => self.refused(event),
+            Event::CallTooFast { .. } => self.call_too_fast(event),
             Event::PasswordProved { profile, address, transport } => {
                 self.keep(BindingChange::Proved(bindings::proof(*profile, *address, *transport)));
             }
@@ -158,6 +159,16 @@ impl Observer {
         let profile = profile.map(|profile| profile.0);
         let (why, detail) = (refusal.sentence(), detail.unwrap_or_default());
         tracing::warn!(profile, user, %source, reason, method, "A request was refused. {why} {detail}");
+    }
+
+    /// The metrics count every call beyond a limit; the log has a line for those that leave a record.
+    fn call_too_fast(&self, event: &Event) {
+        let Event::CallTooFast { profile, source, why, unrecorded } = event else { return };
+        self.metrics.count_refused("INVITE", why.code());
+        if let Some(left_out) = unrecorded.filter(|_| self.may_write_refusal()) {
+            let (profile, reason, why) = (profile.0, why.code(), why.sentence());
+            tracing::warn!(profile, %source, reason, left_out, "A call was refused. {why}");
+        }
     }
 
     /// A PBX that is known by its address and is now asked for a password may have none: then its calls fail, and the

@@ -119,7 +119,11 @@ mod tests {
 
     fn rules() -> Rules {
         Rules {
-            shape: Shape { realm: String::new(), caller_id_countries: HashSet::new() },
+            shape: Shape {
+                realm: String::new(),
+                caller_id_countries: HashSet::new(),
+                calls_per_second: None,
+            },
             us_bundle: UsBundle::standard(),
             on_net: None,
             policy: ReservePolicy::default(),

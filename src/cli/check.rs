@@ -1,21 +1,25 @@
 //! `sipgw check`: the configuration has been read by the time this runs; what is left are the files that it names, and
 //! this machine's addresses.
 
+use provisioning_store::error::StoreError;
 use serde_json::json;
-use sipgw::config::ConfigError;
+use sipgw::config::{Config, ConfigError};
 use sipgw::logging;
 use sipgw::net::Tls;
+use sipgw::notices;
+use sipgw::storage::{self, OpenError};
 
 use super::Context;
 use super::failure::Failure;
 
-pub(crate) fn run(context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
     let config = &context.config;
     config.check_addresses().map_err(Failure::Config)?;
     let wrong = |problem: String| Failure::Config(ConfigError::of(problem));
     Tls::load(config).map_err(|error| wrong(format!("tls: {error}")))?;
     logging::level(&config.log).map_err(|error| wrong(error.to_string()))?;
-    let warnings = config.warnings();
+    let mut warnings = config.warnings();
+    warnings.extend(notices(config).await);
     warnings.iter().for_each(|warning| context.output.warn(warning));
     let listeners = config.sip.listen.len();
     let told = json!({
@@ -25,4 +29,24 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
         format!("The configuration can be used: {} with {listeners} listeners.\n", config.node.domain)
     });
     Ok(())
+}
+
+/// What the database holds that works otherwise than what is new. One that is not there, or does not answer, has nothing to
+/// say.
+async fn notices(config: &Config) -> Vec<String> {
+    let is_there = |path| config.resolve_path(path).is_file();
+    let is_file = config.store.url.is_none();
+    if is_file && !is_there(&config.store.path) || !is_there(&config.store.key_file) {
+        return Vec::new();
+    }
+    let store = match storage::open(config).await {
+        Ok(store) => store,
+        Err(OpenError::Store(StoreError::OtherVersion { found, needed })) if found < needed => {
+            return vec![notices::before_upgrade()];
+        }
+        Err(_) => return Vec::new(),
+    };
+    let standing = notices::standing(&store).await;
+    store.close().await;
+    standing.unwrap_or_default()
 }

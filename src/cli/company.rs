@@ -56,6 +56,14 @@ pub(crate) enum Command {
         /// The list's name: `sipgw rates lists` shows them.
         list: String,
     },
+    /// Limit the calls a second that the company's profiles may begin together, refused and repeated ones included.
+    CallsPerSecond {
+        /// Number or name.
+        company: String,
+        /// Such as 20; `none` for no limit.
+        #[arg(value_parser = calls_per_second)]
+        calls: u32,
+    },
     /// Payments, and the refill of the company's credit by them.
     #[command(subcommand)]
     Payment(payment::Command),
@@ -103,6 +111,11 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
             let path = format!("/companies/{}/price-list", id(&find::company(gateway, &company).await?));
             show(context, &[gateway.put(&path, json!({ "price_list": list })).await?]);
         }
+        Command::CallsPerSecond { company, calls } => {
+            let path =
+                format!("/companies/{}/calls-per-second", id(&find::company(gateway, &company).await?));
+            show(context, &[gateway.put(&path, json!({ "calls_per_second": calls })).await?]);
+        }
         Command::Payment(command) => payment::run(context, gateway, command).await?,
         Command::Administrator(command) => administrator::run(context, gateway, command).await?,
         Command::Verify { company, by, undo } => {
@@ -139,12 +152,20 @@ fn stored(number: &str, company: &Value) -> String {
     }
 }
 
+/// A limit of calls a second; 0 is none.
+fn calls_per_second(text: &str) -> Result<u32, String> {
+    match text {
+        "none" => Ok(0),
+        text => text.parse().map_err(|_| "a number, or none".to_owned()),
+    }
+}
+
 fn show(context: &Context, companies: &[Value]) {
     context.output.show(&companies, || {
-        let columns = ["id", "name", "country", "credit", "currency", "verified"];
+        let columns = ["id", "name", "country", "credit", "currency", "verified", "calls/s"];
         let mut table = Table::new(columns);
         for company in companies {
-            let fields = ["id", "name", "country", "credit", "currency", "is_verified"];
+            let fields = ["id", "name", "country", "credit", "currency", "is_verified", "calls_per_second"];
             table.row(fields.map(|field| cell(&company[field])));
         }
         table.text("There is no company yet: sipgw company create NAME --country US")

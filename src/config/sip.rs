@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 use sip_core::types::Transport;
 
-use super::{BreakerConfig, OnHandConfig, SpendGuardConfig};
+use super::{BreakerConfig, NewCompaniesConfig, NewProfilesConfig, OnHandConfig, SpendGuardConfig};
 
 /// SIP listeners, timers and bounds.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -332,6 +332,10 @@ pub struct CallConfig {
     pub on_hand: OnHandConfig,
     /// Limits of what calls may cost, for profiles that set none of their own.
     pub spend_guard: SpendGuardConfig,
+    /// Limits that new profiles begin with.
+    pub new_profiles: NewProfilesConfig,
+    /// Limits that new companies begin with.
+    pub new_companies: NewCompaniesConfig,
 }
 
 impl Default for CallConfig {
@@ -355,6 +359,8 @@ impl Default for CallConfig {
             drain_s: 30,
             on_hand: OnHandConfig::default(),
             spend_guard: SpendGuardConfig::default(),
+            new_profiles: NewProfilesConfig::default(),
+            new_companies: NewCompaniesConfig::default(),
         }
     }
 }

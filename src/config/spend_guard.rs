@@ -1,5 +1,7 @@
 //! The section `calls.spend_guard`.
 
+use std::num::NonZeroU32;
+
 use provisioning_store::model::{Country, SpendGuard};
 use serde::Deserialize;
 
@@ -23,6 +25,8 @@ pub struct SpendGuardConfig {
     pub calls_to_one_country: Option<u32>,
     /// Longest call from its answer, seconds.
     pub longest_call_s: Option<u32>,
+    /// Most calls a second that a profile may begin; 0 is no limit.
+    pub calls_per_second: Option<u32>,
     /// Share of a cap at which the operator is warned, percent.
     pub warn_percent: u8,
 }
@@ -37,6 +41,7 @@ impl Default for SpendGuardConfig {
             denied_countries: Vec::new(),
             calls_to_one_country: None,
             longest_call_s: None,
+            calls_per_second: None,
             warn_percent: SpendGuard::WARN_PERCENT,
         }
     }
@@ -54,6 +59,7 @@ impl SpendGuardConfig {
             denied: self.denied_countries.iter().copied().collect(),
             calls_to_one_country: self.calls_to_one_country,
             longest_call_s: self.longest_call_s,
+            calls_per_second: self.calls_per_second.and_then(NonZeroU32::new),
             warn_percent: Some(self.warn_percent),
         }
     }

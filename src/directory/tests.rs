@@ -75,6 +75,7 @@ fn rows() -> DirectoryRows {
             currency: "USD".to_owned(),
             is_verified: false,
             price_list: "standard".into(),
+            calls_per_second: None,
             credit: Micros::ZERO,
         }],
         profiles: vec![profile(1, ProfileSettings::default()), profile(2, by_ip)],
@@ -101,6 +102,7 @@ fn shape(countries: &[&str]) -> Shape {
     Shape {
         realm: "sip.test".to_owned(),
         caller_id_countries: countries.iter().map(|&c| c.to_owned()).collect(),
+        calls_per_second: None,
     }
 }
 

@@ -156,6 +156,30 @@ fn a_spend_guard_is_tightened_by_administrators_and_loosened_by_operators() {
 }
 
 #[test]
+fn new_profiles_and_companies_begin_with_limits_of_calls_a_second() {
+    let house = House::new("34420-34439");
+    let firm = Firm::new(&house, "Architects");
+    let profile = firm.ask(&house, "GET", &format!("/profiles/{}", firm.profile), Value::Null).expect(200);
+    assert_eq!(profile["limits"]["calls_per_second"], 5);
+    let company = firm.ask(&house, "GET", &format!("/companies/{}", firm.company), Value::Null).expect(200);
+    assert_eq!(company["calls_per_second"], 20);
+    let path = format!("/companies/{}/calls-per-second", firm.company);
+    firm.ask(&house, "PUT", &path, json!({"calls_per_second": 10})).expect(200);
+    for loose in [json!(11), json!(0), Value::Null] {
+        let said = firm.ask(&house, "PUT", &path, json!({"calls_per_second": loose})).expect(403);
+        assert_eq!((&said["code"], &said["field"]), (&json!("operator_only"), &json!("calls_per_second")));
+    }
+    for loose in [json!(0), Value::Null] {
+        let said = house.operate("PUT", &path, json!({"calls_per_second": loose})).expect(200);
+        assert_eq!(said["calls_per_second"], Value::Null);
+    }
+    let path = format!("/profiles/{}/spend-guard", firm.profile);
+    let said = house.operate("PATCH", &path, json!({"calls_per_second": 0})).expect(200);
+    assert_eq!(said["in_force"]["calls_per_second"], Value::Null);
+    house.stop();
+}
+
+#[test]
 fn who_was_called_does_not_read_who_withheld_its_number() {
     let house = House::new("34980-34999");
     let firm = Firm::new(&house, "Architects");

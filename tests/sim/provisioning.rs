@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use sip_core::auth::digest::{Algorithm, ha1};
@@ -44,6 +45,9 @@ pub(crate) struct Provisions {
     pub(crate) profiles: Vec<ProfileId>,
     /// The carriers in use.
     pub(crate) carriers: Vec<CarrierId>,
+    /// Calls a second that each profile may begin, and the company all in all.
+    pub(crate) calls_per_second: Option<u32>,
+    pub(crate) company_calls_per_second: Option<u32>,
     /// What the carrier Alpha is called.
     pub(crate) alpha: &'static str,
     /// Carriers tried for one call.
@@ -109,6 +113,8 @@ impl Default for Provisions {
         Self {
             profiles: vec![SALES, ENGINEERING],
             carriers: vec![ALPHA, BETA],
+            calls_per_second: None,
+            company_calls_per_second: None,
             alpha: "alpha",
             attempts: 6,
             limits: Limits::default(),
@@ -192,6 +198,15 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
     let there_are = |profile: &Profile| provisions.profiles.contains(&profile.id);
     [sales, engineering].into_iter().filter(there_are).for_each(|profile| directory.add_profile(profile));
     directory.add_password(SALES, provisions.sales_password);
+    for profile in [SALES, ENGINEERING] {
+        provisions
+            .calls_per_second
+            .and_then(NonZeroU32::new)
+            .into_iter()
+            .for_each(|most| directory.limit_profile(profile, most));
+    }
+    let company_limit = provisions.company_calls_per_second.and_then(NonZeroU32::new);
+    company_limit.into_iter().for_each(|most| directory.limit_company(COMPANY, most));
     directory.add_number(SALES_NUMBER, SALES);
     directory.add_number(ENGINEERING_NUMBER, ENGINEERING);
     directory

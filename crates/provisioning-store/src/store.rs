@@ -16,6 +16,7 @@ mod spend_guard;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -297,12 +298,39 @@ impl Store {
 impl Store {
     /// Opens a company's account.
     pub async fn create_company(&self, now: Timestamp, new: &NewCompany) -> Result<Company, StoreError> {
+        self.create_limited_company(now, new, None).await
+    }
+
+    /// The same, with a limit of the calls a second that its profiles may begin together.
+    pub async fn create_limited_company(
+        &self,
+        now: Timestamp,
+        new: &NewCompany,
+        calls_per_second: Option<NonZeroU32>,
+    ) -> Result<Company, StoreError> {
         let new = NewCompany {
             name: named("company name", &new.name)?,
             country: letters("country", &new.country, 2)?,
             currency: letters("currency", &new.currency, 3)?,
         };
-        let company = self.database.create_company(self.author(), now, &new).await?;
+        let company = self.database.create_company(self.author(), now, &new, calls_per_second).await?;
+        self.company(company).await
+    }
+
+    /// What has no limit of calls a second without anybody having chosen so: it was there before there were such limits.
+    pub async fn unlimited(&self) -> Result<Unlimited, StoreError> {
+        let found = self.database.unlimited().await?;
+        let is_limited = self.policy().guard.calls_per_second.is_some();
+        Ok(if is_limited { Unlimited { profiles: 0, ..found } } else { found })
+    }
+
+    /// Limits the calls a second that a company's profiles may begin together; `None` lifts the limit.
+    pub async fn set_calls_per_second(
+        &self,
+        company: CompanyId,
+        most: Option<NonZeroU32>,
+    ) -> Result<Company, StoreError> {
+        self.database.set_calls_per_second(company, most).await?;
         self.company(company).await
     }
 
@@ -531,4 +559,13 @@ fn checked_carrier(new: NewCarrier) -> Result<NewCarrier, StoreError> {
     }
     let sources: Vec<IpNet> = new.sources.iter().map(IpNet::trunc).collect();
     Ok(NewCarrier { name: named("carrier name", &new.name)?, host, sources, ..new })
+}
+
+/// How many profiles and companies have no limit of calls a second, and no say in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unlimited {
+    /// Profiles.
+    pub profiles: u64,
+    /// Companies.
+    pub companies: u64,
 }

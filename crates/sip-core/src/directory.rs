@@ -14,6 +14,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 pub use self::carrier::Carrier;
@@ -27,6 +28,7 @@ pub use self::profile::{Authentication, CallerId, Claims, Password, Profile, Sta
 pub use self::succession::Succession;
 use crate::auth::CertificateNames;
 use crate::auth::ip::{Cidr, IpRule, IpRules, Precedence};
+use crate::call_rates::CallLimits;
 use crate::types::{CarrierId, CompanyId, ProfileId, Transport};
 
 /// All that is provisioned, indexed for the call path. What it holds does not depend on the order in which companies'
@@ -41,6 +43,7 @@ pub struct Directory {
     accounts: HashMap<String, AccountRoute>,
     carriers: Vec<Arc<Carrier>>,
     ip_rules: IpRules<Peer>,
+    call_limits: CallLimits,
     /// How many profiles are challenged in each way.
     policies: BTreeMap<DigestPolicy, u64>,
 }
@@ -83,6 +86,7 @@ impl Directory {
             accounts: accounts.map(|(name, route)| (name.clone(), route.clone())).collect(),
             passwords: passwords.map(|(profile, hidden)| (*profile, hidden.clone())).collect(),
             ip_rules: self.ip_rules.only(is_peer_that_stays),
+            call_limits: self.call_limits.only(stays, |company| !companies.contains(&company)),
             ..Self::default()
         };
         for profile in self.profiles.values().filter(|profile| stays(profile.id)) {
@@ -123,6 +127,20 @@ impl Directory {
     /// The password of a profile, if it was kept.
     pub(crate) fn password(&self, profile: ProfileId) -> Option<&str> {
         self.passwords.get(&profile).map(|hidden| &*hidden.0)
+    }
+
+    /// Lets a profile begin so many calls a second, and no more.
+    pub fn limit_profile(&mut self, profile: ProfileId, calls_per_second: NonZeroU32) {
+        self.call_limits.profiles.insert(profile, calls_per_second);
+    }
+
+    /// The same for all profiles of a company together.
+    pub fn limit_company(&mut self, company: CompanyId, calls_per_second: NonZeroU32) {
+        self.call_limits.companies.insert(company, calls_per_second);
+    }
+
+    pub(crate) fn call_limits(&self) -> &CallLimits {
+        &self.call_limits
     }
 
     /// Gives an Online Number (E.164 digits without `+`) to a profile.

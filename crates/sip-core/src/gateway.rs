@@ -22,6 +22,7 @@ use crate::call::{
     self, Call, CallTable, CallTimer, ClientUser, Context, DialogIndex, Listing, Purpose, Way, WayIndex,
 };
 pub use crate::call::{CallsOf, LiveCall, Stage};
+use crate::call_rates::CallRates;
 use crate::certified::Certified;
 use crate::dialog;
 use crate::directory::{Directory, Peer, Succession};
@@ -66,6 +67,7 @@ pub struct Gateway {
     pub(crate) breakers: Breakers,
     /// Connections on which a request was believed; no more than there are connections.
     proved: HashSet<ConnectionId>,
+    pub(crate) call_rates: CallRates,
     pub(crate) transactions: Transactions<ClientUser>,
     pub(crate) calls: CallTable,
     /// The call that each unanswered INVITE opened, for CANCEL.
@@ -118,6 +120,7 @@ impl Gateway {
             history: History::new(limits.bindings),
             breakers: Breakers::default(),
             proved: HashSet::new(),
+            call_rates: CallRates::default(),
             transactions: Transactions::new(settings.timers.clone(), limits.transactions),
             calls: CallTable::default(),
             invites: SecondaryMap::new(),
@@ -434,6 +437,7 @@ impl Gateway {
         self.keep_passwords(&directory, &changed);
         self.certified.find_anew(&directory, &certificates);
         self.breakers.keep(&self.directory, &directory);
+        self.call_rates.follow(&directory);
         std::mem::replace(&mut self.directory, directory)
     }
 

@@ -19,6 +19,7 @@ mod authenticator;
 pub mod bans;
 mod breaker;
 mod call;
+mod call_rates;
 mod caller;
 mod certified;
 mod circle;

@@ -115,6 +115,8 @@ refusals! {
         "No carrier could complete the call.";
     CompanyCreditExhausted = 402, 16, "company_credit_exhausted",
         "The bundle minutes and the company's credit ran out, so the call was ended.";
+    CompanyTooFast = 503, 42, "company_too_fast",
+        "The company's profiles have begun more calls a second than the company's limit allows.";
     ConnectionLost = 408, 27, "connection_lost",
         "The connection to one side was lost and did not come back, so the call was ended.";
     CountryBusy = 403, 21, "country_busy",
@@ -243,6 +245,8 @@ refusals! {
         "The profile was deleted, so the call was ended.";
     ProfileInactive = 403, 21, "profile_inactive",
         "The profile has no running channel subscription.";
+    ProfileTooFast = 503, 42, "profile_too_fast",
+        "The profile has begun more calls a second than its limit allows.";
     RequestOutOfOrder = 500, 101, "request_out_of_order",
         "The request is older than one that came before it.";
     RequestPending = 491, 101, "request_pending",
@@ -303,6 +307,8 @@ impl Refusal {
     pub const fn retry_after_s(self) -> Option<u32> {
         match self {
             Self::AccountAttached | Self::KnownByAddress => Some(300),
+            // Their limit is one of calls a second.
+            Self::CompanyTooFast | Self::ProfileTooFast => Some(1),
             _ if self.is_passing() => Some(5),
             _ => None,
         }
@@ -375,6 +381,13 @@ mod tests {
         assert_eq!(codes.len(), Refusal::ALL.len());
         for &reason in Refusal::ALL {
             assert_eq!(Refusal::from_code(reason.code()), Some(reason));
+        }
+    }
+
+    #[test]
+    fn a_limit_of_calls_a_second_lets_the_next_one_in_after_a_second() {
+        for reason in [Refusal::ProfileTooFast, Refusal::CompanyTooFast] {
+            assert_eq!((reason.status(), reason.retry_after_s()), (503, Some(1)));
         }
     }
 

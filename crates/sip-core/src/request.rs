@@ -4,6 +4,7 @@ use crate::auth::Staleness;
 use crate::authenticator::{Party, Verdict};
 use crate::bans::{Bans, Claim, Place};
 use crate::call::{Arrival, Assurance, Call, Plan, Sender};
+use crate::call_rates::TooFast;
 use crate::circle;
 use crate::directory::{Authentication, Peer, is_user_name};
 use crate::gateway::Gateway;
@@ -17,7 +18,7 @@ use crate::registrar::Registrar;
 use crate::respond::{self, Length};
 use crate::route;
 use crate::transaction::{Incoming, ServerKey};
-use crate::types::{CallUid, Event, Flow, Now, Transport};
+use crate::types::{CallUid, Event, Flow, Now, ProfileId, Transport};
 
 /// Why a known source's request is met with silence.
 const TOO_FAST_FOR_KNOWN: &str = "too many requests from this known source";
@@ -348,6 +349,24 @@ impl Gateway {
         self.record_unopened(now, flow, invite, peer, why);
     }
 
+    /// Refuses a call beyond a limit of calls a second without state, and as a rule without a record, since these are what the
+    /// limit is to save. All are counted.
+    fn refuse_too_fast(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        invite: &Message,
+        profile: ProfileId,
+        beyond: TooFast,
+    ) {
+        let TooFast { why, record } = beyond;
+        self.refuse(now, flow, invite, why);
+        self.out.tell(Event::CallTooFast { profile, source: flow.peer, why, unrecorded: record });
+        if let Some(unrecorded) = record {
+            self.record_too_fast(now, flow, invite, profile, (why, unrecorded));
+        }
+    }
+
     fn on_invite(&mut self, now: Now, flow: Flow, invite: &Message) {
         let owner = self.owner(now, flow, invite);
         if let Owner::Doubted(known, doubt) = owner
@@ -364,6 +383,11 @@ impl Gateway {
             }
         };
         let Some(peer) = peer else { return };
+        if let Some(profile) = peer.profile()
+            && let Err(beyond) = self.call_rates.count(now.monotonic, &self.directory, profile)
+        {
+            return self.refuse_too_fast(now, flow, invite, profile, beyond);
+        }
         if let Some(why) = self.why_not_opened(flow, invite) {
             return self.refuse_invite(now, flow, invite, peer, why);
         }

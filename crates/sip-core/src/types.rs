@@ -354,7 +354,7 @@ pub struct CallRecord {
     pub ending: Ending,
     /// The final status sent to the caller, 200 for an answered call.
     pub status: u16,
-    /// What the callee's refusal was about, in a sentence of its own.
+    /// What the refusal was about, in a sentence of its own.
     pub detail: Option<String>,
     /// The Q.850 cause that went with it, or with the goodbye.
     pub cause: Option<u8>,
@@ -403,6 +403,17 @@ pub enum Event {
         refusal: Refusal,
         /// What exactly is wrong, if the reason does not say it.
         detail: Option<&'static str>,
+    },
+    /// A profile's call was refused because it, or its company, has begun too many this second.
+    CallTooFast {
+        /// The profile.
+        profile: ProfileId,
+        /// Who sent it.
+        source: SocketAddr,
+        /// Whose limit it is.
+        why: Refusal,
+        /// For a call that leaves a record: how many have left none since the last one that did.
+        unrecorded: Option<u64>,
     },
     /// A profile has proved its password at an address where it had not done so today, or that it claims in vain so far.
     PasswordProved {

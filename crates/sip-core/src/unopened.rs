@@ -13,7 +13,7 @@ use crate::guard::Pace;
 use crate::message::{Message, Name, Uri};
 use crate::owner::Owner;
 use crate::refusal::Refusal;
-use crate::types::{CallRecord, Ending, Event, Flow, Lease, Leg, Now, Question};
+use crate::types::{CallRecord, Ending, Event, Flow, Lease, Leg, Now, ProfileId, Question};
 use crate::{number, route};
 
 /// Attempts that prove nothing leave a record with the profile that they name this often at most; whoever guesses
@@ -33,7 +33,7 @@ impl Gateway {
         why: Refusal,
     ) {
         let caller = self.told_caller(peer, invite);
-        self.record((now, flow), invite, (peer, caller), why);
+        self.record((now, flow), invite, (peer, caller), (why, None));
     }
 
     /// Records an attempt that named a profile and did not prove to be its.
@@ -46,8 +46,27 @@ impl Gateway {
         why: Refusal,
     ) {
         if self.may_record(now, peer) {
-            self.record((now, flow), invite, (peer, Caller::UNKNOWN), why);
+            self.record((now, flow), invite, (peer, Caller::UNKNOWN), (why, None));
         }
+    }
+
+    /// Records a call beyond a limit of calls a second, for itself and for those before it that have left no record.
+    pub(crate) fn record_too_fast(
+        &mut self,
+        now: Now,
+        flow: Flow,
+        invite: &Message,
+        profile: ProfileId,
+        (why, unrecorded): (Refusal, u64),
+    ) {
+        let peer = Peer::Profile(profile);
+        let caller = self.told_caller(peer, invite);
+        let detail = match unrecorded {
+            0 => None,
+            1 => Some("One more since the last record was refused as well.".to_owned()),
+            more => Some(format!("{more} more since the last record were refused as well.")),
+        };
+        self.record((now, flow), invite, (peer, caller), (why, detail));
     }
 
     /// Records a malformed INVITE, if it comes from where a peer is known to be.
@@ -61,7 +80,7 @@ impl Gateway {
         // Refused without state, so a repetition is another attempt.
         if self.may_record(now, peer) {
             let caller = self.told_caller(peer, invite);
-            self.record((now, flow), invite, (peer, caller), why);
+            self.record((now, flow), invite, (peer, caller), (why, None));
         }
     }
 
@@ -88,7 +107,7 @@ impl Gateway {
         (now, flow): (Now, Flow),
         invite: &Message,
         (peer, caller): (Peer, Caller),
-        why: Refusal,
+        (why, detail): (Refusal, Option<String>),
     ) {
         let (leg, profile, carrier) = match peer {
             Peer::Profile(id) => (Leg::Caller, Some(id), None),
@@ -124,12 +143,12 @@ impl Gateway {
             status: why.status(),
             cause: Some(why.row().cause),
             attempts: Vec::new(),
-            detail: None,
+            detail: detail.clone(),
             caller_call_id: invite.call_id().unwrap_or_default().to_owned(),
             callee_call_id: None,
             user_agent: invite.header(Name::UserAgent).map(str::to_owned),
             codecs: Vec::new(),
         })));
-        self.out.tell(Event::Ended { call, ending, status: why.status(), detail: None });
+        self.out.tell(Event::Ended { call, ending, status: why.status(), detail });
     }
 }

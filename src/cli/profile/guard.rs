@@ -54,6 +54,9 @@ pub(crate) struct Limits {
     /// Longest call in seconds.
     #[arg(long, value_name = "SECONDS")]
     longest_call_s: Option<Override<u32>>,
+    /// Most calls a second that may begin, refused and repeated ones included.
+    #[arg(long, value_name = "CALLS")]
+    calls_per_second: Option<Override<u32>>,
     /// Percent of a cap at which a warning is given; `none` for no warning.
     #[arg(long, value_name = "PERCENT")]
     warn_percent: Option<Override<u8>>,
@@ -82,6 +85,7 @@ impl Limits {
             ("denied_countries", countries(self.denied)),
             ("calls_to_one_country", self.calls_to_one_country.map(|it| limit(it, |it| json!(it)))),
             ("longest_call_s", self.longest_call_s.map(|it| limit(it, |it| json!(it)))),
+            ("calls_per_second", self.calls_per_second.map(|it| limit(it, |it| json!(it)))),
             ("warn_percent", self.warn_percent.map(|it| limit(it, |it| json!(it)))),
         ];
         let named = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
@@ -117,6 +121,7 @@ fn limits(guard: &Value) -> String {
         ("denied countries", "denied_countries"),
         ("calls at once to one country", "calls_to_one_country"),
         ("seconds of a call", "longest_call_s"),
+        ("calls a second", "calls_per_second"),
         ("percent to warn at", "warn_percent"),
     ] {
         let is_own = items(&guard["own"]).any(|own| own == name);

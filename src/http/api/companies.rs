@@ -1,9 +1,12 @@
 //! Companies, and the money that is paid in for them.
 
+use std::num::NonZeroU32;
+
 use axum::Json;
 use axum::http::StatusCode;
 use provisioning_store::model::{Company, CompanyId, NewCompany};
 use provisioning_store::pages::CompanyFilter;
+use provisioning_store::tokens::Role;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -28,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter {
         .routes(routes!(top_up))
         .routes(routes!(verify_company, unverify_company))
         .routes(routes!(set_price_list))
+        .routes(routes!(set_calls_per_second))
 }
 
 /// A company: holder of the credit that pays subscriptions, and of everything below.
@@ -49,6 +53,8 @@ struct CompanyView {
     verified_at: Option<Moment>,
     /// The price list that its calls are rated by.
     price_list: String,
+    /// Most calls a second that its profiles may begin together; null is no limit.
+    calls_per_second: Option<u32>,
     /// What can be spent now.
     credit: Money,
 }
@@ -63,6 +69,7 @@ impl From<Company> for CompanyView {
             currency: company.currency,
             is_verified: company.is_verified,
             price_list: company.price_list,
+            calls_per_second: company.calls_per_second.map(NonZeroU32::get),
             verified_at: company.verification.as_ref().map(|it| Moment(it.at)),
             verified_by: company.verification.map(|it| it.by),
         }
@@ -129,7 +136,8 @@ async fn create_company(
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "other_currency", sentence).at("currency"));
     }
     let new = NewCompany { name: new.name, country: new.country, currency };
-    let company = caller.acting_on(None).create_company(storage::now(), &new).await?;
+    let limit = caller.site.config.load().calls.new_companies.calls_per_second.and_then(NonZeroU32::new);
+    let company = caller.acting_on(None).create_limited_company(storage::now(), &new, limit).await?;
     Ok(Created::at(format!("/companies/{}", company.id), company.into()))
 }
 
@@ -232,4 +240,36 @@ async fn set_price_list(
     let company = caller.company(company).await?.id;
     let changed = caller.acting_on(company).set_price_list(company, &request.price_list).await;
     Ok(Json(changed.map_err(Problem::from).map_err(|it| it.named_in("price_list"))?.into()))
+}
+
+/// A limit of calls a second.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CallRate {
+    /// Most calls a second, refused and repeated ones included; twice as many may begin at once. Null or 0 lifts the limit.
+    calls_per_second: Option<u32>,
+}
+
+/// Limit the calls a second of a company
+///
+/// For all its profiles together. An administrator may only lower it.
+#[utoipa::path(
+    put, path = "/companies/{company}/calls-per-second", tag = TAG, params(("company" = i64, Path)),
+    request_body = CallRate,
+    responses((status = 200, body = CompanyView)),
+)]
+async fn set_calls_per_second(
+    caller: Caller,
+    Path(company): Path<CompanyId>,
+    Body(CallRate { calls_per_second }): Body<CallRate>,
+) -> Answer<CompanyView> {
+    let company = caller.company(company).await?;
+    let most = calls_per_second.and_then(NonZeroU32::new);
+    let is_looser = company.calls_per_second.is_some_and(|before| most.is_none_or(|most| most > before));
+    if is_looser && caller.role != Role::Operator {
+        let sentence = "only an operator loosens calls_per_second; an administrator may tighten it";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "operator_only", sentence).at("calls_per_second"));
+    }
+    let changed = caller.acting_on(company.id).set_calls_per_second(company.id, most).await?;
+    Ok(Json(changed.into()))
 }

@@ -20,6 +20,7 @@ use super::money::{Moment, Money};
 use super::once::IdempotencyKey;
 use super::page::{Cursor, Limit, Page};
 use super::settings::{SettingsChange, SettingsView};
+use super::spend_guard::Limits;
 use super::subscriptions::{OrderRequest, SubscriptionView};
 use super::word::word;
 use super::{Answer, Created};
@@ -67,6 +68,8 @@ pub(super) struct ProfileView {
     recharge: Option<RechargeView>,
     /// How it stands towards the caps of its spend guard.
     caps: Vec<CapView>,
+    /// The limits in force; a new profile begins with those of the configuration.
+    limits: Limits,
 }
 
 /// How a profile stands towards one of its caps.
@@ -100,6 +103,7 @@ impl CapView {
 impl ProfileView {
     /// How a profile looks, in its company's currency.
     pub(super) fn of(caller: &Caller, profile: Profile, currency: &str) -> Self {
+        let limits = caller.store().spend_guard(&profile);
         let caps = caller.store().cap_standings(&profile, storage::now());
         let state = profile.state(caller.site.config.load().terms(), storage::now());
         let deleted_at = match state {
@@ -120,6 +124,7 @@ impl ProfileView {
             reserved: Money::of(profile.reserved, currency),
             bundle_left_s: profile.bundle_left_s,
             recharge: profile.recharge.map(|it| RechargeView::of(it, currency)),
+            limits: limits.into(),
             caps: caps.into_iter().map(|standing| CapView::of(standing, currency)).collect(),
         }
     }
@@ -203,7 +208,9 @@ async fn create_profile(
         order: request.subscription.map(|order| (order.order(), prices)),
     };
     let store = caller.acting_on(company.id);
-    let (profile, _) = store.create_profile_with_credit(storage::now(), new, credit).await?;
+    let calls = &caller.site.config.load().calls;
+    let guard = calls.new_profiles.guard(&calls.spend_guard.guard());
+    let (profile, _) = store.create_profile_with_credit(storage::now(), new, credit, guard).await?;
     let path = format!("/profiles/{}", profile.id);
     Ok(Created::at(path, ProfileView::of(&caller, profile, &company.currency)))
 }

@@ -1,6 +1,7 @@
 //! What a profile's calls may cost, whom they may reach and how long they may last.
 
 use std::fmt::Display;
+use std::num::NonZeroU32;
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -32,7 +33,7 @@ pub(super) fn routes() -> OpenApiRouter {
 
 /// The limits in force; null is no limit. Amounts are in the company's currency.
 #[derive(Serialize, ToSchema)]
-struct Limits {
+pub(super) struct Limits {
     /// Most that calls may cost in an hour (UTC).
     hour_cap: Option<Amount>,
     /// Most that calls may cost in a day (UTC).
@@ -47,6 +48,8 @@ struct Limits {
     calls_to_one_country: Option<u32>,
     /// Longest call in seconds.
     longest_call_s: Option<u32>,
+    /// Most calls a second that may begin.
+    calls_per_second: Option<u32>,
     /// Share of a cap, percent, at which the operator is warned.
     warn_percent: Option<u8>,
 }
@@ -65,6 +68,7 @@ impl From<SpendGuard> for Limits {
             denied_countries: letters(&guard.denied),
             calls_to_one_country: guard.calls_to_one_country,
             longest_call_s: guard.longest_call_s,
+            calls_per_second: guard.calls_per_second.map(NonZeroU32::get),
             warn_percent: guard.warn_percent,
         }
     }
@@ -93,6 +97,7 @@ impl GuardView {
             ("denied_countries", own.denied.is_own()),
             ("calls_to_one_country", own.calls_to_one_country.is_own()),
             ("longest_call_s", own.longest_call_s.is_own()),
+            ("calls_per_second", own.calls_per_second.is_own()),
             ("warn_percent", own.warn_percent.is_own()),
         ];
         let own = is_own.into_iter().filter(|(_, is_own)| *is_own).map(|(name, _)| name).collect();
@@ -151,10 +156,23 @@ struct GuardChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u32>)]
     longest_call_s: Option<Setting<u32>>,
+    /// Most calls a second that may begin, refused and repeated ones included; 0 lifts the limit.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    calls_per_second: Option<Setting<u32>>,
     /// Share of a cap, percent, at which the operator is warned.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u8>)]
     warn_percent: Option<Setting<u8>>,
+}
+
+/// 0 is no limit.
+fn call_rate(Setting(own): Setting<u32>) -> Override<NonZeroU32> {
+    match own {
+        Override::Inherited => Override::Inherited,
+        Override::Lifted => Override::Lifted,
+        Override::Set(most) => NonZeroU32::new(most).map_or(Override::Lifted, Override::Set),
+    }
 }
 
 fn set<T, U>(change: Option<Setting<T>>, before: Override<U>, read: impl Fn(T) -> U) -> Override<U> {
@@ -178,6 +196,7 @@ impl GuardChange {
             denied: set(self.denied_countries, before.denied, countries),
             calls_to_one_country: set(self.calls_to_one_country, before.calls_to_one_country, |n| n),
             longest_call_s: set(self.longest_call_s, before.longest_call_s, |s| s),
+            calls_per_second: self.calls_per_second.map_or(before.calls_per_second, call_rate),
             warn_percent: set(self.warn_percent, before.warn_percent, |percent| percent),
         }
     }
@@ -250,11 +269,15 @@ mod tests {
             warn_percent: Override::Set(50),
             ..Default::default()
         };
-        let body = json!({"hour_cap": "20.00", "warn_percent": null, "longest_call_s": "none", "denied_countries": ["cu"]});
+        let body = json!({
+            "hour_cap": "20.00", "warn_percent": null, "longest_call_s": "none", "denied_countries": ["cu"],
+            "calls_per_second": 0,
+        });
         let after = serde_json::from_value::<GuardChange>(body).unwrap().over(before);
         assert_eq!(after.hour_cap, Override::Set(Micros(20_000_000)));
         assert_eq!((after.day_cap, after.warn_percent), (before.day_cap, Override::Inherited));
         assert_eq!(after.longest_call_s, Override::Lifted);
+        assert_eq!(after.calls_per_second, Override::Lifted);
         assert_eq!(after.denied.to_string(), "CU");
         let wrong = serde_json::from_value::<GuardChange>(json!({"longest_call_s": "long"}))
             .err()

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod bounds;
+mod call_rates;
 mod cancelled;
 mod carriers;
 mod certified;

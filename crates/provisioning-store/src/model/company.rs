@@ -1,5 +1,7 @@
 //! A company's account.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 use super::{BusinessAccountId, CompanyId, Timestamp};
@@ -22,6 +24,8 @@ pub struct Company {
     pub verification: Option<Verification>,
     /// The price list that its calls are rated by.
     pub price_list: String,
+    /// Most calls a second that all its profiles may begin together; `None` is no limit.
+    pub calls_per_second: Option<NonZeroU32>,
     /// Credit that can be spent now.
     #[serde(rename = "credit_micros")]
     pub credit: Micros,

@@ -1,6 +1,7 @@
 //! The spend guard's settings: the installation's defaults, and what a profile sets in their place.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ pub struct SpendGuard {
     pub calls_to_one_country: Option<u32>,
     /// Longest call in seconds from its answer, in either direction.
     pub longest_call_s: Option<u32>,
+    /// Most calls a second that may begin.
+    pub calls_per_second: Option<NonZeroU32>,
     /// Share of a cap at which the operator is warned, percent; `None` never warns.
     pub warn_percent: Option<u8>,
 }
@@ -43,6 +46,7 @@ impl Default for SpendGuard {
             denied: Countries::default(),
             calls_to_one_country: None,
             longest_call_s: None,
+            calls_per_second: None,
             warn_percent: Some(Self::WARN_PERCENT),
         }
     }
@@ -160,6 +164,7 @@ impl SpendGuard {
             ("denied_countries", before.denied.iter().any(|country| !self.denied.contains(country))),
             ("calls_to_one_country", is_looser(self.calls_to_one_country, before.calls_to_one_country)),
             ("longest_call_s", is_looser(self.longest_call_s, before.longest_call_s)),
+            ("calls_per_second", is_looser(self.calls_per_second, before.calls_per_second)),
         ];
         limits.into_iter().find(|(_, is_looser)| *is_looser).map(|(name, _)| name)
     }
@@ -250,6 +255,8 @@ pub struct GuardOverrides {
     pub calls_to_one_country: Override<u32>,
     /// In the place of [`SpendGuard::longest_call_s`].
     pub longest_call_s: Override<u32>,
+    /// In the place of [`SpendGuard::calls_per_second`].
+    pub calls_per_second: Override<NonZeroU32>,
     /// In the place of [`SpendGuard::warn_percent`].
     pub warn_percent: Override<u8>,
 }
@@ -265,6 +272,7 @@ impl GuardOverrides {
             denied: self.denied.over(Some(defaults.denied)).unwrap_or_default(),
             calls_to_one_country: self.calls_to_one_country.over(defaults.calls_to_one_country),
             longest_call_s: self.longest_call_s.over(defaults.longest_call_s),
+            calls_per_second: self.calls_per_second.over(defaults.calls_per_second),
             warn_percent: self.warn_percent.over(defaults.warn_percent),
         }
     }

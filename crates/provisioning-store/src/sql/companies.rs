@@ -1,5 +1,7 @@
 //! Companies in the database.
 
+use std::num::NonZeroU32;
+
 use sqlx::FromRow;
 
 use super::directory::Part;
@@ -23,6 +25,7 @@ pub(super) struct CompanyRow {
     verified_by: Option<String>,
     verified_at: Option<i64>,
     price_list: String,
+    calls_per_second: Option<i64>,
     credit_micros: i64,
 }
 
@@ -36,6 +39,7 @@ impl From<CompanyRow> for Company {
             is_verified: row.is_verified == 1,
             verification: verification(row.verified_by, row.verified_at),
             price_list: row.price_list,
+            calls_per_second: row.calls_per_second.and_then(limit),
             credit: Micros(row.credit_micros),
         }
     }
@@ -59,6 +63,17 @@ impl From<LandlineRow> for Landline {
     }
 }
 
+/// A limit as it stands in the table, where 0 is none.
+fn limit(most: i64) -> Option<NonZeroU32> {
+    // One that is too large for us limits as good as nothing.
+    NonZeroU32::new(u32::try_from(most).unwrap_or(u32::MAX))
+}
+
+/// A limit for the table: that there is none was chosen, too.
+fn chosen(limit: Option<NonZeroU32>) -> i64 {
+    limit.map_or(0, |most| most.get().into())
+}
+
 fn verification(by: Option<String>, at: Option<i64>) -> Option<Verification> {
     by.zip(at).map(|(by, at)| Verification { by, at: Timestamp(at) })
 }
@@ -69,12 +84,14 @@ impl Database {
         author: Author<'_>,
         now: Timestamp,
         new: &NewCompany,
+        calls_per_second: Option<NonZeroU32>,
     ) -> Result<CompanyId, StoreError> {
         let mut transaction = self.begin().await?;
         let id: i64 = query_scalar(statements::INSERT_COMPANY)
             .bind(&new.name)
             .bind(&new.country)
             .bind(&new.currency)
+            .bind(chosen(calls_per_second))
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed("creating a company"))?;
@@ -114,6 +131,16 @@ impl Database {
             .bind(verification.map(|it| it.at.0));
         let what = ("company", company.to_string());
         self.change("verifying a company", what, Some(Changed::Company(company)), statement).await
+    }
+
+    pub(crate) async fn set_calls_per_second(
+        &self,
+        company: CompanyId,
+        most: Option<NonZeroU32>,
+    ) -> Result<(), StoreError> {
+        let statement = query(statements::SET_CALLS_PER_SECOND).bind(company.0).bind(chosen(most));
+        let what = ("company", company.to_string());
+        self.change("limiting a company", what, Some(Changed::Company(company)), statement).await
     }
 
     /// Rates a company's calls by another price list, which must be there.

@@ -19,6 +19,7 @@ mod database;
 mod directory;
 mod leases;
 mod ledger;
+mod limits;
 mod listed;
 mod notices;
 mod numbers;

@@ -12,7 +12,7 @@ use super::{Connection, Database, chunks, failed, statements, with_list};
 use crate::error::StoreError;
 use crate::ledger::{Books, Changes, LedgerEntry, LedgerOp};
 use crate::lifecycle::{Order, PriceList};
-use crate::model::{CompanyId, Credentials, Profile, ProfileId, ProfileSettings, Timestamp};
+use crate::model::{CompanyId, Credentials, GuardOverrides, Profile, ProfileId, ProfileSettings, Timestamp};
 use crate::money::Micros;
 use crate::secrets::{OsEntropy, Password, Vault, generate_password, generate_sip_user};
 
@@ -80,6 +80,8 @@ pub(crate) struct ProfileOrder<'a> {
     pub(crate) order: Option<(Order, PriceList)>,
     /// To move from the company.
     pub(crate) credit: Option<Micros>,
+    /// Limits of its own.
+    pub(crate) guard: GuardOverrides,
 }
 
 /// What a profile's password is sealed for.
@@ -103,7 +105,9 @@ impl Database {
         let subscribe =
             new.order.map(|(order, prices)| LedgerOp::Subscribe { profile, order, prices: Box::new(prices) });
         let allocate = new.credit.map(|amount| LedgerOp::Allocate { profile, amount });
-        let ops = [Some(open), subscribe, allocate].into_iter().flatten();
+        let is_limited = new.guard != GuardOverrides::default();
+        let guard = is_limited.then(|| LedgerOp::SetGuard { profile, guard: Box::new(new.guard) });
+        let ops = [Some(open), subscribe, allocate, guard].into_iter().flatten();
         let entries: Vec<_> = ops.map(|op| LedgerEntry { at: now, op }).collect();
         for outcome in apply_in(&mut transaction, author, &entries).await? {
             outcome?;

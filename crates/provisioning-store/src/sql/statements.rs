@@ -120,6 +120,7 @@ macro_rules! profile {
 macro_rules! company_columns {
     () => {
         "SELECT c.id, c.name, c.country, c.currency, c.is_verified, c.verified_by, c.verified_at, c.price_list, \
+         c.calls_per_second, \
          a.balance AS credit_micros \
          FROM companies c JOIN accounts a ON a.name = 'company:' || c.id "
     };
@@ -256,7 +257,14 @@ pub(super) const COUNT_PENDING_PAYMENTS: &str =
 
 // Companies.
 pub(super) const INSERT_COMPANY: &str =
-    "INSERT INTO companies (name, country, currency) VALUES ($1, $2, $3) RETURNING id";
+    "INSERT INTO companies (name, country, currency, calls_per_second) VALUES ($1, $2, $3, $4) RETURNING id";
+/// The limits of a profile's own are members of one JSON text. A limit that is the installation's has the word `default`
+/// there, and in the text of a profile from before this limit it is absent.
+pub(super) const PROFILES_WITHOUT_CALL_RATE: &str = "SELECT COUNT(*) FROM subscribers WHERE closed_at IS NULL \
+     AND (spend_guard LIKE '%\"calls_per_second\":\"default\"%' OR spend_guard NOT LIKE '%\"calls_per_second\"%')";
+pub(super) const COMPANIES_WITHOUT_CALL_RATE: &str =
+    "SELECT COUNT(*) FROM companies WHERE calls_per_second IS NULL";
+pub(super) const SET_CALLS_PER_SECOND: &str = "UPDATE companies SET calls_per_second = $2 WHERE id = $1";
 pub(super) const COMPANIES_THAT: &str = concat!(company_columns!(), "WHERE 1 = 1");
 pub(super) const COMPANY: &str = company!("WHERE c.id = $1");
 pub(super) const COUNTRY_OF_COMPANY: &str = "SELECT country FROM companies WHERE id = $1";

@@ -5,7 +5,9 @@ use crate::balances::ProfileBalance;
 use crate::error::StoreError;
 use crate::ledger::{LedgerOp, Outcome};
 use crate::lifecycle::{Order, PriceList, Subscription};
-use crate::model::{CompanyId, Credentials, Profile, ProfileId, ProfileSettings, Recharge, Timestamp};
+use crate::model::{
+    CompanyId, Credentials, GuardOverrides, Profile, ProfileId, ProfileSettings, Recharge, Timestamp,
+};
 use crate::money::Micros;
 use crate::sql::ProfileOrder;
 
@@ -16,15 +18,16 @@ impl Store {
         now: Timestamp,
         new: NewProfile,
     ) -> Result<(Profile, Credentials), StoreError> {
-        self.create_profile_with_credit(now, new, None).await
+        self.create_profile_with_credit(now, new, None, GuardOverrides::default()).await
     }
 
-    /// The same, with credit that comes from the company at once: all of it or nothing.
+    /// The same, with credit that comes from the company at once, and with limits: all of it or nothing.
     pub async fn create_profile_with_credit(
         &self,
         now: Timestamp,
         new: NewProfile,
         credit: Option<Micros>,
+        guard: GuardOverrides,
     ) -> Result<(Profile, Credentials), StoreError> {
         self.company(new.company).await?;
         let name = named("profile name", &new.name)?;
@@ -34,6 +37,7 @@ impl Store {
             settings: new.settings,
             order: new.order,
             credit,
+            guard,
         };
         let credentials = self.database.create_profile(self.author(), &self.vault, now, order).await?;
         Ok((self.profile(credentials.profile).await?, credentials))

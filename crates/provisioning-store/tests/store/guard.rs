@@ -1,6 +1,7 @@
 //! The spend guard: no cap is exceeded by a millionth, whatever calls run at the same time.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use proptest::prelude::*;
 use proptest::test_runner::Config;
@@ -15,7 +16,7 @@ use provisioning_store::model::{
 };
 use provisioning_store::money::Micros;
 use provisioning_store::rating::Tariff;
-use provisioning_store::store::{NewProfile, Store, StoreOptions};
+use provisioning_store::store::{NewProfile, Store, StoreOptions, Unlimited};
 
 use crate::world::*;
 
@@ -374,4 +375,32 @@ fn a_call_between_profiles_has_no_country_to_be_denied() {
     let inside = Attempt { kind: CallKind::OnNet, country: String::new(), ..attempt(None) };
     let reserve = LedgerOp::Reserve { call: call("a"), profile: PROFILE, attempt: Box::new(inside) };
     assert_eq!(paid_s(ledger.apply(start(), reserve)), None);
+}
+
+#[tokio::test]
+async fn whoever_is_new_has_a_say_in_its_calls_a_second() {
+    let home = Home::new();
+    let store = home.open().await;
+    let none = Unlimited { profiles: 0, companies: 0 };
+    let new = NewCompany { name: "A".into(), country: "US".into(), currency: "USD".into() };
+    let most = NonZeroU32::new(20);
+    let company = store.create_limited_company(start(), &new, most).await.unwrap();
+    assert_eq!(company.calls_per_second, most);
+    let loose = store.set_calls_per_second(company.id, None).await.unwrap();
+    assert_eq!((loose.calls_per_second, store.unlimited().await.unwrap()), (None, none), "it was chosen");
+    let new = |name: &str| NewProfile {
+        company: company.id,
+        name: name.into(),
+        settings: ProfileSettings::default(),
+        order: None,
+    };
+    let guard = |calls_per_second| GuardOverrides { calls_per_second, ..GuardOverrides::default() };
+    for (name, own) in [("P", Override::Set(NonZeroU32::MIN)), ("Q", Override::Lifted)] {
+        let made = store.create_profile_with_credit(start(), new(name), None, guard(own)).await.unwrap().0;
+        assert_eq!(made.guard.calls_per_second, own);
+    }
+    assert_eq!(store.unlimited().await.unwrap(), none);
+    store.create_profile(start(), new("R")).await.unwrap();
+    assert_eq!(store.unlimited().await.unwrap(), Unlimited { profiles: 1, companies: 0 });
+    store.close().await;
 }

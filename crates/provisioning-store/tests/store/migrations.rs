@@ -10,7 +10,7 @@ use provisioning_store::model::*;
 use provisioning_store::money::Micros;
 use provisioning_store::pages::Slice;
 use provisioning_store::reports::Month;
-use provisioning_store::store::{Claim, Location, STANDARD_PRICE_LIST, Store, StoreOptions};
+use provisioning_store::store::{Claim, Location, STANDARD_PRICE_LIST, Store, StoreOptions, Unlimited};
 use provisioning_store::tokens::Role;
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection, SqliteConnection};
@@ -130,6 +130,8 @@ async fn databases_of_every_version_are_brought_up_to_date_with_what_is_in_them(
         let owner = StoreOptions { claim: Claim::Owner, ..home.options() };
         let store = Store::open(owner).await.unwrap();
         is_sound(&store).await;
+        let unlimited = Unlimited { profiles: 1, companies: 1 };
+        assert_eq!(store.unlimited().await.unwrap(), unlimited, "what was there keeps what it has");
         let on_hand = store.on_hand().await.unwrap();
         assert_eq!(on_hand.len(), usize::from(version >= 2));
         if version >= 3 {

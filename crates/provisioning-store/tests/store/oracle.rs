@@ -1,5 +1,7 @@
 //! Random operations on the database and on maps: the same answers, the same books, nothing made, nothing lost.
 
+use std::num::NonZeroU32;
+
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseResult};
 use provisioning_store::cdr::Attempt;
@@ -52,20 +54,27 @@ fn guard() -> impl Strategy<Value = GuardOverrides> {
     (
         (limit(cap()), limit(cap()), limit((59i64..61).prop_map(Micros))),
         (limit(countries()), limit(countries()), limit(0u32..3)),
-        (limit(5u32..200), limit(0u8..=100)),
+        (
+            limit(5u32..200),
+            limit(0u8..=100),
+            limit((1u32..9).prop_map(|most| NonZeroU32::new(most).unwrap())),
+        ),
     )
-        .prop_map(|((hour_cap, day_cap, highest_rate), (allowed, denied, busy), (longest, warn))| {
-            GuardOverrides {
-                hour_cap,
-                day_cap,
-                highest_rate,
-                allowed,
-                denied,
-                calls_to_one_country: busy,
-                longest_call_s: longest,
-                warn_percent: warn,
-            }
-        })
+        .prop_map(
+            |((hour_cap, day_cap, highest_rate), (allowed, denied, busy), (longest, warn, calls))| {
+                GuardOverrides {
+                    hour_cap,
+                    day_cap,
+                    highest_rate,
+                    allowed,
+                    denied,
+                    calls_to_one_country: busy,
+                    longest_call_s: longest,
+                    calls_per_second: calls,
+                    warn_percent: warn,
+                }
+            },
+        )
 }
 
 fn operation() -> impl Strategy<Value = LedgerOp> {

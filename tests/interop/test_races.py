@@ -124,8 +124,12 @@ RACES = [
             f"{status} to a re-INVITE ends the call",
             lambda pbx, code=int(status[:3]): talking(pbx).reinvites(OFFER, gets=code).is_hung_up(),
             lambda carrier, status=status: answered(carrier).is_reinvited(status=status).is_hung_up(),
+            reason=reason,
         )
-        for status in ("408 Request Timeout", "481 Call/Transaction Does Not Exist")
+        for status, reason in (
+            ("408 Request Timeout", "side_silent"),
+            ("481 Call/Transaction Does Not Exist", "call_forgotten"),
+        )
     ),
 ]
 

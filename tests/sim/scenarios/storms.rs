@@ -172,6 +172,11 @@ fn storm(seed: u64) {
     for agent in [ENGINEERING, ALPHA, BETA, GAMMA_ONE, GAMMA_TWO] {
         world.agents[agent].mangling = *odd.pick(&[Mangling::None, Mangling::None, Mangling::Oddities]);
     }
+    // Some take no call without reliable provisional responses, whether its caller makes an offer or not.
+    for agent in [SALES, ENGINEERING, ALPHA, BETA, GAMMA_ONE, GAMMA_TWO] {
+        let insistent = world.agents[agent].manners.iter_mut().filter(|it| it.hurdles.is_empty());
+        insistent.filter(|_| odd.hits(10)).for_each(|manner| manner.hurdles.push(Hurdle::Unreliable));
+    }
     let numbers = [FAR_AWAY, ESTONIA, ECHO, SALES_NUMBER, ENGINEERING_NUMBER, "911", "architects.sales"];
     for _ in 0..CALLS {
         let caller = *dice.pick(&[SALES, SALES, ENGINEERING, ENGINEERING, ALPHA, BETA, GAMMA_TWO, STRANGER]);

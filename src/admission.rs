@@ -167,8 +167,21 @@ fn name(lease: Lease) -> CallId {
     CallId::new(lease.to_string())
 }
 
-/// How a call begins, with its terms; refused if no rate covers it.
+/// How a call begins, with its terms; refused if the profile may not call the number, or no rate covers it.
 pub(crate) fn attempt(
+    usage: &Usage,
+    tariffs: &Tariffs,
+    profile: Option<StoreProfileId>,
+    started_at: Timestamp,
+) -> Result<Attempt, Refusal> {
+    match usage {
+        Usage::Outgoing { number } if tariffs.denies(profile, number) => Err(Refusal::PremiumDenied),
+        _ => rated(usage, tariffs, profile, started_at),
+    }
+}
+
+/// The same for a call that is over, or was refused: what it may do is decided.
+fn rated(
     usage: &Usage,
     tariffs: &Tariffs,
     profile: Option<StoreProfileId>,

@@ -15,6 +15,7 @@ mod makes;
 mod media;
 mod new_profiles;
 mod on_hand;
+mod premium;
 mod prices;
 mod refused;
 mod secret;
@@ -189,6 +190,7 @@ impl Config {
             &self.tls.client_ca,
             &self.calls.emergency_file,
             &self.calls.user_agents_file,
+            &self.calls.premium_file,
             &self.prices.bundle_excluded_file,
             &self.http.token_file,
             &self.http.metrics_token_file,

@@ -125,6 +125,7 @@ mod tests {
                 calls_per_second: None,
             },
             us_bundle: UsBundle::standard(),
+            premium: Arc::default(),
             on_net: None,
             policy: ReservePolicy::default(),
             prices: PriceList::default(),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use provisioning_store::directory::DirectoryRows;
 use provisioning_store::ledger::Subscriber;
-use provisioning_store::model::{Profile, ProfileId, Timestamp};
-use provisioning_store::rating::{Quote, RateBook, Tariff, UsBundle};
+use provisioning_store::model::{Premium, Profile, ProfileId, Timestamp};
+use provisioning_store::rating::{PremiumRanges, Quote, RateBook, Tariff, UsBundle};
 use provisioning_store::store::STANDARD_PRICE_LIST;
 
 /// What calls are rated and recorded by; the core knows nothing of it.
@@ -20,6 +20,8 @@ pub struct Tariffs {
     pub us_bundle: UsBundle,
     /// What a call to an Online Number hosted here is charged by; nothing where it is free.
     pub on_net: Option<Tariff>,
+    /// Which numbers are premium, and whether profiles without a rule of their own may call them.
+    pub premium: PremiumRule,
     /// Subscriptions, by which calls are granted while the store does not answer.
     pub subscribers: BTreeMap<ProfileId, Subscriber>,
 }
@@ -32,6 +34,7 @@ impl Tariffs {
             price_lists: HashMap::new(),
             us_bundle,
             on_net,
+            premium: PremiumRule::default(),
             subscribers: BTreeMap::new(),
         }
     }
@@ -56,11 +59,40 @@ impl Tariffs {
         self
     }
 
+    /// With this rule for premium numbers.
+    pub fn with_premium(self, premium: PremiumRule) -> Self {
+        Self { premium, ..self }
+    }
+
+    /// Whether a number is premium and the profile may not call such.
+    pub fn denies(&self, profile: Option<ProfileId>, number: &str) -> bool {
+        let subscriber = profile.and_then(|profile| self.subscribers.get(&profile));
+        let own = subscriber.map(|subscriber| subscriber.guard.premium).unwrap_or_default();
+        let rule = own.over(Some(self.premium.by_default)).unwrap_or(Premium::Allow);
+        rule == Premium::Deny && self.premium.ranges.cover(number)
+    }
+
     /// What a profile's call to a number is charged by that begins at a moment.
     pub fn quote(&self, profile: Option<ProfileId>, number: &str, at: Timestamp) -> Option<Quote> {
         let list = profile.and_then(|profile| self.price_lists.get(&profile));
         let list = list.map_or(STANDARD_PRICE_LIST, String::as_str);
         self.rates.quote(list, at, number, &self.us_bundle)
+    }
+}
+
+/// Which numbers are premium, and whether they may be called where nobody says otherwise.
+#[derive(Clone, Debug)]
+pub struct PremiumRule {
+    /// The numbers.
+    pub ranges: Arc<PremiumRanges>,
+    /// Of profiles that have no rule of their own.
+    pub by_default: Premium,
+}
+
+impl Default for PremiumRule {
+    /// No number is premium.
+    fn default() -> Self {
+        Self { ranges: Arc::default(), by_default: Premium::Allow }
     }
 }
 

@@ -9,7 +9,7 @@ use provisioning_store::directory::DirectoryRows;
 use provisioning_store::error::StoreError;
 use provisioning_store::ledger::ReservePolicy;
 use provisioning_store::lifecycle::{PriceList, Terms};
-use provisioning_store::rating::{RateBook, Tariff, UsBundle};
+use provisioning_store::rating::{PremiumRanges, RateBook, Tariff, UsBundle};
 use provisioning_store::store::Store;
 use sip_core::directory::{Directory, Succession};
 use sip_core::types::CallUid;
@@ -20,7 +20,7 @@ use crate::directory::{self, Shape};
 use crate::engine::EngineHandle;
 use crate::http::Readiness;
 use crate::metrics::Metrics;
-use crate::tariffs::Tariffs;
+use crate::tariffs::{PremiumRule, Tariffs};
 
 /// How often the revision is looked at: a change made on the command line holds within a second.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -41,6 +41,8 @@ pub struct Rules {
     pub us_bundle: UsBundle,
     /// What calls between profiles here are charged by; nothing where they are free.
     pub on_net: Option<Tariff>,
+    /// Which numbers are premium.
+    pub premium: Arc<PremiumRanges>,
     /// How calls reserve what they may cost, and within which limits.
     pub policy: ReservePolicy,
     /// At which prices subscriptions are renewed.
@@ -183,12 +185,14 @@ impl Watch {
     async fn build(&mut self, rules: &Rules, rows: DirectoryRows, rates: Option<RateBook>) -> Succession {
         let (tariffs, directory) = (Arc::clone(&self.tariffs), Arc::clone(&self.directory));
         let (us_bundle, on_net, shape) = (rules.us_bundle.clone(), rules.on_net, rules.shape.clone());
+        let premium =
+            PremiumRule { ranges: Arc::clone(&rules.premium), by_default: rules.policy.guard.premium };
         self.built_with = self.hosts.current();
         let hosts = Arc::clone(&self.built_with);
         self.store.use_carrier_addresses(hosts.values().flatten().copied().collect());
         // Many profiles would keep a worker of the runtime busy, and so would freeing what was in use.
         let building = tokio::task::spawn_blocking(move || {
-            let known = Tariffs { us_bundle, on_net, ..Tariffs::clone(&tariffs.load()) }.with(&rows);
+            let known = Tariffs { us_bundle, on_net, premium, ..Tariffs::clone(&tariffs.load()) }.with(&rows);
             tariffs.store(Arc::new(match rates {
                 Some(rates) => known.with_rates(rates),
                 None => known,

@@ -72,6 +72,7 @@ class Sipgw:
         (self.stock / "rates.csv").write_text(RATES)
         self._cli(self.stock, "company", "create", "Load", "--country", "US")
         self._cli(self.stock, "company", "top-up", "Load", "100000000")
+        self._cli(self.stock, "company", "calls-per-second", "Load", "none")
         self._cli(self.stock, "rates", "import", "rates.csv")
         command = [built("provision"), "sipgw.db", "sipgw.key", USERS, self.users]
         subprocess.run(list(map(str, command)), check=True, timeout=600, cwd=self.stock)

@@ -19,7 +19,9 @@ use sip_core::types::{CallRecord, Grant, Lease, ProfileId, Reply, Usage};
 use tokio::sync::{mpsc, oneshot};
 
 use super::outage::Outage;
-use super::{Job, Office, Parties, attempt, granted, name, refused, store_record, unknown, unrated, wall};
+use super::{
+    Job, Office, Parties, attempt, granted, name, rated, refused, store_record, unknown, unrated, wall,
+};
 
 /// Questions that may be with the writer; it takes a few more than these.
 const ASKED: usize = 8_000;
@@ -178,7 +180,7 @@ impl Clerk {
             (self.attempts.remove(&lease), record.profile.map(|profile| StoreProfileId(profile.0)));
         let attempt = kept.unwrap_or_else(|| match &record.usage {
             Some(usage) => {
-                attempt(usage, &tariffs, profile, started).unwrap_or_else(|_| unrated(usage, started))
+                rated(usage, &tariffs, profile, started).unwrap_or_else(|_| unrated(usage, started))
             }
             None => unknown(record, started),
         });

@@ -3,15 +3,16 @@
 use provisioning_store::cdr::{Cdr, CdrFilter};
 use provisioning_store::ledger::ReservePolicy;
 use provisioning_store::lifecycle::{Order, PriceList};
-use provisioning_store::model::{GuardOverrides, NewCompany, Override, ProfileSettings};
+use provisioning_store::model::{GuardOverrides, NewCompany, Override, Premium, ProfileSettings};
 use provisioning_store::money::Micros;
-use provisioning_store::rating::{BundleCover, RateBook, RateTable, Tariff, UsBundle};
+use provisioning_store::rating::{BundleCover, PremiumRanges, RateBook, RateTable, Tariff, UsBundle};
 use provisioning_store::secrets::SecretKey;
 use provisioning_store::store::{Durability, NewProfile, STANDARD_PRICE_LIST, Store, StoreOptions};
 use provisioning_store::writer::WriterLimits;
 use sip_core::types::{AttemptResult, CallUid, CarrierAttempt, CarrierId, CarrierLabel, Leg};
 
 use super::*;
+use crate::tariffs::PremiumRule;
 
 struct Office {
     store: Store,
@@ -374,4 +375,22 @@ async fn long_words_from_the_network_are_cut() {
     assert!(office.admission.ask(Question::Settle(record)).is_none());
     let written = office.record(name(lease(1))).await.record;
     assert_eq!((written.ending.user_agent.len(), written.attempt.from.chars().count()), (128, 128));
+}
+
+#[test]
+fn premium_numbers_are_refused_where_they_are_denied_and_recorded_for_what_they_are() {
+    let table = "prefix,destination,country,rate_per_minute\n1,United States,US,0.60\n";
+    let ranges = Arc::new(PremiumRanges::read("prefix\n1900\n").unwrap());
+    let tariffs = |by_default| {
+        Tariffs::new(UsBundle::standard(), None)
+            .with_rates(RateBook::of(STANDARD_PRICE_LIST, RateTable::from_csv(table).unwrap()))
+            .with_premium(PremiumRule { ranges: Arc::clone(&ranges), by_default })
+    };
+    let to = |number: &str| Usage::Outgoing { number: number.to_owned() };
+    let (premium, other, now) = (to("19005550123"), to("12025550123"), wall(Instant::now()));
+    let denying = tariffs(Premium::Deny);
+    assert_eq!(attempt(&premium, &denying, None, now).unwrap_err(), Refusal::PremiumDenied);
+    assert_eq!(rated(&premium, &denying, None, now).unwrap().country, "US");
+    assert!(attempt(&other, &denying, None, now).is_ok());
+    assert!(attempt(&premium, &tariffs(Premium::Allow), None, now).is_ok());
 }

@@ -381,8 +381,12 @@ fn show_credentials(context: &Context, profile: &Value, credentials: &Value) {
         "domain": domain,
         "user": user,
         "password": password,
+        "limits": profile["limits"],
     });
     context.output.show(&json, || {
-        format!("Profile   {name} ({id})\nDomain    {domain}\nUser      {user}\nPassword  {password}\n")
+        let limits = guard::in_short(&profile["limits"]);
+        format!(
+            "Profile   {name} ({id})\nDomain    {domain}\nUser      {user}\nPassword  {password}\nLimits    {limits}\n"
+        )
     });
 }

@@ -293,6 +293,12 @@ impl Findings {
         if let Some(fault) = calls.spend_guard.guard().fault() {
             self.add(format!("calls.spend_guard.{}", fault.key()), fault.to_string(), fault.cure());
         }
+        let all = calls.spend_guard.guard();
+        if let Some(fault) = calls.new_profiles.guard(&all).over(&all).fault()
+            && all.fault().is_none()
+        {
+            self.add(format!("calls.new_profiles.{}", fault.key()), fault.to_string(), fault.cure());
+        }
         for (index, number) in calls.echo_numbers.iter().enumerate() {
             if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
                 let cure = "Write E.164 digits in quotes, without the plus sign.";

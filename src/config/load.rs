@@ -59,6 +59,9 @@ pub(super) fn from_text(
     if let Err(error) = config.user_agents() {
         faults.extend(error.faults);
     }
+    if let Err(error) = config.premium_ranges() {
+        faults.extend(error.faults);
+    }
     if faults.is_empty() { Ok(config) } else { Err(ConfigError { faults: in_order(faults) }) }
 }
 
@@ -88,7 +91,7 @@ fn in_order(mut faults: Vec<Fault>) -> Vec<Fault> {
     faults
 }
 
-fn one(file: &Path, problem: String, cure: &str) -> ConfigError {
+pub(super) fn one(file: &Path, problem: String, cure: &str) -> ConfigError {
     let fault = Fault {
         file: file.into(),
         variable: None,
@@ -333,7 +336,7 @@ impl Config {
     }
 }
 
-fn contents(file: &Path, cure: &str) -> Result<String, ConfigError> {
+pub(super) fn contents(file: &Path, cure: &str) -> Result<String, ConfigError> {
     std::fs::read_to_string(file)
         .map_err(|error| one(file, format!("the file cannot be read: {error}"), cure))
 }

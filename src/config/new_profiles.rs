@@ -2,8 +2,11 @@
 
 use std::num::NonZeroU32;
 
-use provisioning_store::model::{GuardOverrides, Override, SpendGuard};
+use provisioning_store::model::{GuardOverrides, Override, Premium, SpendGuard};
+use provisioning_store::money::Micros;
 use serde::Deserialize;
+
+use super::Price;
 
 /// Limits that a new profile begins with.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -11,25 +14,50 @@ use serde::Deserialize;
 pub struct NewProfilesConfig {
     /// Most calls a second that it may begin; null or 0 is no limit.
     pub calls_per_second: Option<u32>,
+    /// Whether it may call premium numbers.
+    pub premium: Premium,
+    /// Most that its calls may cost in an hour (UTC); null is no cap.
+    pub hour_cap: Option<Price>,
+    /// Most that its calls may cost in a day (UTC); null is no cap.
+    pub day_cap: Option<Price>,
 }
 
 impl Default for NewProfilesConfig {
     fn default() -> Self {
-        Self { calls_per_second: Some(5) }
+        Self {
+            calls_per_second: Some(5),
+            premium: Premium::Deny,
+            hour_cap: Some(Price(Micros::from_units(20))),
+            day_cap: Some(Price(Micros::from_units(100))),
+        }
     }
 }
 
 impl NewProfilesConfig {
-    /// What a new profile begins with. Where `calls.spend_guard` has such a limit for all profiles, that one holds.
+    /// What a new profile begins with. Where `calls.spend_guard` limits all profiles in the same way, that limit holds; its
+    /// two caps are one limit, since they have to fit each other.
     pub fn guard(&self, all: &SpendGuard) -> GuardOverrides {
+        let are_capped = all.hour_cap.is_some() || all.day_cap.is_some();
+        let amount = |cap: Option<Price>| cap.map(|price| price.0);
         GuardOverrides {
-            calls_per_second: match (all.calls_per_second, self.calls_per_second.and_then(NonZeroU32::new)) {
-                (Some(_), _) => Override::Inherited,
-                (None, Some(most)) => Override::Set(most),
-                (None, None) => Override::Lifted,
-            },
+            calls_per_second: begun_with(
+                all.calls_per_second.is_some(),
+                self.calls_per_second.and_then(NonZeroU32::new),
+            ),
+            premium: begun_with(all.premium == Premium::Deny, Some(self.premium)),
+            hour_cap: begun_with(are_capped, amount(self.hour_cap)),
+            day_cap: begun_with(are_capped, amount(self.day_cap)),
             ..GuardOverrides::default()
         }
+    }
+}
+
+/// That there is no limit is said, too: only profiles from before have no say in it.
+fn begun_with<T>(are_all_limited: bool, limit: Option<T>) -> Override<T> {
+    match limit {
+        _ if are_all_limited => Override::Inherited,
+        Some(limit) => Override::Set(limit),
+        None => Override::Lifted,
     }
 }
 
@@ -53,7 +81,7 @@ mod tests {
 
     fn of(calls_per_second: Option<u32>, all: Option<u32>) -> Override<NonZeroU32> {
         let all = SpendGuard { calls_per_second: all.and_then(NonZeroU32::new), ..SpendGuard::default() };
-        NewProfilesConfig { calls_per_second }.guard(&all).calls_per_second
+        NewProfilesConfig { calls_per_second, ..NewProfilesConfig::default() }.guard(&all).calls_per_second
     }
 
     #[test]
@@ -63,5 +91,20 @@ mod tests {
         assert_eq!(of(Some(5), Some(9)), Override::Inherited);
         assert_eq!(of(None, None), Override::Lifted);
         assert_eq!(of(Some(0), None), Override::Lifted);
+    }
+
+    #[test]
+    fn a_new_profile_is_capped_and_calls_no_premium_numbers() {
+        let new = NewProfilesConfig::default();
+        let own = new.guard(&SpendGuard::default());
+        assert_eq!(own.premium, Override::Set(Premium::Deny));
+        assert_eq!(own.over(&SpendGuard::default()).fault(), None);
+        assert!(matches!((own.hour_cap, own.day_cap), (Override::Set(_), Override::Set(_))));
+        let all = SpendGuard { day_cap: Some(Micros::from_units(5)), ..SpendGuard::default() };
+        let own = new.guard(&all);
+        assert_eq!((own.hour_cap, own.day_cap), (Override::Inherited, Override::Inherited));
+        let open = NewProfilesConfig { hour_cap: None, premium: Premium::Allow, ..new };
+        let own = open.guard(&SpendGuard::default());
+        assert_eq!((own.hour_cap, own.premium), (Override::Lifted, Override::Set(Premium::Allow)));
     }
 }

@@ -324,6 +324,8 @@ pub struct CallConfig {
     pub emergency_file: Option<PathBuf>,
     /// The file of what makes of PBXs do with SRTP; the one that comes with the gateway where absent.
     pub user_agents_file: Option<PathBuf>,
+    /// The table of premium ranges; the one that comes with the gateway where absent.
+    pub premium_file: Option<PathBuf>,
     /// Countries (ISO 3166 alpha-2) whose Online Numbers may be shown as the caller; empty allows all.
     pub caller_id_countries: Vec<String>,
     /// How long running calls may go on after the daemon was told to stop, seconds.
@@ -355,6 +357,7 @@ impl Default for CallConfig {
             echo_numbers: vec!["17606604690".to_owned()],
             emergency_file: None,
             user_agents_file: None,
+            premium_file: None,
             caller_id_countries: Vec::new(),
             drain_s: 30,
             on_hand: OnHandConfig::default(),

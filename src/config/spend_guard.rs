@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use provisioning_store::model::{Country, SpendGuard};
+use provisioning_store::model::{Country, Premium, SpendGuard};
 use serde::Deserialize;
 
 use super::Price;
@@ -27,6 +27,8 @@ pub struct SpendGuardConfig {
     pub longest_call_s: Option<u32>,
     /// Most calls a second that a profile may begin; 0 is no limit.
     pub calls_per_second: Option<u32>,
+    /// Whether premium numbers may be called.
+    pub premium: Premium,
     /// Share of a cap at which the operator is warned, percent.
     pub warn_percent: u8,
 }
@@ -42,6 +44,7 @@ impl Default for SpendGuardConfig {
             calls_to_one_country: None,
             longest_call_s: None,
             calls_per_second: None,
+            premium: Premium::Allow,
             warn_percent: SpendGuard::WARN_PERCENT,
         }
     }
@@ -60,6 +63,7 @@ impl SpendGuardConfig {
             calls_to_one_country: self.calls_to_one_country,
             longest_call_s: self.longest_call_s,
             calls_per_second: self.calls_per_second.and_then(NonZeroU32::new),
+            premium: self.premium,
             warn_percent: Some(self.warn_percent),
         }
     }

@@ -162,6 +162,7 @@ fn rules(config: &Config) -> Result<Rules, StartError> {
     Ok(Rules {
         shape: Shape::of(config),
         us_bundle,
+        premium: Arc::new(config.premium_ranges()?),
         on_net: config.on_net_tariff(),
         policy: config.reserve_policy(),
         prices: config.price_list(),

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use provisioning_store::lifecycle::Order;
 use provisioning_store::model::{
-    CallerId, CompanyId, Credentials, NewCarrier, NewCompany, NumberTarget, ProfileId, ProfileSettings, Srtp,
+    CallerId, CompanyId, Credentials, GuardOverrides, NewCarrier, NewCompany, NumberTarget, Override,
+    Premium, ProfileId, ProfileSettings, Srtp,
 };
 use provisioning_store::money::Micros;
 use provisioning_store::store::{NewProfile, STANDARD_PRICE_LIST, Store};
@@ -234,12 +235,15 @@ impl Books {
         let company = store.create_company(now, &new).await?.id;
         store.top_up(now, company, Micros::from_units(200), "demonstration").await?;
 
+        // As the API makes them, but for the call to a satellite that uses the money up.
+        let new = config.calls.new_profiles.guard(&config.calls.spend_guard.guard());
+        let guard = GuardOverrides { premium: Override::Set(Premium::Allow), ..new };
         let profile = async |name: &str, srtp, order, credit| {
             let settings = ProfileSettings { srtp, ..ProfileSettings::default() };
             let order = Some((order, config.price_list()));
             let new = NewProfile { company, name: name.to_owned(), settings, order };
-            let (profile, credentials) = store.create_profile(now, new).await?;
-            store.allocate(now, profile.id, Micros::from_units(credit)).await?;
+            let credit = Some(Micros::from_units(credit));
+            let (_, credentials) = store.create_profile_with_credit(now, new, credit, guard).await?;
             Ok::<_, DemoError>(credentials)
         };
         let order = |channels, bundles| Order { channels, bundles };

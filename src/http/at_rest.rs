@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::directory::{self, Shape};
 use crate::metrics::Metrics;
 use crate::storage::{self, Ownership, Purpose};
-use crate::tariffs::Tariffs;
+use crate::tariffs::{PremiumRule, Tariffs};
 use crate::{StartError, daemon, engine};
 
 /// A database that this process has for itself for a moment.
@@ -63,7 +63,12 @@ impl AtRest {
         let rows = store.load_directory().await?;
         let rates = store.rate_book(storage::now()).await?;
         let us_bundle = self.site.tariffs.load().us_bundle.clone();
-        let tariffs = Tariffs::new(us_bundle, config.on_net_tariff()).with_rates(rates).with(&rows);
+        let premium = PremiumRule {
+            ranges: Arc::new(config.premium_ranges()?),
+            by_default: config.reserve_policy().guard.premium,
+        };
+        let tariffs = Tariffs::new(us_bundle, config.on_net_tariff()).with_premium(premium);
+        let tariffs = tariffs.with_rates(rates).with(&rows);
         self.site.tariffs.store(Arc::new(tariffs));
         let directory = directory::build(&Directory::new(), &rows, &Shape::of(&config));
         self.site.directory.store(Arc::new(directory));

@@ -133,7 +133,9 @@ fn a_spend_guard_is_tightened_by_administrators_and_loosened_by_operators() {
     let house = House::new("34380-34399");
     let firm = Firm::new(&house, "Architects");
     let path = format!("/profiles/{}/spend-guard", firm.profile);
-    let limits = json!({"day_cap": "50.00", "denied_countries": ["CU"], "longest_call_s": 3_600});
+    let limits = json!({
+        "hour_cap": "5.00", "day_cap": "50.00", "denied_countries": ["CU"], "longest_call_s": 3_600,
+    });
     house.operate("PATCH", &path, limits).expect(200);
     for (loose, limit) in [
         (json!({"day_cap": "50.01"}), "day_cap"),
@@ -156,11 +158,13 @@ fn a_spend_guard_is_tightened_by_administrators_and_loosened_by_operators() {
 }
 
 #[test]
-fn new_profiles_and_companies_begin_with_limits_of_calls_a_second() {
+fn new_profiles_and_companies_begin_with_limits() {
     let house = House::new("34420-34439");
     let firm = Firm::new(&house, "Architects");
     let profile = firm.ask(&house, "GET", &format!("/profiles/{}", firm.profile), Value::Null).expect(200);
-    assert_eq!(profile["limits"]["calls_per_second"], 5);
+    let limits = &profile["limits"];
+    assert_eq!((&limits["calls_per_second"], &limits["premium"]), (&json!(5), &json!("deny")));
+    assert_eq!((&limits["hour_cap"], &limits["day_cap"]), (&json!("20.00"), &json!("100.00")));
     let company = firm.ask(&house, "GET", &format!("/companies/{}", firm.company), Value::Null).expect(200);
     assert_eq!(company["calls_per_second"], 20);
     let path = format!("/companies/{}/calls-per-second", firm.company);
@@ -174,6 +178,9 @@ fn new_profiles_and_companies_begin_with_limits_of_calls_a_second() {
         assert_eq!(said["calls_per_second"], Value::Null);
     }
     let path = format!("/profiles/{}/spend-guard", firm.profile);
+    let open = json!({"premium": "allow"});
+    assert_eq!(firm.ask(&house, "PATCH", &path, open.clone()).expect(403)["field"], "premium");
+    assert_eq!(house.operate("PATCH", &path, open).expect(200)["in_force"]["premium"], "allow");
     let said = house.operate("PATCH", &path, json!({"calls_per_second": 0})).expect(200);
     assert_eq!(said["in_force"]["calls_per_second"], Value::Null);
     house.stop();

@@ -41,6 +41,9 @@ calls:
   carrier_patience_s: 4
   question_patience_s: 20
   drain_s: 2
+  # What a test wants limited it limits itself.
+  new_profiles: {{calls_per_second: 0, premium: allow, hour_cap: null, day_cap: null}}
+  new_companies: {{calls_per_second: 0}}
 media:
   addresses:
     - {{bind: {address}}}

@@ -21,7 +21,7 @@ pub use choices::{
 };
 pub use company::{Administrator, Company, NewCompany, Verification};
 pub use country::{Countries, Country, NotACountry};
-pub use guard::{GuardFault, GuardOverrides, Override, SpendGuard};
+pub use guard::{GuardFault, GuardOverrides, Override, Premium, SpendGuard};
 pub use number::{
     BusinessAccount, CallerId, CallerIdRule, Landline, NumberTarget, OnlineNumber, PhoneCredentials,
     StockNumber,

@@ -2,12 +2,14 @@
 
 mod book;
 mod import;
+mod premium;
 mod table;
 mod tariff;
 mod us_bundle;
 
 pub use book::{Edition, RateBook};
 pub use import::{RateColumn, RateProblem, RatesRefused};
+pub use premium::{PremiumRanges, RangesRefused};
 pub use table::{Quote, Rate, RateTable};
 pub use tariff::{BundleCover, Tariff};
 pub use us_bundle::{PrefixesRefused, UsBundle};

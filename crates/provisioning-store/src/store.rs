@@ -30,7 +30,7 @@ use crate::ledger::{
 };
 use crate::lifecycle::{Order, PriceList};
 use crate::model::{
-    Carrier, CarrierAuthentication, CarrierId, Company, CompanyId, Landline, NewCarrier, NewCompany,
+    Carrier, CarrierAuthentication, CarrierId, Company, CompanyId, Landline, NewCarrier, NewCompany, Premium,
     ProfileId, ProfileSettings, Timestamp, Verification,
 };
 use crate::money::Micros;
@@ -317,11 +317,17 @@ impl Store {
         self.company(company).await
     }
 
-    /// What has no limit of calls a second without anybody having chosen so: it was there before there were such limits.
+    /// What lacks a limit that new things begin with, without anybody having chosen so: it was there before.
     pub async fn unlimited(&self) -> Result<Unlimited, StoreError> {
         let found = self.database.unlimited().await?;
-        let is_limited = self.policy().guard.calls_per_second.is_some();
-        Ok(if is_limited { Unlimited { profiles: 0, ..found } } else { found })
+        let all = self.policy().guard;
+        let unless = |is_limited: bool, count: u64| if is_limited { 0 } else { count };
+        Ok(Unlimited {
+            call_rate: unless(all.calls_per_second.is_some(), found.call_rate),
+            premium: unless(all.premium == Premium::Deny, found.premium),
+            caps: unless(all.hour_cap.is_some() || all.day_cap.is_some(), found.caps),
+            ..found
+        })
     }
 
     /// Limits the calls a second that a company's profiles may begin together; `None` lifts the limit.
@@ -561,11 +567,15 @@ fn checked_carrier(new: NewCarrier) -> Result<NewCarrier, StoreError> {
     Ok(NewCarrier { name: named("carrier name", &new.name)?, host, sources, ..new })
 }
 
-/// How many profiles and companies have no limit of calls a second, and no say in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How many profiles and companies lack a limit that new ones begin with, and have no say in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unlimited {
-    /// Profiles.
-    pub profiles: u64,
-    /// Companies.
-    pub companies: u64,
+    /// Profiles that may begin any number of calls a second.
+    pub call_rate: u64,
+    /// Companies of which the same is true.
+    pub company_call_rate: u64,
+    /// Profiles that may call premium numbers.
+    pub premium: u64,
+    /// Profiles that may spend any amount in an hour and a day.
+    pub caps: u64,
 }

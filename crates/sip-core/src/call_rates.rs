@@ -4,6 +4,9 @@
 //! refused call without end is what the limit is for. A request within a call never counts. Neither does an INVITE that is
 //! challenged, since its sender has proved nothing.
 //!
+//! A call for help is never stopped by the limit: it has a bucket of its own, so that it is told what an emergency call is
+//! told however fast the others come, and a PBX that dials nothing else fills no records either.
+//!
 //! A call *to* a profile does not count towards its limit: its rate is up to whoever calls, and a stranger could use the
 //! limit up and so keep the profile from calling. Where another profile calls it, that one's limit counts the call.
 
@@ -13,6 +16,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use crate::directory::Directory;
+use crate::guard::{Pace, Rates};
 use crate::refusal::Refusal;
 use crate::types::{CompanyId, ProfileId};
 
@@ -20,6 +24,10 @@ use crate::types::{CompanyId, ProfileId};
 const BURST_S: f64 = 2.0;
 /// A profile's calls beyond the limit leave one record in so long; the record tells how many there were.
 const RECORD_EVERY: Duration = Duration::from_secs(10);
+/// How often a profile beyond its limit may call for help.
+const EMERGENCY_EVERY: Duration = Duration::from_secs(1);
+/// So many times at once.
+const EMERGENCY_BURST: u32 = 10;
 /// A bucket that was not used for so long is full again.
 const IDLE: Duration = Duration::from_secs(30);
 /// How often idle buckets are looked for.
@@ -59,10 +67,11 @@ pub(crate) struct TooFast {
 }
 
 /// What is left of each limit: a bucket for each profile and company that has called of late.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct CallRates {
     profiles: HashMap<ProfileId, Bucket>,
     companies: HashMap<CompanyId, Bucket>,
+    emergencies: Rates<ProfileId>,
     /// The profiles that have been beyond a limit of late.
     beyond: HashMap<ProfileId, Beyond>,
     swept: Option<Instant>,
@@ -102,6 +111,17 @@ fn take<K: Eq + Hash>(
 }
 
 impl CallRates {
+    /// No call has begun; at most so many profiles are remembered that have called for help beyond their limit.
+    pub(crate) fn new(profiles: usize) -> Self {
+        Self {
+            profiles: HashMap::new(),
+            companies: HashMap::new(),
+            emergencies: Rates::new(EMERGENCY_EVERY, EMERGENCY_BURST, profiles),
+            beyond: HashMap::new(),
+            swept: None,
+        }
+    }
+
     /// Counts a call of a profile, or says which limit is exceeded. A call that the profile may not make takes nothing
     /// from the company's other profiles.
     pub(crate) fn count(
@@ -109,9 +129,11 @@ impl CallRates {
         now: Instant,
         directory: &Directory,
         profile: ProfileId,
+        is_emergency: impl FnOnce() -> bool,
     ) -> Result<(), TooFast> {
         self.sweep(now);
         match self.exceeded(now, directory, profile) {
+            Some(_) if is_emergency() && self.emergencies.take(now, profile) == Pace::Within => Ok(()),
             Some(why) => Err(TooFast { why, record: self.record(now, profile) }),
             None => Ok(()),
         }
@@ -203,12 +225,12 @@ mod tests {
         ms: u64,
     ) -> usize {
         let now = start() + Duration::from_millis(ms);
-        (0..calls).filter(|_| rates.count(now, directory, profile).is_ok()).count()
+        (0..calls).filter(|_| rates.count(now, directory, profile, || false).is_ok()).count()
     }
 
     #[test]
     fn a_burst_is_two_seconds_worth_and_then_the_limit_holds() {
-        let (mut rates, directory) = (CallRates::default(), directory(Some(5), None));
+        let (mut rates, directory) = (CallRates::new(100), directory(Some(5), None));
         assert_eq!(let_out(&mut rates, &directory, ONE, 100, 0), 10);
         assert_eq!(let_out(&mut rates, &directory, ONE, 100, 1_000), 5);
         assert_eq!(let_out(&mut rates, &directory, TWO, 1, 1_000), 1, "the other profile has its own");
@@ -219,28 +241,30 @@ mod tests {
 
     #[test]
     fn a_company_has_one_limit_for_all_its_profiles_and_one_profile_does_not_use_it_up() {
-        let (mut rates, both) = (CallRates::default(), directory(Some(5), Some(6)));
+        let (mut rates, both) = (CallRates::new(100), directory(Some(5), Some(6)));
         assert_eq!(let_out(&mut rates, &both, ONE, 1_000, 0), 10);
         assert_eq!(let_out(&mut rates, &both, TWO, 5, 0), 2);
-        let refused = |rates: &mut CallRates, profile| rates.count(start(), &both, profile).unwrap_err().why;
+        let refused =
+            |rates: &mut CallRates, profile| rates.count(start(), &both, profile, || false).unwrap_err().why;
         assert_eq!(refused(&mut rates, ONE), Refusal::ProfileTooFast);
         assert_eq!(refused(&mut rates, TWO), Refusal::CompanyTooFast);
     }
 
     #[test]
     fn without_a_limit_nothing_is_counted_or_kept() {
-        let (mut rates, directory) = (CallRates::default(), directory(None, None));
+        let (mut rates, directory) = (CallRates::new(100), directory(None, None));
         assert_eq!(let_out(&mut rates, &directory, ONE, 10_000, 0), 10_000);
         assert!(rates.profiles.is_empty() && rates.companies.is_empty());
     }
 
     #[test]
     fn calls_beyond_the_limit_leave_one_record_in_ten_seconds_which_counts_the_others() {
-        let (mut rates, directory) = (CallRates::default(), directory(Some(5), None));
+        let (mut rates, directory) = (CallRates::new(100), directory(Some(5), None));
         let mut records = Vec::new();
         for ms in 0..20_100 {
             let now = start() + Duration::from_millis(ms);
-            if let Err(TooFast { record: Some(unrecorded), .. }) = rates.count(now, &directory, ONE) {
+            if let Err(TooFast { record: Some(unrecorded), .. }) = rates.count(now, &directory, ONE, || false)
+            {
                 records.push(unrecorded);
             }
         }
@@ -250,8 +274,20 @@ mod tests {
     }
 
     #[test]
+    fn a_call_for_help_is_heard_however_fast_the_others_come() {
+        let (mut rates, directory) = (CallRates::new(100), directory(Some(1), None));
+        assert_eq!(let_out(&mut rates, &directory, ONE, 1_000, 0), 2);
+        let mut help = |ms| {
+            let now = start() + Duration::from_millis(ms);
+            (0..100).filter(|_| rates.count(now, &directory, ONE, || true).is_ok()).count()
+        };
+        assert_eq!(help(0), 10);
+        assert_eq!(help(500), 0, "nothing but calls for help is no call for help");
+    }
+
+    #[test]
     fn a_profile_that_is_deleted_leaves_nothing() {
-        let (mut rates, both) = (CallRates::default(), directory(Some(1), Some(1)));
+        let (mut rates, both) = (CallRates::new(100), directory(Some(1), Some(1)));
         let_out(&mut rates, &both, ONE, 10, 0);
         rates.follow(&Directory::new());
         assert!(rates.profiles.is_empty() && rates.companies.is_empty() && rates.beyond.is_empty());
@@ -259,7 +295,7 @@ mod tests {
 
     #[test]
     fn who_has_not_called_of_late_is_forgotten() {
-        let (mut rates, directory) = (CallRates::default(), directory(Some(5), Some(6)));
+        let (mut rates, directory) = (CallRates::new(100), directory(Some(5), Some(6)));
         let_out(&mut rates, &directory, ONE, 3, 0);
         let_out(&mut rates, &directory, TWO, 1, 61_000);
         assert_eq!((rates.profiles.len(), rates.companies.len()), (1, 1));

@@ -120,7 +120,7 @@ impl Gateway {
             history: History::new(limits.bindings),
             breakers: Breakers::default(),
             proved: HashSet::new(),
-            call_rates: CallRates::default(),
+            call_rates: CallRates::new(limits.bindings),
             transactions: Transactions::new(settings.timers.clone(), limits.transactions),
             calls: CallTable::default(),
             invites: SecondaryMap::new(),

@@ -239,6 +239,8 @@ refusals! {
         "The called PBX cannot be reached: its address refuses what is sent to it, or no connection can be opened.";
     PhoneCannotCall = 403, 21, "phone_cannot_call",
         "A business account's phone can be called; only a SIP profile makes calls.";
+    PremiumDenied = 403, 21, "premium_denied",
+        "The number is in a premium range, and the profile's spend guard does not allow calls to premium numbers.";
     PriceTooHigh = 403, 21, "price_too_high",
         "A minute of this call costs more than the profile's spend guard allows.";
     ProfileDeleted = 480, 31, "profile_deleted",

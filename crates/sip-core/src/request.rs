@@ -349,6 +349,17 @@ impl Gateway {
         self.record_unopened(now, flow, invite, peer, why);
     }
 
+    /// Counts a call that a profile begins, or says which limit is exceeded.
+    fn count_call(&mut self, now: Now, invite: &Message, profile: ProfileId) -> Result<(), TooFast> {
+        let (directory, calls) = (&self.directory, &self.settings.calls);
+        let is_emergency = || {
+            let caller = directory.profile(profile);
+            let uri = Uri::parse(invite.request_uri()).ok();
+            caller.zip(uri).is_some_and(|(caller, uri)| route::is_for_help(calls, caller, &uri))
+        };
+        self.call_rates.count(now.monotonic, directory, profile, is_emergency)
+    }
+
     /// Refuses a call beyond a limit of calls a second without state, and as a rule without a record, since these are what the
     /// limit is to save. All are counted.
     fn refuse_too_fast(
@@ -384,7 +395,7 @@ impl Gateway {
         };
         let Some(peer) = peer else { return };
         if let Some(profile) = peer.profile()
-            && let Err(beyond) = self.call_rates.count(now.monotonic, &self.directory, profile)
+            && let Err(beyond) = self.count_call(now, invite, profile)
         {
             return self.refuse_too_fast(now, flow, invite, profile, beyond);
         }

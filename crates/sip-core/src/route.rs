@@ -64,9 +64,7 @@ pub(crate) fn outgoing(
     rng: &mut Rng,
 ) -> Result<Outgoing, Refusal> {
     // Before any context is joined to it: 112 with the context +49 is still 112.
-    let is_emergency =
-        request_uri.user_decoded().is_some_and(|user| is_emergency(settings, &profile.country, bare(&user)));
-    if is_emergency {
+    if is_for_help(settings, profile, request_uri) {
         return Err(Refusal::Emergency);
     }
     let dialled = dialled(request_uri).filter(|d| !d.is_empty()).ok_or(Refusal::AddressIncomplete)?;
@@ -79,6 +77,11 @@ pub(crate) fn outgoing(
     }
     let carriers = carriers_in_turn(directory, rng);
     if carriers.is_empty() { Err(Refusal::NoCarrier) } else { Ok(Outgoing::Network { number, carriers }) }
+}
+
+/// Whether a profile dials an emergency number.
+pub(crate) fn is_for_help(settings: &CallSettings, profile: &Profile, request_uri: &Uri<'_>) -> bool {
+    request_uri.user_decoded().is_some_and(|user| is_emergency(settings, &profile.country, bare(&user)))
 }
 
 /// Whether `dialled` is an emergency number in this country.

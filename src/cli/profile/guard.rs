@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use provisioning_store::ledger::CapState;
-use provisioning_store::model::{Countries, Override};
+use provisioning_store::model::{Countries, Override, Premium};
 use serde_json::{Value, json};
 
 use super::{Context, Failure, Gateway, Micros, Table, below, cell, find, when};
@@ -57,6 +57,9 @@ pub(crate) struct Limits {
     /// Most calls a second that may begin, refused and repeated ones included.
     #[arg(long, value_name = "CALLS")]
     calls_per_second: Option<Override<u32>>,
+    /// Whether premium numbers may be called: allow or deny.
+    #[arg(long, value_name = "RULE")]
+    premium: Option<Override<Premium>>,
     /// Percent of a cap at which a warning is given; `none` for no warning.
     #[arg(long, value_name = "PERCENT")]
     warn_percent: Option<Override<u8>>,
@@ -86,6 +89,7 @@ impl Limits {
             ("calls_to_one_country", self.calls_to_one_country.map(|it| limit(it, |it| json!(it)))),
             ("longest_call_s", self.longest_call_s.map(|it| limit(it, |it| json!(it)))),
             ("calls_per_second", self.calls_per_second.map(|it| limit(it, |it| json!(it)))),
+            ("premium", self.premium.map(|it| limit(it, |it| json!(it)))),
             ("warn_percent", self.warn_percent.map(|it| limit(it, |it| json!(it)))),
         ];
         let named = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
@@ -122,6 +126,7 @@ fn limits(guard: &Value) -> String {
         ("calls at once to one country", "calls_to_one_country"),
         ("seconds of a call", "longest_call_s"),
         ("calls a second", "calls_per_second"),
+        ("premium numbers", "premium"),
         ("percent to warn at", "warn_percent"),
     ] {
         let is_own = items(&guard["own"]).any(|own| own == name);
@@ -129,6 +134,17 @@ fn limits(guard: &Value) -> String {
         table.row([words.to_owned(), cell(&guard["in_force"][name]), set_by.to_owned()]);
     }
     table.text("")
+}
+
+/// The limits that every profile should have, in one line.
+pub(super) fn in_short(limits: &Value) -> String {
+    let most = |name: &str, of: &str| match limits[name].is_null() {
+        true => format!("any {of}"),
+        false => format!("{} {of}", cell(&limits[name])),
+    };
+    let premium = if limits["premium"] == "deny" { "none may be called" } else { "may be called" };
+    let [hour, day] = [most("hour_cap", "an hour"), most("day_cap", "a day")];
+    format!("{hour}, {day}, {}; premium numbers: {premium}", most("calls_per_second", "calls a second"))
 }
 
 fn standings(caps: &Value) -> String {

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use axum::Json;
 use axum::http::StatusCode;
 use provisioning_store::model::{
-    Countries, Country, GuardOverrides, Override, Profile, ProfileId, SpendGuard,
+    Countries, Country, GuardOverrides, Override, Premium, Profile, ProfileId, SpendGuard,
 };
 use provisioning_store::money::Micros;
 use provisioning_store::tokens::Role;
@@ -50,6 +50,9 @@ pub(super) struct Limits {
     longest_call_s: Option<u32>,
     /// Most calls a second that may begin.
     calls_per_second: Option<u32>,
+    /// Whether premium numbers may be called: `allow` or `deny`.
+    #[schema(value_type = String)]
+    premium: Premium,
     /// Share of a cap, percent, at which the operator is warned.
     warn_percent: Option<u8>,
 }
@@ -69,6 +72,7 @@ impl From<SpendGuard> for Limits {
             calls_to_one_country: guard.calls_to_one_country,
             longest_call_s: guard.longest_call_s,
             calls_per_second: guard.calls_per_second.map(NonZeroU32::get),
+            premium: guard.premium,
             warn_percent: guard.warn_percent,
         }
     }
@@ -98,6 +102,7 @@ impl GuardView {
             ("calls_to_one_country", own.calls_to_one_country.is_own()),
             ("longest_call_s", own.longest_call_s.is_own()),
             ("calls_per_second", own.calls_per_second.is_own()),
+            ("premium", own.premium.is_own()),
             ("warn_percent", own.warn_percent.is_own()),
         ];
         let own = is_own.into_iter().filter(|(_, is_own)| *is_own).map(|(name, _)| name).collect();
@@ -160,6 +165,10 @@ struct GuardChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u32>)]
     calls_per_second: Option<Setting<u32>>,
+    /// Whether premium numbers may be called: `allow` or `deny`.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    premium: Option<Setting<Premium>>,
     /// Share of a cap, percent, at which the operator is warned.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u8>)]
@@ -197,6 +206,7 @@ impl GuardChange {
             calls_to_one_country: set(self.calls_to_one_country, before.calls_to_one_country, |n| n),
             longest_call_s: set(self.longest_call_s, before.longest_call_s, |s| s),
             calls_per_second: self.calls_per_second.map_or(before.calls_per_second, call_rate),
+            premium: set(self.premium, before.premium, |rule| rule),
             warn_percent: set(self.warn_percent, before.warn_percent, |percent| percent),
         }
     }

@@ -84,3 +84,16 @@ fn nobody_is_limited_who_has_no_limit() {
     assert_eq!(let_in(&world, ENGINEERING), 50);
     world.settle();
 }
+
+#[test]
+fn a_call_for_help_is_told_what_it_is_however_fast_the_others_come() {
+    let mut world = limited(Some(1), None);
+    for number in 0..100 {
+        world.dial_at(ms(number), SALES, Dial::to(FAR_AWAY).then(s(1), Act::HangUp));
+    }
+    world.dial_at(ms(150), SALES, Dial::to("112"));
+    world.run(s(20));
+    assert_eq!(world.agents[SALES].last_call().statuses.last(), Some(&403));
+    assert_eq!(records(&world, Refusal::Emergency), 1);
+    world.settle();
+}

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::choices::choices;
 use super::{Countries, Country};
 use crate::money::Micros;
 
@@ -31,6 +32,8 @@ pub struct SpendGuard {
     pub longest_call_s: Option<u32>,
     /// Most calls a second that may begin.
     pub calls_per_second: Option<NonZeroU32>,
+    /// Whether premium numbers may be called.
+    pub premium: Premium,
     /// Share of a cap at which the operator is warned, percent; `None` never warns.
     pub warn_percent: Option<u8>,
 }
@@ -47,6 +50,7 @@ impl Default for SpendGuard {
             calls_to_one_country: None,
             longest_call_s: None,
             calls_per_second: None,
+            premium: Premium::Allow,
             warn_percent: Some(Self::WARN_PERCENT),
         }
     }
@@ -165,6 +169,7 @@ impl SpendGuard {
             ("calls_to_one_country", is_looser(self.calls_to_one_country, before.calls_to_one_country)),
             ("longest_call_s", is_looser(self.longest_call_s, before.longest_call_s)),
             ("calls_per_second", is_looser(self.calls_per_second, before.calls_per_second)),
+            ("premium", self.premium == Premium::Allow && before.premium == Premium::Deny),
         ];
         limits.into_iter().find(|(_, is_looser)| *is_looser).map(|(name, _)| name)
     }
@@ -178,6 +183,16 @@ impl SpendGuard {
             }
             None => self.allowed.is_none(),
         }
+    }
+}
+
+choices! {
+    /// Whether numbers in premium ranges may be called.
+    Premium, "rule for premium numbers" {
+        /// They may.
+        Allow = "allow",
+        /// They may not.
+        Deny = "deny",
     }
 }
 
@@ -257,6 +272,8 @@ pub struct GuardOverrides {
     pub longest_call_s: Override<u32>,
     /// In the place of [`SpendGuard::calls_per_second`].
     pub calls_per_second: Override<NonZeroU32>,
+    /// In the place of [`SpendGuard::premium`].
+    pub premium: Override<Premium>,
     /// In the place of [`SpendGuard::warn_percent`].
     pub warn_percent: Override<u8>,
 }
@@ -273,6 +290,7 @@ impl GuardOverrides {
             calls_to_one_country: self.calls_to_one_country.over(defaults.calls_to_one_country),
             longest_call_s: self.longest_call_s.over(defaults.longest_call_s),
             calls_per_second: self.calls_per_second.over(defaults.calls_per_second),
+            premium: self.premium.over(Some(defaults.premium)).unwrap_or(Premium::Allow),
             warn_percent: self.warn_percent.over(defaults.warn_percent),
         }
     }
@@ -320,6 +338,8 @@ mod tests {
             assert_eq!(guard.fault().map(GuardFault::key), Some(key), "{guard:?}");
         }
         assert_eq!(guard.fault(), None);
+        let denying = SpendGuard { premium: Premium::Deny, ..guard };
+        assert_eq!((guard.loosened_from(&denying), denying.loosened_from(&guard)), (Some("premium"), None));
         assert_eq!(SpendGuard { hour_cap: amount(1), day_cap: amount(1), ..guard }.fault(), None);
     }
 

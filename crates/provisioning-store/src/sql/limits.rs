@@ -1,4 +1,4 @@
-//! Which profiles and companies have no limit of calls a second, and no say in it.
+//! Which profiles and companies lack a limit that new ones begin with, and have no say in it.
 
 use super::query::query_scalar;
 use super::{Database, failed, statements};
@@ -8,8 +8,10 @@ use crate::store::Unlimited;
 impl Database {
     pub(crate) async fn unlimited(&self) -> Result<Unlimited, StoreError> {
         Ok(Unlimited {
-            profiles: self.count(statements::PROFILES_WITHOUT_CALL_RATE).await?,
-            companies: self.count(statements::COMPANIES_WITHOUT_CALL_RATE).await?,
+            call_rate: self.count(statements::PROFILES_WITHOUT_CALL_RATE).await?,
+            company_call_rate: self.count(statements::COMPANIES_WITHOUT_CALL_RATE).await?,
+            premium: self.count(statements::PROFILES_WITHOUT_PREMIUM).await?,
+            caps: self.count(statements::PROFILES_WITHOUT_CAPS).await?,
         })
     }
 

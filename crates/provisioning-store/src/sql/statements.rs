@@ -258,10 +258,18 @@ pub(super) const COUNT_PENDING_PAYMENTS: &str =
 // Companies.
 pub(super) const INSERT_COMPANY: &str =
     "INSERT INTO companies (name, country, currency, calls_per_second) VALUES ($1, $2, $3, $4) RETURNING id";
-/// The limits of a profile's own are members of one JSON text. A limit that is the installation's has the word `default`
-/// there, and in the text of a profile from before this limit it is absent.
-pub(super) const PROFILES_WITHOUT_CALL_RATE: &str = "SELECT COUNT(*) FROM subscribers WHERE closed_at IS NULL \
-     AND (spend_guard LIKE '%\"calls_per_second\":\"default\"%' OR spend_guard NOT LIKE '%\"calls_per_second\"%')";
+/// Profiles that have no say in a limit. A profile's own limits are members of one JSON text; a limit that is the
+/// installation's has the word `default` there, and in the text of a profile from before this limit it is absent.
+macro_rules! profiles_without {
+    ($($limit:literal),+) => {
+        concat!("SELECT COUNT(*) FROM subscribers WHERE closed_at IS NULL", $(
+            " AND (spend_guard LIKE '%\"", $limit, "\":\"default\"%' OR spend_guard NOT LIKE '%\"", $limit, "\":%')"
+        ),+)
+    };
+}
+pub(super) const PROFILES_WITHOUT_CALL_RATE: &str = profiles_without!("calls_per_second");
+pub(super) const PROFILES_WITHOUT_PREMIUM: &str = profiles_without!("premium");
+pub(super) const PROFILES_WITHOUT_CAPS: &str = profiles_without!("hour_cap_micros", "day_cap_micros");
 pub(super) const COMPANIES_WITHOUT_CALL_RATE: &str =
     "SELECT COUNT(*) FROM companies WHERE calls_per_second IS NULL";
 pub(super) const SET_CALLS_PER_SECOND: &str = "UPDATE companies SET calls_per_second = $2 WHERE id = $1";

@@ -12,12 +12,14 @@ use provisioning_store::ledger::{
 use provisioning_store::lifecycle::{Order, PriceList};
 use provisioning_store::memory::LedgerState;
 use provisioning_store::model::{
-    Countries, GuardFault, GuardOverrides, NewCompany, Override, ProfileSettings, Recharge, SpendGuard,
+    Countries, GuardFault, GuardOverrides, NewCompany, Override, Premium, ProfileSettings, Recharge,
+    SpendGuard,
 };
 use provisioning_store::money::Micros;
 use provisioning_store::rating::Tariff;
 use provisioning_store::store::{NewProfile, Store, StoreOptions, Unlimited};
 
+use crate::follower::Follower;
 use crate::world::*;
 
 /// Seconds in an hour; the tests begin at midnight.
@@ -378,29 +380,40 @@ fn a_call_between_profiles_has_no_country_to_be_denied() {
 }
 
 #[tokio::test]
-async fn whoever_is_new_has_a_say_in_its_calls_a_second() {
+async fn whoever_is_new_has_a_say_in_its_limits() {
     let home = Home::new();
     let store = home.open().await;
-    let none = Unlimited { profiles: 0, companies: 0 };
     let new = NewCompany { name: "A".into(), country: "US".into(), currency: "USD".into() };
     let most = NonZeroU32::new(20);
     let company = store.create_limited_company(start(), &new, most).await.unwrap();
     assert_eq!(company.calls_per_second, most);
     let loose = store.set_calls_per_second(company.id, None).await.unwrap();
-    assert_eq!((loose.calls_per_second, store.unlimited().await.unwrap()), (None, none), "it was chosen");
+    let chosen = store.unlimited().await.unwrap();
+    assert_eq!((loose.calls_per_second, chosen), (None, Unlimited::default()), "it was chosen");
     let new = |name: &str| NewProfile {
         company: company.id,
         name: name.into(),
         settings: ProfileSettings::default(),
         order: None,
     };
-    let guard = |calls_per_second| GuardOverrides { calls_per_second, ..GuardOverrides::default() };
-    for (name, own) in [("P", Override::Set(NonZeroU32::MIN)), ("Q", Override::Lifted)] {
-        let made = store.create_profile_with_credit(start(), new(name), None, guard(own)).await.unwrap().0;
-        assert_eq!(made.guard.calls_per_second, own);
+    let limited =
+        GuardOverrides { calls_per_second: set(NonZeroU32::MIN), premium: set(Premium::Deny), ..hour_cap(1) };
+    let lifted = GuardOverrides {
+        calls_per_second: Override::Lifted,
+        premium: set(Premium::Allow),
+        day_cap: Override::Lifted,
+        ..GuardOverrides::default()
+    };
+    for (name, own) in [("P", limited), ("Q", lifted)] {
+        let made = store.create_profile_with_credit(start(), new(name), None, own).await.unwrap().0;
+        assert_eq!(made.guard, own);
+        assert_eq!(store.unlimited().await.unwrap(), Unlimited::default(), "{name}");
     }
-    assert_eq!(store.unlimited().await.unwrap(), none);
-    store.create_profile(start(), new("R")).await.unwrap();
-    assert_eq!(store.unlimited().await.unwrap(), Unlimited { profiles: 1, companies: 0 });
+    let last = store.create_profile(start(), new("R")).await.unwrap().0;
+    let one = Unlimited { call_rate: 1, premium: 1, caps: 1, company_call_rate: 0 };
+    assert_eq!(store.unlimited().await.unwrap(), one);
+    let mut follower = Follower::new(&store).await;
+    store.set_spend_guard(start(), last.id, limited).await.unwrap();
+    follower.sees(&store, "limits", &[company.id]).await;
     store.close().await;
 }

@@ -130,7 +130,8 @@ async fn databases_of_every_version_are_brought_up_to_date_with_what_is_in_them(
         let owner = StoreOptions { claim: Claim::Owner, ..home.options() };
         let store = Store::open(owner).await.unwrap();
         is_sound(&store).await;
-        let unlimited = Unlimited { profiles: 1, companies: 1 };
+        let unlimited =
+            Unlimited { call_rate: 1, company_call_rate: 1, premium: 1, caps: u64::from(version < 3) };
         assert_eq!(store.unlimited().await.unwrap(), unlimited, "what was there keeps what it has");
         let on_hand = store.on_hand().await.unwrap();
         assert_eq!(on_hand.len(), usize::from(version >= 2));

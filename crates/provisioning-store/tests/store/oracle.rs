@@ -9,7 +9,7 @@ use provisioning_store::ledger::{Closing, LedgerEntry, LedgerOp};
 use provisioning_store::lifecycle::{NumberOffer, Order, PriceList};
 use provisioning_store::memory::LedgerState;
 use provisioning_store::model::{
-    CompanyId, GuardOverrides, NumberId, Override, ProfileId, Recharge, Timestamp,
+    CompanyId, GuardOverrides, NumberId, Override, Premium, ProfileId, Recharge, Timestamp,
 };
 use provisioning_store::money::Micros;
 use provisioning_store::rating::Tariff;
@@ -57,11 +57,16 @@ fn guard() -> impl Strategy<Value = GuardOverrides> {
         (
             limit(5u32..200),
             limit(0u8..=100),
+            limit(prop::sample::select(Premium::ALL)),
             limit((1u32..9).prop_map(|most| NonZeroU32::new(most).unwrap())),
         ),
     )
         .prop_map(
-            |((hour_cap, day_cap, highest_rate), (allowed, denied, busy), (longest, warn, calls))| {
+            |(
+                (hour_cap, day_cap, highest_rate),
+                (allowed, denied, busy),
+                (longest, warn, premium, calls),
+            )| {
                 GuardOverrides {
                     hour_cap,
                     day_cap,
@@ -71,6 +76,7 @@ fn guard() -> impl Strategy<Value = GuardOverrides> {
                     calls_to_one_country: busy,
                     longest_call_s: longest,
                     calls_per_second: calls,
+                    premium,
                     warn_percent: warn,
                 }
             },

@@ -133,6 +133,8 @@ refusals! {
         "The credentials are for another realm than the gateway's.";
     CredentialsScheme = 401, 21, "credentials_scheme",
         "The credentials are not of the Digest scheme.";
+    CredentialsStale = 401, 21, "credentials_stale",
+        "The credentials answer an old challenge, or one that was made to another address, time and again.";
     CredentialsUnreadable = 401, 21, "credentials_unreadable",
         "The credentials cannot be read.";
     CreditExhausted = 402, 16, "credit_exhausted",
@@ -341,7 +343,6 @@ impl Refusal {
             | Fault::CseqMethod
             | Fault::Duplicate(_)
             | Fault::HeadUnfinished
-            | Fault::HeaderLine
             | Fault::Malformed(_)
             | Fault::Missing(_)
             | Fault::Star

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use super::{Params, Uri, UriError, text};
+use super::{Params, Uri, UriError, is_param, text};
 
 /// A display name, a URI and the parameters after it, as received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +48,7 @@ impl<'a> NameAddr<'a> {
 
     fn bracketed(raw: &'a str, open: usize) -> Result<Self, MalformedAddr> {
         let inside = &raw[open + 1..];
-        // No URI holds a `>`, but some have parameters in quotes.
-        let close = text::find_outside_quotes(inside, b'>').or_else(|| inside.find('>'));
-        let close = close.ok_or(MalformedAddr::OpenBracket)?;
+        let close = text::bracket_end(inside.as_bytes()).ok_or(MalformedAddr::OpenBracket)?;
         let (uri, after) = (inside[..close].trim(), inside[close + 1..].trim());
         if uri.is_empty() {
             return Err(MalformedAddr::NoUri);
@@ -100,9 +98,26 @@ impl<'a> NameAddr<'a> {
         self.params
     }
 
-    /// The `tag` parameter.
+    /// The `tag` parameter. One that is empty is none.
     pub fn tag(&self) -> Option<&'a str> {
-        self.params.value("tag").filter(|tag| !tag.is_empty())
+        let tags = self.params.iter().filter(|(name, _)| name.eq_ignore_ascii_case("tag"));
+        tags.filter_map(|(_, value)| value.map(text::unquote)).find(|tag| !tag.is_empty())
+    }
+
+    /// The pieces of an address without a tag, to which one is added. Empty tags are left out: whoever reads the first one
+    /// would not find ours.
+    pub(crate) fn untagged(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let params = self.params.raw();
+        let (address, _) = self.raw.split_at(self.raw.len() - params.len());
+        let mut at = 0;
+        let pieces = text::split_outside_quotes(params, b';').map(move |piece| {
+            // With the separator before it.
+            let start = at;
+            at += piece.len() + 1;
+            &params[start.saturating_sub(1)..start + piece.len()]
+        });
+        let is_tag = |piece: &&str| is_param(piece.trim_start_matches(';'), "tag");
+        std::iter::once(address).chain(pieces.filter(move |piece| !is_tag(piece)))
     }
 
     /// The whole value as received.

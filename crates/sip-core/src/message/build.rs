@@ -25,10 +25,10 @@ pub fn response_to(
         writer.verbatim(Name::Via.as_str(), [request.octets_of(via)]);
     }
     writer.copy(request, Name::From);
-    match (request.header(Name::To), to_tag) {
-        (Some(to), Some(tag)) if request.to().is_some_and(|to| to.tag().is_none()) => {
-            let name = Name::To.as_str();
-            writer.verbatim(name, [request.octets_of(to), b";tag=", tag.as_bytes()])
+    match (request.to(), to_tag) {
+        (Some(to), Some(tag)) if to.tag().is_none() => {
+            let pieces = to.untagged().map(|piece| request.octets_of(piece));
+            writer.verbatim(Name::To.as_str(), pieces.chain([&b";tag="[..], tag.as_bytes()]))
         }
         _ => writer.copy(request, Name::To),
     };
@@ -116,6 +116,19 @@ mod tests {
         let text = answer("SIP/2.0/UDP 192.0.2.7;branch=b", "<sip:t>;tag=theirs", Some("mine"));
         assert!(text.contains("Via: SIP/2.0/UDP 192.0.2.7;branch=b\r\n"));
         assert!(text.contains("To: <sip:t>;tag=theirs\r\n"));
+    }
+
+    #[test]
+    fn an_empty_tag_makes_room_for_ours() {
+        for (to, written) in [
+            ("<sip:t>;tag=", "<sip:t>;tag=mine"),
+            ("<sip:t;tag=>;a=b;TAG=\"\";c", "<sip:t;tag=>;a=b;c;tag=mine"),
+            ("sip:t;tag", "sip:t;tag=mine"),
+            ("<sip:t>;tag=;tag=theirs", "<sip:t>;tag=;tag=theirs"),
+        ] {
+            let text = answer("SIP/2.0/UDP 192.0.2.7;branch=b", to, Some("mine"));
+            assert!(text.contains(&format!("To: {written}\r\n")), "{to}: {text}");
+        }
     }
 
     #[test]

@@ -31,6 +31,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// Whether the gateway reads it at all.
+    pub const fn is_read(&self) -> bool {
+        !matches!((self.request, self.response), (Reading::Forwarded, Reading::Forwarded))
+    }
+
     /// Whether a request of this method cannot do without it.
     pub fn is_strict_in(&self, method: &Method) -> bool {
         match self.request {

@@ -12,10 +12,12 @@ use memchr::memchr;
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use super::{Defect, Field, MAX_MESSAGE, Message, Method, Name, Parsed, Span, Start, text};
+use super::{Defect, Field, MAX_MESSAGE, Message, Method, Name, Parsed, Span, Start, row, text};
 
-/// Fields beyond this many are not kept; `validate` answers 400 long before (see `MAX_HEADERS`).
-const MAX_FIELDS: usize = 512;
+/// Fields beyond this many are not kept; `validate` answers 513 long before (see `MAX_HEADERS`).
+const MAX_FIELDS: usize = 1_024;
+/// Of fields that the gateway does not read, no more than this many are kept.
+const MAX_UNREAD: usize = 512;
 
 /// How the message came, which decides what Content-Length means (RFC 3261 18.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +56,7 @@ pub fn lex(bytes: Bytes, transport: Transport) -> Result<Message, LexError> {
     let first = lines.next().ok_or(LexError::Empty)?;
     let mut defect = None;
     let start = start_line(&bytes, first, &mut defect)?;
-    let mut fields = SmallVec::new();
+    let mut head = Head::default();
     let body_start = loop {
         match lines.next() {
             // The end of a datagram is the end of what it holds.
@@ -64,12 +66,12 @@ pub fn lex(bytes: Bytes, transport: Transport) -> Result<Message, LexError> {
                 break bytes.len();
             }
             Some(line) if line.is_empty() => break lines.at,
-            Some(line) => header_line(&bytes, line, &mut fields, &mut defect),
+            Some(line) => head.take(&bytes, line, &mut defect),
         }
     };
     let head_end = lines.at.min(body_start);
     let folded = lines.folded;
-    let head = head_text(&bytes, head_end, folded);
+    let (fields, head) = (head.fields, head_text(&bytes, head_end, folded));
     let mut parsed = Parsed { bytes, head, start, fields, body: body_start..body_start, defect };
     parsed.cut_body(body_start, transport);
     parsed.take_method_of_response();
@@ -174,35 +176,49 @@ fn is_version(text: &[u8]) -> bool {
     text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"))
 }
 
-fn header_line(
-    bytes: &[u8],
-    line: Range<usize>,
-    fields: &mut SmallVec<[Field; 32]>,
-    defect: &mut Option<Defect>,
-) {
-    let Some(colon) = memchr(b':', &bytes[line.clone()]) else {
-        defect.get_or_insert(Defect::HeaderLine);
-        return;
-    };
-    // Blanks are allowed before the colon (RFC 3261 7.3.1, HCOLON), none before the name.
-    let label = line.start..line.start + bytes[line.start..line.start + colon].trim_ascii_end().len();
-    if !text::is_token(&bytes[label.clone()]) {
-        defect.get_or_insert(Defect::HeaderLine);
-        return;
-    }
-    let name = Name::parse(&bytes[label.clone()]);
-    let value = trim(bytes, line.start + colon + 1..line.end);
-    let mut keep = |value: Range<usize>| {
-        if fields.len() == MAX_FIELDS {
-            defect.get_or_insert(Defect::TooManyHeaders);
-        } else {
-            fields.push(Field { name, label: span(label.clone()), value: span(value) });
+/// The fields of the head, as far as they are kept.
+#[derive(Default)]
+struct Head {
+    fields: SmallVec<[Field; 32]>,
+    /// How many of them nobody reads.
+    unread: usize,
+}
+
+impl Head {
+    /// Takes one line. What is no header field is left out, as if it were a field that is not known (RFC 3261 section
+    /// 8.2.2: a malformed field that is not needed is ignored); one that is needed is then missing.
+    fn take(&mut self, bytes: &[u8], line: Range<usize>, defect: &mut Option<Defect>) {
+        let Some(colon) = memchr(b':', &bytes[line.clone()]) else { return };
+        // Blanks are allowed before the colon (RFC 3261 7.3.1, HCOLON), none before the name.
+        let label = line.start..line.start + bytes[line.start..line.start + colon].trim_ascii_end().len();
+        if !text::is_token(&bytes[label.clone()]) {
+            return;
         }
-    };
-    if name.is_list() {
-        for_each_element(bytes, value, keep);
-    } else {
-        keep(value);
+        let name = Name::parse(&bytes[label.clone()]);
+        let value = trim(bytes, line.start + colon + 1..line.end);
+        let mut keep = |value: Range<usize>| {
+            let field = Field { name, label: span(label.clone()), value: span(value) };
+            self.keep(field, defect);
+        };
+        if name.is_list() {
+            for_each_element(bytes, value, keep);
+        } else {
+            keep(value);
+        }
+    }
+
+    /// Fields that nobody reads take no room from those that are needed, however many there are.
+    fn keep(&mut self, field: Field, defect: &mut Option<Defect>) {
+        let is_unread = !row(field.name).is_read();
+        if is_unread && self.unread == MAX_UNREAD {
+            return;
+        }
+        if self.fields.len() == MAX_FIELDS {
+            defect.get_or_insert(Defect::TooManyHeaders);
+            return;
+        }
+        self.unread += usize::from(is_unread);
+        self.fields.push(field);
     }
 }
 
@@ -214,6 +230,7 @@ fn for_each_element(bytes: &[u8], list: Range<usize>, mut keep: impl FnMut(Range
     if memchr(b',', &bytes[list.clone()]).is_none() {
         at = list.end;
     }
+    let mut bracket = Bracket::default();
     let mut emit = |range: Range<usize>| {
         let element = trim(bytes, range);
         if !element.is_empty() {
@@ -229,11 +246,36 @@ fn for_each_element(bytes: &[u8], list: Range<usize>, mut keep: impl FnMut(Range
             }
             b'"' => at = text::quoted_end(&bytes[..list.end], at).unwrap_or(list.end),
             // A bracket that never closes swallows the rest, like a quotation: looking on would cost the square.
-            b'<' => at = memchr(b'>', &bytes[at..list.end]).map_or(list.end, |length| at + length + 1),
+            b'<' => at = bracket.end(&bytes[..list.end], at),
             _ => at += 1,
         }
     }
     emit(start..list.end);
+}
+
+/// Finds the ends of a list's brackets, as `NameAddr` reads each of them.
+#[derive(Default)]
+struct Bracket {
+    /// A quotation was found that never closes. Looking for the end of each anew would cost the square.
+    is_quote_open: bool,
+}
+
+impl Bracket {
+    /// The place after the bracket that opens at `at`.
+    fn end(&mut self, bytes: &[u8], at: usize) -> usize {
+        let inside = &bytes[at + 1..];
+        let plain = memchr(b'>', inside);
+        let quote = plain.and_then(|close| memchr(b'"', &inside[..close])).filter(|_| !self.is_quote_open);
+        let close = match quote {
+            Some(quote) if text::quoted_end(inside, quote).is_none() => {
+                self.is_quote_open = true;
+                plain
+            }
+            Some(_) => text::bracket_end(inside),
+            None => plain,
+        };
+        close.map_or(bytes.len(), |close| at + close + 2)
+    }
 }
 
 /// The head as text with the offsets of the octets: folds become blanks, octets that are no UTF-8 become `?`.
@@ -402,6 +444,19 @@ mod tests {
             datagram("A sip:a SIP/2.0\r\nl: 1\r\nl: 0\r\n\r\nx").0.defect,
             Some(Defect::ContentLength)
         );
+    }
+
+    #[test]
+    fn a_bracket_ends_where_an_address_says_that_it_does() {
+        for (list, elements) in [
+            ("<sip:a;x=\"b>c,d\">;e=f, <sip:g>", &["<sip:a;x=\"b>c,d\">;e=f", "<sip:g>"][..]),
+            ("<sip:a;x=\"b>, <sip:g>", &["<sip:a;x=\"b>", "<sip:g>"]),
+            ("<sip:a;x=\"b\\\">c\">,<sip:g>", &["<sip:a;x=\"b\\\">c\">", "<sip:g>"]),
+            ("<sip:a, <sip:g", &["<sip:a, <sip:g"]),
+        ] {
+            let message = datagram(format!("OPTIONS sip:a SIP/2.0\r\nContact: {list}\r\n\r\n").leak());
+            assert_eq!(message.headers(Name::Contact).collect::<Vec<_>>(), elements, "{list}");
+        }
     }
 
     #[test]

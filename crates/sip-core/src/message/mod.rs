@@ -108,8 +108,6 @@ enum Defect {
     ContentLength,
     /// No empty line ends the header fields.
     HeadUnfinished,
-    /// A line that is no header field.
-    HeaderLine,
     /// The start line has blanks where none belong.
     StartLine,
     /// The status is not three digits from 100 to 699.

@@ -91,6 +91,23 @@ pub(crate) fn quoted_end(bytes: &[u8], at: usize) -> Option<usize> {
     None
 }
 
+/// Where the `>` stands that closes the bracket before `text`. No URI holds a `>`, but some have parameters in quotes; a
+/// quotation that never closes is none.
+pub(crate) fn bracket_end(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(length) = memchr2(b'>', b'"', &text[at..]) {
+        at += length;
+        if text[at] == b'>' {
+            return Some(at);
+        }
+        match quoted_end(text, at) {
+            Some(end) => at = end,
+            None => return memchr(b'>', text),
+        }
+    }
+    memchr(b'>', text)
+}
+
 /// Takes the quotes off a quoted string; anything else stays as it is. Escapes inside are kept.
 pub(crate) fn unquote(text: &str) -> &str {
     text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text)

@@ -373,7 +373,8 @@ fn host_port_or(text: &str) -> Result<(Host<'_>, Option<u16>), UriError> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (inside, after) = rest.split_once(']').ok_or(UriError::Host)?;
-            let address = inside.parse().map_err(|_| UriError::Host)?;
+            // The zone of a link-local address (RFC 6874) means something on its sender's machine alone.
+            let address = inside.split('%').next().unwrap_or_default().parse().map_err(|_| UriError::Host)?;
             let after = after.trim_start();
             (
                 Host::V6(address),
@@ -392,8 +393,15 @@ fn host_port_or(text: &str) -> Result<(Host<'_>, Option<u16>), UriError> {
 fn named_host(name: &str) -> Option<Host<'_>> {
     match name.parse() {
         Ok(address) => Some(Host::V4(address)),
-        Err(_) => HOST_NAME.holds(name.as_bytes()).then_some(Host::Name(name)),
+        Err(_) => (HOST_NAME.holds(name.as_bytes()) || is_foreign_name(name)).then_some(Host::Name(name)),
     }
+}
+
+/// A name in another script than DNS has, as it is or escaped: of no use to us, but perhaps to who wrote it.
+fn is_foreign_name(name: &str) -> bool {
+    let is_of_name =
+        |octet: u8| !octet.is_ascii() || octet.is_ascii_alphanumeric() || b"-._%".contains(&octet);
+    !name.is_empty() && name.bytes().all(is_of_name)
 }
 
 /// Underscores are in no host name, but installations have them.
@@ -405,6 +413,18 @@ mod tests {
 
     fn uri(text: &str) -> Uri<'_> {
         Uri::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_host_that_only_its_sender_can_reach_is_kept() {
+        for (raw, host) in [
+            ("sip:u@[fe80::1%25eth0]:5060", Host::V6("fe80::1".parse().unwrap())),
+            ("sip:u@büro.local", Host::Name("büro.local")),
+            ("sip:u@b%C3%BCro.local", Host::Name("b%C3%BCro.local")),
+        ] {
+            let uri = Uri::parse_leniently(raw).unwrap();
+            assert_eq!((uri.host(), uri.as_request_uri().as_str()), (host, raw));
+        }
     }
 
     #[test]

@@ -5,11 +5,11 @@ use super::{codec, row, text};
 
 /// The longest Request-URI we take, in octets; longer ones are answered 414.
 pub const MAX_REQUEST_URI: usize = 2048;
-/// The longest value of a header field we take, in octets.
+/// The longest value of a header field that we read, in octets. What we do not read may be as long as it likes.
 pub const MAX_VALUE: usize = 8192;
 /// The longest body we take, in octets: several times what a session description with everything in it needs.
 pub const MAX_BODY: usize = 16_384;
-/// The most header fields (or elements of lists) we take.
+/// The most header fields (or elements of lists) that we read.
 pub const MAX_HEADERS: usize = 256;
 
 /// Why a message cannot be served as it is. A request is refused for [`Refusal::of`](crate::refusal::Refusal::of) the
@@ -30,8 +30,6 @@ pub enum Fault {
     BodyTooLong,
     /// No empty line ends the header fields.
     HeadUnfinished,
-    /// A line is no header field.
-    HeaderLine,
     /// A field has no valid value.
     Malformed(Name),
     /// A field that must be there is not.
@@ -42,7 +40,7 @@ pub enum Fault {
     StartLine,
     /// The status is not three digits from 100 to 699.
     StatusLine,
-    /// There are more than [`MAX_HEADERS`] header fields.
+    /// There are more than [`MAX_HEADERS`] header fields that are read.
     TooManyHeaders,
     /// The Request-URI cannot be read.
     Uri,
@@ -74,7 +72,6 @@ impl Fault {
                 _ => "A header field that may occur once occurs more often.",
             },
             Self::HeadUnfinished => "No empty line ends the header fields.",
-            Self::HeaderLine => "A line among the header fields is not one.",
             Self::Malformed(name) => match name {
                 Name::Via => "A Via cannot be read.",
                 Name::From => "From cannot be read.",
@@ -135,7 +132,6 @@ impl From<Defect> for Fault {
             Defect::BodyShort => Self::BodyShort,
             Defect::ContentLength => Self::ContentLength,
             Defect::HeadUnfinished => Self::HeadUnfinished,
-            Defect::HeaderLine => Self::HeaderLine,
             Defect::StartLine => Self::StartLine,
             Defect::StatusLine => Self::StatusLine,
             Defect::TooManyHeaders => Self::TooManyHeaders,
@@ -161,17 +157,16 @@ pub fn validate(msg: &Message) -> Result<(), Fault> {
 fn request(msg: &Message) -> Result<(), Fault> {
     // The version comes first: a message of another version may look different in every other way.
     start(msg)?;
-    match msg.0.defect {
-        // Cut off a stream because it says to be too long: its body was not waited for.
-        Some(Defect::BodyShort) if content_length(msg) > MAX_BODY => return Err(Fault::BodyTooLong),
-        Some(defect) => return Err(defect.into()),
-        None => {}
+    // Nothing but its dialog or transaction is of interest in a goodbye: refused, it would leave a call up that is paid for.
+    let is_goodbye = matches!(msg.method(), Method::Bye | Method::Cancel);
+    if !is_goodbye {
+        shape(msg)?;
     }
-    let census = Census::of(msg)?;
+    let census = Census::of(msg);
     census.mandatory()?;
     census.once(msg.method())?;
-    if msg.body().len() > MAX_BODY {
-        return Err(Fault::BodyTooLong);
+    if let Some(fault) = census.beyond.filter(|_| !is_goodbye) {
+        return Err(fault);
     }
     let method = cseq(msg)?;
     if method != msg.method().as_str() {
@@ -179,6 +174,17 @@ fn request(msg: &Message) -> Result<(), Fault> {
     }
     census.malformed.map_or(Ok(()), Err)?;
     star(msg, &census)
+}
+
+/// Whether start line, head and body are whole, and the body no longer than we take.
+fn shape(msg: &Message) -> Result<(), Fault> {
+    match msg.0.defect {
+        // Cut off a stream because it says to be too long: its body was not waited for.
+        Some(Defect::BodyShort) if content_length(msg) > MAX_BODY => Err(Fault::BodyTooLong),
+        Some(defect) => Err(defect.into()),
+        None if msg.body().len() > MAX_BODY => Err(Fault::BodyTooLong),
+        None => Ok(()),
+    }
 }
 
 /// What Content-Length says; nothing where it cannot be read.
@@ -228,27 +234,33 @@ struct Census {
     count: [u8; Name::COUNT],
     /// The first field that is needed and has no valid value.
     malformed: Option<Fault>,
+    /// The first limit that the fields go beyond which are read. The others count only as part of the message.
+    beyond: Option<Fault>,
 }
 
 impl Census {
-    fn of(msg: &Message) -> Result<Self, Fault> {
-        if msg.header_count() > MAX_HEADERS {
-            return Err(Fault::TooManyHeaders);
-        }
-        let mut census = Self { count: [0; Name::COUNT], malformed: None };
+    fn of(msg: &Message) -> Self {
+        let mut census = Self { count: [0; Name::COUNT], malformed: None, beyond: None };
+        let mut read = 0;
         for (name, _, value) in msg.all_headers() {
-            if value.len() > MAX_VALUE {
-                return Err(Fault::ValueTooLong(name));
+            let row = row(name);
+            if row.is_read() {
+                read += 1;
+                if value.len() > MAX_VALUE {
+                    census.beyond.get_or_insert(Fault::ValueTooLong(name));
+                } else if read > MAX_HEADERS {
+                    census.beyond.get_or_insert(Fault::TooManyHeaders);
+                }
             }
             let count = &mut census.count[name as usize];
             *count = count.saturating_add(1);
-            if row(name).is_strict_in(msg.method())
+            if row.is_strict_in(msg.method())
                 && let Err(fault) = readable(name, value, msg.method(), *count == 1)
             {
                 census.malformed.get_or_insert(fault);
             }
         }
-        Ok(census)
+        census
     }
 
     fn mandatory(&self) -> Result<(), Fault> {
@@ -366,7 +378,6 @@ mod tests {
     fn each_fault_is_found() {
         assert_eq!(with("CSeq: 2 INVITE\r\n"), Err(Fault::Duplicate(Name::CSeq)));
         assert_eq!(with("Max-Forwards: 300\r\n"), Err(Fault::Malformed(Name::MaxForwards)));
-        assert_eq!(with("no field\r\n"), Err(Fault::HeaderLine));
         assert_eq!(with("Content-Length: 9\r\n"), Err(Fault::BodyShort));
         assert_eq!(with("Content-Length: 99999\r\n"), Err(Fault::BodyTooLong));
         assert_eq!(with("Contact: \"Joe <sip:x@y>\r\n"), Err(Fault::Malformed(Name::Contact)));
@@ -393,9 +404,61 @@ mod tests {
         assert_eq!(check(&long), Err(Fault::BodyTooLong));
         let long = line(&format!("INVITE sip:t@a SIP/2.0\r\nX: {}", "u".repeat(MAX_VALUE + 1)));
         assert_eq!(long, Err(Fault::ValueTooLong(Name::SessionExpires)));
+        for count in [MAX_HEADERS, 1_100] {
+            let many = "X: 1\r\n".repeat(count);
+            assert_eq!(
+                check(&format!("INVITE sip:t@a SIP/2.0\r\n{HEAD}{many}\r\n")),
+                Err(Fault::TooManyHeaders)
+            );
+        }
+    }
+
+    /// RFC 3261 section 8.2.2.
+    #[test]
+    fn what_is_not_read_decides_about_no_request() {
+        let long = format!("Identity: {}\r\nX-Own: {}\r\n", "a".repeat(9_000), "b".repeat(9_000));
+        let many = format!("Accept-Language: {}\r\n{}", "en, ".repeat(700), "X-Own: 1\r\n".repeat(700));
+        for method in ["INVITE", "REGISTER", "OPTIONS", "BYE", "CANCEL", "INFO"] {
+            for odd in
+                ["Organization Acme\r\n", "X-Tag[1]: 5\r\n", "X-B\u{fc}ro: 1\r\n", ": 1\r\n", &long, &many]
+            {
+                let head = HEAD.replace("INVITE", method);
+                for text in [format!("{odd}{head}"), format!("{head}{odd}")] {
+                    let text = format!("{method} sip:t@a SIP/2.0\r\n{text}\r\n");
+                    assert_eq!(check(&text), Ok(()), "{method} {odd:.40}");
+                }
+            }
+        }
+        assert_eq!(with("odd line\r\nContent-Length: 9\r\n"), Err(Fault::BodyShort), "it hides nothing");
+        let lost = HEAD.replace("Call-ID: c", "Call-ID c");
         assert_eq!(
-            check(&format!("INVITE sip:t@a SIP/2.0\r\n{HEAD}{}\r\n", "X: 1\r\n".repeat(MAX_HEADERS))),
-            Err(Fault::TooManyHeaders)
+            check(&format!("INVITE sip:t@a SIP/2.0\r\n{lost}\r\n")),
+            Err(Fault::Missing(Name::CallId))
+        );
+    }
+
+    #[test]
+    fn a_goodbye_is_refused_for_nothing_but_what_names_its_call() {
+        let too_long = format!("Subject: s\r\nx: {}\r\n\r\n", "9".repeat(MAX_VALUE + 1));
+        let too_many = format!("{}\r\n", "x: 90\r\n".repeat(1_100));
+        let too_much = format!("\r\n{}", "b".repeat(MAX_BODY + 1));
+        for odd in
+            ["Content-Length: 99\r\n\r\n", "Content-Length: x\r\n\r\n", &too_long, &too_many, &too_much]
+        {
+            for method in ["BYE", "CANCEL"] {
+                let head = HEAD.replace("INVITE", method);
+                assert_eq!(
+                    check(&format!("{method} sip:t@a SIP/2.0\r\n{head}{odd}")),
+                    Ok(()),
+                    "{method} {odd:.40}"
+                );
+            }
+            assert_ne!(check(&format!("INVITE sip:t@a SIP/2.0\r\n{HEAD}{odd}")), Ok(()), "{odd:.40}");
+        }
+        let twice = format!("{}Call-ID: other\r\n", HEAD.replace("INVITE", "BYE"));
+        assert_eq!(
+            check(&format!("BYE sip:t@a SIP/2.0\r\n{twice}\r\n")),
+            Err(Fault::Duplicate(Name::CallId))
         );
     }
 

@@ -29,7 +29,11 @@ impl<'a> Via<'a> {
         }
         let end = rest.find(';').unwrap_or(rest.len());
         let sent_by = rest[..end].trim();
-        let (host, port) = uri::host_port(sent_by)?;
+        // A comment behind it is of interest to people alone. Whatever else stands there is echoed: a response goes back
+        // where its request came from.
+        let named = sent_by.split('(').next().unwrap_or_default().trim_end();
+        let odd = || (!sent_by.is_empty()).then_some((Host::Name(sent_by), None));
+        let (host, port) = uri::host_port(named).or_else(odd)?;
         text::is_token(transport.as_bytes()).then_some(Self {
             raw,
             transport,
@@ -129,7 +133,22 @@ mod tests {
             Via::parse("SIP/2.0/TLS [2001:db8::9]:5061;received=[2001:db8::1];rport=99;branch=b").unwrap();
         assert_eq!((via.port(), via.rport()), (Some(5061), Some(99)));
         assert_eq!(via.received(), Some("2001:db8::1".parse().unwrap()));
-        assert!(Via::parse("SIP/2.0/UDP 2001:db8::9").is_none());
+    }
+
+    #[test]
+    fn a_host_that_cannot_be_read_is_kept_as_it_is() {
+        for (sent_by, host, port) in [
+            ("[fe80::1%25eth0]:5070", Host::V6("fe80::1".parse().unwrap()), Some(5070)),
+            ("pbx.example:5070 (a PBX)", Host::Name("pbx.example"), Some(5070)),
+            ("büro.local", Host::Name("büro.local"), None),
+            ("2001:db8::9", Host::Name("2001:db8::9"), None),
+            ("a b", Host::Name("a b"), None),
+            ("a:99999", Host::Name("a:99999"), None),
+        ] {
+            let text = format!("SIP/2.0/UDP {sent_by};branch=b");
+            let via = Via::parse(&text).unwrap();
+            assert_eq!((via.host(), via.port(), via.branch()), (host, port, Some("b")), "{sent_by}");
+        }
     }
 
     #[test]
@@ -146,9 +165,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_via() {
-        for text in
-            ["", "SIP/2.0/UDP", "SIP/2.0/UDP ;,", "HTTP/1.1/TCP a", "SIP/2.0/UDP a b", "SIP/2.0/UDP a:99999"]
-        {
+        for text in ["", "SIP/2.0/UDP", "SIP/2.0/UDP ;,", "HTTP/1.1/TCP a"] {
             assert!(Via::parse(text).is_none(), "{text}");
         }
     }

@@ -53,7 +53,13 @@ impl MessageWriter {
 
     /// Adds all fields of that name, in order and verbatim; lists come one element to a line.
     pub fn copy(&mut self, from: &Message, name: Name) -> &mut Self {
-        for field in from.0.fields.iter().filter(|field| field.name == name) {
+        self.copy_if(from, name, |_| true)
+    }
+
+    /// The same of those values that are wanted.
+    pub fn copy_if(&mut self, from: &Message, name: Name, is_wanted: impl Fn(&str) -> bool) -> &mut Self {
+        let fields = from.0.fields.iter().filter(|field| field.name == name);
+        for field in fields.filter(|field| is_wanted(field.value.of(&from.0.head))) {
             self.verbatim(name.as_str(), [from.octets(field.value)]);
         }
         self

@@ -46,6 +46,10 @@ pub fn sdp_body(msg: &Message) -> Result<Option<Bytes>, BodyFault> {
     };
     let disposition = msg.header(Name::ContentDisposition).unwrap_or("");
     let can_refuse = msg.is_request() && *msg.method() != Method::Ack;
+    if split(disposition).0.eq_ignore_ascii_case("early-session") {
+        // RFC 3959 section 4: such a session is for those who say that they know it.
+        return if is_handled(disposition, "optional") { Ok(None) } else { Err(BodyFault::Type) };
+    }
     match find(kind, msg.body_bytes(), Reading { depth: MAX_DEPTH, can_refuse }) {
         Found::Sdp(body) => Ok(Some(body)),
         Found::Nothing => Ok(None),
@@ -73,7 +77,7 @@ enum Found {
 
 fn find(content_type: &str, body: Bytes, reading: Reading) -> Found {
     let (kind, params) = split(content_type);
-    if kind.eq_ignore_ascii_case("application/sdp") {
+    if is_sdp(kind) {
         return Found::Sdp(body);
     }
     let is_container = kind.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/"));
@@ -105,6 +109,28 @@ fn gather(parts: impl Iterator<Item = Found>, is_choice: bool) -> Found {
         _ if is_missed => Found::Missed,
         _ => Found::Nothing,
     }
+}
+
+fn is_sdp(kind: &str) -> bool {
+    kind.eq_ignore_ascii_case("application/sdp")
+}
+
+/// Whether a description so marked is that of the call (RFC 3261 20.11: without a mark it is).
+fn is_of_session(disposition: &str) -> bool {
+    let (kind, _) = split(disposition);
+    kind.is_empty() || kind.eq_ignore_ascii_case("session")
+}
+
+/// The head of a part with each folded field on one line (RFC 5322 2.2.3).
+fn unfolded(head: &str) -> String {
+    let mut whole = String::with_capacity(head.len());
+    for line in head.lines() {
+        if !line.starts_with([' ', '\t']) {
+            whole.push('\n');
+        }
+        whole.push_str(line);
+    }
+    whole
 }
 
 fn split(value: &str) -> (&str, Params<'_>) {
@@ -144,6 +170,7 @@ fn inside(part: Bytes, reading: Reading) -> Found {
     }
     let Some((head_end, body_start)) = end_of_head(&part) else { return Found::Nothing };
     let Ok(head) = std::str::from_utf8(&part[..head_end]) else { return Found::Nothing };
+    let head = unfolded(head);
     let field = |name: &str| {
         head.lines()
             .filter_map(|line| line.split_once(':'))
@@ -151,14 +178,23 @@ fn inside(part: Bytes, reading: Reading) -> Found {
     };
     let is_plain =
         |encoding: &str| ["7bit", "8bit", "binary"].iter().any(|plain| plain.eq_ignore_ascii_case(encoding));
+    let disposition = field("Content-Disposition").unwrap_or("");
     let found = match field("Content-Type").or_else(|| field("c")) {
         Some(kind) if field("Content-Transfer-Encoding").is_none_or(is_plain) => {
             find(kind, part.slice(body_start..), reading)
         }
+        // The call's own description, in a form that we do not read.
+        Some(kind) if is_sdp(split(kind).0) && is_of_session(disposition) => Found::Missed,
         _ => Found::Foreign,
     };
-    let disposition = field("Content-Disposition").unwrap_or("");
     match found {
+        // Of another session than the call's, such as one for early media (RFC 3959).
+        Found::Sdp(_)
+            if !is_of_session(disposition) && is_handled(disposition, "required") && reading.can_refuse =>
+        {
+            Found::Missed
+        }
+        Found::Sdp(_) if !is_of_session(disposition) => Found::Nothing,
         Found::Missed if is_handled(disposition, "optional") => Found::Nothing,
         Found::Foreign | Found::Nothing if reading.can_refuse && is_handled(disposition, "required") => {
             Found::Missed
@@ -232,6 +268,53 @@ mod tests {
             found,
             "one is enough"
         );
+    }
+
+    #[test]
+    fn a_folded_field_of_a_part_is_read_as_a_whole() {
+        let required = "Content-Disposition: signal;\r\n\thandling=required\r\n";
+        assert_eq!(beside("mixed", required), Err(BodyFault::Type));
+        let text = "--b\r\nContent-Type:\r\n application/sdp\r\n\r\nv=0\r\n--b--";
+        assert_eq!(
+            body("Content-Type: multipart/mixed;boundary=b", text),
+            Ok(Some(Bytes::from_static(b"v=0")))
+        );
+    }
+
+    /// Two descriptions, the first of which is so marked.
+    fn behind(head: &str) -> Result<Option<Bytes>, BodyFault> {
+        let text = format!(
+            "--b\r\nContent-Type: application/sdp\r\n{head}\r\nother\r\n--b\r\nContent-Type: application/sdp\r\n\r\n\
+             v=0\r\n--b--"
+        );
+        body("Content-Type: multipart/mixed;boundary=b", &text)
+    }
+
+    #[test]
+    fn only_the_calls_own_description_counts() {
+        let (first, second) = (Ok(Some(Bytes::from_static(b"other"))), Ok(Some(Bytes::from_static(b"v=0"))));
+        assert_eq!(behind(""), first);
+        assert_eq!(behind("Content-Disposition: Session;handling=required\r\n"), first);
+        assert_eq!(behind("Content-Disposition: early-session\r\n"), second);
+        assert_eq!(behind("Content-Disposition: early-session;handling=optional\r\n"), second);
+        assert_eq!(behind("Content-Disposition: early-session;handling=required\r\n"), Err(BodyFault::Type));
+        let alone = "Content-Type: application/sdp\r\nContent-Disposition: early-session";
+        assert_eq!(body(alone, "v=0"), Err(BodyFault::Type));
+        assert_eq!(body(&format!("{alone};handling=optional"), "v=0"), Ok(None));
+    }
+
+    #[test]
+    fn a_description_in_a_form_that_is_not_read_is_not_taken_for_none() {
+        let encoded = |disposition: &str| {
+            let text = format!(
+                "--b\r\nContent-Type: application/sdp\r\nContent-Transfer-Encoding: base64\r\n{disposition}\r\n\
+                 dj0w\r\n--b--"
+            );
+            body("Content-Type: multipart/mixed;boundary=b", &text)
+        };
+        assert_eq!(encoded(""), Err(BodyFault::Type));
+        assert_eq!(encoded("Content-Disposition: session;handling=optional\r\n"), Ok(None));
+        assert_eq!(encoded("Content-Disposition: early-session\r\n"), Ok(None));
     }
 
     #[test]

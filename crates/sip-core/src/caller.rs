@@ -94,9 +94,7 @@ impl Caller {
 fn identity_in(carrier: Option<&Carrier>, value: &str) -> Option<Identity> {
     let addr = NameAddr::parse(value).ok()?;
     let uri = addr.uri().ok()?;
-    let is_other_party =
-        addr.params().value("party").is_some_and(|party| !party.eq_ignore_ascii_case("calling"));
-    if uri.scheme() == Scheme::Other || is_other_party || privacy::names_nobody(&addr) {
+    if uri.scheme() == Scheme::Other || !privacy::is_of_caller(&addr) || privacy::names_nobody(&addr) {
         return None;
     }
     let user = dialled(&uri).filter(|user| !user.is_empty())?;

@@ -31,13 +31,21 @@ pub(crate) fn is_withheld_by_pbx(invite: &Message) -> bool {
 }
 
 /// Whether a carrier's caller is withheld. Here the words of From count by themselves: where there was a caller ID, the
-/// carrier has put it elsewhere.
+/// carrier has put it elsewhere. So do those of the fields that say who calls beside it.
 pub(crate) fn is_withheld_by_carrier(invite: &Message) -> bool {
-    let is_anonymous = |from: NameAddr<'_>| {
-        let is_named_so = from.display_name().is_some_and(|name| is_one_of(&name, &WITHHELD_WORDS));
-        is_named_so || is_anonymous_host(&from) || user_is_one_of(&from, &WITHHELD_WORDS)
+    let is_anonymous = |caller: NameAddr<'_>| {
+        let is_named_so = caller.display_name().is_some_and(|name| is_one_of(&name, &WITHHELD_WORDS));
+        is_named_so || is_anonymous_host(&caller) || user_is_one_of(&caller, &WITHHELD_WORDS)
     };
-    asks_for_privacy(invite) || invite.from().is_some_and(is_anonymous)
+    let named =
+        [Name::PAssertedIdentity, Name::RemotePartyId].into_iter().flat_map(|name| invite.headers(name));
+    let mut callers = named.filter_map(|value| NameAddr::parse(value).ok()).filter(is_of_caller);
+    asks_for_privacy(invite) || invite.from().is_some_and(is_anonymous) || callers.any(is_anonymous)
+}
+
+/// Whether a Remote-Party-ID speaks of the caller and not of another party.
+pub(crate) fn is_of_caller(party: &NameAddr<'_>) -> bool {
+    party.params().value("party").is_none_or(|party| party.eq_ignore_ascii_case("calling"))
 }
 
 /// Whether a History-Info is not to be passed on (RFC 7044 section 10.1): anything that a Privacy asks for but `none` and
@@ -46,6 +54,18 @@ pub(crate) fn hides_history(invite: &Message) -> bool {
     let mut values =
         invite.headers(Name::Privacy).flat_map(|privacy| privacy.split([';', ',', ' ', '\t', '"']));
     values.any(|value| !["", "none", "id"].iter().any(|other| value.eq_ignore_ascii_case(other)))
+}
+
+/// Whether a Diversion or one entry of a History-Info asks not to be shown to those outside: by `privacy` beside the
+/// address, or by Privacy within it (RFC 5806 section 4, RFC 7044 section 10.1.2).
+pub(crate) fn hides_entry(entry: &str) -> bool {
+    let asks = |part: &str| {
+        let Some((name, value)) = part.split_once('=') else { return false };
+        let value = value.trim().trim_matches('"');
+        name.trim().eq_ignore_ascii_case("privacy")
+            && !["off", "none"].iter().any(|other| value.eq_ignore_ascii_case(other))
+    };
+    entry.split([';', '>', '?', '&']).any(asks)
 }
 
 /// Whether an address stands for nobody at all.
@@ -182,6 +202,41 @@ mod tests {
             let asked = invite("1", from, "");
             assert_eq!(is_withheld_by_pbx(&asked), of_pbx, "{from}");
             assert_eq!(is_withheld_by_carrier(&asked), of_carrier, "{from}");
+        }
+    }
+
+    #[test]
+    fn whichever_field_of_a_carriers_names_nobody_withholds_the_caller() {
+        for (field, is_withheld) in [
+            ("P-Asserted-Identity: \"Anonymous\" <sip:anonymous@anonymous.invalid>", true),
+            ("P-Asserted-Identity: <tel:+12025550123>, <sip:anonymous@anonymous.invalid>", true),
+            ("P-Asserted-Identity: <sip:+12025550123@anonymous.invalid>", true),
+            ("P-Asserted-Identity: \"Restricted\" <sip:+12025550123@c>", true),
+            ("P-Asserted-Identity: \"Private Ryan\" <sip:+12025550123@c>", false),
+            ("P-Asserted-Identity: <sip:unknown@c>", false),
+            ("P-Asserted-Identity: \"", false),
+            ("Remote-Party-ID: <sip:anonymous@c>", true),
+            ("Remote-Party-ID: <sip:anonymous@c>;party=CALLING", true),
+            ("Remote-Party-ID: <sip:anonymous@c>;party=called", false),
+        ] {
+            let asked = invite("1", NUMBER, &format!("{field}\r\n"));
+            assert_eq!(is_withheld_by_carrier(&asked), is_withheld, "{field}");
+        }
+    }
+
+    #[test]
+    fn an_entry_of_a_calls_history_asks_for_privacy_in_every_form() {
+        for (entry, hides) in [
+            ("<sip:+1@pbx>;reason=unconditional;privacy=full", true),
+            ("\"A; B\" <sip:+1@pbx>;Privacy=\"name\"", true),
+            ("<sip:+1@pbx>;privacy=off", false),
+            ("<sip:+1@pbx>;reason=user-busy", false),
+            ("<sip:+1@pbx?Privacy=history>;index=1", true),
+            ("<sip:+1@pbx?Reason=SIP%3Bcause%3D302&Privacy=history>;index=1", true),
+            ("<sip:+1@pbx?Privacy=none>;index=1", false),
+            ("<sip:+1@pbx?Reason=SIP%3Bcause%3D302>;index=1", false),
+        ] {
+            assert_eq!(hides_entry(entry), hides, "{entry}");
         }
     }
 

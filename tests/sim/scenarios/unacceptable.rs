@@ -6,8 +6,8 @@ use sip_core::types::Transport;
 
 use crate::agent::State;
 use crate::agent::manner::{Act, Change, Dial, Early, EarlyMedia, Manner, ms, s};
-use crate::provisioning::{FAR_AWAY, SALES_NUMBER};
-use crate::world::{ALPHA, SALES, Setting, World};
+use crate::provisioning::{ENGINEERING_NUMBER, FAR_AWAY, Provisions, SALES_NUMBER};
+use crate::world::{ALPHA, ENGINEERING, SALES, Setting, World};
 
 const BAD_PORTS: [&str; 5] = ["99999", "65536", "-1", "+4", "x"];
 
@@ -151,4 +151,26 @@ fn a_carriers_own_diversion_stays_with_the_carrier() {
     world.settle();
     let invite = world.agents[SALES].requests(Method::Invite).next().unwrap();
     assert_eq!(invite.headers(Name::Diversion).count(), 0);
+}
+
+#[test]
+fn what_a_call_has_passed_in_private_is_for_trusted_carriers_alone() {
+    let shown = "<sip:+12026843376@pbx.example>;reason=user-busy";
+    let diversion = format!("<sip:+12026843377@pbx.example>;reason=no-answer;privacy=full, {shown}");
+    let entry = "<sip:9@pbx.example>;index=1.1";
+    let history = format!("<sip:8@pbx.example?Privacy=history>;index=1, {entry}");
+    for (number, callee, is_trusted) in
+        [(FAR_AWAY, ALPHA, true), (FAR_AWAY, ALPHA, false), (ENGINEERING_NUMBER, ENGINEERING, true)]
+    {
+        let provisions = Provisions { carriers_are_trusted: is_trusted, ..Provisions::default() };
+        let mut world = World::of(Setting { provisions, ..Setting::clear(1) });
+        let dial = Dial::to(number).header("Diversion", &diversion).header("History-Info", &history);
+        world.dial(SALES, dial.then(s(2), Act::HangUp));
+        world.settle();
+        let invite = world.agents[callee].requests(Method::Invite).next().unwrap();
+        let heard = |name| invite.headers(name).collect::<Vec<_>>().join(", ");
+        let is_whole = is_trusted && callee == ALPHA;
+        assert_eq!(heard(Name::Diversion), if is_whole { &diversion } else { shown });
+        assert_eq!(heard(Name::HistoryInfo), if is_whole { &history } else { entry });
+    }
 }

@@ -227,7 +227,7 @@ impl Call {
         let mut draft = leg.begin(ctx, Method::Invite);
         let is_first = leg.invite.is_none();
         if is_first {
-            let flow = leg.dialog.flow_out();
+            let flow = leg.dialog.flow_out(ctx.settings);
             ctx.out.tell(Event::Invited {
                 call: self.uid,
                 request_uri: leg.dialog.remote_target().to_owned(),
@@ -248,7 +248,7 @@ impl Call {
             presentation.write(&mut draft.writer);
         }
         if let Some(exchange) = self.exchange.as_ref().filter(|_| self.caller.peer.profile().is_some()) {
-            copy_diversion(&exchange.request, &mut draft.writer);
+            copy_diversion(&exchange.request, ctx.is_trusted(leg.peer), &mut draft.writer);
         }
         if matches!(leg.peer, Peer::Profile(_)) {
             draft.writer.header(Name::Trail, &self.trail);
@@ -417,11 +417,13 @@ fn refuses_media(response: &Message) -> bool {
 }
 
 /// How the call came to a PBX that passes it on, as the PBX says it: octet by octet, since it is between the PBX and the
-/// called side what is made of it. A carrier's is kept back, for it names hosts of the carrier's network.
-fn copy_diversion(invite: &Message, writer: &mut MessageWriter) {
-    writer.copy(invite, Name::Diversion);
+/// called side what is made of it. What asks not to be shown is for trusted carriers alone. A carrier's is kept back, for
+/// it names hosts of the carrier's network.
+fn copy_diversion(invite: &Message, is_trusted: bool, writer: &mut MessageWriter) {
+    let is_shown = |entry: &str| is_trusted || !privacy::hides_entry(entry);
+    writer.copy_if(invite, Name::Diversion, is_shown);
     if !privacy::hides_history(invite) {
-        writer.copy(invite, Name::HistoryInfo);
+        writer.copy_if(invite, Name::HistoryInfo, is_shown);
     }
 }
 

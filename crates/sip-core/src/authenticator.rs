@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::auth::digest::{self, Algorithm, DigestResponse, Staleness};
 use crate::auth::nonce::{CountVerdict, NonceCounts, NonceKey, NonceState};
@@ -12,6 +13,11 @@ use crate::message::{Message, Name};
 use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::types::{Now, ProfileId};
+
+/// How often a user at one source may answer an old nonce before it is told that it answers nothing else: so many times at
+/// once, and then once each time that a nonce may grow old.
+pub(crate) const STALE_BURST: u32 = 2;
+pub(crate) const STALE_EVERY: Duration = Duration::from_secs(60);
 
 /// The outcome of looking at a request's credentials.
 #[derive(Debug)]
@@ -179,6 +185,11 @@ impl Authenticator {
         let via = request.header(Name::Via).unwrap_or_default();
         let number = request.header(Name::CSeq).unwrap_or_default();
         self.key.token(&format!("{via}\n{}\n{number}", request.call_id().unwrap_or_default()), source)
+    }
+
+    /// A number that is always the same for one name, and that nobody can foretell.
+    pub(crate) fn lot(&self, user: &str) -> u64 {
+        self.key.lot(user)
     }
 
     /// What a user is challenged with; somebody unknown as if there were such a user, and always the same.

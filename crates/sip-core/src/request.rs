@@ -1,7 +1,7 @@
 //! Requests as they come in: told apart, authenticated, and handed to the registrar or a call.
 
 use crate::auth::Staleness;
-use crate::authenticator::{Party, Verdict};
+use crate::authenticator::{self, Party, Verdict};
 use crate::bans::{Bans, Claim, Place};
 use crate::call::{Arrival, Assurance, Call, Plan, Sender};
 use crate::call_rates::TooFast;
@@ -23,6 +23,9 @@ use crate::types::{CallUid, Event, Flow, Now, ProfileId, Transport};
 /// Why a known source's request is met with silence.
 const TOO_FAST_FOR_KNOWN: &str = "too many requests from this known source";
 
+const ACK_TO_NOTHING: &str = "an ACK within no call that there is";
+const ACK_FROM_ELSEWHERE: &str = "an ACK from elsewhere than the call's peer";
+
 impl Gateway {
     pub(crate) fn on_request(&mut self, now: Now, flow: Flow, request: &Message) {
         if self.known_peer(now, flow).is_some() {
@@ -38,13 +41,19 @@ impl Gateway {
     }
 
     fn on_ack(&mut self, now: Now, flow: Flow, ack: &Message) {
-        let Some((uid, id)) = self.dialog_of(ack) else { return };
+        let Some((uid, id)) = self.dialog_of(ack) else { return self.drop_message(flow, ACK_TO_NOTHING) };
+        let mut is_of_peer = false;
         self.with_call(now, uid, |call, ctx| {
-            if call.is_of_peer(ctx, id, ack, flow) {
+            is_of_peer = call.is_of_peer(ctx, id, ack, flow);
+            if is_of_peer {
                 call.note_sign_of(ctx, id);
                 call.on_ack(ctx, id.role(), ack);
             }
         });
+        if !is_of_peer {
+            // Without its ACK the call will end, and only this line says why.
+            self.out.tell(Event::Dropped { source: flow.peer, why: ACK_FROM_ELSEWHERE, is_of_note: true });
+        }
     }
 
     fn dialog_of(&self, request: &Message) -> Option<(CallUid, crate::call::LegId)> {
@@ -60,7 +69,7 @@ impl Gateway {
             None => self.invite_named_by(now, flow, cancel),
         };
         if invite.is_some() || call.is_some() {
-            self.confirm(now, flow, cancel);
+            self.confirm_cancel(now, flow, cancel);
         } else {
             self.refuse(now, flow, cancel, Refusal::NoSuchDialog);
         }
@@ -208,7 +217,9 @@ impl Gateway {
         match self.authenticator.check(steady, &self.settings, &self.directory, request_here, before, hear) {
             Verdict::Accepted(peer) => self.on_right_password(now, flow, request, party, peer),
             Verdict::Challenge(staleness) => {
-                self.challenge(now, flow, request, party, (staleness, None));
+                let why =
+                    (staleness == Staleness::Stale).then(|| self.note_stale(now, flow, request)).flatten();
+                self.challenge(now, flow, request, party, (staleness, why));
                 None
             }
             Verdict::Useless { user, why, is_answer } => {
@@ -298,6 +309,22 @@ impl Gateway {
             &Refused { user: Some(user), ..Refused::of(profile.as_ref(), why) },
         );
         self.challenge(now, flow, request, party, (Staleness::Fresh, Some(why)));
+    }
+
+    /// Every nonce grows old, so now and then an answer to an old one is right. Who answers nothing else is challenged for
+    /// ever: its source changes from request to request, or it sends the same credentials each time. From the third time on
+    /// that is said.
+    fn note_stale(&mut self, now: Now, flow: Flow, request: &Message) -> Option<Refusal> {
+        let user = authenticator::claimed_users(request, &self.settings.realm).next()?;
+        let key = (self.authenticator.lot(&user), flow.peer.ip());
+        if self.stale.take(now.monotonic, key) == Pace::Within {
+            return None;
+        }
+        let why = Refusal::CredentialsStale;
+        let profile = self.directory.profile_of_user(&user).cloned();
+        let refused = Refused { user: Some(&user), ..Refused::of(profile.as_ref(), why) };
+        self.note_refused(now, flow, request, &refused);
+        Some(why)
     }
 
     /// Refuses what requires an extension that we do not have; a REGISTER is noted.

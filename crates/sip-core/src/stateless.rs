@@ -24,6 +24,8 @@ const NAMELESS: &str = "a stranger's request without Via, From or Call-ID";
 
 /// How many times as long as its request a challenge may be.
 const CHALLENGE_FACTOR: usize = 2;
+/// The same for the 200 to a CANCEL. Whoever names an INVITE of ours that waits is no stranger, and it is one answer.
+const CANCEL_FACTOR: usize = 8;
 
 impl Gateway {
     /// Sends an answer without state; `add` writes what is particular of it, at either length. `factor` is how many times
@@ -109,12 +111,17 @@ impl Gateway {
     /// 200 without state: a repeated request gets the same answer again.
     pub(crate) fn confirm(&mut self, now: Now, flow: Flow, request: &Message) {
         self.answer_unkept(now, flow, request, (200, 1), |_, writer, length| {
-            if *request.method() != Method::Cancel && length == Length::Full {
+            if length == Length::Full {
                 writer.header(Name::Allow, ALLOW);
                 writer.header(Name::Accept, "application/sdp");
                 writer.header(Name::Supported, respond::supported());
             }
         });
+    }
+
+    /// 200 to a CANCEL for an INVITE that waits.
+    pub(crate) fn confirm_cancel(&mut self, now: Now, flow: Flow, cancel: &Message) {
+        self.answer_unkept(now, flow, cancel, (200, CANCEL_FACTOR), |_, _, _| {});
     }
 
     /// Challenges without state: a request that brings no proof costs no memory. `why` says what is wrong with the

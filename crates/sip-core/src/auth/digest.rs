@@ -157,8 +157,13 @@ impl<'a> DigestResponse<'a> {
 
 /// A user name without its scheme and its domain.
 pub(crate) fn user_of(name: &str) -> &str {
-    let name = name.strip_prefix("sip:").or_else(|| name.strip_prefix("sips:")).unwrap_or(name);
-    let end = name.find('@').or_else(|| name.find("%40")).unwrap_or(name.len());
+    let is_scheme = |scheme: &&str| scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips");
+    let name = match name.split_once(':') {
+        Some((scheme, rest)) if is_scheme(&scheme) => rest,
+        _ => name,
+    };
+    // Some escape the sign of their own domain, and add another one.
+    let end = [name.find('@'), name.find("%40")].into_iter().flatten().min().unwrap_or(name.len());
     &name[..end]
 }
 
@@ -446,7 +451,16 @@ pub(crate) mod tests {
 
     #[test]
     fn a_user_is_known_by_what_stands_before_its_domain() {
-        for username in ["bob", "bob@example.com", "sip:bob@example.com", "bob%40example.com", "bob@a@b"] {
+        for username in [
+            "bob",
+            "bob@example.com",
+            "sip:bob@example.com",
+            "SIP:bob@example.com",
+            "Sips:bob",
+            "bob%40example.com",
+            "bob%40a@b",
+            "bob@a@b",
+        ] {
             let value = format!("Digest username=\"{username}\", realm=r, nonce=n, uri=u, response=r");
             assert_eq!(DigestResponse::parse(&value).unwrap().user(), "bob", "{username}");
         }

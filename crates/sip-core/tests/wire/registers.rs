@@ -224,3 +224,18 @@ fn a_contact_is_echoed_octet_by_octet() {
     let is_echoed = |answer: &bytes::Bytes| answer.windows(9).any(|part| part == b": \"P\xfcX\" <");
     assert!(answers.iter().any(is_echoed));
 }
+
+#[test]
+fn who_answers_nothing_but_old_challenges_is_told_so_from_the_third_time_on() {
+    let mut bench = Bench::new();
+    let challenge = bench.ask(PBX, &Request::default().write(1, ""));
+    let asked = challenge.header(Name::WwwAuthenticate).expect("a challenge").to_owned();
+    let credentials = format!("Authorization: {}\r\n", right(&asked, USER));
+    let mut answers = (2..=6).map(|number| bench.ask(PBX, &Request::default().write(number, &credentials)));
+    let statuses: Vec<_> =
+        answers.by_ref().take(3).map(|it| (it.status(), it.headers(Name::Warning).count())).collect();
+    assert_eq!(statuses, [(200, 0), (401, 0), (401, 0)]);
+    let told = answers.next_back().expect("an answer");
+    assert!(told.header(Name::WwwAuthenticate).is_some_and(|it| it.contains("stale=true")));
+    tells(&told, &bench, Refusal::CredentialsStale);
+}

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::message::Uri;
+use crate::message::{Host, Uri};
 use crate::types::{Binding, Flow};
 
 /// The way of requests to a registered PBX: back over the flow that it registered by, or once its connection has ended
@@ -16,15 +16,33 @@ pub(super) fn way_to(binding: &Binding) -> Option<Flow> {
 }
 
 /// Where a PBX can be connected to: at the Contact that it has registered, if no NAT stands between (RFC 3261 section
-/// 18.1.1 opens a connection to where the request is to go).
+/// 18.1.1 opens a connection to where the request is to go). A name is taken for that of the host that it registers from:
+/// whether a NAT stands before that, nobody can say, and an attempt to connect tells.
 fn listens_at(binding: &Binding) -> Option<SocketAddr> {
     let source = binding.flow.peer;
-    let contact = Uri::parse_leniently(&binding.contact_uri).ok().filter(|_| !binding.behind_nat)?;
-    let host = contact.host().ip().filter(|host| *host == source.ip())?;
+    let contact = Uri::parse_leniently(&binding.contact_uri).ok()?;
+    let is_there = match contact.host() {
+        Host::Name(name) => is_domain_name(name),
+        address => address.ip() == Some(source.ip()) && !binding.behind_nat,
+    };
+    let host = is_there.then_some(source.ip())?;
     let port = contact.port().unwrap_or_else(|| binding.flow.transport.default_port());
-    // The port that a connection comes from was chosen for it alone: nobody listens there.
-    (port != 0 && port != source.port()).then_some(SocketAddr::new(host, port))
+    // A port that the system chose for the connection alone leads to nothing. A proxy that reuses its connections comes
+    // from the very port that it listens on.
+    let is_chosen = port == source.port() && port >= DYNAMIC_PORTS;
+    (port != 0 && !is_chosen).then_some(SocketAddr::new(host, port))
 }
+
+/// Whether a name may be one that everybody knows: those of a site, and what stands where there is none, lead nowhere.
+fn is_domain_name(name: &str) -> bool {
+    let last = name.trim_end_matches('.').rsplit_once('.').map(|(_, last)| last.to_ascii_lowercase());
+    let is_local =
+        |last: &str| ["invalid", "local", "localdomain", "lan", "internal", "home"].contains(&last);
+    last.is_some_and(|last| !is_local(&last) && !last.is_empty())
+}
+
+/// From here on systems choose ports for connections: Linux from 32768, most others from 49152 (RFC 6335 section 6).
+const DYNAMIC_PORTS: u16 = 32_768;
 
 #[cfg(test)]
 mod tests {
@@ -63,11 +81,27 @@ mod tests {
         for nowhere in [
             "sip:u@198.51.100.9:41234",
             "sip:u@198.51.100.10:5060",
-            "sip:u@pbx.example.com",
+            "sip:u@pbx.local:5070",
+            "sip:u@df7jal23ls0d.invalid;transport=tcp",
+            "sip:u@asterisk",
             "sip:u@198.51.100.9:0",
         ] {
             assert_eq!(peer(nowhere, Tcp), None, "{nowhere}");
         }
+        let mut reused = binding("sip:u@198.51.100.9:5060", Tcp, None);
+        for port in [5060, 5080] {
+            reused.flow.peer.set_port(port);
+            reused.contact_uri = format!("sip:u@198.51.100.9:{port}");
+            assert_eq!(
+                way_to(&reused).map(|way| way.peer.port()),
+                Some(port),
+                "it comes from where it listens"
+            );
+        }
+        let mut named = binding("sips:u@pbx.example.com:5071", Tls, None);
+        // A name in Contact counts as a NAT.
+        named.behind_nat = true;
+        assert_eq!(way_to(&named).map(|way| way.peer), Some("198.51.100.9:5071".parse().unwrap()));
         let mut natted = binding("sip:u@198.51.100.9:5070", Tcp, None);
         natted.behind_nat = true;
         assert_eq!(way_to(&natted), None);

@@ -50,6 +50,8 @@ pub(crate) struct Provisions {
     pub(crate) company_calls_per_second: Option<u32>,
     /// What the carrier Alpha is called.
     pub(crate) alpha: &'static str,
+    /// Whether the carrier Beta is at Gamma's addresses too.
+    pub(crate) beta_shares_hosts: bool,
     /// Carriers tried for one call.
     pub(crate) attempts: usize,
     /// Every other bound.
@@ -116,6 +118,7 @@ impl Default for Provisions {
             calls_per_second: None,
             company_calls_per_second: None,
             alpha: "alpha",
+            beta_shares_hosts: false,
             attempts: 6,
             limits: Limits::default(),
             sales_format: NumberFormat::Digits,
@@ -218,6 +221,9 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
     }
     for (last, id) in [(21, ALPHA), (22, BETA), (23, GAMMA), (24, GAMMA)] {
         directory.add_ip_rule(known(host([203, 0, 113, last])), Peer::Carrier(id));
+    }
+    for last in [23, 24].into_iter().filter(|_| provisions.beta_shares_hosts) {
+        directory.add_ip_rule(known(host([203, 0, 113, last])), Peer::Carrier(BETA));
     }
     for id in &provisions.carriers {
         let (srtp, transport) = (provisions.carriers_srtp, provisions.carriers_transport);

@@ -70,14 +70,28 @@ impl Certified {
         }
     }
 
+    /// Whom the certificate proves that was shown on the connection.
+    pub(crate) fn proved_peer(&self, flow: Flow) -> Option<Peer> {
+        self.connections.get(&flow.connection?)?.peer
+    }
+
     /// Who speaks from there: by certificate, or else by address alone.
     pub(crate) fn peer_at(&self, directory: &Directory, flow: Flow) -> Option<Peer> {
         self.proved_peer(flow).or_else(|| directory.peer_at(flow.peer, flow.transport))
     }
 
-    /// Whom the certificate proves that was shown on the connection.
-    pub(crate) fn proved_peer(&self, flow: Flow) -> Option<Peer> {
-        self.connections.get(&flow.connection?)?.peer
+    /// Whether one peer is known at both places. Carriers share hosts, so any of them may be meant.
+    pub(crate) fn is_one_peer(&self, directory: &Directory, one: Flow, other: Flow) -> bool {
+        let is_at_both = |peer: Peer| [one, other].iter().all(|flow| self.may_be_at(directory, peer, *flow));
+        self.peer_at(directory, one).is_some_and(is_at_both)
+            || directory.carriers().iter().any(|carrier| is_at_both(Peer::Carrier(carrier.id)))
+    }
+
+    /// Whether this peer may speak from there, even where another goes before it.
+    pub(crate) fn may_be_at(&self, directory: &Directory, peer: Peer, flow: Flow) -> bool {
+        let shown = flow.connection.and_then(|id| self.connections.get(&id)).map(|it| &it.shown);
+        shown.is_some_and(|shown| directory.may_be_certified(peer, flow.peer, shown))
+            || directory.may_be_at(peer, flow.peer, flow.transport)
     }
 
     /// The newest connection of a profile's PBX.
@@ -143,6 +157,22 @@ mod tests {
         assert_eq!((certified.way_to(SALES), certified.len()), (None, 0));
         assert_eq!(certified.peer_at(&directory, old), Some(Peer::Carrier(CarrierId(7))));
         assert!(certified.of_profiles.is_empty() && certified.by_name.is_empty());
+    }
+
+    #[test]
+    fn whoever_a_rule_names_may_speak_beside_those_that_go_before_it() {
+        let (directory, mut certified) = (directory(&[("pbx.example", SALES)]), Certified::default());
+        let there = flow(1, "203.0.113.7:40000");
+        certified.open(&directory, there, CertificateNames::new(["pbx.example"]));
+        for (peer, may_be) in [
+            (Peer::Profile(SALES), true),
+            (Peer::Carrier(CarrierId(7)), true),
+            (Peer::Carrier(CarrierId(8)), false),
+        ] {
+            assert_eq!(certified.may_be_at(&directory, peer, there), may_be, "{peer:?}");
+        }
+        let uncertified = flow(2, "203.0.113.7:40000");
+        assert!(!certified.may_be_at(&directory, Peer::Profile(SALES), uncertified));
     }
 
     #[test]

@@ -271,6 +271,17 @@ impl Directory {
         self.ip_rules.find(source, transport).copied()
     }
 
+    /// Whether a rule recognises this peer at the address, even where a more specific or earlier one recognises another:
+    /// carriers share hosts.
+    pub(crate) fn may_be_at(&self, peer: Peer, source: SocketAddr, transport: Transport) -> bool {
+        self.ip_rules.may_be(source, transport, peer)
+    }
+
+    /// The same for a certificate with these names: the profiles of one PBX share it.
+    pub(crate) fn may_be_certified(&self, peer: Peer, source: SocketAddr, shown: &CertificateNames) -> bool {
+        self.ip_rules.may_be_certified(source, shown, peer)
+    }
+
     /// Who is known by a certificate with these names, shown on a TLS connection from this address.
     pub fn peer_certified(&self, source: SocketAddr, shown: &CertificateNames) -> Option<Peer> {
         self.ip_rules.find_certified(source, shown).copied()

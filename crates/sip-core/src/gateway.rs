@@ -15,7 +15,7 @@ use slotmap::SecondaryMap;
 
 pub use self::lists::Counts;
 use crate::auth::CertificateNames;
-use crate::authenticator::Authenticator;
+use crate::authenticator::{Authenticator, STALE_BURST, STALE_EVERY};
 use crate::bans::{self, Banned, Bans};
 use crate::breaker::Breakers;
 use crate::call::{
@@ -36,7 +36,7 @@ use crate::registrar::Registrar;
 use crate::rng::Rng;
 use crate::settings::{RegistrationSettings, Settings, Tuning};
 use crate::timers::Timers;
-use crate::transaction::{Fired, ServerKey, Transactions};
+use crate::transaction::{Fired, ServerKey, Transactions, Unasked};
 use crate::types::{
     Binding, CallUid, ConnectionId, Event, Flow, Leg, Now, ProfileId, Question, Reply, Transmit, Transport,
     Trouble, Unregistration,
@@ -57,6 +57,8 @@ pub struct Gateway {
     pub(crate) bans: Bans,
     /// How fast attempts that prove nothing may leave records with the profile that they name.
     pub(crate) unproved_records: Rates<ProfileId>,
+    /// How often old nonces are answered, by user name and source.
+    pub(crate) stale: Rates<(u64, IpAddr)>,
     /// How fast sources that are known may send requests that open something.
     pub(crate) known_rates: SourceRates,
     /// How many answers of late may be without a sign of the caller.
@@ -90,6 +92,9 @@ fn is_as_secret_as_asked(message: &Message, flow: Flow) -> Result<(), Fault> {
     if asks && flow.transport != Transport::Tls { Err(Fault::UriScheme) } else { Ok(()) }
 }
 
+/// Why a response is not taken that has the branch of a request of ours.
+const FROM_ELSEWHERE: &str = "a response from elsewhere than its request went to";
+
 impl Gateway {
     /// Starts with nothing registered and no call. `seed` must be secret: nonces and tags depend on it.
     pub fn new(settings: Settings, directory: Arc<Directory>, seed: [u8; 32]) -> Self {
@@ -104,6 +109,7 @@ impl Gateway {
                 limits.sources,
             ),
             bans: Bans::new(settings.bans.clone(), limits),
+            stale: Rates::new(STALE_EVERY, STALE_BURST, limits.suspects),
             unproved_records: Rates::new(
                 unopened::UNPROVED_RECORD_EVERY,
                 unopened::UNPROVED_RECORD_BURST,
@@ -209,15 +215,24 @@ impl Gateway {
     /// leave its sender alone with a call.
     fn on_response(&mut self, now: Now, flow: Flow, response: &Message) {
         let (directory, certified) = (&self.directory, &self.certified);
-        let peer_at = |flow: Flow| certified.peer_at(directory, flow);
-        // From the host that was asked, or from another address of the same carrier.
+        // From the host that was asked, or from another address of the same peer.
         let is_same_peer = |asked: Flow, answers: Flow| {
-            let is_known = || peer_at(answers).is_some_and(|peer| peer_at(asked) == Some(peer));
             !asked.transport.is_more_secret_than(answers.transport)
-                && (asked.peer.ip() == answers.peer.ip() || is_known())
+                && (asked.peer.ip() == answers.peer.ip() || certified.is_one_peer(directory, asked, answers))
         };
-        let Some(id) = self.transactions.answered_by(flow, response, is_same_peer) else {
-            return self.on_unasked_response(now, flow, response);
+        let id = match self.transactions.answered_by(flow, response, is_same_peer) {
+            Ok(id) => id,
+            Err(unasked) => {
+                if unasked == Unasked::Elsewhere {
+                    // The call of a peer that answers from an address that nobody has told us of fails in silence.
+                    self.out.tell(Event::Dropped {
+                        source: flow.peer,
+                        why: FROM_ELSEWHERE,
+                        is_of_note: true,
+                    });
+                }
+                return self.on_unasked_response(now, flow, response);
+            }
         };
         self.note_proof(flow);
         let mended = self.transactions.request_of(id).and_then(|request| repaired(response, request));

@@ -7,9 +7,11 @@ use sip_core::message::{Method, Name};
 use sip_core::types::{Ending, Leg, Transport};
 
 use crate::agent::Overheard;
-use crate::agent::manner::{Act, Dial, Manner, s};
+use crate::agent::manner::{Act, Dial, Manner, ms, s};
 use crate::provisioning::{self, FAR_AWAY, Provisions, SALES_NUMBER, SALES_USER};
-use crate::world::{Arrival, GAMMA_ONE, GAMMA_TWO, SALES, STRANGER, Setting, World};
+use crate::world::{
+    ALPHA, Arrival, BETA, ENGINEERING, GAMMA_ONE, GAMMA_TWO, SALES, STRANGER, Setting, World,
+};
 
 const TARGET: &str = "sip:y@gw.example";
 
@@ -78,7 +80,7 @@ fn a_call_is_taken_back_over_a_new_connection() {
         let mut world = World::unregistered(Setting::clear(1));
         world.connect(SALES, transport);
         world.register(SALES, 3_600);
-        world.teach(crate::world::ALPHA, Manner::ringing());
+        world.teach(ALPHA, Manner::ringing());
         let call = world.dial(SALES, Dial::to(FAR_AWAY));
         world.run(s(2));
         world.connect(SALES, transport);
@@ -143,7 +145,7 @@ fn nothing_in_the_clear_is_taken_within_a_secret_dialog() {
     }
     world.run(s(1));
     assert_eq!(world.gateway.live_calls().len(), 1, "the clear has ended a secret call");
-    world.act(crate::world::ALPHA, 0, Act::HangUp);
+    world.act(ALPHA, 0, Act::HangUp);
     world.run(s(1));
     // Its goodbye still finds the way over TLS.
     assert_eq!(world.agents[SALES].requests(Method::Bye).count(), 1);
@@ -156,7 +158,7 @@ fn a_call_that_rings_over_tls_is_not_taken_back_in_the_clear() {
     let mut world = World::unregistered(Setting::clear(1));
     world.connect(SALES, Transport::Tls);
     world.register(SALES, 3_600);
-    world.teach(crate::world::ALPHA, Manner::ringing());
+    world.teach(ALPHA, Manner::ringing());
     let call = world.dial(SALES, Dial::to(FAR_AWAY));
     world.run(s(2));
     let known = world.agents[SALES].overhear(call);
@@ -173,4 +175,49 @@ fn a_call_that_rings_over_tls_is_not_taken_back_in_the_clear() {
     world.run(s(1));
     assert_eq!(world.gateway.live_calls().len(), 0);
     world.settle();
+}
+
+#[test]
+fn a_carrier_speaks_from_a_host_that_another_carrier_has_as_well() {
+    let carriers = vec![provisioning::BETA];
+    let provisions = Provisions { carriers, beta_shares_hosts: true, ..Provisions::default() };
+    let mut world = World::of(Setting { provisions, ..Setting::clear(1) });
+    world.dial(SALES, Dial::to(FAR_AWAY));
+    world.run(s(3));
+    let known = world.agents[BETA].overhear(0);
+    world.say(STRANGER, &bye(&known, 900, ""));
+    world.run(s(1));
+    assert_eq!(world.gateway.live_calls().len(), 1, "a stranger has ended it");
+    world.say(GAMMA_ONE, &bye(&known, 901, ""));
+    world.run(s(1));
+    assert_eq!(world.agents[GAMMA_ONE].stray_responses, [200]);
+    assert_eq!(world.gateway.live_calls().len(), 0);
+    world.agents[BETA].forget_calls();
+    world.settle();
+    assert_eq!(world.desk.books.records[0].ending, Ending::HungUp(Leg::Callee));
+}
+
+#[test]
+fn a_carrier_hangs_up_from_the_host_that_its_contact_names_and_a_pbx_does_not() {
+    for (callee, number, is_believed) in
+        [(ALPHA, FAR_AWAY, true), (ENGINEERING, provisioning::ENGINEERING_NUMBER, false)]
+    {
+        let mut world = World::new();
+        world.agents[callee].inside = Some(world.agents[STRANGER].address);
+        // It hears its own words again.
+        world.agents[callee].is_forger = true;
+        let call = world.dial(SALES, Dial::to(number));
+        world.run(ms(500));
+        let known = world.agents[callee].overhear(0);
+        world.say(STRANGER, &bye(&known, 900, ""));
+        world.run(s(3));
+        assert_eq!(world.gateway.live_calls().len(), 1, "ended before it was answered");
+        world.say(STRANGER, &bye(&known, 901, ""));
+        world.run(s(1));
+        assert_eq!(world.agents[STRANGER].stray_responses.contains(&200), is_believed);
+        assert_eq!(world.gateway.live_calls().len(), usize::from(!is_believed));
+        world.act(SALES, call, Act::HangUp);
+        world.agents[callee].forget_calls();
+        world.run(s(200));
+    }
 }

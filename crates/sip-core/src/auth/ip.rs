@@ -205,6 +205,27 @@ impl<T: Precedence> IpRules<T> {
         })
     }
 
+    /// Whether any rule matches that stands for this and asks for no certificate, whatever more specific ones say.
+    pub fn may_be(&self, source: SocketAddr, transport: Transport, whom: T) -> bool
+    where
+        T: PartialEq,
+    {
+        let address = source.ip().to_canonical();
+        self.by_prefix.iter().any(|(Reverse(prefix), ranges)| {
+            let rules = Cidr::new(address, *prefix).ok().and_then(|range| ranges.get(&range));
+            rules.is_some_and(|rules| any_match(rules, source, transport, whom))
+        })
+    }
+
+    /// The same for a TLS connection on which this certificate was shown, by the rules that ask for one.
+    pub fn may_be_certified(&self, source: SocketAddr, shown: &CertificateNames, whom: T) -> bool
+    where
+        T: PartialEq,
+    {
+        let mut rules = shown.iter().filter_map(|name| self.by_certificate.get(name));
+        rules.any(|rules| any_match(rules, source, Transport::Tls, whom))
+    }
+
     /// What the most specific rule stands for that matches a TLS connection on which this certificate was shown. It
     /// goes before all that [`Self::find`] finds, however small the range: an address can be shared, a key is one's own.
     pub fn find_certified(&self, source: SocketAddr, shown: &CertificateNames) -> Option<&T> {
@@ -227,6 +248,10 @@ impl<T: PartialEq> IpRules<T> {
 
 fn first_match<T>(rules: &Ordered<T>, source: SocketAddr, transport: Transport) -> Option<&(IpRule, T)> {
     rules.iter().find(|(rule, _)| rule.matches(source, transport))
+}
+
+fn any_match<T: PartialEq>(rules: &Ordered<T>, source: SocketAddr, transport: Transport, whom: T) -> bool {
+    rules.iter().any(|(rule, stands_for)| *stands_for == whom && rule.matches(source, transport))
 }
 
 #[cfg(test)]

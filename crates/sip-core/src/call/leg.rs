@@ -112,15 +112,24 @@ impl CallLeg {
     }
 
     /// Whether a request within the dialog may come this way: from the host we talk to, for a carrier from any of its
-    /// addresses, for a PBX that moved over the flow that it has registered since, or with its certificate. Anybody else
-    /// could only have guessed or seen the tags. What was said in secret is not answered in the clear.
+    /// addresses or the host that its requests go to, for a PBX that moved over the flow that it has registered since, or
+    /// with its certificate. An address may be several peers', and the tags tell whose call it is. Anybody else could only
+    /// have guessed or seen the tags. What was said in secret is not answered in the clear.
     pub(crate) fn is_from_peer(&self, ctx: &Context<'_>, flow: Flow) -> bool {
         if self.dialog.flow.transport.is_more_secret_than(flow.transport) {
             return false;
         }
         let same_host = self.dialog.flow.peer.ip() == flow.peer.ip();
         let is_bound = || ctx.registrar.profiles_at(flow).any(|profile| Peer::Profile(profile) == self.peer);
-        same_host || ctx.known_peer(flow) == Some(self.peer) || is_bound()
+        same_host || ctx.is_known_at(self.peer, flow) || is_bound() || self.is_named_by_carrier(ctx, flow)
+    }
+
+    /// Whether a carrier has said that it is there: it answers from one host, and names another in the Contact or the
+    /// Record-Route of a call that is answered (RFC 3261 section 12.1). Of a PBX only its own address is believed.
+    fn is_named_by_carrier(&self, ctx: &Context<'_>, flow: Flow) -> bool {
+        matches!(self.peer, Peer::Carrier(_))
+            && self.phase != Phase::Early
+            && self.dialog.flow_out(ctx.settings).peer.ip() == flow.peer.ip()
     }
 
     /// The peer speaks from there now.
@@ -136,7 +145,7 @@ impl CallLeg {
         let mut writer = self.dialog.request(&method, &branch, ctx.settings);
         let uri = self.dialog.far.request_uri();
         self.credentials.write(&mut writer, &method, &uri, ctx.rng);
-        Draft { method, branch, flow: self.dialog.flow_out(), writer }
+        Draft { method, branch, flow: self.dialog.flow_out(ctx.settings), writer }
     }
 
     /// Begins a request to the device with this tag, while it rings or once it has answered.
@@ -153,7 +162,7 @@ impl CallLeg {
         let mut writer = self.dialog.request_to(&mut early.far, &method, &branch, ctx.settings);
         let uri = early.far.request_uri();
         self.credentials.write(&mut writer, &method, &uri, ctx.rng);
-        Some(Draft { method, branch, flow: self.dialog.flow_out_to(&early.far), writer })
+        Some(Draft { method, branch, flow: self.dialog.flow_out_to(&early.far, ctx.settings), writer })
     }
 
     /// Sends a request of this leg, with a description or without a body.
@@ -207,8 +216,8 @@ impl CallLeg {
         let refused = message::lex(refused.clone(), message::Transport::Datagram).ok()?;
         let tag = refusal.to().and_then(|to| to.tag().map(str::to_owned));
         let (cseq, flow) = match self.early.find(tag.as_deref()) {
-            Some(early) => (early.far.next_cseq(), self.dialog.flow_out_to(&early.far)),
-            None => (self.dialog.far.next_cseq(), self.dialog.flow_out()),
+            Some(early) => (early.far.next_cseq(), self.dialog.flow_out_to(&early.far, ctx.settings)),
+            None => (self.dialog.far.next_cseq(), self.dialog.flow_out(ctx.settings)),
         };
         let (method, branch) = (refused.method(), ctx.rng.branch());
         let proofs = self.credentials.shown(method, refused.request_uri(), ctx.rng);
@@ -324,7 +333,7 @@ impl CallLeg {
         let branch = ctx.rng.branch();
         let mut writer = self.dialog.ack(cseq, &branch, ctx.settings);
         self.credentials.write(&mut writer, &Method::Ack, "", ctx.rng);
-        let (bytes, flow) = (finish(writer, sdp), self.dialog.flow_out());
+        let (bytes, flow) = (finish(writer, sdp), self.dialog.flow_out(ctx.settings));
         ctx.out.send(flow, bytes.clone());
         let lasts = ctx.settings.timers.give_up();
         self.their_2xx.sent(ctx.now.monotonic, lasts, cseq, bytes, flow);

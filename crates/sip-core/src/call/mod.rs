@@ -228,9 +228,22 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Who speaks from there, by certificate or address.
+    /// Who speaks from there, by certificate or address. Of several that share it the first.
     pub(crate) fn known_peer(&self, flow: Flow) -> Option<Peer> {
         self.certified.peer_at(self.directory, flow)
+    }
+
+    /// Whether this peer is known there, by certificate or address.
+    pub(crate) fn is_known_at(&self, peer: Peer, flow: Flow) -> bool {
+        self.certified.may_be_at(self.directory, peer, flow)
+    }
+
+    /// Whether a peer is in our trust domain (RFC 3325): some carriers are, and no PBX is.
+    pub(crate) fn is_trusted(&self, peer: Peer) -> bool {
+        match peer {
+            Peer::Profile(_) => false,
+            Peer::Carrier(id) => self.directory.carrier(id).is_some_and(|carrier| carrier.is_trusted),
+        }
     }
 
     /// Where a PBX has registered, or else the connection on which it has shown its certificate.

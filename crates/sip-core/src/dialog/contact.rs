@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::message::{Message, Uri};
+use crate::message::{NameAddr, Uri};
 use crate::settings::Settings;
 use crate::types::{Flow, Transport};
 
@@ -38,10 +38,9 @@ pub(crate) fn contact_of(settings: &Settings, flow: &Flow, user: &str) -> OurCon
     }
 }
 
-/// Where the sender of an INVITE that names no Contact is reached: where it came from. RFC 2543 had none.
-pub(super) fn source_uri(invite: &Message, flow: &Flow) -> String {
-    let from = invite.from();
-    let uri = from.as_ref().and_then(|from| from.uri().ok());
+/// Where a party is reached that names no Contact: where its message came from. RFC 2543 had none.
+pub(super) fn source_uri(party: Option<NameAddr<'_>>, flow: &Flow) -> String {
+    let uri = party.as_ref().and_then(|party| party.uri().ok());
     let user = uri.and_then(|uri| uri.user()).map(|user| format!("{user}@")).unwrap_or_default();
     let uri = format!("sip:{user}{};transport={}", flow.peer, flow.transport.param());
     Uri::parse_leniently(&uri).map_or_else(|_| uri.clone(), |uri| uri.as_request_uri())

@@ -2,6 +2,7 @@
 
 mod again;
 mod contact;
+mod hop;
 mod route;
 
 use std::borrow::Cow;
@@ -9,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 
 pub(crate) use self::again::again;
 pub(crate) use self::contact::{OurContact, contact_of, flow_to, via};
+use self::hop::Hop;
 pub(crate) use self::route::as_meant;
 use self::route::{Addressing, RouteSet, is_sips};
 use crate::message::{Message, MessageWriter, Method, Name, Uri};
@@ -135,10 +137,10 @@ impl Dialog {
         contact: OurContact,
         max_forwards: u8,
     ) -> Self {
-        let to = invite.header(Name::To).unwrap_or_default();
+        let to = invite.to().map(|to| to.untagged().collect::<String>());
         Self {
             call_id: invite.call_id().unwrap_or_default().to_owned(),
-            local: format!("{to};tag={local_tag}"),
+            local: format!("{};tag={local_tag}", to.unwrap_or_default()),
             local_tag,
             flow,
             next_hop,
@@ -148,7 +150,7 @@ impl Dialog {
             far: FarEnd {
                 tag: invite.from().and_then(|from| from.tag().map(str::to_owned)),
                 to: invite.header(Name::From).unwrap_or_default().to_owned(),
-                target: invite.target().unwrap_or_else(|| contact::source_uri(invite, &flow)),
+                target: invite.target().unwrap_or_else(|| contact::source_uri(invite.from(), &flow)),
                 routes: RouteSet::of_request(invite),
                 our_cseq: 0,
                 their_cseq: invite.cseq().map(|(number, _)| number),
@@ -255,7 +257,7 @@ impl Dialog {
         branch: &str,
         settings: &Settings,
     ) -> MessageWriter {
-        let flow = self.flow_out_to(far);
+        let flow = self.flow_out_to(far, settings);
         let addressing = far.addressing();
         let mut writer = MessageWriter::request(method, &addressing.request_uri);
         writer.header(Name::Via, via(settings, &flow, branch));
@@ -300,20 +302,18 @@ impl Dialog {
     }
 
     /// Where the next request goes.
-    pub(crate) fn flow_out(&self) -> Flow {
-        self.flow_out_to(&self.far)
+    pub(crate) fn flow_out(&self, settings: &Settings) -> Flow {
+        self.flow_out_to(&self.far, settings)
     }
 
     /// The same for another far end of our INVITE.
-    pub(crate) fn flow_out_to(&self, far: &FarEnd) -> Flow {
-        if self.next_hop == NextHop::Flow || self.flow.transport.is_reliable() {
-            return self.flow;
-        }
-        match address_of(far.addressing().next_hop) {
-            Some(peer) if peer.is_ipv4() == self.flow.peer.is_ipv4() => Flow { peer, ..self.flow },
-            // A name in the middle of a dialog is not worth a look-up: the peer is where it was heard.
-            _ => self.flow,
-        }
+    pub(crate) fn flow_out_to(&self, far: &FarEnd, settings: &Settings) -> Flow {
+        let hop = match self.next_hop {
+            NextHop::Flow => None,
+            NextHop::Target => Hop::of(far.addressing().next_hop),
+        };
+        // Where the next hop names no way of its own the peer is where it was heard.
+        hop.and_then(|hop| hop.way_from(settings, self.flow)).unwrap_or(self.flow)
     }
 }
 
@@ -323,10 +323,4 @@ fn asks_for_sips(invite: &Message) -> bool {
     let nearest = RouteSet::of_request(invite).is_first_secure();
     let nearest = nearest.unwrap_or_else(|| invite.target().is_some_and(|contact| is_sips(&contact)));
     nearest || is_sips(invite.request_uri())
-}
-
-/// The address in a URI, if its host is one.
-fn address_of(uri: &str) -> Option<SocketAddr> {
-    let uri = Uri::parse_leniently(uri).ok()?;
-    Some(SocketAddr::new(uri.host().ip()?, uri.port().unwrap_or(5060)))
 }

@@ -14,4 +14,4 @@ mod table;
 mod waiting;
 
 pub(crate) use companion::cancel_of;
-pub(crate) use table::{ClientKey, Fired, Incoming, Outgoing, ServerKey, Transactions};
+pub(crate) use table::{ClientKey, Fired, Incoming, Outgoing, ServerKey, Transactions, Unasked};

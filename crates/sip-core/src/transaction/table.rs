@@ -219,6 +219,15 @@ pub(crate) struct Transactions<U> {
     timers: Timers<(Owner, Timer)>,
 }
 
+/// Why a response answers no request of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unasked {
+    /// None has its branch.
+    Never,
+    /// One has, and somebody else was asked.
+    Elsewhere,
+}
+
 impl<U: Copy> Transactions<U> {
     pub(crate) fn new(settings: TimerSettings, limit: usize) -> Self {
         Self {
@@ -335,20 +344,24 @@ impl<U: Copy> Transactions<U> {
     }
 
     /// The request of ours that a response answers (RFC 3261 section 17.1.3). A response takes the way of its request: a
-    /// stranger's is a forgery.
+    /// branch can be overheard, and a stranger's response is a forgery.
     pub(crate) fn answered_by(
         &self,
         flow: Flow,
         response: &Message,
         is_same_peer: impl Fn(Flow, Flow) -> bool,
-    ) -> Option<ClientKey> {
+    ) -> Result<ClientKey, Unasked> {
+        let id = self.named_by(response).ok_or(Unasked::Never)?;
+        if is_same_peer(self.clients[id].flow, flow) { Ok(id) } else { Err(Unasked::Elsewhere) }
+    }
+
+    fn named_by(&self, response: &Message) -> Option<ClientKey> {
         let branch = key::branch_of(response)?;
         let find = |method: &Method| self.client_keys.get(&key::client(branch, method)).copied();
         // The branch is of one request alone, and of its CANCEL: an answer to that must be told apart.
         let is_told_apart = || *response.method() != Method::Cancel && find(&Method::Cancel).is_none();
         let by_branch = || OURS.iter().find_map(find).filter(|_| is_told_apart());
-        let id = find(response.method()).or_else(by_branch)?;
-        is_same_peer(self.clients[id].flow, flow).then_some(id)
+        find(response.method()).or_else(by_branch)
     }
 
     /// A request of ours as it was sent, until its final answer comes.

@@ -112,7 +112,7 @@ fn a_response_is_found_by_its_branch_whatever_its_cseq_says() {
     let found = |table: &Transactions<u32>, cseq: &str| {
         let text = format!("SIP/2.0 200 OK\r\nVia: ?? ;branch=z9hG4bK7;received=[[\r\nCSeq: {cseq}\r\n\r\n");
         let response = crate::message::lex(Bytes::from(text), crate::message::Transport::Datagram).unwrap();
-        table.answered_by(there, &response, |_, _| true)
+        table.answered_by(there, &response, |_, _| true).ok()
     };
     for cseq in ["1 INVITE", "99999999999 INVITE", "x", "", "1 BYE"] {
         assert_eq!(found(&table, cseq), Some(invite), "{cseq}");
@@ -123,6 +123,19 @@ fn a_response_is_found_by_its_branch_whatever_its_cseq_says() {
     assert_eq!(found(&table, "1 CANCEL"), Some(cancel));
     assert_eq!(found(&table, "2 INVITE"), Some(invite));
     assert_eq!(found(&table, "x"), None);
+}
+
+#[test]
+fn a_response_that_takes_another_way_is_told_from_one_to_nothing() {
+    let mut table = table();
+    send(&mut table, udp(1, 5060), &Method::Invite, 7);
+    let found = |branch: u32| {
+        let text = format!("SIP/2.0 200 OK\r\nVia: x;branch=z9hG4bK{branch}\r\nCSeq: 1 INVITE\r\n\r\n");
+        let response = crate::message::lex(Bytes::from(text), crate::message::Transport::Datagram).unwrap();
+        table.answered_by(udp(2, 5060), &response, |asked, answers| asked == answers)
+    };
+    assert_eq!(found(7), Err(Unasked::Elsewhere));
+    assert_eq!(found(8), Err(Unasked::Never));
 }
 
 #[test]

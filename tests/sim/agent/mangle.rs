@@ -15,6 +15,8 @@ pub(crate) enum Mangling {
     Oddities,
     /// The status line has no status.
     Statusless,
+    /// The 200 to an INVITE lacks the tag of To.
+    Tagless,
     /// A few octets are lost, put in or changed.
     Octets,
 }
@@ -147,6 +149,14 @@ impl Agent {
             Mangling::Statusless => {
                 self.is_garbled = true;
                 Bytes::from(Start("SIP/2.0").apply(&text, &host))
+            }
+            Mangling::Tagless => {
+                let is_answer = text.starts_with("SIP/2.0 200") && text.contains(" INVITE\r\n");
+                let untagged = |line: &str| match line.split_once(";tag=") {
+                    Some((to, _)) if is_answer && line.starts_with("To:") => to.to_owned(),
+                    _ => line.to_owned(),
+                };
+                Bytes::from(text.split("\r\n").map(untagged).collect::<Vec<_>>().join("\r\n"))
             }
             Mangling::Octets => {
                 let mangled = change_octets(&mut self.dice, &bytes, &host);

@@ -6,7 +6,7 @@ use sip_core::types::Ending;
 use crate::agent::manner::{Act, Dial, Last, Manner, OnCancel, ms, s};
 use crate::desk::Pace;
 use crate::provisioning::{self, FAR_AWAY, SALES_NUMBER};
-use crate::world::{ALPHA, SALES, World};
+use crate::world::{ALPHA, SALES, Setting, World};
 
 fn unbilled(world: &World) {
     assert_eq!(world.credit(provisioning::SALES).0, 10_000_000);
@@ -140,4 +140,25 @@ fn a_cancel_that_comes_twice_is_answered_twice_and_passed_on_once() {
     assert_eq!(world.agents[ALPHA].requests(Method::Cancel).count(), 1);
     assert_eq!(world.desk.books.records.len(), 1);
     unbilled(&world);
+}
+
+#[test]
+fn a_lean_cancel_of_a_pbx_that_has_proved_its_invite_is_answered() {
+    let mut world = World::unregistered(Setting::clear(1));
+    world.teach(ALPHA, Manner::ringing());
+    let call = world.dial(SALES, Dial::to(FAR_AWAY));
+    world.run(s(2));
+    let known = world.agents[SALES].overhear(call);
+    let ringing = world.agents[SALES].responses(Method::Invite).last().unwrap();
+    let (number, _) = ringing.cseq().unwrap();
+    let cancel = format!(
+        "CANCEL sip:x@gw SIP/2.0\r\nv:SIP/2.0/UDP {};branch={}\r\nf:<sip:x@x>;tag={}\r\nt:<sip:y@y>\r\ni:{}\r\n\
+         CSeq:{number} CANCEL\r\n\r\n",
+        world.agents[SALES].address, known.branch, known.local_tag, known.call_id
+    );
+    world.say(SALES, &cancel);
+    world.run(s(1));
+    assert_eq!(world.agents[SALES].stray_responses, [200]);
+    world.settle();
+    assert_eq!(world.desk.books.records[0].ending, Ending::Cancelled);
 }

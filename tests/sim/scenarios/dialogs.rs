@@ -2,11 +2,11 @@
 
 use sip_core::message::{Message, Method, Name};
 use sip_core::refusal::Refusal;
-use sip_core::types::Ending;
+use sip_core::types::{Ending, Event};
 
 use crate::agent::manner::{Act, Change, Dial, Early, EarlyMedia, Last, Manner, ms, s};
 use crate::provisioning::{self, ECHO, FAR_AWAY};
-use crate::world::{ALPHA, SALES, World};
+use crate::world::{ALPHA, SALES, STRANGER, World};
 
 /// What the gateway has said last to an INVITE of Sales.
 fn last_response(world: &World) -> &Message {
@@ -137,4 +137,72 @@ fn the_echo_test_called_without_an_offer_makes_one() {
     assert_eq!(world.speak(SALES, call), Some(own));
     world.settle();
     assert_eq!(world.credit(provisioning::SALES).0, 10_000_000);
+}
+
+#[test]
+fn a_callee_confirms_nothing_of_the_callers() {
+    let mut world = World::new();
+    world.teach(ALPHA, Manner::ringing());
+    world.dial(SALES, Dial::to(FAR_AWAY).header("Require", "100rel"));
+    world.run(s(1));
+    let (number, _) = last_response(&world).cseq().unwrap();
+    let known = world.agents[ALPHA].overhear(0);
+    let address = world.agents[ALPHA].address;
+    let prack = format!(
+        "PRACK sip:gw@192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bK-prack\r\nMax-Forwards: 70\r\n\
+         From: <sip:alpha@{address}>;tag={}\r\nTo: <sip:gw@gw.example>;tag={}\r\nCall-ID: {}\r\nCSeq: 900 PRACK\r\n\
+         RAck: 1 {number} INVITE\r\nContent-Length: 0\r\n\r\n",
+        known.local_tag, known.remote_tag, known.call_id
+    );
+    world.say(ALPHA, &prack);
+    world.settle();
+    assert_eq!(world.agents[ALPHA].stray_responses, [481]);
+    assert_eq!(world.desk.books.records[0].ending, Ending::Refused(Refusal::NoPrack));
+}
+
+#[test]
+fn an_ack_that_leads_nowhere_is_told_of() {
+    let mut world = World::new();
+    let call = world.dial(SALES, Dial::to(FAR_AWAY));
+    world.run(s(3));
+    let ack = within(&world, "ACK", 50, "Content-Length: 0\r\n\r\n");
+    world.say(STRANGER, &ack);
+    let known = world.agents[SALES].overhear(call);
+    world.say(STRANGER, &ack.replace(&known.call_id, "nowhere"));
+    world.run(s(1));
+    let noted = |event: &Event| match event {
+        Event::Dropped { why, is_of_note, .. } => Some((*why, *is_of_note)),
+        _ => None,
+    };
+    let noted: Vec<_> = world.events.iter().filter_map(noted).collect();
+    assert_eq!(
+        noted,
+        [
+            ("an ACK from elsewhere than the call's peer", true),
+            ("an ACK within no call that there is", false)
+        ]
+    );
+    world.act(SALES, call, Act::HangUp);
+    world.settle();
+}
+
+#[test]
+fn an_update_is_accepted_with_all_that_a_target_refresh_has() {
+    let mut world = World::new();
+    let early = Early::new(ms(100), 183, EarlyMedia::Described);
+    world.teach(ALPHA, Manner { early: vec![early], last: Last::Answer(s(5)), ..Manner::polite() });
+    let call = world.dial(SALES, Dial::to(FAR_AWAY).confirming("Require").then(s(8), Act::HangUp));
+    world.run(s(1));
+    let extra = "Content-Type: text/plain\r\nContent-Disposition: render;handling=optional\r\nContent-Length: 2\r\n\r\nhi";
+    let update = within(&world, "UPDATE", 50, extra);
+    world.say(SALES, &update);
+    world.run(s(1));
+    let accepted = world.agents[SALES].strays.last().expect("an answer");
+    assert_eq!(accepted.status(), 200);
+    for name in [Name::Contact, Name::Allow, Name::Supported] {
+        assert!(accepted.header(name).is_some(), "{name}");
+    }
+    world.agents[SALES].is_forger = false;
+    world.settle();
+    assert_eq!(world.agents[SALES].calls[call].statuses, [100, 183, 200]);
 }

@@ -246,3 +246,20 @@ fn an_invite_is_valid_for_as_long_as_it_says() {
     assert_eq!(world.agents[ALPHA].requests(Method::Cancel).count(), 1);
     world.settle();
 }
+
+#[test]
+fn a_description_that_waits_for_a_prack_outlives_a_status_without_one() {
+    let ring = |after, status, media| Early::new(ms(after), status, media);
+    let early = vec![
+        ring(100, 180, EarlyMedia::None),
+        ring(101, 183, EarlyMedia::Described),
+        ring(107, 180, EarlyMedia::None),
+    ];
+    let mut world = World::new();
+    world.teach(ALPHA, Manner { early, last: Last::Answer(s(3)), ..Manner::polite() });
+    let call = world.dial(SALES, Dial::to(FAR_AWAY).confirming("Require").then(s(5), Act::HangUp));
+    world.run(s(2));
+    assert!(world.agents[SALES].calls[call].remote_media.is_some(), "the early media is lost");
+    world.settle();
+    assert_eq!(world.agents[SALES].statuses(Method::Prack), [200, 200]);
+}

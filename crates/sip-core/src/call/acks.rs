@@ -85,8 +85,9 @@ pub(crate) enum Known<'a> {
     Acknowledged(&'a Bytes, Flow),
 }
 
-/// INVITEs follow one another, but the peer of the other half sets the pace. Beyond this the oldest ACK is forgotten.
-const ACKS_MAX: usize = 8;
+/// INVITEs follow one another, but the peer of the other half sets the pace. Beyond this its next one is refused: a 2xx
+/// whose ACK was forgotten would be taken for a new one.
+const ACKS_MAX: usize = 64;
 
 impl Acks {
     /// Looks a 2xx up by the number of its INVITE.
@@ -101,6 +102,11 @@ impl Acks {
     /// Whether an ACK waits for an answer.
     pub(crate) fn is_owed(&self) -> bool {
         self.0.iter().any(|answered| matches!(answered.ack, Ack::Owed(_)))
+    }
+
+    /// Whether there is no room for the ACK to another INVITE's 2xx.
+    pub(crate) fn is_full(&self, now: Instant) -> bool {
+        self.0.iter().filter(|answered| answered.until > now).count() >= ACKS_MAX
     }
 
     /// Keeps a 2xx whose ACK must wait.
@@ -124,7 +130,8 @@ impl Acks {
 
     fn keep(&mut self, now: Instant, answered: Answered) {
         self.0.retain(|known| known.until > now && known.cseq != answered.cseq);
-        if self.0.len() >= ACKS_MAX {
+        if self.0.len() > ACKS_MAX {
+            // No INVITE goes out when they are full, so only what was already on its way has come since.
             self.0.remove(0);
         }
         self.0.push(answered);
@@ -188,8 +195,13 @@ mod tests {
     fn no_peer_fills_the_memory() {
         let start = crate::timers::testing::start();
         let mut acks = Acks::default();
-        (0..100).for_each(|cseq| keep(&mut acks, start, cseq));
-        assert_eq!(acks.0.len(), ACKS_MAX);
-        assert!(ack(&acks, 99).is_some() && ack(&acks, 0).is_none());
+        for cseq in 0..64 {
+            assert!(!acks.is_full(start), "{cseq}");
+            keep(&mut acks, start, cseq);
+        }
+        assert!(acks.is_full(start) && ack(&acks, 0).is_some());
+        assert!(!acks.is_full(start + LASTS));
+        (64..100).for_each(|cseq| keep(&mut acks, start, cseq));
+        assert_eq!(acks.0.len(), ACKS_MAX + 1);
     }
 }

@@ -214,6 +214,8 @@ impl Call {
         let Some(leg) = self.leg(id) else { return };
         match status {
             100..=199 => self.send_cancel(ctx, id),
+            // The callee that we talk to answers again: its ACK was lost (RFC 3261 section 13.2.2.4).
+            200..=299 if leg.phase == Phase::Confirmed => leg.acknowledge_only(ctx, response),
             200..=299 if !leg.is_new_2xx(ctx, response) => {}
             // The CANCEL crossed the 200 (RFC 3261 section 9.1): accept, and hang up.
             200..=299 => {

@@ -111,6 +111,8 @@ impl EarlyDialogs {
     }
 
     fn place(&self, tag: Option<&str>) -> Option<usize> {
-        self.0.iter().position(|early| early.far.tag() == tag)
+        let named = self.0.iter().position(|early| early.far.tag() == tag);
+        // A device that leaves out the tag that it has given itself before is the only one that there is.
+        named.or_else(|| (tag.is_none() && self.0.len() == 1).then_some(0))
     }
 }

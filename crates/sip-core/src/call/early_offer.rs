@@ -10,9 +10,9 @@ use super::leg::finish;
 use super::media::{Alone, Then};
 use super::reliable::Reliable;
 use super::{Call, CallLeg, Context, Stage};
-use crate::message::{Message, Method, Name};
+use crate::message::{Message, Method};
 use crate::refusal::Refusal;
-use crate::respond::{self, ALLOW};
+use crate::respond;
 use crate::types::{Leg, SdpRole};
 
 impl Call {
@@ -71,15 +71,11 @@ impl Call {
             Alone::Final => return self.send_2xx(ctx, None),
         };
         let asked = request.asked();
-        let mut writer = respond::response(ctx.settings, asked.request, 200, None, asked.flow.peer);
         if *asked.request.method() == Method::Update {
             let half = if self.is_callers(asked.request) { Leg::Caller } else { Leg::Callee };
-            if let Some(leg) = self.half(half) {
-                writer.header(Name::Contact, leg.dialog.contact());
-                writer.header(Name::Allow, ALLOW);
-                leg.session.write_answer(asked.request, &mut writer);
-            }
+            return self.accept_update(ctx, half, asked, Some(sdp));
         }
+        let writer = respond::response(ctx.settings, asked.request, 200, None, asked.flow.peer);
         ctx.transactions.answer(ctx.now.monotonic, asked.server, 200, finish(writer, Some(sdp)), ctx.out);
     }
 

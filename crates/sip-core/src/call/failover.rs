@@ -317,7 +317,9 @@ impl Call {
     /// A carrier's address has answered an INVITE of this call, perhaps one that was given up.
     pub(super) fn hear_carrier(&mut self, ctx: &mut Context<'_>, id: LegId) {
         let Some(leg) = self.leg(id) else { return };
-        let (Peer::Carrier(carrier), address) = (leg.peer, leg.dialog.flow_out().peer) else { return };
+        let (Peer::Carrier(carrier), address) = (leg.peer, leg.dialog.flow_out(ctx.settings).peer) else {
+            return;
+        };
         let change = ctx.breakers.hear(ctx.now.monotonic, carrier, address);
         let attempted =
             Attempted { carrier, address: Some(address), leave: Leave::Ordinary, since: ctx.now.monotonic };

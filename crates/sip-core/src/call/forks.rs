@@ -16,8 +16,9 @@ impl Call {
     /// Whether a 2xx comes from another device behind the callee than the one whose 2xx came first.
     pub(super) fn is_of_another_device(&mut self, id: LegId, response: &Message) -> bool {
         let to = response.to();
-        let tag = to.as_ref().and_then(|to| to.tag());
-        self.leg(id).is_some_and(|leg| !leg.dialog.is_remote_tag(tag))
+        // Without a tag there is no telling, and one device is all that is known.
+        let Some(tag) = to.as_ref().and_then(|to| to.tag()) else { return false };
+        self.leg(id).is_some_and(|leg| !leg.dialog.is_remote_tag(Some(tag)))
     }
 
     /// One call has one callee: a second device that answered as well gets ACK and BYE.
@@ -85,7 +86,7 @@ fn hang_up_at_once(ctx: &mut Context<'_>, user: ClientUser, mut dialog: Dialog, 
     let Some((cseq, _)) = response.cseq() else { return };
     let branch = ctx.rng.branch();
     let ack = dialog.ack(cseq, &branch, ctx.settings).finish();
-    let flow = dialog.flow_out();
+    let flow = dialog.flow_out(ctx.settings);
     ctx.out.send(flow, ack);
     let branch = ctx.rng.branch();
     let bye = dialog.request(&Method::Bye, &branch, ctx.settings).finish();

@@ -2,7 +2,7 @@
 
 use super::exchange::{Description, Earlier, Exchange};
 use super::glare::Glare;
-use super::leg::Phase;
+use super::leg::{Phase, finish};
 use super::media::{Then, read_offer};
 use super::reliable::Said;
 use super::{Call, CallTimer, Context, LegId, Purpose, Reasons, Stage, teardown};
@@ -171,6 +171,8 @@ impl Call {
             }),
             Method::Invite => self.on_reinvite(ctx, id.role(), asked),
             Method::Update => self.on_update(ctx, id.role(), asked),
+            // Callees are sent nothing that they could confirm.
+            Method::Prack if id.role() == Leg::Callee => self.answer_plain(ctx, asked, 481),
             Method::Prack => self.on_prack(ctx, asked),
             Method::Info => self.on_info(ctx, id.role(), asked),
             Method::Options => self.answer_plain(ctx, asked, 200),
@@ -258,7 +260,7 @@ impl Call {
     /// UPDATE (RFC 3311): with a description it is a re-INVITE in all but the ACK, and the other half gets one; without,
     /// it refreshes this leg's session and concerns nobody else.
     fn on_update(&mut self, ctx: &mut Context<'_>, from: Leg, asked: Asked<'_>) {
-        let Asked { server, request, flow } = asked;
+        let request = asked.request;
         if self.stage == Stage::Running && !request.body().is_empty() {
             return self.on_reinvite(ctx, from, asked);
         }
@@ -274,16 +276,28 @@ impl Call {
         if is_early_offer {
             return match Description::of(request) {
                 Ok(Some(offer)) => self.on_early_offer(ctx, from, asked, offer),
-                Ok(None) => self.answer_plain(ctx, asked, 200),
+                Ok(None) => self.accept_update(ctx, from, asked, None),
                 Err(why) => self.refuse(ctx, asked, why),
             };
         }
+        self.accept_update(ctx, from, asked, None);
+    }
+
+    /// The 200 to an UPDATE (RFC 3311 section 5.2), with the answer to its offer if it makes one.
+    pub(super) fn accept_update(
+        &mut self,
+        ctx: &mut Context<'_>,
+        from: Leg,
+        asked: Asked<'_>,
+        sdp: Option<&bytes::Bytes>,
+    ) {
         let Some(leg) = self.half(from) else { return };
-        let mut writer = respond::response(ctx.settings, request, 200, None, flow.peer);
+        let mut writer = respond::response(ctx.settings, asked.request, 200, None, asked.flow.peer);
         writer.header(Name::Contact, leg.dialog.contact());
+        writer.header(Name::Allow, respond::ALLOW);
         writer.header(Name::Supported, respond::supported());
-        leg.session.write_answer(request, &mut writer);
-        ctx.transactions.answer(ctx.now.monotonic, server, 200, writer.finish(), ctx.out);
+        leg.session.write_answer(asked.request, &mut writer);
+        ctx.transactions.answer(ctx.now.monotonic, asked.server, 200, finish(writer, sdp), ctx.out);
         self.watch_session(ctx, from);
     }
 

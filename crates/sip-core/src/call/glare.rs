@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::forward::{Asked, Pending};
-use super::{Call, CallTimer, Context};
+use super::{Call, CallLeg, CallTimer, Context};
 use crate::refusal::Refusal;
 use crate::respond;
 use crate::transaction::{ClientKey, ServerKey};
@@ -62,7 +62,11 @@ impl Call {
         let own = self
             .half(from)
             .map(|leg| (awaits(leg.reinvite) || awaits(leg.session_refresh), leg.our_2xx.is_some()));
-        let other = self.half(from.other()).map(|leg| (awaits(leg.reinvite), leg.their_2xx.is_owed()));
+        // Nor does one go out whose ACK could not be kept until its 2xx is repeated no more.
+        let is_full = |leg: &CallLeg| leg.their_2xx.is_full(ctx.now.monotonic);
+        let other = self
+            .half(from.other())
+            .map(|leg| (awaits(leg.reinvite) || is_full(leg), leg.their_2xx.is_owed()));
         let (is_asked, awaits_ack) = own.unwrap_or_default();
         let (is_other_asked, owes_ack) = other.unwrap_or_default();
         if is_asked || is_other_asked {

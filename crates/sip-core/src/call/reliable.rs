@@ -28,7 +28,7 @@ pub(crate) struct Reliable {
     /// The number of the last one (RSeq), which starts at 1 for each INVITE.
     serial: u32,
     unconfirmed: Option<Unconfirmed>,
-    /// What came while one was unconfirmed. Of provisional responses only the latest matters.
+    /// What came while one was unconfirmed. Of provisional responses only the latest status and description matter.
     next: Option<Next>,
     /// Whether a description was confirmed: the first offer is answered, and another may follow (RFC 3311 section 5.1).
     is_agreed: bool,
@@ -99,7 +99,12 @@ impl Reliable {
             return Numbered::Not;
         }
         if self.unconfirmed.is_some() {
-            self.next = Some(Next::Provisional(status, said.clone()));
+            let said = match (self.next.take(), said) {
+                // A description that waits is not lost to a status that says nothing of media.
+                (Some(Next::Provisional(_, waiting)), Said::Nothing) => waiting,
+                _ => said.clone(),
+            };
+            self.next = Some(Next::Provisional(status, said));
             return Numbered::Later;
         }
         self.serial += 1;
@@ -279,6 +284,9 @@ mod tests {
         let answer = Said::Answer(Bytes::from_static(b"v=0"));
         assert!(matches!(reliable.number(183, &answer), Numbered::Later));
         assert!(matches!(reliable.next, Some(Next::Provisional(183, _))));
+        assert!(matches!(reliable.number(180, &Said::Nothing), Numbered::Later));
+        let Some(Next::Provisional(180, Said::Answer(sdp))) = &reliable.next else { panic!() };
+        assert_eq!(&sdp[..], b"v=0", "the description is kept under the newer status");
     }
 
     #[test]

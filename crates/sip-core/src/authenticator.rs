@@ -180,10 +180,11 @@ impl Authenticator {
     }
 
     /// The To tag of an answer that is given without state: the same for every repetition of the request (RFC 3261
-    /// section 8.2.7), or the sender would take each for the answer of another device.
+    /// section 8.2.7), or the sender would take each for the answer of another device. The ACK to a refusal has what it is
+    /// made of too.
     pub(crate) fn stateless_tag(&self, request: &Message, source: IpAddr) -> String {
         let via = request.header(Name::Via).unwrap_or_default();
-        let number = request.header(Name::CSeq).unwrap_or_default();
+        let number = request.cseq().map(|(number, _)| number).unwrap_or_default();
         self.key.token(&format!("{via}\n{}\n{number}", request.call_id().unwrap_or_default()), source)
     }
 

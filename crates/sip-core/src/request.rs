@@ -41,7 +41,7 @@ impl Gateway {
     }
 
     fn on_ack(&mut self, now: Now, flow: Flow, ack: &Message) {
-        let Some((uid, id)) = self.dialog_of(ack) else { return self.drop_message(flow, ACK_TO_NOTHING) };
+        let Some((uid, id)) = self.dialog_of(ack) else { return self.on_ack_to_nothing(flow, ack) };
         let mut is_of_peer = false;
         self.with_call(now, uid, |call, ctx| {
             is_of_peer = call.is_of_peer(ctx, id, ack, flow);
@@ -53,6 +53,14 @@ impl Gateway {
         if !is_of_peer {
             // Without its ACK the call will end, and only this line says why.
             self.out.tell(Event::Dropped { source: flow.peer, why: ACK_FROM_ELSEWHERE, is_of_note: true });
+        }
+    }
+
+    /// An ACK to what was refused without state is what it should be.
+    fn on_ack_to_nothing(&mut self, flow: Flow, ack: &Message) {
+        let refused = self.authenticator.stateless_tag(ack, flow.peer.ip());
+        if ack.to().and_then(|to| to.tag()) != Some(refused.as_str()) {
+            self.drop_message(flow, ACK_TO_NOTHING);
         }
     }
 

@@ -65,6 +65,11 @@ fn odd_fields_that_are_not_needed_keep_no_caller_out() {
         "Retry-After: (",
         "From: \"P B X\" <sip:p b x@198.51.100.12>;tag=a;x=\"y z\"",
         "To: <sip:17606604690 @gw.example;a=\"b c\">",
+        "Organization Acme",
+        "X-Tag[1]: 5",
+        "X-B\u{fc}ro: 1",
+        "Via: SIP/2.0/UDP [fe80::1%25eth0]:5060;branch=z9hG4bKodd1",
+        "Via: SIP/2.0/UDP pbx (the PBX);branch=z9hG4bKodd1",
     ] {
         let (status, bye) = outcome(&[field]);
         assert_eq!((status, bye.as_deref()), (200, Some("sip:pbx@198.51.100.12:5060")), "{field}");
@@ -78,6 +83,8 @@ fn an_odd_contact_is_called_as_it_should_have_been_written() {
         ("<sip:p bx@198.51.100.12 ; line= 1>", "sip:p%20bx@198.51.100.12;line=1"),
         ("sip:pbx@198.51.100.12:5060;+sip.instance=\"<urn:uuid:1>\"", "sip:pbx@198.51.100.12:5060"),
         ("<sip:pbx@198.51.100.12?Subject=x>", "sip:pbx@198.51.100.12"),
+        ("<sip:pbx@[fe80::1%25eth0]>", "sip:pbx@[fe80::1%25eth0]"),
+        ("<sip:pbx@b\u{fc}ro.local>", "sip:pbx@b%C3%BCro.local"),
         ("-", "sip:pbx@198.51.100.12:5060;transport=udp"),
     ] {
         let (status, bye) = outcome(&[&format!("Contact: {contact}")]);

@@ -188,7 +188,7 @@ impl Authenticator {
         self.key.token(&format!("{via}\n{}\n{number}", request.call_id().unwrap_or_default()), source)
     }
 
-    /// A number that is always the same for one name, and that nobody can foretell.
+    /// A number that is always the same for one name, and cannot be foretold.
     pub(crate) fn lot(&self, user: &str) -> u64 {
         self.key.lot(user)
     }

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_a_rule_names_may_speak_beside_those_that_go_before_it() {
+    fn a_peer_that_a_rule_names_may_speak_beside_those_that_go_before_it() {
         let (directory, mut certified) = (directory(&[("pbx.example", SALES)]), Certified::default());
         let there = flow(1, "203.0.113.7:40000");
         certified.open(&directory, there, CertificateNames::new(["pbx.example"]));

@@ -224,7 +224,7 @@ impl Gateway {
             Ok(id) => id,
             Err(unasked) => {
                 if unasked == Unasked::Elsewhere {
-                    // The call of a peer that answers from an address that nobody has told us of fails in silence.
+                    // The peer may have an address that is not provisioned. Without this line its calls fail in silence.
                     self.out.tell(Event::Dropped {
                         source: flow.peer,
                         why: FROM_ELSEWHERE,

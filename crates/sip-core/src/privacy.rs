@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn whichever_field_of_a_carriers_names_nobody_withholds_the_caller() {
+    fn each_field_of_a_carriers_that_says_anonymous_withholds_the_caller() {
         for (field, is_withheld) in [
             ("P-Asserted-Identity: \"Anonymous\" <sip:anonymous@anonymous.invalid>", true),
             ("P-Asserted-Identity: <tel:+12025550123>, <sip:anonymous@anonymous.invalid>", true),

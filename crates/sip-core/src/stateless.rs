@@ -24,7 +24,7 @@ const NAMELESS: &str = "a stranger's request without Via, From or Call-ID";
 
 /// How many times as long as its request a challenge may be.
 const CHALLENGE_FACTOR: usize = 2;
-/// The same for the 200 to a CANCEL. Whoever names an INVITE of ours that waits is no stranger, and it is one answer.
+/// The same for the 200 to a CANCEL. A sender that names an INVITE that waits here is no stranger, and gets one answer.
 const CANCEL_FACTOR: usize = 8;
 
 impl Gateway {

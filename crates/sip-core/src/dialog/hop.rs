@@ -47,7 +47,7 @@ impl Hop {
             // The connection that stands leads to the host. To another host of the peer's there is none yet.
             Transport::Tcp if self.ip == flow.peer.ip() || is_hidden(self.ip, flow.peer.ip()) => None,
             Transport::Tcp => flow_to(settings, Transport::Tcp, self.address(Transport::Tcp)),
-            // By an address alone nobody can tell whose certificate is to be shown there.
+            // An address alone does not tell whose certificate is to be shown there.
             Transport::Tls => None,
         }
     }

@@ -98,14 +98,14 @@ impl<'a> NameAddr<'a> {
         self.params
     }
 
-    /// The `tag` parameter. One that is empty is none.
+    /// The `tag` parameter. An empty one does not count.
     pub fn tag(&self) -> Option<&'a str> {
         let tags = self.params.iter().filter(|(name, _)| name.eq_ignore_ascii_case("tag"));
         tags.filter_map(|(_, value)| value.map(text::unquote)).find(|tag| !tag.is_empty())
     }
 
-    /// The pieces of an address without a tag, to which one is added. Empty tags are left out: whoever reads the first one
-    /// would not find ours.
+    /// The pieces of an address without a tag, to which one is added. Empty tags are left out: a reader
+    /// of the first one would not find ours.
     pub(crate) fn untagged(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let params = self.params.raw();
         let (address, _) = self.raw.split_at(self.raw.len() - params.len());

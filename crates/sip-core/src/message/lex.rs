@@ -180,7 +180,7 @@ fn is_version(text: &[u8]) -> bool {
 #[derive(Default)]
 struct Head {
     fields: SmallVec<[Field; 32]>,
-    /// How many of them nobody reads.
+    /// How many of them the gateway does not read.
     unread: usize,
 }
 
@@ -207,7 +207,7 @@ impl Head {
         }
     }
 
-    /// Fields that nobody reads take no room from those that are needed, however many there are.
+    /// Fields that the gateway does not read take no room from those that are needed, however many there are.
     fn keep(&mut self, field: Field, defect: &mut Option<Defect>) {
         let is_unread = !row(field.name).is_read();
         if is_unread && self.unread == MAX_UNREAD {
@@ -256,7 +256,7 @@ fn for_each_element(bytes: &[u8], list: Range<usize>, mut keep: impl FnMut(Range
 /// Finds the ends of a list's brackets, as `NameAddr` reads each of them.
 #[derive(Default)]
 struct Bracket {
-    /// A quotation was found that never closes. Looking for the end of each anew would cost the square.
+    /// A quotation was found that never closes. To look for the end of each again would take quadratic time.
     is_quote_open: bool,
 }
 

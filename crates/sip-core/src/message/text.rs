@@ -92,7 +92,7 @@ pub(crate) fn quoted_end(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 /// Where the `>` stands that closes the bracket before `text`. No URI holds a `>`, but some have parameters in quotes; a
-/// quotation that never closes is none.
+/// quotation that never closes does not count.
 pub(crate) fn bracket_end(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     while let Some(length) = memchr2(b'>', b'"', &text[at..]) {

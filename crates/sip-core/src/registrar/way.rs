@@ -17,7 +17,7 @@ pub(super) fn way_to(binding: &Binding) -> Option<Flow> {
 
 /// Where a PBX can be connected to: at the Contact that it has registered, if no NAT stands between (RFC 3261 section
 /// 18.1.1 opens a connection to where the request is to go). A name is taken for that of the host that it registers from:
-/// whether a NAT stands before that, nobody can say, and an attempt to connect tells.
+/// only an attempt to connect tells whether a NAT stands before it.
 fn listens_at(binding: &Binding) -> Option<SocketAddr> {
     let source = binding.flow.peer;
     let contact = Uri::parse_leniently(&binding.contact_uri).ok()?;
@@ -33,7 +33,7 @@ fn listens_at(binding: &Binding) -> Option<SocketAddr> {
     (port != 0 && !is_chosen).then_some(SocketAddr::new(host, port))
 }
 
-/// Whether a name may be one that everybody knows: those of a site, and what stands where there is none, lead nowhere.
+/// Whether a name may be a public domain name. The names of a site, and placeholders such as `.invalid`, lead nowhere.
 fn is_domain_name(name: &str) -> bool {
     let last = name.trim_end_matches('.').rsplit_once('.').map(|(_, last)| last.to_ascii_lowercase());
     let is_local =

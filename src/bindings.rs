@@ -146,6 +146,7 @@ fn registration(binding: &Binding) -> Registration {
     Registration {
         profile: model::ProfileId(binding.profile.0),
         contact: binding.contact.clone(),
+        path: binding.path.clone(),
         source: binding.flow.peer.to_string(),
         local: binding.flow.local.to_string(),
         transport: transport_of(binding.flow.transport),
@@ -190,6 +191,7 @@ fn binding(row: &Registration, nat_s: u32) -> Option<Binding> {
         profile: ProfileId(row.profile.0),
         contact_uri: uri_of(&row.contact).to_owned(),
         contact: row.contact.clone(),
+        path: row.path.clone(),
         flow: Flow { transport, local, peer: row.source.parse().ok()?, connection: None },
         user_agent: Some(row.user_agent.clone()).filter(|agent| !agent.is_empty()),
         call_id: row.call_id.clone(),
@@ -223,6 +225,7 @@ mod tests {
             profile: ProfileId(7),
             contact_uri: uri_of(contact).to_owned(),
             contact: contact.to_owned(),
+            path: vec!["<sip:edge.example;lr>".to_owned()],
             flow,
             user_agent: Some("Asterisk PBX".to_owned()),
             call_id: "a@b".to_owned(),

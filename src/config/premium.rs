@@ -77,4 +77,20 @@ mod tests {
             assert!(!ranges.cover(number), "{number}");
         }
     }
+
+    #[test]
+    fn a_table_of_ones_own_takes_the_place_of_ours_and_is_blamed_by_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ranges.csv");
+        let read = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let mut config = Config::default();
+            config.calls.premium_file = Some(file.clone());
+            config.premium_ranges()
+        };
+        let own = read("prefix,notes\n999,ours\n").unwrap();
+        assert!(own.cover("+99912") && !own.cover("+19005550123"));
+        let error = read("prefix\n0900\n").unwrap_err().to_string();
+        assert!(error.contains("ranges.csv") && error.contains("0900"), "{error}");
+    }
 }

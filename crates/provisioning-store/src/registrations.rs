@@ -13,6 +13,8 @@ pub struct Registration {
     pub profile: ProfileId,
     /// The Contact as it was sent, with its parameters.
     pub contact: String,
+    /// The proxies on the way to it, the nearest first, as its Path names them.
+    pub path: Vec<String>,
     /// Address and port that the REGISTER came from: the flow that reaches the PBX.
     pub source: String,
     /// Our address and port that it came to.

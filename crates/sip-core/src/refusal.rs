@@ -75,6 +75,8 @@ refusals! {
         "None of the REGISTER's Contacts is a SIP or SIPS URI that can be called.";
     BadCredentials = 403, 21, "bad_credentials",
         "The user name or the password is wrong.";
+    BadPath = 400, 95, "bad_path",
+        "The REGISTER's Path names a proxy by something that is not a SIP or SIPS URI.";
     BadRequest = 400, 95, "bad_request",
         "The request is malformed.";
     BodyNotUnderstood = 415, 79, "body_not_understood",
@@ -233,6 +235,8 @@ refusals! {
         "The other side did not answer the request in time; the call goes on as it was.";
     Overloaded = 503, 42, "overloaded",
         "The gateway is too busy at the moment.";
+    PathTooLong = 513, 127, "path_too_long",
+        "The REGISTER's Path names more proxies, or by longer URIs, than the gateway keeps.";
     PbxDemandsCredentials = 480, 21, "pbx_demands_credentials",
         "The called PBX demands credentials: let it accept calls from the gateway's address.";
     PbxFailed = 500, 38, "pbx_failed",

@@ -100,6 +100,8 @@ impl Gateway {
                 };
                 writer.header(Name::Expires, left_s);
             }
+            // RFC 3327 section 5.3: the Path goes back as it came.
+            writer.copy(request, Name::Path);
             writer.header(Name::Supported, respond::supported());
         });
     }

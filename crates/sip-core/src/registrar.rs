@@ -1,5 +1,6 @@
 //! Registered PBXs: bindings, their expiry, NAT detection, and that the newest wins (RFC 3261 section 10.3).
 
+mod path;
 mod refused;
 mod way;
 mod wish;
@@ -10,6 +11,7 @@ use std::ops;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::path::path_of;
 pub use self::refused::RefusedRegistration;
 use self::refused::RefusedRegistrations;
 use self::way::way_to;
@@ -105,9 +107,9 @@ impl Registrar {
         flow: Flow,
         out: &mut Outbox,
     ) -> Registration {
-        let wish = match wish_of(request) {
-            Ok(wish) => wish,
-            Err(refusal) => return Registration::Refused(refusal),
+        let (wish, path) = match (wish_of(request), path_of(request)) {
+            (Ok(wish), Ok(path)) => (wish, path),
+            (Err(refusal), _) | (_, Err(refusal)) => return Registration::Refused(refusal),
         };
         self.refused.forget(profile);
         if wish == Wish::Query {
@@ -130,16 +132,16 @@ impl Registrar {
             }
             Wish::Remove(uris) => {
                 // Only what is named goes: a PBX that was replaced takes nothing from its successor.
-                if self
-                    .binding(profile)
-                    .is_some_and(|bound| uris.iter().any(|uri| is_same_uri(uri, &bound.contact_uri)))
-                {
+                let is_named = |bound: &Binding| uris.iter().any(|uri| is_same_uri(uri, &bound.contact_uri));
+                if self.binding(profile).is_some_and(is_named) {
                     self.remove(profile, Unregistration::Asked, out);
                 }
                 Registration::Done(self.current(profile, now))
             }
             Wish::Bind { contact, expires_s } => {
-                let behind_nat = is_behind_nat(request, &contact.uri, flow);
+                // Behind a proxy the Contact is the proxy's to reach; the proxy is what we speak to.
+                let reached = path.is_empty().then_some(contact.uri.as_str());
+                let behind_nat = is_behind_nat(request, reached, flow);
                 let granted = match grant(settings, expires_s, behind_nat) {
                     Ok(granted) => granted,
                     Err(min_s) => return Registration::TooBrief { min_s },
@@ -151,6 +153,7 @@ impl Registrar {
                     profile,
                     contact: without_expires(contact.value).concat(),
                     contact_uri: contact.uri,
+                    path,
                     flow,
                     user_agent: request.header(Name::UserAgent).map(str::to_owned),
                     call_id: call_id.to_owned(),
@@ -385,7 +388,9 @@ fn is_same_uri(one: &str, other: &str) -> bool {
 /// Whether the old binding was another PBX's. A PBX that refreshes keeps its Call-ID (RFC 3261 section 10.2.4); one
 /// that was started anew has another, and still its instance (RFC 5626 section 4.1), or its address and Contact.
 fn is_elsewhere(old: &Binding, new: &Binding) -> bool {
-    if old.call_id == new.call_id || old.flow.peer == new.flow.peer {
+    // Several PBXs may stand behind one proxy, and come from its address.
+    let is_same_source = old.flow.peer == new.flow.peer && old.path.is_empty() && new.path.is_empty();
+    if old.call_id == new.call_id || is_same_source {
         return false;
     }
     match (instance(old), instance(new)) {
@@ -428,8 +433,8 @@ fn grant(settings: &RegistrationSettings, asked_s: Option<u32>, behind_nat: bool
     }
 }
 
-/// Whether the PBX names itself otherwise than its packets do: in Via, or in Contact.
-fn is_behind_nat(request: &Message, contact_uri: &str, flow: Flow) -> bool {
+/// Whether the PBX names itself otherwise than its packets do: in Via, or in the Contact by which it is reached.
+fn is_behind_nat(request: &Message, contact_uri: Option<&str>, flow: Flow) -> bool {
     let is_reliable = flow.transport.is_reliable();
     // A name says nothing of the address. Over UDP the port shows a NAT; a connection's port is chosen anew, so there
     // the name counts as one: a NAT taken for none forgets the flow, and the PBX is lost for an hour.
@@ -437,7 +442,8 @@ fn is_behind_nat(request: &Message, contact_uri: &str, flow: Flow) -> bool {
     let via_differs = request.top_via().is_some_and(|via| {
         is_elsewhere(via.host()) || (!is_reliable && via.port().unwrap_or(5060) != flow.peer.port())
     });
-    let contact_differs = Uri::parse_leniently(contact_uri).is_ok_and(|uri| is_elsewhere(uri.host()));
+    let contact = contact_uri.and_then(|uri| Uri::parse_leniently(uri).ok());
+    let contact_differs = contact.is_some_and(|uri| is_elsewhere(uri.host()));
     via_differs || contact_differs
 }
 

@@ -11,7 +11,7 @@ use crate::settings::Settings;
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, OPTIONS, BYE, INFO, PRACK, UPDATE";
 
 /// The extensions that may be required of us.
-pub(crate) const SUPPORTED: [&str; 2] = ["100rel", "timer"];
+pub(crate) const SUPPORTED: [&str; 3] = ["100rel", "path", "timer"];
 
 /// What a request requires that we do not have (RFC 3261 section 8.2.2.3).
 pub(crate) fn unknown_extensions(request: &Message) -> Vec<&str> {

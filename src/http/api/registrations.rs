@@ -33,6 +33,8 @@ struct RegistrationView {
     business_account: Option<i64>,
     /// The Contact URI as registered.
     contact: String,
+    /// The proxies on the way to it, the nearest first, as its Path names them.
+    path: Vec<String>,
     /// Where its packets come from.
     source: String,
     /// `udp`, `tcp` or `tls`.
@@ -50,6 +52,7 @@ impl From<Binding> for RegistrationView {
             profile: Some(binding.profile.0).filter(|number| *number >= 0),
             business_account: Some(-binding.profile.0).filter(|number| *number > 0),
             contact: binding.contact_uri,
+            path: binding.path,
             source: binding.flow.peer.to_string(),
             transport: binding.flow.transport.param(),
             user_agent: binding.user_agent,

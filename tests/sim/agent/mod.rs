@@ -194,6 +194,10 @@ pub(crate) struct Agent {
     pub(crate) listens: bool,
     /// Its own idea of its address, behind a NAT.
     pub(crate) inside: Option<SocketAddr>,
+    /// The Path of its REGISTER: the proxies that it stands behind.
+    pub(crate) path: &'static str,
+    /// What its REGISTER requires.
+    pub(crate) requires: &'static str,
     /// Whether its program is down while its host is up, which says so.
     pub(crate) is_down: bool,
     /// What it gives as Reason in BYE, CANCEL and refusals.
@@ -237,6 +241,8 @@ impl Agent {
             scheme: "sip",
             listens: false,
             inside: None,
+            path: "",
+            requires: "",
             is_down: false,
             reasons: Vec::new(),
             protection: Protection::None,

@@ -53,6 +53,7 @@ impl Agent {
 
     fn send_register(&mut self, now: Instant, credentials: Option<String>) {
         let (branch, tag, contact) = (self.branch(), self.dice.token(), self.contact());
+        let (path, requires) = (self.path, self.requires);
         let via = self.via(&branch);
         let Some(registration) = &mut self.registration else { return };
         registration.cseq += 1;
@@ -64,6 +65,12 @@ impl Agent {
         writer.header(Name::CallId, &registration.call_id);
         writer.header(Name::CSeq, format_args!("{} REGISTER", registration.cseq));
         writer.header(Name::Contact, format_args!("{contact};expires={}", registration.expires_s));
+        if !path.is_empty() {
+            writer.header(Name::Path, path);
+        }
+        if !requires.is_empty() {
+            writer.header(Name::Require, requires);
+        }
         if let Some(credentials) = credentials {
             writer.header(Name::Authorization, credentials);
         }

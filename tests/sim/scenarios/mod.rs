@@ -29,6 +29,7 @@ mod outgoing;
 mod overload;
 mod overtaking;
 mod owners;
+mod paths;
 mod phones;
 mod races;
 mod reasons;

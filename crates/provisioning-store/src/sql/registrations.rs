@@ -13,7 +13,7 @@ use crate::model::{ProfileId, Timestamp};
 use crate::registrations::Registration;
 
 const REGISTRATION: &str = "profile_id BIGINT, contact TEXT, source TEXT, local TEXT, transport TEXT, user_agent TEXT, \
-     call_id TEXT, cseq BIGINT, media TEXT, registered_at BIGINT, expires_at BIGINT";
+     call_id TEXT, cseq BIGINT, media TEXT, registered_at BIGINT, expires_at BIGINT, path TEXT";
 
 static SAVE: LazyLock<Listed> =
     LazyLock::new(|| Listed::new(|list| upsert(list, "registrations", REGISTRATION, "profile_id")));
@@ -31,6 +31,7 @@ struct RegistrationRow {
     media: String,
     registered_at: i64,
     expires_at: i64,
+    path: String,
 }
 
 impl TryFrom<RegistrationRow> for Registration {
@@ -49,6 +50,7 @@ impl TryFrom<RegistrationRow> for Registration {
             media: word(&row.media, "an SRTP policy")?,
             registered_at: Timestamp(row.registered_at),
             expires_at: Timestamp(row.expires_at),
+            path: row.path.lines().map(str::to_owned).collect(),
         })
     }
 }
@@ -110,5 +112,6 @@ fn put(row: &mut Row<'_>, it: &Registration) {
         .put(it.cseq)
         .put(it.media.word())
         .put(it.registered_at.0)
-        .put(it.expires_at.0);
+        .put(it.expires_at.0)
+        .put(it.path.join("\n"));
 }

@@ -541,7 +541,7 @@ pub(super) const RATES: &str = "SELECT prefix, destination, country, rate_per_mi
 
 // Registrations.
 pub(super) const REGISTRATIONS: &str = "SELECT profile_id, contact, source, local, transport, user_agent, call_id, cseq, \
-     media, registered_at, expires_at FROM registrations WHERE expires_at > $1 ORDER BY profile_id";
+     media, registered_at, expires_at, path FROM registrations WHERE expires_at > $1 ORDER BY profile_id";
 pub(super) const DELETE_REGISTRATIONS_IN: &str = "DELETE FROM registrations WHERE profile_id IN";
 pub(super) const DELETE_EXPIRED_REGISTRATIONS: &str = "DELETE FROM registrations WHERE expires_at <= $1";
 

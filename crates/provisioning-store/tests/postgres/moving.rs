@@ -67,6 +67,7 @@ async fn furnish_provisioning(store: &Store, company: CompanyId) {
     let rates = "prefix,destination,country,rate_per_minute\n372,Estonia,EE,0.04\n";
     store.import_rates(start(), "standard", None, rates).await.unwrap();
     let bound = Registration {
+        path: vec!["<sip:edge.example;lr>".into(), "\"P, 2\" <sip:p2.example;lr>".into()],
         profile: PROFILE,
         contact: "<sip:1@192.0.2.7>".into(),
         source: "192.0.2.7:5060".into(),

@@ -22,6 +22,7 @@ fn proof(profile: ProfileId, address: &str, at: Timestamp) -> Proof {
 /// A PBX that is registered from there.
 fn binding(profile: ProfileId, source: &str) -> Registration {
     Registration {
+        path: vec!["<sip:edge.example;lr>".into(), "\"P, 2\" <sip:p2.example;lr>".into()],
         profile,
         contact: "<sip:99050000000001@192.0.2.1:5060>".into(),
         source: source.into(),

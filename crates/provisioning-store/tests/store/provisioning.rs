@@ -428,6 +428,7 @@ async fn a_carriers_password_changes_and_goes_with_it() {
 /// From 192.0.2.1.
 fn binding(profile: ProfileId, expires_s: i64) -> Registration {
     Registration {
+        path: vec!["<sip:edge.example;lr>".into(), "\"P, 2\" <sip:p2.example;lr>".into()],
         profile,
         contact: "<sip:99050000000001@192.0.2.1:5060;rinstance=abc>".into(),
         source: "192.0.2.1:5060".into(),

@@ -141,6 +141,8 @@ impl Call {
             }
             Target::Echo => return,
         };
+        let path =
+            peer.profile().and_then(|profile| ctx.registrar.binding(profile)).map(|it| it.path.clone());
         let presentation = Presentation::new(&self.plan.caller, reader, &ctx.settings.domain);
         attempt.secure = secure_by_policy(ctx, peer, flow.transport);
         attempt.begin();
@@ -152,6 +154,7 @@ impl Call {
             from: presentation.from.clone(),
             to,
             target: request_uri,
+            path: path.unwrap_or_default(),
             flow,
             next_hop,
             contact: contact_of(ctx.settings, &flow, &presentation.user),

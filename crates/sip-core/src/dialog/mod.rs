@@ -65,6 +65,8 @@ pub(crate) struct Outset {
     /// To without tag.
     pub(crate) to: String,
     pub(crate) target: String,
+    /// The proxies before the target, the nearest first.
+    pub(crate) path: Vec<String>,
     pub(crate) flow: Flow,
     pub(crate) next_hop: NextHop,
     pub(crate) contact: OurContact,
@@ -173,7 +175,7 @@ impl Dialog {
                 tag: None,
                 to: outset.to,
                 target: outset.target,
-                routes: RouteSet::default(),
+                routes: RouteSet::of_path(outset.path),
                 our_cseq: 0,
                 their_cseq: None,
             },

@@ -33,6 +33,11 @@ impl RouteSet {
         routes
     }
 
+    /// The proxies before the first request of a dialog of ours, as a Path names them (RFC 3327 section 5.3).
+    pub(crate) fn of_path(path: Vec<String>) -> Self {
+        Self(path)
+    }
+
     /// Whether the nearest proxy has a SIPS URI; `None` without a proxy.
     pub(crate) fn is_first_secure(&self) -> Option<bool> {
         self.0.first().map(|route| is_sips(uri_of(route)))

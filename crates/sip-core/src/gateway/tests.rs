@@ -164,6 +164,7 @@ fn registered(profiles: i64) -> Gateway {
             profile: ProfileId(id),
             contact_uri: "sip:a@b".into(),
             contact: "<sip:a@b>".into(),
+            path: Vec::new(),
             flow: flow((host, 5060).into()),
             user_agent: None,
             call_id: "x".into(),

@@ -49,7 +49,6 @@ impl Row {
 /// INVITE and UPDATE say where their sender is reached from then on, REGISTER says it for calls to come.
 const TARGETING: Reading = Reading::StrictIn(&[Method::Invite, Method::Register, Method::Update]);
 const INVITING: Reading = Reading::StrictIn(&[Method::Invite]);
-const REGISTERING: Reading = Reading::StrictIn(&[Method::Register]);
 
 macro_rules! rows {
     ($($name:ident: $request:expr, $response:expr, $defined_in:literal;)*) => {
@@ -105,7 +104,8 @@ rows! {
     PChargingVector: Forwarded, Forwarded, "RFC 7315 4.6";
     PEarlyMedia: Forwarded, Forwarded, "RFC 5009 8";
     PPreferredIdentity: Lenient, Forwarded, "RFC 3325 9.2";
-    Path: REGISTERING, Forwarded, "RFC 3327 4";
+    // The registrar refuses what it cannot route by in its own words, once it knows who registers.
+    Path: Lenient, Forwarded, "RFC 3327 4";
     Priority: Forwarded, Forwarded, "RFC 3261 20.26";
     Privacy: Lenient, Forwarded, "RFC 3323 4.2";
     ProxyAuthenticate: Forwarded, Lenient, "RFC 3261 20.27";
@@ -206,7 +206,6 @@ mod tests {
             (Method::Invite, Name::Contact, "<sip:a b c>"),
             (Method::Update, Name::Contact, "<>"),
             (Method::Register, Name::Contact, "\"unbalanced <sip:a@b>"),
-            (Method::Register, Name::Path, "bob"),
             (Method::Invite, Name::MaxForwards, "-1"),
             (Method::Bye, Name::Via, ";"),
         ] {

@@ -79,7 +79,6 @@ impl Fault {
                 Name::Contact => "A Contact cannot be read.",
                 Name::CSeq => "CSeq is not a number and a method.",
                 Name::MaxForwards => "Max-Forwards is not a number up to 255.",
-                Name::Path => "A Path cannot be read.",
                 _ => "A header field cannot be read.",
             },
             Self::Missing(name) => match name {
@@ -292,7 +291,6 @@ fn readable(name: Name, value: &str, method: &Method, is_first: bool) -> Result<
         Name::From | Name::To => is_party(value),
         Name::Contact if *method == Method::Register => is_contact(value),
         Name::Contact => return target(value),
-        Name::Path => is_address(value),
         Name::CallId => !value.is_empty(),
         Name::MaxForwards => codec::max_forwards(value).is_some(),
         _ => true,

@@ -62,10 +62,10 @@ fn a_name_shows_a_nat_where_the_port_cannot() {
     let named = "Contact: <sip:u@pbx.local>;expires=3600\r\n";
     let message = register("a", 1, named);
     let connected = Flow { transport: Transport::Tls, ..flow("198.51.100.9:40000") };
-    assert!(is_behind_nat(&message, "sip:u@pbx.local", connected));
-    assert!(!is_behind_nat(&message, "sip:u@198.51.100.9", connected));
-    assert!(!is_behind_nat(&message, "sip:u@pbx.local", flow("198.51.100.9:5060")));
-    assert!(is_behind_nat(&message, "sip:u@pbx.local", flow("198.51.100.9:40000")));
+    assert!(is_behind_nat(&message, Some("sip:u@pbx.local"), connected));
+    assert!(!is_behind_nat(&message, Some("sip:u@198.51.100.9"), connected));
+    assert!(!is_behind_nat(&message, Some("sip:u@pbx.local"), flow("198.51.100.9:5060")));
+    assert!(is_behind_nat(&message, Some("sip:u@pbx.local"), flow("198.51.100.9:40000")));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::path;
 use crate::message::{Host, Uri};
 use crate::types::{Binding, Flow};
 
@@ -9,28 +10,44 @@ use crate::types::{Binding, Flow};
 /// over a new one to where it listens. `None` if nothing leads to it any more.
 pub(super) fn way_to(binding: &Binding) -> Option<Flow> {
     let flow = binding.flow;
-    if !flow.transport.is_reliable() || flow.connection.is_some() {
-        return Some(flow);
+    if flow.transport.is_reliable() {
+        return match flow.connection {
+            Some(_) => Some(flow),
+            None => Some(Flow { peer: listens_at(binding)?, ..flow }),
+        };
     }
-    Some(Flow { peer: listens_at(binding)?, ..flow })
+    // A NAT has an open port for answers alone; a proxy without one takes requests at the port that its Path names.
+    let proxy = binding.path.first().filter(|_| !binding.behind_nat);
+    let peer = proxy.and_then(|first| path::listens_at(first, flow)).unwrap_or(flow.peer);
+    Some(Flow { peer, ..flow })
 }
 
-/// Where a PBX can be connected to: at the Contact that it has registered, if no NAT stands between (RFC 3261 section
-/// 18.1.1 opens a connection to where the request is to go). A name is taken for that of the host that it registers from:
-/// only an attempt to connect tells whether a NAT stands before it.
+/// Where a PBX can be connected to: at the Contact that it has registered, or at the proxy before it, if no NAT stands
+/// between (RFC 3261 section 18.1.1 opens a connection to where the request is to go).
 fn listens_at(binding: &Binding) -> Option<SocketAddr> {
+    let source = binding.flow.peer;
+    let listener = match binding.path.first() {
+        Some(proxy) => path::listens_at(proxy, binding.flow).filter(|_| !binding.behind_nat),
+        None => contact_at(binding),
+    };
+    // A port that the system chose for the connection alone leads to nothing. A proxy that reuses its connections comes
+    // from the very port that it listens on.
+    let is_chosen = |port| port == source.port() && port >= DYNAMIC_PORTS;
+    listener.filter(|listener| !is_chosen(listener.port()))
+}
+
+/// Where the Contact leads. A name is taken for that of the host that the PBX registers from: only an attempt to connect
+/// tells whether a NAT stands before it.
+fn contact_at(binding: &Binding) -> Option<SocketAddr> {
     let source = binding.flow.peer;
     let contact = Uri::parse_leniently(&binding.contact_uri).ok()?;
     let is_there = match contact.host() {
         Host::Name(name) => is_domain_name(name),
         address => address.ip() == Some(source.ip()) && !binding.behind_nat,
     };
-    let host = is_there.then_some(source.ip())?;
     let port = contact.port().unwrap_or_else(|| binding.flow.transport.default_port());
-    // A port that the system chose for the connection alone leads to nothing. A proxy that reuses its connections comes
-    // from the very port that it listens on.
-    let is_chosen = port == source.port() && port >= DYNAMIC_PORTS;
-    (port != 0 && !is_chosen).then_some(SocketAddr::new(host, port))
+    (is_there && port != 0).then_some(SocketAddr::new(source.ip(), port))
+}
 }
 
 /// Whether a name may be a public domain name. The names of a site, and placeholders such as `.invalid`, lead nowhere.
@@ -54,6 +71,7 @@ mod tests {
             profile: ProfileId(7),
             contact_uri: contact.to_owned(),
             contact: format!("<{contact}>"),
+            path: Vec::new(),
             flow: Flow {
                 transport,
                 local: "192.0.2.1:5060".parse().unwrap(),
@@ -67,6 +85,22 @@ mod tests {
             behind_nat: false,
             expires_unix_s: 0,
         }
+    }
+
+    #[test]
+    fn a_pbx_behind_a_proxy_is_reached_where_the_proxy_listens() {
+        use Transport::{Tcp, Udp};
+        let peer = |first: &str, transport, connection| {
+            let path = vec![first.to_owned(), "<sip:198.51.100.9:7000;lr>".to_owned()];
+            let bound = Binding { path, ..binding("sip:u@10.1.1.1:5080", transport, connection) };
+            way_to(&bound).map(|way| way.peer.port())
+        };
+        assert_eq!(peer("<sip:198.51.100.9:5070;lr>", Udp, None), Some(5070));
+        assert_eq!(peer("<sip:edge.example;lr>", Udp, None), Some(41234), "a name is not looked up");
+        assert_eq!(peer("<sip:192.0.2.77;lr>", Udp, None), Some(41234), "nor is another host written to");
+        assert_eq!(peer("<sip:198.51.100.9:5070;transport=tcp;lr>", Tcp, None), Some(5070));
+        assert_eq!(peer("<sip:198.51.100.9:5070;transport=tcp;lr>", Tcp, Some(3)), Some(41234));
+        assert_eq!(peer("<sip:edge.example;lr>", Tcp, None), None);
     }
 
     #[test]

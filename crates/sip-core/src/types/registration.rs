@@ -57,6 +57,8 @@ pub struct Binding {
     pub contact_uri: String,
     /// The whole Contact value as received, echoed in answers (without `expires`).
     pub contact: String,
+    /// The proxies on the way to the PBX, the nearest first, each as its Path value was received (RFC 3327).
+    pub path: Vec<String>,
     /// Where the REGISTER came from: requests to the PBX go here.
     pub flow: Flow,
     /// The PBX's product name.

@@ -128,13 +128,11 @@ impl Leg {
         Ok(header)
     }
 
-    /// Is this packet the first that comes from where the peer says that it is?
+    /// Whether this packet is the first from a host of the peer's own. The address in its description is not enough: a
+    /// forger of the request wrote that as well, and may send from there.
     pub(super) fn is_located_by(&mut self, source: SocketAddr) -> bool {
-        let is_there = |terms: &Terms| {
-            let described = terms.remote.rtp.map(|address| address.ip());
-            described == Some(source.ip()) || terms.hosts.contain(source.ip())
-        };
-        let is_first = !self.is_located && self.terms.as_ref().is_some_and(is_there);
+        let is_own = |terms: &Terms| terms.hosts.contain(source.ip());
+        let is_first = !self.is_located && self.terms.as_ref().is_some_and(is_own);
         self.is_located |= is_first;
         is_first
     }

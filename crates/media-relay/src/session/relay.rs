@@ -35,8 +35,8 @@ pub enum SessionEvent {
         /// From where.
         side: Side,
     },
-    /// The first valid packet came from the address that this side's description names, from the host of its signalling, or
-    /// from a network that is the peer's: somebody is there.
+    /// The first valid packet came from the host of this side's signalling, or from a network that is the peer's: the peer
+    /// is reachable there.
     Located {
         /// Which side.
         side: Side,

@@ -66,11 +66,13 @@ fn to(side: Side, channel: Channel, address: &str) -> Verdict {
 }
 
 #[test]
-fn a_side_is_located_by_its_own_address_or_its_signallings_and_by_no_other() {
+fn a_side_is_located_by_its_signallings_host_and_not_by_what_it_describes() {
     let (private, nat) = ("192.168.1.5:4000", "198.51.100.7:30000");
     for (described, source, signalling, is_located) in [
-        (NEAR, NEAR, None, true),
-        (NEAR, "192.0.2.1:4444", None, true),
+        (NEAR, NEAR, Some(at(NEAR).ip()), true),
+        (NEAR, "192.0.2.1:4444", Some(at(NEAR).ip()), true),
+        (NEAR, NEAR, Some(at(nat).ip()), false),
+        (NEAR, NEAR, None, false),
         (NEAR, nat, Some(at(NEAR).ip()), false),
         (private, nat, Some(at(nat).ip()), true),
         (private, nat, Some(at(NEAR).ip()), false),

@@ -6,7 +6,7 @@ use media_relay::engine::{
 use media_relay::packet::PacketBuf;
 use media_relay::sdes::CryptoLine;
 use media_relay::session::{
-    DropReason, Flow, LocalDescription, NegotiationError, Policy, Profile, RemoteDescription, Role,
+    DropReason, Flow, Hosts, LocalDescription, NegotiationError, Policy, Profile, RemoteDescription, Role,
     SessionEvent, Side,
 };
 use media_relay::srtp::reference::Reference;
@@ -62,7 +62,8 @@ impl Peer {
     }
 
     fn plain(&self) -> RemoteDescription {
-        RemoteDescription::plain(self.socket.local_addr().expect("it is bound"))
+        let address = self.socket.local_addr().expect("it is bound");
+        RemoteDescription { hosts: Hosts::signalling(address.ip()), ..RemoteDescription::plain(address) }
     }
 
     fn secured(&self, profile: Profile) -> RemoteDescription {

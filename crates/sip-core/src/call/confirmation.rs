@@ -1,10 +1,10 @@
-//! Whether anybody at the caller's address has heard the answer.
+//! Checks that a caller who is known by a UDP address alone receives our answers.
 //!
-//! The source of a datagram can be forged. Where it is all that a caller is known by, an INVITE may come from somebody
-//! who never hears what is said to it: nobody would acknowledge the answer, nobody would talk, and the profile would
-//! pay. So such a call is charged from the moment at which something comes from the caller that only somebody who is
-//! there could send: a request within the dialog, whose tag was in our answers, or media from the address in its
-//! description or from the host of its signalling. Without either it soon ends, and costs nothing.
+//! The source of a datagram can be forged, so an INVITE may come from a sender that never receives our answers: it would
+//! neither acknowledge nor talk, and the profile would pay. So such a call is charged from the first sign that its address
+//! is the sender's own: a request within the dialog, whose tag was in our answers, or media from the host of its
+//! signalling. Media from another host that the INVITE describes is no sign, because a forger describes its own. Without
+//! a sign the call soon ends, and costs nothing.
 
 use std::time::Duration;
 

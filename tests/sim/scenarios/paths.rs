@@ -34,7 +34,7 @@ fn called(world: &mut World) -> Message {
     let call = world.dial(ALPHA, Dial::to(SALES_NUMBER).then(s(5), Act::HangUp));
     world.run(s(20));
     assert_eq!(world.agents[ALPHA].calls[call].statuses, [100, 180, 200]);
-    world.agents[SALES].requests(Method::Invite).last().unwrap().clone()
+    world.agents[SALES].requests(Method::Invite).last().expect("it was called").clone()
 }
 
 #[test]

@@ -48,7 +48,6 @@ fn contact_at(binding: &Binding) -> Option<SocketAddr> {
     let port = contact.port().unwrap_or_else(|| binding.flow.transport.default_port());
     (is_there && port != 0).then_some(SocketAddr::new(source.ip(), port))
 }
-}
 
 /// Whether a name may be a public domain name. The names of a site, and placeholders such as `.invalid`, lead nowhere.
 fn is_domain_name(name: &str) -> bool {

@@ -40,6 +40,8 @@ const CODE_HEADER: &str = "X-Sipgw-Reason";
 pub(crate) enum Length {
     /// Everything that helps its reader.
     Full,
+    /// The same without what its status says already.
+    Plain,
     /// Only what its status must have.
     Bare,
 }
@@ -66,12 +68,12 @@ pub(crate) fn begin(
     received: SocketAddr,
 ) -> MessageWriter {
     match length {
-        Length::Full => response(settings, request, status, Some(to_tag), received),
+        Length::Full | Length::Plain => response(settings, request, status, Some(to_tag), received),
         Length::Bare => response_to(request, status, reason_phrase(status), Some(to_tag), received),
     }
 }
 
-/// Adds why a request is refused, and what in it is to blame, at either length.
+/// Adds why a request is refused, and what in it is to blame, at any length.
 pub(crate) fn explain_in(
     writer: &mut MessageWriter,
     settings: &Settings,
@@ -84,20 +86,26 @@ pub(crate) fn explain_in(
     }
     match length {
         Length::Full => explain(writer, settings, why),
+        Length::Plain => explain_as(writer, &settings.domain, why, &reasons(why, why.status())[..1]),
         Length::Bare => write_required(writer, why),
     }
 }
 
-/// Adds why: Reason (RFC 3326) with the Q.850 cause, Warning 399 (RFC 3261 section 20.43) with the sentence, and
-/// our code.
+/// Adds why: Reasons (RFC 3326, RFC 6432) with the Q.850 cause and the status, Warning 399 (RFC 3261 section 20.43) with the
+/// sentence, and our code.
 pub(crate) fn explain(writer: &mut MessageWriter, settings: &Settings, why: Refusal) {
-    explain_with(writer, settings, why, &Reasons::none());
+    explain_with(writer, settings, (why, why.status()), &Reasons::none());
 }
 
-/// The same, with the Reasons of whoever refused, passed on in place of ours.
-pub(crate) fn explain_with(writer: &mut MessageWriter, settings: &Settings, why: Refusal, theirs: &Reasons) {
+/// The same with any status, and with the Reasons of whoever refused, passed on in place of ours.
+pub(crate) fn explain_with(
+    writer: &mut MessageWriter,
+    settings: &Settings,
+    (why, status): (Refusal, u16),
+    theirs: &Reasons,
+) {
     if theirs.is_empty() {
-        explain_at(writer, &settings.domain, why);
+        explain_as(writer, &settings.domain, why, &reasons(why, status));
     } else {
         theirs.write(writer);
         explain_plainly(writer, &settings.domain, why.row());
@@ -110,9 +118,14 @@ pub(crate) fn explain_with(writer: &mut MessageWriter, settings: &Settings, why:
 
 /// The same for a writer that has no settings at hand.
 pub(crate) fn explain_at(writer: &mut MessageWriter, domain: &str, why: Refusal) {
-    let row = why.row();
-    writer.header(Name::Reason, format_args!("Q.850;cause={};text=\"{}\"", row.cause, row.sentence));
-    explain_plainly(writer, domain, row);
+    explain_as(writer, domain, why, &reasons(why, why.status()));
+}
+
+fn explain_as(writer: &mut MessageWriter, domain: &str, why: Refusal, reasons: &[String]) {
+    for reason in reasons {
+        writer.header(Name::Reason, reason);
+    }
+    explain_plainly(writer, domain, why.row());
     write_required(writer, why);
     if let Some(after_s) = why.retry_after_s() {
         writer.header(Name::RetryAfter, after_s);
@@ -140,9 +153,13 @@ pub(crate) fn warn(writer: &mut MessageWriter, domain: &str, sentence: &str) {
     writer.header(Name::Warning, format_args!("399 {domain} \"{sentence}\""));
 }
 
-/// The Reasons of a BYE or CANCEL of ours; Q.850 first, since some user agents read no second one.
-pub(crate) fn reasons(why: Refusal) -> [String; 2] {
-    let row = why.row();
-    let said = |protocol, cause| format!("{protocol};cause={cause};text=\"{}\"", row.sentence);
-    [said("Q.850", u16::from(row.cause)), said("SIP", row.status)]
+/// Our Reasons, each for a field of its own; Q.850 first, since some user agents read no second one.
+pub(crate) fn reasons(why: Refusal, status: u16) -> [String; 2] {
+    reasons_for(why, why.row().cause, status)
+}
+
+/// The same with any cause.
+pub(crate) fn reasons_for(why: Refusal, cause: u8, status: u16) -> [String; 2] {
+    let said = |protocol, cause| format!("{protocol};cause={cause};text=\"{}\"", why.sentence());
+    [said("Q.850", u16::from(cause)), said("SIP", status)]
 }

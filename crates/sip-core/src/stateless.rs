@@ -28,7 +28,7 @@ const CHALLENGE_FACTOR: usize = 2;
 const CANCEL_FACTOR: usize = 8;
 
 impl Gateway {
-    /// Sends an answer without state; `add` writes what is particular of it, at either length. `factor` is how many times
+    /// Sends an answer without state; `add` writes what is particular of it, at any length. `factor` is how many times
     /// as long as a stranger's request it may be.
     fn answer_unkept(
         &mut self,
@@ -44,17 +44,19 @@ impl Gateway {
             add(&self.settings, &mut writer, length);
             writer.finish()
         };
-        let (mut bytes, room) = (written(Length::Full), request.bytes().len() * factor);
-        if bytes.len() > room && flow.transport == Transport::Udp && self.is_stranger(now, flow) {
-            bytes = written(Length::Bare);
-            if bytes.len() > room {
-                bytes = message::compact(&bytes);
-            }
-            if bytes.len() > room {
-                return self.drop_message(flow, TOO_SHORT);
-            }
+        let full = written(Length::Full);
+        let room = request.bytes().len() * factor;
+        if full.len() <= room || flow.transport != Transport::Udp || !self.is_stranger(now, flow) {
+            return self.out.send(flow, full);
         }
-        self.out.send(flow, bytes);
+        let bare = || message::compact(&written(Length::Bare));
+        let mut shorter =
+            [Length::Plain, Length::Bare].into_iter().map(&written).chain(std::iter::once_with(bare));
+        let fitting = shorter.find(|bytes| bytes.len() <= room);
+        match fitting {
+            Some(bytes) => self.out.send(flow, bytes),
+            None => self.drop_message(flow, TOO_SHORT),
+        }
     }
 
     /// Refuses without state, so that whoever proves nothing costs no memory; a stranger who asks too fast gets
@@ -87,7 +89,7 @@ impl Gateway {
         let why = Refusal::of(fault);
         self.answer_unkept(now, flow, request, (why.status(), 1), |settings, writer, length| {
             respond::explain_in(writer, settings, request, why, length);
-            if length == Length::Full {
+            if length != Length::Bare {
                 respond::warn(writer, &settings.domain, fault.sentence());
             }
         });
@@ -111,7 +113,7 @@ impl Gateway {
     /// 200 without state: a repeated request gets the same answer again.
     pub(crate) fn confirm(&mut self, now: Now, flow: Flow, request: &Message) {
         self.answer_unkept(now, flow, request, (200, 1), |_, writer, length| {
-            if length == Length::Full {
+            if length != Length::Bare {
                 writer.header(Name::Allow, ALLOW);
                 writer.header(Name::Accept, "application/sdp");
                 writer.header(Name::Supported, respond::supported());
@@ -147,8 +149,8 @@ impl Gateway {
             for value in &asked {
                 writer.header(party.challenge_header(), value);
             }
-            if let (Some(why), Length::Full) = (why, length) {
-                respond::explain(writer, settings, why);
+            if let Some(why) = why.filter(|_| length != Length::Bare) {
+                respond::explain_in(writer, settings, request, why, length);
             }
         });
     }

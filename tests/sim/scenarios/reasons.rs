@@ -1,9 +1,11 @@
 //! What one side is told of the other's reasons.
 
+use sip_core::message::{Message, Method};
+use sip_core::refusal::Refusal;
 use sip_core::types::{CarrierId, Event};
 
 use crate::agent::Overheard;
-use crate::agent::manner::{Dial, s};
+use crate::agent::manner::{Act, Dial, Manner, s};
 use crate::provisioning::{self, FAR_AWAY};
 use crate::world::{ALPHA, SALES, World};
 
@@ -50,4 +52,70 @@ fn a_customers_words_reach_the_other_side() {
     world.run(s(1));
     assert_eq!(world.agents[ALPHA].calls[0].bye_reason.as_deref(), Some(SAID));
     assert_eq!(said(&world), []);
+}
+
+/// The Reason fields of a message as they stand on the wire.
+fn fields(message: &Message) -> Vec<String> {
+    let text = String::from_utf8_lossy(message.bytes());
+    text.lines().filter(|line| line.starts_with("Reason:")).map(str::to_owned).collect()
+}
+
+/// Ours: the cause of the telephone network first, since some user agents read one field alone, and of it one value.
+fn ours(why: Refusal, status: u16) -> [String; 2] {
+    let (row, said) = (why.row(), why.sentence());
+    [
+        format!("Reason: Q.850;cause={};text=\"{said}\"", row.cause),
+        format!("Reason: SIP;cause={status};text=\"{said}\""),
+    ]
+}
+
+#[test]
+fn each_reason_of_ours_has_a_field_of_its_own_in_refusals() {
+    for (number, dial, status, why) in [
+        (1, Dial::to(FAR_AWAY).max_forwards(0), 483, Refusal::LoopDetected),
+        (2, Dial::to("1234567"), 484, Refusal::AddressIncomplete),
+        (3, Dial::to(FAR_AWAY), 486, Refusal::CalleeBusy),
+        (4, Dial::to(FAR_AWAY), 600, Refusal::CalleeBusy),
+    ] {
+        let mut world = World::new();
+        world.teach(ALPHA, Manner::refusing(status));
+        world.dial(SALES, dial);
+        world.settle();
+        let refusal = world.agents[SALES].responses(Method::Invite).last().unwrap();
+        assert_eq!((refusal.status(), fields(refusal)), (status, ours(why, status).to_vec()), "{number}");
+    }
+}
+
+#[test]
+fn each_reason_of_ours_has_a_field_of_its_own_in_cancel_and_bye() {
+    let mut world = World::new();
+    world.teach(ALPHA, Manner::ringing());
+    world.dial(SALES, Dial::to(FAR_AWAY));
+    world.settle();
+    let cancel = world.agents[ALPHA].requests(Method::Cancel).next().unwrap();
+    assert_eq!(fields(cancel), ours(Refusal::NoAnswer, 480));
+    let mut world = World::new();
+    world.dial(SALES, Dial::to(FAR_AWAY));
+    world.run(s(5));
+    let (now, call) = (world.present(), world.gateway.live_calls()[0].call);
+    world.gateway.end_call(now, call, Refusal::EndedByOperator);
+    world.flush();
+    world.settle();
+    for agent in [SALES, ALPHA] {
+        let bye = world.agents[agent].requests(Method::Bye).next().unwrap();
+        assert_eq!(fields(bye), ours(Refusal::EndedByOperator, 480));
+    }
+}
+
+#[test]
+fn what_others_say_in_one_field_is_passed_on_in_several() {
+    let mut world = World::new();
+    world.agents[SALES].reasons = vec!["SIP;cause=200;text=\"Call completed elsewhere\", Q.850;cause=26"];
+    let call = world.dial(SALES, Dial::to(FAR_AWAY));
+    world.run(s(5));
+    world.act(SALES, call, Act::HangUp);
+    world.settle();
+    let bye = world.agents[ALPHA].requests(Method::Bye).next().unwrap();
+    let said = ["Reason: SIP;cause=200;text=\"Call completed elsewhere\"", "Reason: Q.850;cause=26"];
+    assert_eq!(fields(bye), said);
 }

@@ -368,8 +368,7 @@ impl Call {
     pub(super) fn pass_carriers_failure(&mut self, ctx: &mut Context<'_>, status: u16, word: Word) {
         let why = Refusal::CarriersFailed;
         let cause = word.cause.unwrap_or_else(|| cause_of_status(word.status));
-        let reason = format!("Q.850;cause={cause};text=\"{}\"", why.sentence());
-        self.end(ctx, Ending::Refused(why), status, Reasons::just(reason));
+        self.end(ctx, Ending::Refused(why), status, Reasons::ours_for(why, cause, status));
     }
 }
 

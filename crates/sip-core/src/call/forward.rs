@@ -491,7 +491,7 @@ impl Call {
                 (Some(why), _) => self.refuse(ctx, asked, why),
                 (None, 200..=299) => self.answer_plain(ctx, asked, status),
                 (None, 481) => self.answer_with(ctx, asked, status, |writer| {
-                    respond::explain_with(writer, settings, Refusal::CallForgotten, &reasons);
+                    respond::explain_with(writer, settings, (Refusal::CallForgotten, status), &reasons);
                 }),
                 (None, _) => self.answer_with(ctx, asked, status, |writer| reasons.write(writer)),
             }

@@ -26,12 +26,12 @@ impl Reasons {
 
     /// Ours.
     pub(crate) fn ours(why: Refusal) -> Self {
-        Self(respond::reasons(why).into())
+        Self(respond::reasons(why, why.status()).into())
     }
 
-    /// One of our own making.
-    pub(crate) fn just(reason: String) -> Self {
-        Self(smallvec::smallvec![reason])
+    /// Ours with another cause and status.
+    pub(crate) fn ours_for(why: Refusal, cause: u8, status: u16) -> Self {
+        Self(respond::reasons_for(why, cause, status).into())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {

@@ -148,7 +148,7 @@ impl Call {
                 self.caller.phase = Phase::Closed;
                 let settings = ctx.settings;
                 self.refuse_exchange(ctx, status, |writer| match ending {
-                    Ending::Refused(why) => respond::explain_with(writer, settings, why, reasons),
+                    Ending::Refused(why) => respond::explain_with(writer, settings, (why, status), reasons),
                     // The caller knows its own reasons.
                     Ending::HungUp(_) | Ending::Cancelled => {
                         respond::explain(writer, settings, Refusal::Cancelled);

@@ -83,10 +83,12 @@ refusals! {
         "The message's body is of a kind that the gateway does not read.";
     BodyTooLong = 413, 127, "message_too_large",
         "The request's body is longer than the gateway reads.";
-    CalledProfileInactive = 480, 20, "called_profile_inactive",
-        "The called number's profile has no running channel subscription.";
     CallForgotten = 481, 41, "call_forgotten",
         "One side no longer knows the call, so the call was ended.";
+    CallOver = 487, 16, "call_over",
+        "The call ended before the request was answered.";
+    CalledProfileInactive = 480, 20, "called_profile_inactive",
+        "The called number's profile has no running channel subscription.";
     CalleeBusy = 486, 17, "callee_busy",
         "The called party is busy.";
     CalleeDeclined = 603, 21, "callee_declined",
@@ -225,12 +227,22 @@ refusals! {
         "The rate table has no price for this destination.";
     NoSuchDialog = 481, 16, "no_such_dialog",
         "There is no such call or transaction.";
+    NotAnsweredYet = 491, 101, "not_answered_yet",
+        "The other side has not answered the call yet, so the request was not passed on.";
     NotRegistered = 480, 20, "not_registered",
         "The called PBX is not registered.";
     NothingOnHand = 503, 41, "nothing_on_hand",
         "The gateway's accounting does not answer, and what was on hand for the profile is used up.";
     NumberNotAssigned = 404, 1, "number_not_assigned",
         "The called number is not assigned to any profile.";
+    OtherSideLost = 504, 27, "other_side_lost",
+        "The connection to the other side is lost at the moment; the call goes on as it was.";
+    OtherSideNeedsExtension = 500, 79, "other_side_needs_extension",
+        "The other side requires an extension of SIP for this request; the call goes on as it was.";
+    OtherSideRedirects = 500, 23, "other_side_redirects",
+        "The other side answered with a redirection, and the gateway follows none; the call goes on as it was.";
+    OtherSideRefuses = 500, 31, "other_side_refuses",
+        "The other side refused the request for a cause that concerns it alone; the call goes on as it was.";
     OtherSideSlow = 504, 102, "other_side_slow",
         "The other side did not answer the request in time; the call goes on as it was.";
     Overloaded = 503, 42, "overloaded",
@@ -259,6 +271,8 @@ refusals! {
         "The request is older than one that came before it.";
     RequestPending = 491, 101, "request_pending",
         "Another request of the same kind is still under way.";
+    RequestWithdrawn = 487, 16, "request_withdrawn",
+        "The request was taken back before it was answered.";
     SchemeUnsupported = 416, 127, "scheme_unsupported",
         "The Request-URI has a scheme that the gateway does not serve here.";
     SecureMediaForbidden = 488, 88, "secure_media_forbidden",

@@ -31,7 +31,7 @@ impl Agent {
                 self.on_reinvited(now, call, request)
             }
             (Method::Bye, Some(call)) => self.on_bye(now, call, request),
-            (Method::Info, Some(call)) if self.calls[call].state == State::Up => {
+            (Method::Info, Some(call)) if self.calls[call].state != State::Over => {
                 let status = self.manner(call).info;
                 self.reply(now, request, status)
             }

@@ -241,7 +241,7 @@ fn a_reinvite_towards_a_lost_pbx_is_refused_and_the_call_goes_on() {
     world.run(s(3));
     world.act(ALPHA, 0, Act::Reinvite(Change::Hold));
     world.run(s(3));
-    assert_eq!(world.agents[ALPHA].calls[0].reinvites, [480]);
+    assert_eq!(world.agents[ALPHA].calls[0].reinvites, [504]);
     connect_again(&mut world, Transport::Tcp);
     world.run(s(10));
     assert_eq!(world.agents[SALES].calls[call].state, State::Up);
@@ -260,7 +260,7 @@ fn a_reinvite_that_its_connection_takes_along_does_not_end_the_call() {
     world.break_connections(SALES);
     connect_again(&mut world, Transport::Tls);
     world.run(s(40));
-    assert_eq!(world.agents[ALPHA].calls[call].reinvites, [480]);
+    assert_eq!(world.agents[ALPHA].calls[call].reinvites, [504]);
     assert_eq!(world.agents[SALES].last_call().state, State::Up);
     world.act(ALPHA, call, Act::HangUp);
     world.settle();

@@ -20,6 +20,7 @@ mod forks;
 mod guesses;
 mod identity;
 mod incoming;
+mod infos;
 mod limits;
 mod mangled;
 mod media;

@@ -49,11 +49,7 @@ impl Call {
         match user.purpose {
             Purpose::Invite if self.is_current_callee(user.leg) => self.on_invite_unanswered(ctx, trouble),
             Purpose::Invite | Purpose::Bye => self.on_bye_answered(user.leg),
-            // 408 would tell the asker that the call is dead.
-            Purpose::Reinvite if self.is_sought(user.leg.role()) => {
-                self.on_reinvite_failed(ctx, user.leg, 480, None);
-            }
-            Purpose::Reinvite => self.on_reinvite_failed(ctx, user.leg, 408, None),
+            Purpose::Reinvite => self.on_reinvite_unanswered(ctx, user.leg),
             Purpose::Refresh => self.on_refreshed(ctx, user.leg, 408, None),
             Purpose::Forward(serial) => self.on_forward_unanswered(ctx, user.leg, serial),
             // Whoever waits for it repeats its response, or gives the INVITE up.

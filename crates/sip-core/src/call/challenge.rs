@@ -95,7 +95,9 @@ impl Call {
         match (status, self.leg(id)?.peer) {
             (401 | 407, Peer::Carrier(_)) => Some(Refusal::CarrierAuthentication),
             (401 | 407, Peer::Profile(_)) => Some(Refusal::PbxDemandsCredentials),
-            (300..=399 | 416 | 420 | 421 | 422 | 494, _) => Some(Refusal::CalleeFailed),
+            (300..=399, _) => Some(Refusal::OtherSideRedirects),
+            (421, _) => Some(Refusal::OtherSideNeedsExtension),
+            (416 | 420 | 422 | 494, _) => Some(Refusal::OtherSideRefuses),
             _ => None,
         }
     }

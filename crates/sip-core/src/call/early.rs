@@ -89,6 +89,14 @@ impl EarlyDialogs {
         Receipt::Reliable(rack)
     }
 
+    /// The one device that has been heard of.
+    pub(crate) fn only(&self) -> Option<&EarlyDialog> {
+        match self.0.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

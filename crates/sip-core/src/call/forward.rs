@@ -1,4 +1,4 @@
-//! Requests within a call: answered here, or passed from one half to the other (re-INVITE, UPDATE, INFO).
+//! Requests within a call: answered here, or passed from one half to the other (re-INVITE, UPDATE; INFO in `info`).
 
 use super::exchange::{Description, Earlier, Exchange};
 use super::glare::Glare;
@@ -10,6 +10,7 @@ use crate::directory::Peer;
 use crate::message::{Message, MessageWriter, Method, Name};
 use crate::refusal::Refusal;
 use crate::respond;
+use crate::settings::Settings;
 use crate::transaction::ServerKey;
 use crate::types::{Flow, Leg, SdpRole};
 
@@ -45,13 +46,6 @@ impl Pending {
     }
 }
 
-/// A request other than INVITE that waits for the other half's answer.
-#[derive(Debug)]
-pub(crate) struct Forward {
-    serial: u32,
-    request: Pending,
-}
-
 /// Who sends a request within a dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sender {
@@ -62,9 +56,6 @@ pub(crate) enum Sender {
     /// Anybody else.
     Stranger,
 }
-
-/// How many passed requests may wait at once; a half that sends more is told to slow down.
-const FORWARDS_MAX: usize = 8;
 
 impl Call {
     /// Whether a request carries the peer's tag and comes from where the peer is; follows the peer if its NAT has
@@ -186,7 +177,6 @@ impl Call {
         let why = match status {
             405 => Some(Refusal::MethodNotAllowed),
             481 => Some(Refusal::NoSuchDialog),
-            487 => Some(Refusal::Cancelled),
             491 => Some(Refusal::RequestPending),
             500 => Some(Refusal::RequestOutOfOrder),
             // Another side's word, passed on.
@@ -392,7 +382,7 @@ impl Call {
                 self.roll_back_media(ctx);
                 let settings = ctx.settings;
                 self.refuse_exchange(ctx, 487, |writer| {
-                    respond::explain(writer, settings, Refusal::Cancelled)
+                    respond::explain(writer, settings, Refusal::RequestWithdrawn)
                 });
             }
         }
@@ -426,14 +416,21 @@ impl Call {
         let settings = ctx.settings;
         if is_cancelled && matches!(status, 401 | 407) {
             // The challenge crossed the CANCEL, and is not answered any more.
-            return self.refuse_exchange(ctx, 487, |w| respond::explain(w, settings, Refusal::Cancelled));
+            let why = Refusal::RequestWithdrawn;
+            return self.refuse_exchange(ctx, why.status(), |w| respond::explain(w, settings, why));
         }
         if let Some(why) = self.hides(id, status) {
             return self.refuse_exchange(ctx, why.status(), |w| respond::explain(w, settings, why));
         }
         let reasons = response.map(|response| self.reasons_of(ctx, half, response)).unwrap_or_default();
         self.refuse_exchange(ctx, status, |writer| {
-            reasons.write(writer);
+            match status {
+                487 if is_cancelled => {
+                    let why = Refusal::RequestWithdrawn;
+                    respond::explain_with(writer, settings, (why, status), &reasons);
+                }
+                _ => pass_refusal(writer, settings, status, &reasons),
+            }
             if let Some(value) = response.and_then(|response| response.header(Name::RetryAfter)) {
                 writer.header(Name::RetryAfter, value);
             }
@@ -441,97 +438,50 @@ impl Call {
         self.end_if_gone(ctx, status);
     }
 
-    /// Only 408, which stands for silence too, and 481 say that the dialog itself is dead (RFC 3261 section 12.2.1.2).
-    fn end_if_gone(&mut self, ctx: &mut Context<'_>, status: u16) {
-        match status {
-            408 => self.end_refused(ctx, Refusal::SideSilent),
-            481 => self.end_refused(ctx, Refusal::CallForgotten),
-            _ => {}
+    /// The other half never answered the re-INVITE. One that is being sought is not gone: the call goes on as it was.
+    pub(super) fn on_reinvite_unanswered(&mut self, ctx: &mut Context<'_>, id: LegId) {
+        let half = id.role();
+        if !self.is_sought(half) {
+            return self.on_reinvite_failed(ctx, id, 408, None);
+        }
+        if self.exchange.as_ref().is_some_and(|exchange| exchange.from == half.other()) {
+            let (settings, why) = (ctx.settings, Refusal::OtherSideLost);
+            self.roll_back_media(ctx);
+            self.refuse_exchange(ctx, why.status(), |writer| respond::explain(writer, settings, why));
         }
     }
 
-    /// INFO, such as DTMF of old user agents: passed on with its body.
-    fn on_info(&mut self, ctx: &mut Context<'_>, from: Leg, asked: Asked<'_>) {
-        let request = asked.request;
-        let uid = self.uid;
-        if self.stage != Stage::Running || self.forwards.len() >= FORWARDS_MAX {
-            return self.answer_plain(ctx, asked, 480);
+    /// Ends a running call of which one half says that it knows it no more, or says nothing.
+    pub(super) fn end_if_gone(&mut self, ctx: &mut Context<'_>, status: u16) {
+        if let (Some(why), Stage::Running) = (gone(status), self.stage) {
+            self.end_refused(ctx, why);
         }
-        let serial = self.forward_serial;
-        let Some(leg) = self.half(from.other()).filter(|leg| leg.phase == Phase::Confirmed) else {
-            return self.answer_plain(ctx, asked, 200);
-        };
-        let (draft, purpose) = (leg.begin(ctx, Method::Info), Purpose::Forward(serial));
-        match request.header(Name::ContentType) {
-            Some(kind) if !request.body().is_empty() => {
-                leg.send_body(ctx, uid, purpose, draft, (kind, request.body()));
-            }
-            _ => {
-                leg.send(ctx, uid, purpose, draft, None);
-            }
-        }
-        self.forward_serial += 1;
-        self.forwards.push(Forward { serial, request: asked.kept() });
-        self.start_timer(ctx, CallTimer::Forward(serial), ctx.settings.timers.give_up() / 2);
-    }
-
-    pub(super) fn on_forward_answered(
-        &mut self,
-        ctx: &mut Context<'_>,
-        id: LegId,
-        serial: u32,
-        response: &Message,
-    ) {
-        let (settings, status) = (ctx.settings, response.status());
-        let hidden = self.hides(id, status);
-        if let Some(forward) = self.take_forward(ctx, serial) {
-            let asked = forward.request.asked();
-            let reasons = self.reasons_of(ctx, id.role(), response);
-            match (hidden, status) {
-                (Some(why), _) => self.refuse(ctx, asked, why),
-                (None, 200..=299) => self.answer_plain(ctx, asked, status),
-                (None, 481) => self.answer_with(ctx, asked, status, |writer| {
-                    respond::explain_with(writer, settings, (Refusal::CallForgotten, status), &reasons);
-                }),
-                (None, _) => self.answer_with(ctx, asked, status, |writer| reasons.write(writer)),
-            }
-        }
-        self.end_if_gone(ctx, status);
-    }
-
-    /// A half that says nothing at all is gone, unless it is being sought.
-    pub(super) fn on_forward_unanswered(&mut self, ctx: &mut Context<'_>, id: LegId, serial: u32) {
-        if self.is_sought(id.role()) {
-            return self.on_forward_overdue(ctx, serial);
-        }
-        if let Some(forward) = self.take_forward(ctx, serial) {
-            self.refuse(ctx, forward.request.asked(), Refusal::SideSilent);
-        }
-        self.end_if_gone(ctx, 408);
-    }
-
-    /// The asker's own transaction would end before the other half's: it hears that nothing came of it.
-    pub(super) fn on_forward_overdue(&mut self, ctx: &mut Context<'_>, serial: u32) {
-        if let Some(forward) = self.take_forward(ctx, serial) {
-            self.refuse(ctx, forward.request.asked(), Refusal::OtherSideSlow);
-        }
-    }
-
-    fn take_forward(&mut self, ctx: &mut Context<'_>, serial: u32) -> Option<Forward> {
-        let index = self.forwards.iter().position(|forward| forward.serial == serial)?;
-        self.stop_timer(ctx, CallTimer::Forward(serial));
-        Some(self.forwards.swap_remove(index))
     }
 
     /// The call is over: whoever still waits for an answer gets 487 (RFC 3261 section 15.1.2).
     pub(super) fn refuse_pending(&mut self, ctx: &mut Context<'_>) {
-        for forward in std::mem::take(&mut self.forwards) {
-            self.stop_timer(ctx, CallTimer::Forward(forward.serial));
-            self.answer_plain(ctx, forward.request.asked(), 487);
-        }
+        self.refuse_forwards(ctx, Refusal::CallOver);
         if let Some(held) = self.held.take() {
-            self.answer_plain(ctx, held.asked(), 487);
+            self.refuse(ctx, held.asked(), Refusal::CallOver);
         }
-        self.refuse_exchange(ctx, 487, |_| {});
+        let settings = ctx.settings;
+        self.refuse_exchange(ctx, 487, |writer| respond::explain(writer, settings, Refusal::CallOver));
+    }
+}
+
+/// Only 408, which stands for silence too, and 481 say that the dialog itself is dead (RFC 3261 section 12.2.1.2).
+fn gone(status: u16) -> Option<Refusal> {
+    match status {
+        408 => Some(Refusal::SideSilent),
+        481 => Some(Refusal::CallForgotten),
+        _ => None,
+    }
+}
+
+/// Writes what a refusal of the other half says.
+pub(super) fn pass_refusal(writer: &mut MessageWriter, settings: &Settings, status: u16, reasons: &Reasons) {
+    match gone(status) {
+        Some(why) => respond::explain_with(writer, settings, (why, status), reasons),
+        None => reasons.write(writer),
     }
 }

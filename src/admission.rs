@@ -276,6 +276,7 @@ fn carrier_attempt(attempt: &CarrierAttempt) -> cdr::CarrierAttempt {
         address: attempt.address,
         sip_status: attempt.status,
         cause: attempt.cause,
+        said: attempt.said.clone(),
         result: attempt.result.code().to_owned(),
         sentence: attempt.result.sentence().to_owned(),
         took_ms: u64::try_from(attempt.took.as_millis()).unwrap_or(u64::MAX),

@@ -138,6 +138,7 @@ fn talked(office: &Office, call: u128, talk_s: u64, ending: Ending) -> Box<CallR
             address: Some("192.0.2.9:5060".parse().unwrap()),
             status: Some(200),
             cause: None,
+            said: Some("Q.850;cause=34;text=\"No circuit\"".to_owned()),
             result: AttemptResult::Answered,
             took: Duration::from_millis(1_500),
         }],

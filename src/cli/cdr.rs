@@ -172,7 +172,11 @@ fn tried(attempt: &Value) -> String {
         (status, cause) => format!("status {status}, cause {cause}"),
     };
     let (name, address, took, sentence) = (said("name"), said("address"), said("took_ms"), said("sentence"));
-    format!("{name} at {address}, {answer}, {took} ms. {sentence}")
+    let words = match &attempt["said"] {
+        Value::Null => String::new(),
+        words => format!(" It said: {}", cell(words)),
+    };
+    format!("{name} at {address}, {answer}, {took} ms. {sentence}{words}")
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ impl Observer {
     }
 
     fn observe_attempt(&self, call: CallUid, attempt: &CarrierAttempt) {
-        let CarrierAttempt { carrier, address, status, cause, result, took } = attempt;
+        let CarrierAttempt { carrier, address, status, cause, result, took, said: _ } = attempt;
         self.metrics.carrier_attempts.with_label_values(&[carrier.name.as_str(), result.code()]).inc();
         let (id, name, address, reason) = (carrier.id.0, &carrier.name, shown(*address), result.code());
         let (took_ms, sentence) = (took.as_millis() as u64, result.sentence());

@@ -96,6 +96,9 @@ pub struct CarrierAttempt {
     pub sip_status: Option<u16>,
     /// The Q.850 cause that it named.
     pub cause: Option<u8>,
+    /// Why it refused or ended the call, in its own words, which may name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
     /// What became of it, as `silent`.
     pub result: String,
     /// The same in one plain sentence.

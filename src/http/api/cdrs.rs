@@ -101,6 +101,8 @@ struct AttemptView {
     sip_status: Option<u16>,
     /// The Q.850 cause that it named.
     cause: Option<u8>,
+    /// Why it refused or ended the call: the values of its Reason fields; null if it gave none.
+    said: Option<String>,
     /// What became of it, in one word: `answered`, `refused`, `silent` and so on.
     result: String,
     /// The same in one sentence.
@@ -111,9 +113,10 @@ struct AttemptView {
 
 impl From<CarrierAttempt> for AttemptView {
     fn from(attempt: CarrierAttempt) -> Self {
-        let CarrierAttempt { carrier, name, address, sip_status, cause, result, sentence, took_ms } = attempt;
+        let CarrierAttempt { carrier, name, address, sip_status, cause, said, result, sentence, took_ms } =
+            attempt;
         let (carrier, address) = (carrier.0, address.map(|address| address.to_string()));
-        Self { carrier, name, address, sip_status, cause, result, sentence, took_ms }
+        Self { carrier, name, address, sip_status, cause, said, result, sentence, took_ms }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sip_core::message::{Message, Method};
 use sip_core::refusal::Refusal;
-use sip_core::types::{CarrierId, Event};
+use sip_core::types::{CallRecord, CarrierId, Event};
 
 use crate::agent::Overheard;
 use crate::agent::manner::{Act, Dial, Manner, s};
@@ -118,4 +118,20 @@ fn what_others_say_in_one_field_is_passed_on_in_several() {
     let bye = world.agents[ALPHA].requests(Method::Bye).next().unwrap();
     let said = ["Reason: SIP;cause=200;text=\"Call completed elsewhere\"", "Reason: Q.850;cause=26"];
     assert_eq!(fields(bye), said);
+}
+
+#[test]
+fn a_carriers_words_are_in_the_record_for_the_operator() {
+    let mut world = World::new();
+    world.agents[ALPHA].reasons = vec![SAID];
+    world.teach(ALPHA, Manner::refusing(486));
+    world.dial(SALES, Dial::to(FAR_AWAY));
+    world.settle();
+    world.teach(ALPHA, Manner::polite().then(s(3), Act::HangUp));
+    world.dial(SALES, Dial::to(FAR_AWAY));
+    world.settle();
+    let said = |record: &CallRecord| record.attempts.last().and_then(|attempt| attempt.said.clone());
+    let records = &world.desk.books.records;
+    assert_eq!(records.iter().map(said).collect::<Vec<_>>(), [Some(SAID.to_owned()), Some(SAID.to_owned())]);
+    assert!(records.iter().all(|record| record.detail.is_none()), "the company reads this");
 }

@@ -13,6 +13,7 @@ fn attempt(name: &str, status: Option<u16>) -> CarrierAttempt {
         address: status.map(|_| "[2001:db8::7]:5060".parse().unwrap()),
         sip_status: status,
         cause: status.map(|_| 34),
+        said: Some("Q.850;cause=34;text=\"No circuit\"".to_owned()),
         result: "silent".into(),
         sentence: "The carrier did not answer.".into(),
         took_ms: 8_000,

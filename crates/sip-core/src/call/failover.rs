@@ -73,6 +73,14 @@ impl Attempts {
         &self.concluded
     }
 
+    /// The carrier that has taken the call ends it.
+    pub(super) fn note_goodbye(&mut self, reasons: &Reasons) {
+        let taken = |attempt: &&mut CarrierAttempt| attempt.result == AttemptResult::Answered;
+        if let Some(attempt) = self.concluded.last_mut().filter(taken) {
+            attempt.said = reasons.said();
+        }
+    }
+
     fn add(&mut self, attempt: CarrierAttempt) {
         self.concluded.truncate(ATTEMPTS_RECORDED - 1);
         self.concluded.push(attempt);
@@ -297,6 +305,7 @@ impl Call {
             address: current.attempted.address,
             status: response.map(Message::status),
             cause: response.and_then(q850_cause),
+            said: response.and_then(|response| Reasons::of(response).said()),
             result,
             took: ctx.now.monotonic.saturating_duration_since(current.began),
         };

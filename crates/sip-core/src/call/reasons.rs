@@ -9,6 +9,9 @@ use crate::respond;
 /// The most of them that are passed on: one a protocol, and there are four.
 const PASSED: usize = 8;
 
+/// The most characters of them that are kept for a record.
+const SAID: usize = 256;
+
 /// Why something ended: the fields' values in the order in which they are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reasons(SmallVec<[String; 2]>);
@@ -36,6 +39,11 @@ impl Reasons {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
+    }
+
+    /// Their values, for the operator's eyes: a carrier's words could name it.
+    pub(crate) fn said(&self) -> Option<String> {
+        (!self.is_empty()).then(|| self.iter().collect::<Vec<_>>().join(", ").chars().take(SAID).collect())
     }
 
     /// The first Q.850 cause among them.

@@ -196,6 +196,9 @@ impl Call {
         let half = id.role();
         let reasons = self.reasons_of(ctx, half, bye.request);
         let is_talking = self.half(half).is_some_and(|leg| leg.id == id);
+        if is_talking && half == Leg::Callee {
+            self.tries.note_goodbye(&Reasons::of(bye.request));
+        }
         if is_talking && self.caller.phase == Phase::Early {
             return match half {
                 // RFC 3261 section 15.1.1 lets the caller take back an INVITE so; it is answered 487 (section 15.1.2).

@@ -124,6 +124,8 @@ pub struct CarrierAttempt {
     pub status: Option<u16>,
     /// The Q.850 cause that it named.
     pub cause: Option<u8>,
+    /// Why it refused or ended the call, in its own words, which may name it.
+    pub said: Option<String>,
     /// What became of it.
     pub result: AttemptResult,
     /// How long it took.

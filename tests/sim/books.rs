@@ -58,6 +58,8 @@ pub(crate) struct Books {
     /// Records handed over, for the checks.
     pub(crate) records: Vec<CallRecord>,
     pub(crate) health: Health,
+    /// What it says to every question about money and channels, whatever is in it.
+    pub(crate) verdict: Option<Refusal>,
     backlog: Vec<Told>,
     /// Leases whose gateway died.
     pub(crate) orphans: BTreeSet<CallId>,
@@ -79,6 +81,7 @@ impl Books {
             settled: BTreeSet::new(),
             records: Vec::new(),
             health: Health::Sound,
+            verdict: None,
             backlog: Vec::new(),
             orphans: BTreeSet::new(),
             clock_jump_s: 0,
@@ -164,6 +167,9 @@ impl Books {
     fn grant(&mut self, now: Instant, lease: Lease, op: LedgerOp) -> Result<Grant, Refusal> {
         if self.health == Health::Failing {
             return Err(Refusal::StoreUnavailable);
+        }
+        if let Some(why) = self.verdict {
+            return Err(why);
         }
         let at = self.wall(now);
         match self.ledger.apply(at, op) {

@@ -35,6 +35,7 @@ mod phones;
 mod races;
 mod reasons;
 mod redirections;
+mod refusals;
 mod registration;
 mod reinvites;
 mod reliable;

@@ -77,6 +77,7 @@ fn provoke(why: Refusal) -> (World, Told) {
         Refusal::BadCredentials => {
             registering_with(|asked, _| scenes::proof(asked, provisioning::SALES_USER, "wrong"))
         }
+        Refusal::BadPath => with_path("<tel:+12025550123>"),
         Refusal::BadRequest => invited(&INVITE.replace("CSeq: 1 INVITE", "CSeq: one INVITE")),
         Refusal::BodyNotUnderstood => offered("text/plain", "", "hello"),
         Refusal::BodyTooLong => invited(&INVITE.replace("Content-Length: 0", "Content-Length: 99999")),
@@ -275,6 +276,7 @@ fn provoke(why: Refusal) -> (World, Told) {
             let world = World::of(Setting { provisions, ..Setting::clear(1) });
             dialled(world, SALES, Dial::to(FAR_AWAY))
         }
+        Refusal::PathTooLong => with_path(&["<sip:edge.example;lr>"; 9].join(", ")),
         Refusal::PbxDemandsCredentials => incoming(demanding(), |_| {}),
         Refusal::PbxFailed => incoming(Manner::refusing(500), |_| {}),
         Refusal::PbxUnreachable => incoming(Manner::polite(), |world| world.agents[SALES].is_down = true),
@@ -420,4 +422,10 @@ fn said_in(sentence: &str) -> String {
 fn fields(message: &Message) -> Vec<String> {
     let text = String::from_utf8_lossy(message.bytes());
     text.lines().filter_map(|line| line.strip_prefix("Reason: ")).map(str::to_owned).collect()
+}
+
+/// A REGISTER that came through these proxies.
+fn with_path(path: &str) -> (World, Told) {
+    let add = |credentials: String| format!("{credentials}\r\nPath: {path}");
+    registering("sip:99050000000101@gw.example", "<sip:pbx@198.51.100.11>", add)
 }

@@ -193,7 +193,7 @@ fn provoke(why: Refusal) -> (World, Told) {
             dialled(World::new(), ENGINEERING, Dial::to(SALES_NUMBER).header("Diversion", &value))
         }
         Refusal::HeaderTooLong => {
-            invited(&INVITE.replace("Subject: x", &format!("Subject: {}", "x".repeat(20_000))))
+            invited(&INVITE.replace("Subject: x", &format!("Supported: {}", "x".repeat(20_000))))
         }
         Refusal::HungUpUnanswered => scenes::hung_up_unanswered(),
         Refusal::InternalFault => {

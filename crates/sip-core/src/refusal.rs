@@ -89,14 +89,22 @@ refusals! {
         "The call ended before the request was answered.";
     CalledProfileInactive = 480, 20, "called_profile_inactive",
         "The called number's profile has no running channel subscription.";
+    CalleeAmbiguous = 480, 1, "callee_ambiguous",
+        "The called side says that the number means several parties.";
     CalleeBusy = 486, 17, "callee_busy",
         "The called party is busy.";
     CalleeDeclined = 603, 21, "callee_declined",
         "The called party declined the call.";
     CalleeFailed = 480, 31, "callee_failed",
         "The called party could not take the call.";
+    CalleeForbids = 480, 21, "callee_forbids",
+        "The called side does not allow the call.";
     CalleeIncomplete = 484, 28, "callee_incomplete",
         "The called side says that the number is incomplete.";
+    CalleeLacksExtension = 480, 79, "callee_lacks_extension",
+        "The called side does not support an extension of SIP that the call requires.";
+    CalleeLoop = 480, 25, "callee_loop",
+        "The call went in a circle behind the called side.";
     CalleeMoved = 410, 22, "callee_moved",
         "The called side says that the number is no longer in use.";
     CalleeNeedsExtension = 480, 79, "callee_needs_extension",
@@ -107,6 +115,8 @@ refusals! {
         "The called party cannot be reached at the moment.";
     CalleeUnknown = 404, 1, "callee_unknown",
         "The called side says that there is no such number.";
+    CalleeWantsCaller = 433, 21, "callee_wants_caller",
+        "The called side takes no calls whose caller is withheld.";
     CallerGone = 481, 16, "caller_gone",
         "The caller's connection was lost.";
     Cancelled = 487, 16, "cancelled",

@@ -19,7 +19,9 @@ fn a_redirection_is_told_as_one_with_its_target_in_the_record() {
         ),
         (301, ("Contact", "<tel:+12025550123>"), Refusal::CalleeRedirected, "tel:+12025550123"),
         (421, ("Require", "precondition"), Refusal::CalleeNeedsExtension, "It requires precondition."),
-        (403, ("Server", "pbx"), Refusal::CalleeFailed, "It answered 403 Forbidden."),
+        (403, ("Server", "pbx"), Refusal::CalleeForbids, "It answered 403 Forbidden."),
+        (420, ("Unsupported", "tdialog"), Refusal::CalleeLacksExtension, "It does not support tdialog."),
+        (494, ("Server", "pbx"), Refusal::CalleeFailed, "It answered 494 Security Agreement Required."),
     ] {
         let mut world = World::new();
         world.teach(SALES, Manner { refusal_fields: vec![field], ..Manner::refusing(status) });

@@ -91,15 +91,20 @@ fn provoke(why: Refusal) -> (World, Told) {
         Refusal::CalledProfileInactive => {
             incoming(Manner::polite(), |world| world.desk.books.verdict = Some(Refusal::ProfileInactive))
         }
+        Refusal::CalleeAmbiguous => outgoing(Manner::refusing(485)),
         Refusal::CalleeBusy => outgoing(Manner::refusing(486)),
         Refusal::CalleeDeclined => outgoing(Manner::refusing(603)),
-        Refusal::CalleeFailed => outgoing(Manner::refusing(403)),
+        Refusal::CalleeFailed => outgoing(Manner::refusing(494)),
+        Refusal::CalleeForbids => outgoing(Manner::refusing(403)),
         Refusal::CalleeIncomplete => outgoing(Manner::refusing(484)),
+        Refusal::CalleeLacksExtension => outgoing(Manner::refusing(420)),
+        Refusal::CalleeLoop => outgoing(Manner::refusing(482)),
         Refusal::CalleeMoved => outgoing(Manner::refusing(410)),
         Refusal::CalleeNeedsExtension => outgoing(Manner::refusing(421)),
         Refusal::CalleeRedirected => outgoing(Manner::refusing(302)),
         Refusal::CalleeUnavailable => outgoing(Manner::refusing(480)),
         Refusal::CalleeUnknown => outgoing(Manner::refusing(404)),
+        Refusal::CalleeWantsCaller => outgoing(Manner::refusing(433)),
         Refusal::CallerGone => {
             let mut world = scenes::connected();
             world.teach(ALPHA, Manner::ringing());

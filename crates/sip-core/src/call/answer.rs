@@ -270,6 +270,7 @@ impl Call {
 fn why_failed(status: u16, is_carrier: bool) -> Refusal {
     match status {
         300..=399 => Refusal::CalleeRedirected,
+        403 => Refusal::CalleeForbids,
         404 | 604 => Refusal::CalleeUnknown,
         // A carrier that says so has let it ring: told that the trunk failed, a PBX would let it ring again elsewhere.
         408 => Refusal::NoAnswer,
@@ -278,7 +279,12 @@ fn why_failed(status: u16, is_carrier: bool) -> Refusal {
         484 => Refusal::CalleeIncomplete,
         486 | 600 => Refusal::CalleeBusy,
         415 | 488 | 606 => Refusal::MediaRefused,
+        420 => Refusal::CalleeLacksExtension,
         421 => Refusal::CalleeNeedsExtension,
+        // RFC 5079.
+        433 => Refusal::CalleeWantsCaller,
+        482 | 483 => Refusal::CalleeLoop,
+        485 => Refusal::CalleeAmbiguous,
         500..=599 if is_carrier => Refusal::CarriersFailed,
         500..=599 => Refusal::PbxFailed,
         // Unwanted (RFC 8197) and rejected (RFC 8688) are declined by whom or what was asked first.

@@ -21,8 +21,12 @@ pub(super) fn of(why: Refusal, response: &Message, is_carriers: bool) -> Option<
             let required = response.headers(Name::Require).map(str::to_owned);
             listed(required).map(|tags| format!("It requires {tags}."))
         }
+        Refusal::CalleeLacksExtension => {
+            let unsupported = response.headers(Name::Unsupported).map(str::to_owned);
+            listed(unsupported).map(|tags| format!("It does not support {tags}."))
+        }
         // Its own phrase may name anybody.
-        Refusal::CalleeFailed => {
+        Refusal::CalleeFailed | Refusal::CalleeForbids => {
             Some(format!("It answered {} {}.", response.status(), reason_phrase(response.status())))
         }
         _ => None,
@@ -64,7 +68,7 @@ mod tests {
         let required = refusal(421, "Require: precondition, 100rel\r\n");
         let told = of(Refusal::CalleeNeedsExtension, &required, false);
         assert_eq!(told.as_deref(), Some("It requires precondition, 100rel."));
-        let told = of(Refusal::CalleeFailed, &refusal(403, ""), true);
+        let told = of(Refusal::CalleeForbids, &refusal(403, ""), true);
         assert_eq!(told.as_deref(), Some("It answered 403 Forbidden."));
         assert_eq!(of(Refusal::CalleeRedirected, &refusal(300, ""), false), None);
         assert_eq!(of(Refusal::CalleeBusy, &refusal(486, ""), false), None);

@@ -136,7 +136,7 @@ pub struct Site {
     pub brake: Brake,
 }
 
-/// Listens; whoever connects waits until he is served.
+/// Listens; connections wait until the server runs.
 pub async fn bind(config: &HttpConfig) -> std::io::Result<TcpListener> {
     TcpListener::bind(config.listen).await
 }

@@ -56,7 +56,7 @@ pub(crate) enum Command {
         /// The account's name.
         account: String,
     },
-    /// Remove a business account. Its Online Numbers reach nobody until they are assigned anew.
+    /// Remove a business account. Its Online Numbers do not ring until they are assigned again.
     Remove {
         /// The account's name.
         account: String,

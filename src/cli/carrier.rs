@@ -110,7 +110,7 @@ fn show(context: &Context, carriers: &[Value]) {
     });
 }
 
-/// Whether calls are sent to a carrier; nobody knows before one was.
+/// Whether calls are sent to a carrier; unknown before the first one.
 fn state(carrier: &Value) -> String {
     match items(&carrier["addresses"]).next() {
         Some(_) => text(&carrier["state"]).replace('_', " "),

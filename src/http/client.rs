@@ -1,4 +1,4 @@
-//! Whom a request comes from: the peer of its connection, or whoever a trusted proxy says that it speaks for.
+//! Determines the client's address: the peer of the connection, or the address that a trusted proxy reports.
 
 use std::net::IpAddr;
 
@@ -72,7 +72,7 @@ impl Proxies {
     }
 }
 
-/// Whether a request says whom it was passed on for, whoever says it.
+/// Whether a request says that it was passed on, by a trusted proxy or not.
 pub(super) fn is_passed_on(headers: &HeaderMap) -> bool {
     headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
 }

@@ -46,8 +46,8 @@ pub(crate) fn serve(
     })
 }
 
-/// Listens at `path`; whoever connects waits until he is served. Only the owner of the database may do so: what is left there
-/// by another one is nobody's any more.
+/// Listens at `path`. Only the owner of the database may call this: a socket that an earlier process left there is
+/// replaced.
 pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -65,7 +65,7 @@ pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
     UnixListener::from_std(socket.into())
 }
 
-/// Connects to the gateway that serves at `path`; `None` if nobody does.
+/// Connects to the gateway that serves at `path`; `None` if none does.
 pub async fn connect(path: &Path) -> io::Result<Option<UnixStream>> {
     let short = match Short::of(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

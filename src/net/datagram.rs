@@ -27,7 +27,7 @@ pub(super) struct Received {
     pub(super) to: Option<IpAddr>,
 }
 
-/// An ICMP error: nobody can be reached there.
+/// A destination-unreachable error of ICMP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unreachable {
     pub(super) peer: SocketAddr,
@@ -134,7 +134,7 @@ fn try_send(socket: &impl AsRawFd, bytes: &[u8], peer: SocketAddr, source: Optio
     Ok(())
 }
 
-/// Reads the next ICMP error; `None` for one that does not say that nobody can be reached.
+/// Reads the next ICMP error; `None` for one that is not about an unreachable destination.
 pub(super) fn next_error(socket: &impl AsRawFd) -> io::Result<Option<Unreachable>> {
     let (mut quote, mut control) = ([0; QUOTE], [0; CONTROL]);
     let mut octets = [IoSliceMut::new(&mut quote)];

@@ -1,4 +1,4 @@
-//! One connection at work: octets become messages, messages octets, and nobody is kept waiting for what cannot come.
+//! The read and write loop of one connection: octets become messages, and messages octets.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -257,7 +257,7 @@ impl Ears<'_> {
     }
 }
 
-/// Reads what nobody wants, for ever.
+/// Reads and discards input until the task is dropped.
 async fn discard<R: AsyncRead + Unpin>(reader: &mut R) {
     let _end = tokio::io::copy(reader, &mut tokio::io::sink()).await;
     std::future::pending().await

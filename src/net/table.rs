@@ -36,7 +36,7 @@ pub(super) enum Standing {
 pub(super) enum Origin {
     /// The peer.
     Accepted,
-    /// We did, towards somebody we know.
+    /// We did, towards a known peer.
     Opened,
 }
 

@@ -27,7 +27,7 @@
 //! - Media goes only where the signalling says or where an admitted packet came from: see [`session::Latch`].
 //! - No stranger's packet is ever admitted, and a host that only a description names gets little media.
 //! - Nothing is taken from a side that agreed to nothing, and on an encrypted side nothing that is not authentic.
-//! - The same key keeps its rollover counter and replay window, a new key begins anew (RFC 4568, 7.1.4).
+//! - The same key keeps its rollover counter and replay window, a new key starts with fresh ones (RFC 4568, 7.1.4).
 //! - No index is used twice under one key, whatever the other side sends.
 //! - `session` reads no clock and no socket: time and packets are arguments.
 //!

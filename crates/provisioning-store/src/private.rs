@@ -1,4 +1,4 @@
-//! Files that nobody but their owner may read, whatever the umask of the process is.
+//! Files that only their owner may read, regardless of the umask of the process.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;

@@ -23,7 +23,7 @@ pub(crate) enum Guard {
         #[command(flatten)]
         limits: Box<Limits>,
     },
-    /// Let the profile spend on: the caps of this hour and day begin anew now.
+    /// Let the profile spend on: the caps of this hour and day start again from zero.
     Release {
         /// Number, SIP user or name.
         profile: String,

@@ -126,7 +126,7 @@ async fn show_account(caller: Caller, Path(account): Path<BusinessAccountId>) ->
 
 /// Remove a business account
 ///
-/// Its Online Numbers reach nobody until they are assigned anew.
+/// Its Online Numbers do not ring until they are assigned again.
 #[utoipa::path(
     delete, path = "/business-accounts/{account}", tag = TAG, params(("account" = i64, Path)),
     responses((status = 204)),

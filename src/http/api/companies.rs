@@ -185,7 +185,7 @@ async fn top_up(
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Verification {
-    /// Who has made sure of it; whoever asks, if it is left out.
+    /// Who verified it; the caller's name, if it is left out.
     #[schema(min_length = 1, max_length = 100)]
     by: Option<String>,
 }

@@ -64,7 +64,7 @@ impl Problem {
         Self { field: Some(field.into()), ..self }
     }
 
-    /// There is no such thing, or it is nothing to whoever asks: the two look alike.
+    /// It does not exist, or the caller may not see it; the answers are the same.
     pub(super) fn absent(what: &str, name: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {what} {name}"))
     }

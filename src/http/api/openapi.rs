@@ -159,7 +159,7 @@ macro_rules! answers {
 answers! {
     /// The request cannot be read.
     BadRequest = BAD_REQUEST;
-    /// It is signed by nobody who may.
+    /// The signature is missing or wrong.
     BadSignature = BAD_SIGNATURE;
     /// The body is too long.
     TooLong = TOO_LONG;

@@ -49,7 +49,7 @@ impl Limit {
     }
 }
 
-/// Where the part before ended. What is in it is nobody's business but the list's that gave it.
+/// An opaque cursor, valid only for the list that issued it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(transparent)]
 pub(super) struct Cursor(String);

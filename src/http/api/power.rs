@@ -55,7 +55,7 @@ const TABLE: [(RoleKind, &[Kind]); 5] = [
     (RoleKind::AdministratorReadOnly, &[Kind::Read, Kind::Accounts]),
     (RoleKind::Billing, &[Kind::Accounts, Kind::Pay, Kind::Book]),
 ];
-/// What nobody may do who is limited to a company.
+/// Kinds that are never allowed to a token limited to a company.
 const OF_INSTALLATION: [Kind; 3] = [Kind::Book, Kind::Inspect, Kind::Operate];
 
 /// Whether a role may do operations of a kind; upon whose things, `caller` decides.

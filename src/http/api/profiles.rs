@@ -82,7 +82,7 @@ pub(super) struct CapView {
     cap: Money,
     /// Charged in this window and held by running calls.
     committed: Money,
-    /// When the cap begins anew.
+    /// When the cap starts again from zero.
     renews_at: Moment,
     #[schema(schema_with = word::<CapState>)]
     state: CapState,

@@ -256,7 +256,7 @@ async fn change_spend_guard(
 
 /// Let a profile spend on
 ///
-/// The caps of this hour and day begin anew now.
+/// The caps of this hour and day start again from zero now.
 #[utoipa::path(
     post, path = "/profiles/{profile}/spend-guard/release", tag = TAG, security(("token" = ["operate"])), params(("profile" = i64, Path)),
     responses((status = 204)),

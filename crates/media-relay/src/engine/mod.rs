@@ -36,7 +36,7 @@ pub struct MediaEvent {
     pub event: SessionEvent,
 }
 
-/// Where events come out. The queue is bounded: events nobody takes are counted and lost.
+/// Where events come out. The queue is bounded: events that do not fit are dropped and counted.
 pub type Events = tokio::sync::mpsc::Receiver<MediaEvent>;
 
 /// The handle to a running engine. Clones share it; when the last one goes, the workers end and every port
@@ -101,7 +101,7 @@ impl Engine {
     }
 
     /// Gives a side another peer: new ports, new keys, nothing learnt. For the next carrier of a call that the
-    /// last one refused; the offer is then described anew.
+    /// last one refused; the offer is then described again.
     pub fn replace(&self, id: MediaId, side: Side, setup: LegSetup) -> Reply<()> {
         self.ask(id, move |calls, _| calls.replace(id, side, setup))
     }

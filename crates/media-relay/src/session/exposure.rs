@@ -1,6 +1,6 @@
 //! A bound on media towards a host that never asked for it.
 //!
-//! A description may name anybody's address. Where nothing else shows that its host wants media, somebody could use us to
+//! A description can name any address. Unless something else shows that the host wants media, the gateway could be used to
 //! flood it. Recorders, paging and silence suppression send nothing either, so such a call goes on, but slowly: after
 //! [`GRACE`] of media it gets a packet a second, and the call's record says so.
 

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 /// One direction's SRTP state, or none for plain RTP.
 ///
-/// The same key keeps its state, a new key begins anew (RFC 4568, 7.1.4). The context before the current one
+/// The same key keeps its state, a new key starts with fresh state (RFC 4568, 7.1.4). The context before the current one
 /// is kept on a shelf: when a re-offer is taken back, its key returns with its rollover counter, and no packet
 /// index is ever used twice under it.
 #[derive(Default)]
@@ -76,7 +76,7 @@ impl Leg {
         self.terms = Some(terms.clone());
     }
 
-    /// Begins anew with another peer. What was counted stays: it belongs to the call.
+    /// Starts afresh with another peer. What was counted stays: it belongs to the call.
     pub(super) fn forget(&mut self) {
         let Self { stats, unauthentic_told, .. } = std::mem::take(self);
         *self = Self { stats, unauthentic_told, ..Self::default() };

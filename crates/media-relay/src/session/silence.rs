@@ -1,8 +1,8 @@
 //! When a call counts as silent: the one place that decides it.
 //!
-//! Only an answered call can be silent, and none that one of the sides holds. Then there is a side that owes media, and if
-//! nothing at all has come for the agreed time, from neither side, the call has been abandoned. Ringing and early media do
-//! not count: the time begins with the answer, and again with each new agreement.
+//! A call is silent if it is answered, neither side holds it, at least one side has agreed to send, and no packet has come
+//! from either side for the configured time. Ringing and early media do not count: the time begins with the answer, and
+//! again with each new agreement.
 
 use super::description::Flow;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Streams that begin anew under their old SSRC, on their way to an encrypted leg.
+//! Streams that restart under their old SSRC, on their way to an encrypted leg.
 //!
 //! Some senders restart their sequence numbers after a hold or a transfer. In clear that is harmless. Encrypted,
 //! the numbers fall behind the packet index, where using them again would break the key (RFC 3711, 9.1) and

@@ -59,7 +59,7 @@ impl Database {
         Ok(transaction)
     }
 
-    /// Begins a transaction that writes to the books only what is known to their writer, and in nobody's name. No other
+    /// Begins a transaction that writes to the books only what is known to their writer, without an audit entry. No other
     /// writer is let in until it ends.
     pub(super) async fn begin_as_known(&self) -> Result<Transaction, StoreError> {
         match &self.writer {
@@ -68,7 +68,7 @@ impl Database {
         }
     }
 
-    /// Begins a transaction that writes nothing of the books, in nobody's name.
+    /// Begins a transaction that writes nothing of the books, without an audit entry.
     pub(super) async fn begin_beside(&self) -> Result<Transaction, StoreError> {
         match &self.writer {
             Writer::Sqlite(writer) => writer.begin().await,

@@ -1,10 +1,10 @@
 //! Symmetric RTP: where a peer's packets come from, and therefore where ours go.
 //!
-//! Peers behind a NAT describe an address that nobody can reach, so the source of their packets is learnt. Learnt too
-//! easily, anybody who guesses a port gets the call's audio (the fault known as RTPBleed). Who may speak for a leg, and
+//! A peer behind a NAT describes an address that cannot be reached, so its source address is learnt from its packets. If
+//! that were too easy, an attacker could take over the audio by guessing a port (RTPBleed). Who may speak for a leg, and
 //! who may take it from whom, is [`rules`]; this file applies them:
 //! - until something arrives, we send where the signalling says, and nowhere else;
-//! - whoever was admitted holds the leg, and we send there;
+//! - an admitted source holds the leg, and we send there;
 //! - the signalling moves the leg to another place. The places that were left are remembered for a while: their last
 //!   packets are still on the way, and a call that is resumed returns to where it was.
 

@@ -2,17 +2,18 @@
 //!
 //! | standing | whose packets have it | what they show |
 //! | --- | --- | --- |
-//! | [`Authentic`](Standing::Authentic) | whoever has the leg's key, from any address | the tag |
+//! | [`Authentic`](Standing::Authentic) | sources that have the leg's key, from any address | the tag |
 //! | [`SignalledAddress`](Standing::SignalledAddress) | the address and port that the description names | one packet |
 //! | [`SignalledHost`](Standing::SignalledHost) | other ports of that host: NATs and media proxies change ports | one packet |
 //! | [`Vouched`](Standing::Vouched) | the signalling's host where the description names a private address, so that a NAT stands between; the networks that the operator has named | [`TRIAL_PACKETS`] of one stream |
-//! | none | everybody else | nothing helps |
+//! | none | any other source | never admitted |
 //!
-//! Whoever is heard holds the leg: media goes there. [`TAKES`] says who takes it from whom. Two rules stand above it:
+//! An admitted source holds the leg: media goes there. [`TAKES`] says who takes it from whom. Two rules stand above it:
 //! - A source that the signalling has replaced has to wait for silence of the new place, whatever its standing: the last
 //!   packets of a media server that was left would otherwise take the call's audio back to it. It need not wait once the
 //!   signalling names its place again.
-//! - A holder whose standing is gone, because the signalling comes from another host now, yields to everybody who has one.
+//! - A holder whose standing is gone, because the signalling comes from another host now, yields at once to any source
+//!   that has one.
 
 use super::{Evidence, TRIAL_PACKETS};
 use crate::session::hosts::{Hosts, is_private};

@@ -9,13 +9,14 @@ use crate::house::{Ask, House, Whose};
 pub(crate) const LIMITED: [&str; 3] = ["administrator", "administrator_read_only", "billing"];
 
 /// What operations need in their bodies; `{profile}` stands for an identity. Every operation with a body is here.
-const BODIES: [(&str, &str); 34] = [
+const BODIES: [(&str, &str); 35] = [
     ("POST /business-accounts", r#"{"company": "{company}", "name": "new-{serial}"}"#),
     ("PUT /business-accounts/{account}/attachment", r#"{"profile": "{profile}"}"#),
     ("POST /carriers", r#"{"name": "new-{serial}", "host": "203.0.113.9"}"#),
     ("PATCH /carriers/{carrier}", r#"{"priority": 3}"#),
     ("POST /companies", r#"{"name": "new-{serial}", "country": "US"}"#),
     ("PUT /companies/{company}/administrators/{email}", r#"{"name": "Ada", "account": "{account}"}"#),
+    ("PUT /companies/{company}/calls-per-second", r#"{"calls_per_second": 1}"#),
     ("POST /companies/{company}/numbers", r#"{"number": "{offer}"}"#),
     ("POST /companies/{company}/payments", r#"{"amount": {"amount": "5.00", "currency": "USD"}}"#),
     ("PUT /companies/{company}/price-list", r#"{"price_list": "standard"}"#),
@@ -40,7 +41,7 @@ const BODIES: [(&str, &str); 34] = [
         r#"{"threshold": {"amount": "1.00", "currency": "USD"}, "amount": {"amount": "5.00", "currency": "USD"}}"#,
     ),
     ("POST /profiles/{profile}/returns", r#"{"amount": {"amount": "1.00", "currency": "USD"}}"#),
-    ("PATCH /profiles/{profile}/spend-guard", r#"{"day_cap": "10.00"}"#),
+    ("PATCH /profiles/{profile}/spend-guard", r#"{"day_cap": "50.00"}"#),
     ("POST /profiles/{profile}/subscription", r#"{"channels": 3}"#),
     ("PUT /stock/{number}", r#"{"country": "US", "fee": "1.00"}"#),
     ("POST /tokens", r#"{"name": "new", "role": "administrator", "company": "{company}"}"#),

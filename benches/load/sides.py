@@ -27,7 +27,7 @@ node: {{domain: {DOMAIN}}}
 sip:
   listen: [{{transport: udp, address: "{SIP[0]}:{SIP[1]}"}}]
   # All PBXs of a load test come from one address.
-  limits: {{requests_per_source: 1000000}}
+  limits: {{requests_per_source: 1000000, requests_per_known_source: 1000000}}
 media:
   addresses: [{{bind: {SIP[0]}}}]
   # A port rests after its call, so many calls a second need many of them.

@@ -29,7 +29,7 @@ pub use self::succession::Succession;
 use crate::auth::CertificateNames;
 use crate::auth::ip::{Cidr, IpRule, IpRules, Precedence};
 use crate::call_rates::CallLimits;
-use crate::types::{CarrierId, CompanyId, ProfileId, Transport};
+use crate::types::{CarrierId, CompanyId, Flow, ProfileId, Transport};
 
 /// All that is provisioned, indexed for the call path. What it holds does not depend on the order in which companies'
 /// parts were added, since the store gives each number and each account's name to one of them.
@@ -46,6 +46,8 @@ pub struct Directory {
     call_limits: CallLimits,
     /// How many profiles are challenged in each way.
     policies: BTreeMap<DigestPolicy, u64>,
+    /// The profiles that claim addresses which are not confirmed yet.
+    claimants: BTreeSet<ProfileId>,
 }
 
 /// A password. No log shows it.
@@ -106,7 +108,19 @@ impl Directory {
         if let Some(digest) = profile.authentication.digest().filter(|_| !profile.id.is_phone()) {
             *self.policies.entry(digest).or_default() += 1;
         }
+        if profile.has_pending_claims() {
+            self.claimants.insert(profile.id);
+        } else {
+            self.claimants.remove(&profile.id);
+        }
         self.profiles.insert(profile.id, profile);
+    }
+
+    /// The profiles that claim the address of a flow without having it confirmed, in order. They are looked for among the
+    /// few that claim anything, since any number of profiles may prove a password at one address.
+    pub(crate) fn claimants(&self, flow: Flow) -> impl Iterator<Item = ProfileId> {
+        let claims = move |id: &ProfileId| self.profile(*id).is_some_and(|profile| profile.claims(flow));
+        self.claimants.iter().copied().filter(claims)
     }
 
     /// Of those that want the same user name, one has it: companies choose the names of their business accounts, and

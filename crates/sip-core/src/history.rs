@@ -105,6 +105,11 @@ impl History {
         })
     }
 
+    /// Whether a profile has proved its password at the host of a flow.
+    pub(crate) fn has(&self, now: Instant, flow: Flow, profile: ProfileId) -> bool {
+        self.proofs.get(&(network(flow.peer.ip()), profile)).is_some_and(|proof| now < proof.until)
+    }
+
     /// Forgets a profile that is gone.
     pub(crate) fn forget(&mut self, profile: ProfileId) {
         for address in self.of_profiles.remove(&profile).unwrap_or_default() {

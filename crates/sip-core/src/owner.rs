@@ -152,12 +152,11 @@ impl Gateway {
     /// Who is known by the address alone: by a rule in force, or by a claim that waits, where the claimant has proved its
     /// password.
     fn peer_by_address(&self, now: Now, flow: Flow) -> Option<Peer> {
-        let claimants = || {
-            let proved = self.history.at(now.monotonic, flow).map(|it| it.profile);
-            proved.filter(|id| self.directory.profile(*id).is_some_and(|it| it.claims(flow))).min()
-        };
         let in_force = self.directory.peer_at(flow.peer, flow.transport);
-        in_force.or_else(|| claimants().map(Peer::Profile))
+        in_force.or_else(|| {
+            let has_proved = |id: &ProfileId| self.history.has(now.monotonic, flow, *id);
+            self.directory.claimants(flow).find(has_proved).map(Peer::Profile)
+        })
     }
 }
 

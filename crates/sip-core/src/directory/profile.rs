@@ -40,6 +40,12 @@ impl Profile {
         self.own_claims().is_some_and(|claims| claims.waiting_on(flow).next().is_some())
     }
 
+    /// Whether it has a claim that waits for confirmation, on whatever address.
+    pub(super) fn has_pending_claims(&self) -> bool {
+        let is_pending = |(_, standing): &(IpRule, Standing)| *standing == Standing::Waits;
+        self.own_claims().is_some_and(|claims| claims.rules.iter().any(is_pending))
+    }
+
     /// Whether it has such a claim on this address alone, which a proof of its password confirms.
     pub(crate) fn claims_alone(&self, flow: Flow) -> bool {
         self.own_claims().is_some_and(|claims| claims.waiting_on(flow).any(|rule| rule.cidr.is_single()))

@@ -118,22 +118,29 @@ impl Database {
         self.confirm_proved(proofs).await
     }
 
+    /// Confirms the claims of single addresses that these proofs were made at. Few claims are pending at a time, so all of
+    /// them are read once and not a query made for each proof.
     async fn confirm_proved(&self, proofs: &[Proof]) -> Result<bool, StoreError> {
+        let pending: Vec<(i64, i64, String, String)> = query_as(statements::PENDING_CLAIMS)
+            .fetch_all(self.reader())
+            .await
+            .map_err(failed("reading addresses"))?;
+        let is_proved = |profile: i64, network: &str, transport: &str| {
+            proofs.iter().any(|proof| {
+                proof.profile.0 == profile
+                    && proof.transport.word() == transport
+                    && ipnet::IpNet::from(proof.address).to_string() == network
+            })
+        };
         let mut has_confirmed = false;
-        for Proof { profile, address, transport, .. } in proofs {
-            let claims: Vec<i64> = query_scalar(statements::CLAIMS_OF_ADDRESS)
-                .bind(profile.0)
-                .bind(ipnet::IpNet::from(*address).to_string())
-                .bind(transport.word())
-                .fetch_all(self.reader())
-                .await
-                .map_err(failed("reading addresses"))?;
-            for claim in claims {
-                match self.confirm_ip_rule(IpRuleId(claim)).await {
-                    // Taken back meanwhile.
-                    Err(StoreError::NotFound { .. }) => {}
-                    confirmed => confirmed.map(|()| has_confirmed = true)?,
-                }
+        for (claim, profile, network, transport) in pending {
+            if !is_proved(profile, &network, &transport) {
+                continue;
+            }
+            match self.confirm_ip_rule(IpRuleId(claim)).await {
+                // Taken back meanwhile.
+                Err(StoreError::NotFound { .. }) => {}
+                confirmed => confirmed.map(|()| has_confirmed = true)?,
             }
         }
         Ok(has_confirmed)

@@ -437,9 +437,9 @@ pub(super) const PROOFS_OF_OTHER_COMPANIES: &str = "SELECT o.address FROM proofs
 pub(super) const INSERT_IP_RULE: &str = "INSERT INTO ip_rules (profile_id, network, port, transport, certificate, state) \
      VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
 pub(super) const CONFIRM_IP_RULE: &str = "UPDATE ip_rules SET state = 'confirmed' WHERE id = $1";
-/// The claims of one address each that a proof from there confirms.
-pub(super) const CLAIMS_OF_ADDRESS: &str = "SELECT id FROM ip_rules WHERE profile_id = $1 AND state = 'pending' \
-     AND certificate IS NULL AND network = $2 AND transport = $3";
+/// The claims that a proof from their address may confirm.
+pub(super) const PENDING_CLAIMS: &str = "SELECT id, profile_id, network, transport FROM ip_rules \
+     WHERE state = 'pending' AND certificate IS NULL";
 pub(super) const DELETE_IP_RULE: &str = "DELETE FROM ip_rules WHERE id = $1";
 pub(super) const IP_RULES_OF_PROFILE: &str = concat!(ip_rule!(), "WHERE profile_id = $1 ORDER BY id");
 pub(super) const IP_RULES_THAT: &str = concat!(ip_rule!(), "WHERE 1 = 1");

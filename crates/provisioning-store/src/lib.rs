@@ -26,7 +26,7 @@
 //! | [`store`] | everything the daemon and the command line ask for, in verbs, on SQLite or PostgreSQL | no |
 //! | `sql` | the statements behind those verbs, and the ledger rows kept between batches | no |
 //! | [`journal`] | the file that keeps an outage's entries until the database has them | no |
-//! | [`private`] | files that nobody but their owner may read | no |
+//! | [`private`] | files that only their owner may read | no |
 //! | [`writer`] | shares one commit among operations that arrive together | no |
 //! | [`error`] | what can go wrong, by who is to blame | yes |
 //!

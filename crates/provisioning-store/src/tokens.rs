@@ -7,7 +7,7 @@ use crate::model::choices::choices;
 use crate::model::{CompanyId, Timestamp, TokenId};
 
 choices! {
-    /// What whoever shows a token is.
+    /// The kind of user that a token stands for.
     RoleKind, "role" {
         /// Does everything.
         Operator = "operator",
@@ -34,7 +34,7 @@ impl RoleKind {
     }
 }
 
-/// What whoever shows a token is, and where.
+/// The role that a token grants, and the company that it is limited to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "role", content = "company", rename_all = "snake_case")]
 pub enum Role {
@@ -51,7 +51,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The role of a kind in a company, or in the whole installation; `None` if there is none.
+    /// The role of a kind in a company, or in the whole installation; `None` if the two do not go together.
     pub fn new(kind: RoleKind, company: Option<CompanyId>) -> Option<Self> {
         match (kind, company) {
             (RoleKind::Operator, None) => Some(Self::Operator),

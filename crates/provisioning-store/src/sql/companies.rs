@@ -63,13 +63,13 @@ impl From<LandlineRow> for Landline {
     }
 }
 
-/// A limit as it stands in the table, where 0 is none.
+/// A limit read from the table. Zero stands for no limit.
 fn limit(most: i64) -> Option<NonZeroU32> {
     // One that is too large for us limits as good as nothing.
     NonZeroU32::new(u32::try_from(most).unwrap_or(u32::MAX))
 }
 
-/// A limit for the table: that there is none was chosen, too.
+/// A limit for the table. Zero records the choice of no limit; NULL means that no choice was made.
 fn chosen(limit: Option<NonZeroU32>) -> i64 {
     limit.map_or(0, |most| most.get().into())
 }

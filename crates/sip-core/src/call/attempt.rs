@@ -460,28 +460,14 @@ fn pbx_address(ctx: &Context<'_>, profile: &Profile, user: &str) -> Result<(Flow
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directory::{NumberFormat, SrtpPolicy};
-    use crate::types::{CarrierId, Transport};
+    use crate::directory::{NumberFormat, carrier_of};
 
     #[test]
     fn a_carrier_gets_the_number_in_its_format_stripped_and_prefixed() {
         let carrier = |number_format, strip, prefix: &str| Carrier {
-            id: CarrierId(1),
-            name: "wholesale".into(),
-            host: "192.0.2.1".into(),
-            port: None,
-            transport: Transport::Udp,
-            priority: 10,
-            weight: 10,
-            credentials: None,
-            number_format,
-            country: None,
             strip,
             prefix: prefix.into(),
-            srtp: SrtpPolicy::Off,
-            is_trusted: true,
-            media_networks: std::sync::Arc::default(),
-            is_active: true,
+            ..carrier_of(None, number_format)
         };
         let dialled = |carrier| as_dialled(&carrier, "12025550123");
         assert_eq!(dialled(carrier(NumberFormat::E164, 0, "")), "+12025550123");

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::carriers::carrier_networks;
 use super::directory::Part;
-use super::listed::{Listed, Rows, upsert};
+use super::listed::{Listed, Rows, rows_of, upsert};
 use super::query::{query, query_as, query_scalar};
 use super::quotas::OneMore;
 use super::revision::{Changed, raise_revision};
@@ -25,6 +25,20 @@ const PROOF: &str = "profile_id BIGINT, address TEXT, transport TEXT, proved_at 
 
 static SAVE: LazyLock<Listed> =
     LazyLock::new(|| Listed::new(|list| upsert(list, "proofs", PROOF, "profile_id, address")));
+
+/// Deletes all but the latest proofs of each of these profiles.
+static DELETE_SURPLUS: LazyLock<Listed> = LazyLock::new(|| {
+    Listed::new(|list| {
+        let profiles = rows_of(list, "profile_id BIGINT");
+        let kept = Proof::ADDRESSES_PER_PROFILE;
+        format!(
+            "DELETE FROM proofs WHERE (profile_id, address) IN (SELECT profile_id, address FROM \
+             (SELECT profile_id, address, \
+             ROW_NUMBER() OVER (PARTITION BY profile_id ORDER BY proved_at DESC, address) AS place FROM proofs \
+             WHERE profile_id IN (SELECT profile_id FROM {profiles})) AS placed WHERE place > {kept})"
+        )
+    })
+});
 
 /// Who adds an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,19 +115,13 @@ impl Database {
             return Ok(false);
         }
         let mut transaction = self.begin_beside().await?;
-        let mut rows = Rows::default();
+        let (mut rows, mut profiles) = (Rows::default(), Rows::default());
         for Proof { profile, address, transport, at } in proofs {
             rows.add().put(profile.0).put(address.to_string()).put(transport.word()).put(at.0);
+            profiles.add().put(profile.0);
         }
         SAVE.execute(&mut transaction, rows).await.map_err(failed("saving proofs"))?;
-        for proof in proofs {
-            query(statements::DELETE_PROOFS_BEYOND)
-                .bind(proof.profile.0)
-                .bind(Proof::ADDRESSES_PER_PROFILE)
-                .execute(&mut *transaction)
-                .await
-                .map_err(failed("saving proofs"))?;
-        }
+        DELETE_SURPLUS.execute(&mut transaction, profiles).await.map_err(failed("forgetting proofs"))?;
         transaction.commit().await.map_err(failed("saving proofs"))?;
         self.confirm_proved(proofs).await
     }

@@ -84,7 +84,7 @@ fn names(columns: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The rows of the parameter, their columns under their names.
-fn rows_of(list: &str, columns: &str) -> String {
+pub(super) fn rows_of(list: &str, columns: &str) -> String {
     let column = |(index, column): (usize, &str)| {
         let (name, kind) = column.split_once(' ').expect("a column has a name and a type");
         match kind {

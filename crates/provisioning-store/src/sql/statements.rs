@@ -549,9 +549,6 @@ pub(super) const DELETE_EXPIRED_REGISTRATIONS: &str = "DELETE FROM registrations
 pub(super) const PROOFS: &str = "SELECT profile_id, address, transport, proved_at FROM proofs WHERE proved_at > $1 ORDER BY proved_at, profile_id";
 pub(super) const DELETE_OLD_PROOFS: &str = "DELETE FROM proofs WHERE proved_at <= $1";
 pub(super) const DELETE_PROOFS_IN: &str = "DELETE FROM proofs WHERE profile_id IN";
-/// All but a profile's latest.
-pub(super) const DELETE_PROOFS_BEYOND: &str = "DELETE FROM proofs WHERE profile_id = $1 AND address NOT IN \
-     (SELECT address FROM proofs WHERE profile_id = $1 ORDER BY proved_at DESC, address LIMIT $2)";
 
 // The HTTP API: tokens, the audit trail, answers that are kept.
 pub(super) const INSERT_TOKEN: &str = "INSERT INTO tokens (name, role, company_id, hash, created_at, expires_at) \

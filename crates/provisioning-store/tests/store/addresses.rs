@@ -190,3 +190,19 @@ async fn proofs_outlive_the_store_for_a_month_and_the_latest_of_each_profile() {
     store.delete_profile(start(), sales).await.unwrap();
     assert_eq!(store.load_proofs(start()).await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn proofs_saved_together_leave_each_profile_its_own_latest() {
+    let home = Home::new();
+    let store = home.open().await;
+    let company = company(&store, "Architects").await;
+    let (sales, site) = (profile(&store, company, "Sales").await, profile(&store, company, "Site").await);
+    let nth = |profile, n: i64| proof(profile, &format!("192.0.2.{n}"), start().plus_s(n));
+    let of_sales = (1..=12).map(|n| nth(sales, n));
+    let round: Vec<_> = of_sales.chain([nth(site, 1), nth(site, 2)]).collect();
+    store.save_proofs(&round).await.unwrap();
+    let mut kept = store.load_proofs(start().plus_s(30)).await.unwrap();
+    kept.sort_by_key(|proof| (proof.profile, proof.at));
+    let expected: Vec<_> = (5..=12).map(|n| nth(sales, n)).chain([nth(site, 1), nth(site, 2)]).collect();
+    assert_eq!(kept, expected);
+}

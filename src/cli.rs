@@ -15,6 +15,7 @@ mod check;
 mod company;
 mod consent;
 mod db;
+mod deck;
 mod demo;
 mod failure;
 mod find;

@@ -58,6 +58,7 @@ impl Scheduler {
             let (company, amount) = (payment.company.0, payment.amount);
             tracing::info!(company, payment = payment.id.0, %amount, "A payment is asked for: the credit is low.");
         }
+        self.store.clear_editions(now).await?;
         Ok(())
     }
 

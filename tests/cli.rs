@@ -192,6 +192,11 @@ company list
 rates import RATES
 rates import RATES --list cheap --from 2030-01-01
 rates lists
+rates import RATES --list cheap --dry-run
+rates import RATES --list cheap
+rates undo --list cheap
+rates undo --list cheap --yes
+rates undo --list cheap --yes
 rates list
 rates quote +3725551234
 rates quote +999

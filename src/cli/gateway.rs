@@ -18,14 +18,17 @@ use sipgw::storage::{self, OpenError};
 use sipgw::{Config, StartError};
 use tokio::sync::Mutex;
 
+use super::deck::Deck;
 use super::failure::Failure;
 
 /// How long a gateway that starts or stops, or another command, is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long an answer may take; large rate tables need a while.
+/// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(120);
+/// How long a rate deck may take, which is read and written before it is answered.
+const DECK_ANSWER: Duration = Duration::from_secs(3_600);
 /// Where the API is.
 const BASE: &str = "/api/v1";
 /// Most things on a page of a list.
@@ -50,7 +53,7 @@ enum Answerer {
 enum Content {
     Nothing,
     Json(Value),
-    Csv(String),
+    Deck(Deck),
 }
 
 impl Gateway {
@@ -168,9 +171,9 @@ impl Gateway {
         json(self.ask(Method::PUT, path, Content::Json(body)).await?)
     }
 
-    /// Puts a table in its place.
-    pub(crate) async fn put_csv(&self, path: &str, csv: String) -> Result<Value, Failure> {
-        json(self.ask(Method::PUT, path, Content::Csv(csv)).await?)
+    /// Puts a rate deck in its place.
+    pub(crate) async fn put_deck(&self, path: &str, deck: Deck) -> Result<Value, Failure> {
+        json(self.ask(Method::PUT, path, Content::Deck(deck)).await?)
     }
 
     /// Changes what is named.
@@ -194,6 +197,7 @@ impl Gateway {
         path: &str,
         content: Content,
     ) -> Result<(StatusCode, Bytes), Failure> {
+        let patience = if matches!(content, Content::Deck(_)) { DECK_ANSWER } else { ANSWER };
         let exchange = async {
             let request = request(method, path, content);
             let mut answers = self.answers.lock().await;
@@ -203,8 +207,8 @@ impl Gateway {
             let answerer = answers.as_mut().expect("somebody was found just now");
             read(answerer.answer(request).await?).await
         };
-        let late = |_| Failure::Unanswered(format!("the gateway did not answer within {ANSWER:?}"));
-        tokio::time::timeout(ANSWER, exchange).await.map_err(late)?
+        let late = |_| Failure::Unanswered(format!("the gateway did not answer within {patience:?}"));
+        tokio::time::timeout(patience, exchange).await.map_err(late)?
     }
 }
 
@@ -279,7 +283,7 @@ fn request(method: Method, path: &str, content: Content) -> Request<Body> {
         // Where there may be nothing, null is nothing.
         Content::Json(Value::Null) => (None, Body::empty()),
         Content::Json(value) => (Some("application/json"), Body::from(value.to_string())),
-        Content::Csv(text) => (Some("text/csv"), Body::from(text)),
+        Content::Deck(deck) => (Some("text/csv"), deck.into_body()),
     };
     let mut request = Request::builder().method(method).uri(format!("{BASE}{path}"));
     request = request.header(header::HOST, "localhost");
@@ -301,8 +305,26 @@ fn done(status: StatusCode, octets: Bytes) -> Result<Bytes, Failure> {
         return Ok(octets);
     }
     let problem: Value = serde_json::from_slice(&octets).unwrap_or_default();
-    let sentence = problem["detail"].as_str().map_or_else(|| format!("it answered {status}"), str::to_owned);
+    let mut sentence =
+        problem["detail"].as_str().map_or_else(|| format!("it answered {status}"), str::to_owned);
+    if let Some(mistakes) = problem["mistakes"]["items"].as_array() {
+        sentence = mistakes_listed(mistakes, problem["mistakes"]["total"].as_u64().unwrap_or_default());
+    }
     Err(if status.is_server_error() { Failure::Unanswered(sentence) } else { Failure::Refused(sentence) })
+}
+
+/// What is wrong with a table, one mistake a line.
+fn mistakes_listed(mistakes: &[Value], total: u64) -> String {
+    let line = |mistake: &Value| {
+        let column = mistake["column"].as_str().map_or_else(String::new, |column| format!(", {column}"));
+        format!("line {}{column}: {}\n", mistake["line"], mistake["detail"].as_str().unwrap_or_default())
+    };
+    let lines: String = mistakes.iter().map(line).collect();
+    let more = match total.saturating_sub(mistakes.len() as u64) {
+        0 => String::new(),
+        more => format!("and {more} more\n"),
+    };
+    format!("{lines}{more}{total} mistakes; nothing was imported")
 }
 
 fn json(octets: Bytes) -> Result<Value, Failure> {

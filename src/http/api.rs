@@ -36,6 +36,8 @@ mod companies;
 mod contract;
 mod credentials;
 mod credit;
+mod deck;
+mod editions;
 mod entrance;
 mod error;
 mod landlines;
@@ -111,6 +113,7 @@ fn resources() -> OpenApiRouter {
         .merge(accounts::routes())
         .merge(carriers::routes())
         .merge(rates::routes())
+        .merge(editions::routes())
         .merge(calls::routes())
         .merge(cdrs::routes())
         .merge(refused_registrations::routes())

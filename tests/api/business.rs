@@ -302,6 +302,77 @@ fn nobody_sees_or_does_what_is_another_companys() {
     house.stop();
 }
 
+/// Sends a deck as an operator.
+fn send_deck(house: &House, query: &str, deck: impl Into<Vec<u8>>) -> Said {
+    let mut ask = Ask::new("PUT", &format!("/rates{query}")).token(OPERATOR);
+    ask.body = deck.into();
+    house.send(&ask.header("content-type", "text/csv"))
+}
+
+#[test]
+fn a_deck_is_looked_at_imported_and_taken_back() {
+    let house = House::new("34900-34919");
+    send_deck(&house, "", "prefix,destination,rate_per_minute\n372,Estonia,0.02\n44,UK,0.01\n").expect(200);
+    let new = "Destination;Code;Rate\nEstonia;00372;0,025\nGermany;+49;0,01\n";
+    let rehearsed = send_deck(&house, "?dry_run=true", new).expect(200);
+    let changes = &rehearsed["changes"];
+    let counts = ["new", "gone", "dearer", "cheaper", "unchanged"]
+        .map(|field| changes["prefixes"][field].as_i64().unwrap());
+    assert_eq!(
+        (counts, &rehearsed["edition"], &rehearsed["layout"]),
+        ([1, 1, 1, 0, 0], &Value::Null, &json!("A-Z"))
+    );
+    let estonia =
+        changes["destinations"].as_array().unwrap().iter().find(|it| it["destination"] == "Estonia");
+    assert_eq!(estonia.unwrap()["highest_after"], "0.025");
+    let rate = || {
+        house.operate("GET", "/rates?prefix=372", Value::Null).expect(200)["items"][0]["rate_per_minute"]
+            .clone()
+    };
+    assert_eq!(rate(), "0.02");
+    let imported = send_deck(&house, "", new).expect(200);
+    assert_eq!((rate(), &imported["changes"]), (json!("0.025"), changes));
+    let trail = house.operate("GET", "/audit?limit=1", Value::Null).expect(200);
+    assert!(trail["items"][0]["detail"].to_string().contains("sha256"), "{trail}");
+    let lists = house.operate("GET", "/price-lists", Value::Null).expect(200);
+    let states: Vec<_> = lists["items"].as_array().unwrap().iter().map(|it| it["state"].clone()).collect();
+    assert_eq!(states, ["replaced", "in_force"], "{lists}");
+    let path = format!("/price-lists/standard/editions/{}", imported["edition"]);
+    let left = house.operate("DELETE", &path, Value::Null).expect(200);
+    assert_eq!((rate(), left["items"].as_array().unwrap().len()), (json!("0.02"), 1));
+    assert_eq!(house.operate("DELETE", &path, Value::Null).expect(409)["code"], "not_newest_edition");
+    let first = format!("/price-lists/standard/editions/{}", left["items"][0]["id"]);
+    assert_eq!(house.operate("DELETE", &first, Value::Null).expect(409)["code"], "no_earlier_edition");
+    assert_eq!(house.operate("GET", "/rates/import", Value::Null).expect(200)["is_running"], false);
+    house.stop();
+}
+
+#[test]
+fn a_long_deck_is_not_cut_and_its_mistakes_are_listed() {
+    let house = House::new("34920-34939");
+    let deck = |wrong: bool| {
+        let mut deck = "prefix,destination,rate_per_minute\n".to_owned();
+        for prefix in 1_000_000..1_100_000 {
+            let sign = if wrong && prefix % 500 == 0 { "x" } else { "" };
+            deck += &format!("{prefix}{sign},Somewhere in the world that has a long name,0.0123\n");
+        }
+        deck
+    };
+    assert!(deck(false).len() > 5_000_000, "longer than the limit of two million octets that there was");
+    let problem = send_deck(&house, "", deck(true)).expect(422);
+    assert_eq!((&problem["code"], &problem["mistakes"]["total"]), (&json!("bad_rates"), &json!(200)));
+    let mistakes = problem["mistakes"]["items"].as_array().unwrap();
+    assert_eq!(
+        (mistakes.len(), &mistakes[0]["line"], &mistakes[0]["column"]),
+        (100, &json!(2), &json!("prefix"))
+    );
+    assert!(mistakes[0]["detail"].as_str().unwrap().contains("write 1 to 15 digits"), "{problem}");
+    let lists = house.operate("GET", "/price-lists", Value::Null).expect(200);
+    assert_eq!(lists["items"], json!([]), "nothing of it was taken");
+    assert_eq!(send_deck(&house, "", deck(false)).expect(200)["rates"], 100_000);
+    house.stop();
+}
+
 #[test]
 fn a_companys_calls_are_rated_by_its_own_price_list() {
     let house = House::new("34340-34359");

@@ -230,5 +230,8 @@ fn only_a_table_may_be_long_and_only_of_those_who_may_bring_it() {
     assert!(said.starts_with("HTTP/1.1 413"), "{said}");
     let said = raw(connected(&house), &head("PUT", "/rates", &reader));
     assert!(said.starts_with("HTTP/1.1 403"), "{said}");
+    let endless = head("PUT", "/rates", OPERATOR).replace("1000000", "999999999999");
+    let said = raw(connected(&house), &endless);
+    assert!(said.starts_with("HTTP/1.1 413") && said.contains("body_too_long"), "{said}");
     house.stop();
 }

@@ -150,10 +150,13 @@ impl Generator<'_> {
             // Only what was bought can be cancelled.
             "number" if operation.path.contains("cancellation") => self.known("leased number"),
             "profile" if operation.path.contains("cancellation") => self.known("subscribed profile"),
+            // Only the newest can be taken back.
+            "edition" if !self.slips(20) => self.seen.get(name).and_then(|editions| editions.last().cloned()),
             name => self.known(name),
         };
         match name {
             "country" => self.pick(&["default", "US", "ee", "GB"]).to_owned(),
+            "price_list" => self.pick(&["standard", "standard", "standard", "wholesale"]).to_owned(),
             "number" if operation.path.contains("stock") => format!("+1202556{:04}", self.rng.u32(0..40)),
             "email" => self.pick(&["claude@example.com", "Ann@Example.org", "nobody"]).to_owned(),
             _ => known.unwrap_or_else(|| self.pick(&["1", "2", "+12025550100", "+3725550100"]).to_owned()),

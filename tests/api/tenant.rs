@@ -123,6 +123,10 @@ impl Tenant {
         let address = make(&of_profile("addresses"), json!({"network": format!("192.0.2.{}", serial % 250)}));
         let carrier = json!({"name": format!("carrier-{serial}"), "host": "203.0.113.7"});
         let carrier = make("/carriers", carrier)["id"].clone();
+        let mut deck = Ask::new("PUT", &format!("/rates?price_list={word}&from=2099-01-01T00:00:00Z"))
+            .token(crate::house::OPERATOR);
+        deck.body = crate::business::RATES.into();
+        let edition = house.send(&deck.header("content-type", "text/csv")).expect(200)["edition"].clone();
         let token =
             |role: &str, name: &str| make("/tokens", json!({"name": name, "role": role, "company": company}));
         let secret = |made: &Value| made["secret"].as_str().unwrap().to_owned();
@@ -144,6 +148,8 @@ impl Tenant {
             ("payment", payment),
             ("address", address["id"].clone()),
             ("carrier", carrier),
+            ("price_list", json!(word)),
+            ("edition", edition),
             ("token", token("administrator", &word)["token"]["id"].clone()),
             ("call", json!(call)),
             ("country", json!("US")),

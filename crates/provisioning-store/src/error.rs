@@ -94,6 +94,33 @@ pub enum StoreError {
         /// How many there may be.
         most: u32,
     },
+    /// The newest edition is the only one.
+    #[error(
+        "the price list {price_list} has no earlier edition that is kept; import the rates that are to hold"
+    )]
+    NoEarlierEdition {
+        /// The list's name.
+        price_list: String,
+    },
+    /// Another edition came after it, or it has been taken back already.
+    #[error(
+        "the edition {edition} is not the newest of the price list {price_list}; take back the newest first"
+    )]
+    NotNewestEdition {
+        /// Its number.
+        edition: i64,
+        /// The list's name.
+        price_list: String,
+    },
+    /// One import at a time.
+    #[error("another rate deck is being imported; wait until it is done")]
+    ImportRuns,
+    /// A rate deck could not be read to its end.
+    #[error("the rate deck could not be read to its end: {cause}")]
+    DeckCut {
+        /// Why not.
+        cause: Arc<std::io::Error>,
+    },
     /// A request with the same name is being done at this moment.
     #[error("a request with the same key is being done; ask again for its answer")]
     AskedTwice,

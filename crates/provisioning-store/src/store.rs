@@ -11,8 +11,11 @@ mod on_hand;
 mod pages;
 mod payments;
 mod profiles;
+mod rates;
 mod reports;
 mod spend_guard;
+
+use self::rates::Import;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -34,11 +37,12 @@ use crate::model::{
     ProfileId, ProfileSettings, Timestamp, Verification,
 };
 use crate::money::Micros;
-use crate::rating::{Edition, RateBook, RateTable};
 use crate::registrations::Registration;
 use crate::secrets::{SecretKey, Vault};
 use crate::sql::{Author, Database};
 use crate::text::unseen;
+
+pub use self::rates::{Deck, DeckOrder, ImportProgress, Imported};
 
 /// The price list that is used where none is named.
 pub const STANDARD_PRICE_LIST: &str = "standard";
@@ -158,6 +162,8 @@ pub struct Store {
     caller_id_countries: Arc<RwLock<BTreeSet<String>>>,
     /// Where carriers are that are known by a name.
     carrier_addresses: Arc<RwLock<BTreeSet<IpAddr>>>,
+    /// The rate deck that is being imported.
+    import: Arc<Import>,
 }
 
 impl Store {
@@ -170,8 +176,8 @@ impl Store {
         database.check_key(&vault).await?;
         let policy = Arc::new(RwLock::new(options.policy));
         let owner = options.owner;
-        let (caller_id_countries, carrier_addresses) = Default::default();
-        Ok(Self { database, vault, owner, policy, caller_id_countries, carrier_addresses })
+        let (caller_id_countries, carrier_addresses, import) = Default::default();
+        Ok(Self { database, vault, owner, policy, caller_id_countries, carrier_addresses, import })
     }
 
     /// Closes the database after the work in progress.
@@ -428,37 +434,6 @@ impl Store {
     /// All carriers by priority, passwords in clear.
     pub async fn carriers(&self) -> Result<Vec<Carrier>, StoreError> {
         self.database.carriers(&self.vault).await
-    }
-
-    /// Puts the rates of a CSV file in the place of the price list's old ones, all or nothing: at once, or as an edition
-    /// that is in force from a moment to come. Returns how many.
-    pub async fn import_rates(
-        &self,
-        now: Timestamp,
-        price_list: &str,
-        from: Option<Timestamp>,
-        csv: &str,
-    ) -> Result<usize, StoreError> {
-        let price_list = named("price list", price_list)?;
-        let table = RateTable::from_csv(csv)?;
-        let from = from.filter(|from| *from > now);
-        self.database.replace_rates(now, (&price_list, from), &table).await?;
-        Ok(table.len())
-    }
-
-    /// A price list's rates as they are in force at a moment.
-    pub async fn rates(&self, price_list: &str, at: Timestamp) -> Result<RateTable, StoreError> {
-        self.database.rates(price_list, at).await
-    }
-
-    /// All price lists: what is in force at a moment, and what comes after it.
-    pub async fn rate_book(&self, at: Timestamp) -> Result<RateBook, StoreError> {
-        self.database.rate_book(at).await
-    }
-
-    /// The editions of all price lists.
-    pub async fn editions(&self) -> Result<Vec<Edition>, StoreError> {
-        self.database.editions().await
     }
 
     /// Rates a company's calls by another price list from now on; running calls keep their price.

@@ -97,20 +97,6 @@ fn refused(path: &str, error: &serde_json::Error) -> Problem {
     Problem::invalid(field, sentence)
 }
 
-/// A CSV body.
-pub(super) struct Csv(pub(super) String);
-
-impl<S: Send + Sync> FromRequest<S> for Csv {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        expect_type(request.headers(), "text/csv")?;
-        let octets = octets(request, state).await?;
-        let wrong = |_| Problem::invalid("body", "the body is not text in UTF-8; save the file as UTF-8");
-        String::from_utf8(octets.into()).map(Self).map_err(wrong)
-    }
-}
-
 async fn octets<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     Bytes::from_request(request, state).await.map_err(|rejection: BytesRejection| {
         Problem::new(StatusCode::BAD_REQUEST, "bad_body", rejection.body_text())
@@ -118,7 +104,7 @@ async fn octets<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Pr
 }
 
 /// Whether the body says of itself what it has to be; parameters as `charset` are no matter.
-fn expect_type(headers: &HeaderMap, wanted: &str) -> Result<(), Problem> {
+pub(super) fn expect_type(headers: &HeaderMap, wanted: &str) -> Result<(), Problem> {
     let named = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = named.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case(wanted) {

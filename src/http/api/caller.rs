@@ -63,6 +63,11 @@ impl Caller {
         }
     }
 
+    /// The same for what is the installation's, with what was given told in the trail: a body that the handler has read.
+    pub(super) fn acting_with(&self, given: &serde_json::Value) -> Store {
+        self.site.store.on_behalf(Deed { detail: given.to_string(), ..Deed::clone(&self.deed) })
+    }
+
     /// Notes in the audit trail that somebody looks at what is this company's and secret.
     pub(super) async fn note_look(&self, company: CompanyId) -> Result<(), Problem> {
         Ok(self.acting_on(company).record().await?)

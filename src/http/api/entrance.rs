@@ -32,8 +32,6 @@ use crate::storage;
 
 /// Most octets of a JSON body.
 const JSON_MOST: usize = 64 * 1024;
-/// Most octets of a rate table: some hundred thousand rates.
-const CSV_MOST: usize = 16 * 1024 * 1024;
 /// Fields whose values stay out of the audit trail.
 const SECRETS: [&str; 2] = ["password", "secret"];
 /// How the configuration's own token is called.
@@ -68,7 +66,11 @@ pub(super) async fn admit(
     let is_allowed = power::may(role, rules.kind);
     // A short body is read before anything is refused: a connection with a body left over has to be closed, to the surprise
     // of a client that sends its next request on it.
-    let octets = read_most(body, if rules.takes_csv && is_allowed { CSV_MOST } else { JSON_MOST }).await;
+    // A table may be as long as it likes: its handler reads it piece by piece.
+    let (octets, streamed) = match rules.takes_csv && is_allowed {
+        true => (Ok(Bytes::new()), Some(body)),
+        false => (read_most(body, JSON_MOST).await, None),
+    };
     if !is_allowed {
         return Err(not_allowed(role, rules.kind));
     }
@@ -87,7 +89,7 @@ pub(super) async fn admit(
         once: once.clone(),
     };
     parts.extensions.insert(Caller { site: entrance.site.clone(), role, ends_at, deed: Arc::new(deed) });
-    let request = Request::from_parts(parts, Body::from(octets));
+    let request = Request::from_parts(parts, streamed.unwrap_or_else(|| Body::from(octets)));
     let answer = match once {
         Some(once) => once::answer(&entrance.site.store, once, request, next).await?,
         None => next.run(request).await,
@@ -178,18 +180,20 @@ async fn read_most(body: Body, most: usize) -> Result<Bytes, Problem> {
     to_bytes(body, most).await.map_err(|error| {
         let is_long = std::error::Error::source(&error)
             .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
-        if is_long {
-            too_long(most)
-        } else if is_too_slow(&error) {
-            let sentence = "the body came too slowly; send it again over a better connection";
-            Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", sentence)
-        } else {
-            Problem::new(StatusCode::BAD_REQUEST, "bad_body", "the body ended before its time; send it again")
-        }
+        if is_long { too_long(most) } else { broken(&error) }
     })
 }
 
-fn too_long(most: usize) -> Problem {
+/// Says why a body could not be read to its end.
+pub(super) fn broken(error: &axum::Error) -> Problem {
+    if is_too_slow(error) {
+        let sentence = "the body came too slowly; send it again over a better connection";
+        return Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", sentence);
+    }
+    Problem::new(StatusCode::BAD_REQUEST, "bad_body", "the body ended before its time; send it again")
+}
+
+pub(super) fn too_long(most: usize) -> Problem {
     let sentence = format!("the body is longer than {most} octets; send less at a time");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_long", sentence)
 }

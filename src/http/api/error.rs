@@ -4,14 +4,14 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use provisioning_store::error::StoreError;
 use provisioning_store::ledger::Refusal;
-use provisioning_store::rating::RatesRefused;
+use provisioning_store::rating::{RateProblem, RatesRefused};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// The media type of problem details.
 pub(super) const PROBLEM_TYPE: &str = "application/problem+json";
 /// Seconds after which a database that did not answer may be asked again.
-const RETRY_AFTER_S: u64 = 1;
+const RETRY_AFTER_S: u32 = 1;
 
 /// Why a request was not done (RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -35,9 +35,34 @@ pub(in crate::http) struct Problem {
     /// The field, parameter or header to blame, where it is one: `subscription.channels`.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    /// What is wrong with a table, where the body is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    mistakes: Option<Box<Mistakes>>,
     /// Seconds after which to ask again; in a header.
     #[serde(skip)]
-    retry_after_s: Option<u64>,
+    retry_after_s: Option<u32>,
+}
+
+/// What is wrong with a table that was sent: nothing of it was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+struct Mistakes {
+    /// The first of them, in the order of the lines.
+    items: Vec<Mistake>,
+    /// How many there are in all.
+    total: u64,
+}
+
+/// One thing wrong with a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+struct Mistake {
+    /// The line, counted from 1.
+    #[schema(minimum = 1)]
+    line: u64,
+    /// The column as the file calls it; null where none is to blame.
+    column: Option<String>,
+    /// What is wrong, and the cure.
+    detail: String,
 }
 
 impl Problem {
@@ -50,13 +75,14 @@ impl Problem {
             code,
             detail: sentence(detail.as_ref()),
             field: None,
+            mistakes: None,
             retry_after_s: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S),
         }
     }
 
     /// The same problem, which may be over after so many seconds.
     pub(in crate::http) fn after_s(self, seconds: u64) -> Self {
-        Self { retry_after_s: Some(seconds), ..self }
+        Self { retry_after_s: Some(seconds.try_into().unwrap_or(u32::MAX)), ..self }
     }
 
     /// The same problem, with a field to blame.
@@ -126,6 +152,14 @@ impl From<StoreError> for Problem {
             StoreError::Rates(refused) => refused.into(),
             StoreError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "not_found", text),
             StoreError::Taken { .. } => Self::new(StatusCode::CONFLICT, "taken", text),
+            StoreError::NoEarlierEdition { .. } => {
+                Self::new(StatusCode::CONFLICT, "no_earlier_edition", text)
+            }
+            StoreError::NotNewestEdition { .. } => {
+                Self::new(StatusCode::CONFLICT, "not_newest_edition", text)
+            }
+            StoreError::ImportRuns => Self::new(StatusCode::CONFLICT, "import_runs", text),
+            StoreError::DeckCut { .. } => Self::new(StatusCode::BAD_REQUEST, "bad_body", text),
             StoreError::AccountInUse { .. } => Self::new(StatusCode::CONFLICT, "account_in_use", text),
             StoreError::QuotaReached { .. } => Self::new(StatusCode::CONFLICT, "quota_reached", text),
             StoreError::AskedTwice => Self::new(StatusCode::CONFLICT, "asked_twice", text),
@@ -159,7 +193,16 @@ impl From<Refusal> for Problem {
 
 impl From<RatesRefused> for Problem {
     fn from(refused: RatesRefused) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_rates", refused.to_string()).at("body")
+        let more = match refused.total {
+            0 | 1 => String::new(),
+            total => format!("; it has {total} mistakes in all, see `mistakes`"),
+        };
+        let first = refused.problems.first().map(RateProblem::to_string).unwrap_or_default();
+        let sentence = format!("nothing of the deck was taken: {first}{more}");
+        let mistake = |it: RateProblem| Mistake { line: it.line, column: it.column, detail: it.sentence };
+        let items = refused.problems.into_iter().map(mistake).collect();
+        let mistakes = Some(Box::new(Mistakes { items, total: refused.total }));
+        Self { mistakes, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_rates", sentence).at("body") }
     }
 }
 

@@ -1,9 +1,8 @@
 //! What calls cost, by the prefix of the called number.
 
 use axum::Json;
-use provisioning_store::model::Timestamp;
 use provisioning_store::pages::RateFilter;
-use provisioning_store::rating::{BundleCover, Edition, Rate};
+use provisioning_store::rating::{BundleCover, Rate};
 use provisioning_store::store::STANDARD_PRICE_LIST;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -11,20 +10,17 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Answer;
-use super::body::{Csv, Query};
+use super::body::Query;
 use super::caller::Caller;
 use super::error::Problem;
-use super::money::{Amount, Moment};
+use super::money::Amount;
 use super::openapi::NotFound;
 use super::page::{Cursor, Limit, Page};
 use super::status::TAG;
 use crate::storage;
 
 pub(super) fn routes() -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(list_rates, import_rates))
-        .routes(routes!(quote_rate))
-        .routes(routes!(list_price_lists))
+    OpenApiRouter::new().routes(routes!(list_rates)).routes(routes!(quote_rate))
 }
 
 /// One row of the rate table. Amounts are in the currency of the company that pays.
@@ -78,7 +74,7 @@ struct RateQuery {
     limit: Limit,
 }
 
-fn list(named: Option<String>) -> String {
+pub(super) fn list(named: Option<String>) -> String {
     named.unwrap_or_else(|| STANDARD_PRICE_LIST.to_owned())
 }
 
@@ -106,37 +102,6 @@ async fn list_rates(caller: Caller, Query(query): Query<RateQuery>) -> Answer<Pa
     let filter = RateFilter { price_list, at: storage::now(), prefix, country };
     let found = caller.store().rates_in(&filter, after.as_deref(), limit.and_one()).await?;
     Ok(Json(Page::of(found, limit, |rate| rate.prefix.clone()).map(RateView::from)))
-}
-
-/// What was imported.
-#[derive(Serialize, ToSchema)]
-struct Imported {
-    /// How many rates there are now.
-    rates: usize,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct ImportQuery {
-    /// Into this price list, which is made if it is not there; the standard one if it is left out.
-    price_list: Option<String>,
-    /// In force from this moment on; at once if it is left out or over.
-    #[param(value_type = Option<String>, format = DateTime)]
-    from: Option<Moment>,
-}
-
-/// Put rates in the place of the old ones
-///
-/// At once, or as an edition that is in force from a moment to come. A call keeps the price that it began with. A CSV file with a heading; all of it or nothing. What is wrong is named with its line.
-#[utoipa::path(
-    put, path = "/rates", tag = TAG, security(("token" = ["operate"])), params(ImportQuery),
-    request_body(content = String, content_type = "text/csv"), responses((status = 200, body = Imported)),
-)]
-async fn import_rates(caller: Caller, Query(query): Query<ImportQuery>, Csv(csv): Csv) -> Answer<Imported> {
-    let (price_list, from) = (list(query.price_list), query.from.map(|moment| moment.0));
-    let rates = caller.acting_on(None).import_rates(storage::now(), &price_list, from, &csv).await?;
-    Ok(Json(Imported { rates }))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -186,37 +151,4 @@ async fn quote_rate(caller: Caller, Query(query): Query<QuoteQuery>) -> Answer<Q
         increment_s: quote.tariff.increment_s,
         is_bundle_covered: quote.tariff.bundle == BundleCover::Covered,
     }))
-}
-
-/// An edition of a price list.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Edition)]
-struct EditionView {
-    price_list: String,
-    /// From when it holds; null is from the beginning.
-    from: Option<Moment>,
-    /// How many rates it has.
-    rates: u64,
-}
-
-/// Price lists.
-#[derive(Serialize, ToSchema)]
-struct PriceLists {
-    /// By name and date.
-    items: Vec<EditionView>,
-}
-
-/// List the price lists and their editions
-#[utoipa::path(
-    get, path = "/price-lists", tag = TAG, security(("token" = ["inspect"])),
-    responses((status = 200, body = PriceLists)),
-)]
-async fn list_price_lists(caller: Caller) -> Answer<PriceLists> {
-    let view = |edition: Edition| EditionView {
-        price_list: edition.price_list,
-        from: Some(Moment(edition.from)).filter(|from| from.0 > Timestamp(0)),
-        rates: edition.rates,
-    };
-    let items = caller.store().editions().await?.into_iter().map(view).collect();
-    Ok(Json(PriceLists { items }))
 }

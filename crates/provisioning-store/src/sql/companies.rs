@@ -150,7 +150,7 @@ impl Database {
         price_list: &str,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let editions: i64 = query_scalar(statements::COUNT_RATES)
+        let editions: i64 = query_scalar(statements::COUNT_EDITIONS)
             .bind(price_list)
             .fetch_one(&mut *transaction)
             .await

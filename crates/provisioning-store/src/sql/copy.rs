@@ -12,7 +12,7 @@ use crate::error::StoreError;
 use crate::moving::Moved;
 
 /// All tables, those that others refer to before these.
-const TABLES: [&str; 28] = [
+const TABLES: [&str; 29] = [
     "meta",
     "directory_revision",
     "companies",
@@ -23,6 +23,7 @@ const TABLES: [&str; 28] = [
     "landlines",
     "caller_ids",
     "carriers",
+    "rate_editions",
     "rates",
     "registrations",
     "proofs",

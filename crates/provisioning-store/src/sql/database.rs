@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::connection::{Reader, Transaction};
 use super::ledger::Shelf;
+use super::rates::Tables;
 use super::{postgres, sqlite};
 use crate::audit::Deed;
 use crate::error::StoreError;
@@ -17,6 +18,7 @@ pub(crate) struct Database {
     writer: Writer,
     reader: Reader,
     shelf: Arc<Shelf>,
+    tables: Arc<Tables>,
     /// On whose behalf its transactions are.
     pub(super) deed: Option<Arc<Deed>>,
     /// How many things may be created through it; `None` is as many as one likes.
@@ -48,7 +50,7 @@ impl Database {
                 (Writer::Postgres(writer), Reader::Postgres(reader))
             }
         };
-        Ok(Self { writer, reader, shelf, deed: None, quotas: None })
+        Ok(Self { writer, reader, shelf, tables: Arc::default(), deed: None, quotas: None })
     }
 
     /// Begins a transaction that may write anything, for [`Self::begin`] alone; what is known of the books is read again
@@ -87,6 +89,11 @@ impl Database {
     /// What is known of the books.
     pub(super) fn shelf(&self) -> &Shelf {
         &self.shelf
+    }
+
+    /// Rate tables that were read.
+    pub(super) fn tables(&self) -> &Tables {
+        &self.tables
     }
 
     /// Connections for reading what is committed.

@@ -17,6 +17,7 @@ mod connection;
 mod copy;
 mod database;
 mod directory;
+mod editions;
 mod leases;
 mod ledger;
 mod limits;

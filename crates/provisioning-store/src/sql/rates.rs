@@ -1,17 +1,34 @@
 //! Rate tables in the database.
+//!
+//! The rows of an edition never change once it is valid, so a table that was read stays true for as long as it is in use.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use sqlx::FromRow;
 
-use super::query::{List, query, query_as};
-use super::revision::{Changed, raise_revision};
+use super::listed::{Listed, Rows};
+use super::query::{query, query_as};
 use super::rows::narrow;
-use super::{Database, chunks, failed, statements, with_values};
+use super::{Database, failed, statements};
 use crate::error::StoreError;
 use crate::model::Timestamp;
 use crate::money::Micros;
-use crate::rating::{Edition, Rate, RateBook, RateTable};
+use crate::rating::{EditionId, Rate, RateBook, RateTable, RateTableBuilder};
+
+/// Rows that are read at once.
+const READ_AT_ONCE: i64 = 5_000;
+
+static INSERT_RATES: LazyLock<Listed> = LazyLock::new(|| {
+    Listed::new(|rows| {
+        format!(
+            "INSERT INTO rates (edition_id, prefix, destination, country, rate_per_minute_micros, \
+             connection_fee_micros, minimum_s, increment_s) SELECT CAST(value->>0 AS BIGINT), value->>1, value->>2, \
+             value->>3, CAST(value->>4 AS BIGINT), CAST(value->>5 AS BIGINT), CAST(value->>6 AS BIGINT), \
+             CAST(value->>7 AS BIGINT) FROM {rows}"
+        )
+    })
+});
 
 #[derive(FromRow)]
 pub(super) struct RateRow {
@@ -40,94 +57,130 @@ impl TryFrom<RateRow> for Rate {
     }
 }
 
-/// A row with its list and edition.
-#[derive(FromRow)]
-struct EditionRow {
-    price_list: String,
-    valid_from: i64,
-    #[sqlx(flatten)]
-    rate: RateRow,
+/// Tables that were read, by their edition.
+#[derive(Debug, Default)]
+pub(super) struct Tables(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    in_use: BTreeMap<EditionId, Arc<RateTable>>,
+    /// Those that are about to be put in use, so that calls need not wait until they are read.
+    prepared: BTreeMap<EditionId, Arc<RateTable>>,
+}
+
+impl Tables {
+    fn find(&self, edition: EditionId) -> Option<Arc<RateTable>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.in_use.get(&edition).or_else(|| known.prepared.get(&edition)).cloned()
+    }
+
+    fn use_these(&self, tables: BTreeMap<EditionId, Arc<RateTable>>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.prepared.retain(|edition, _| !tables.contains_key(edition));
+        known.in_use = tables;
+    }
+
+    pub(super) fn prepare(&self, edition: EditionId, table: Arc<RateTable>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).prepared.insert(edition, table);
+    }
+
+    pub(super) fn forget(&self, edition: EditionId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).prepared.remove(&edition);
+    }
 }
 
 impl Database {
-    /// Puts a whole table in the place of an edition, or with `None` of all that have been in force until now.
-    pub(crate) async fn replace_rates(
-        &self,
-        now: Timestamp,
-        (price_list, from): (&str, Option<Timestamp>),
-        table: &RateTable,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        let (delete, moment) = match from {
-            Some(from) => (statements::DELETE_EDITION, from),
-            None => (statements::DELETE_EDITIONS_UNTIL, now),
-        };
-        query(delete)
-            .bind(price_list)
-            .bind(moment.0)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed("replacing rates"))?;
-        // What is in force at once has no beginning: a clock that is set back finds rates all the same.
-        let valid_from = from.map_or(0, |from| from.0);
-        for chunk in chunks(&table.rates()) {
-            let push = |mut row: List<'_>, rate: &&Rate| {
-                row.push_bind(price_list.to_owned())
-                    .push_bind(valid_from)
-                    .push_bind(rate.prefix.clone())
-                    .push_bind(rate.destination.clone())
-                    .push_bind(rate.country.clone())
-                    .push_bind(rate.rate_per_minute.0)
-                    .push_bind(rate.connection_fee.0)
-                    .push_bind(i64::from(rate.minimum_s))
-                    .push_bind(i64::from(rate.increment_s));
-            };
-            let statement = with_values(statements::INSERT_RATES, chunk, push, "");
-            statement.build().execute(&mut *transaction).await.map_err(failed("replacing rates"))?;
-        }
-        raise_revision(&mut transaction, Changed::Rates).await?;
-        transaction.commit().await.map_err(failed("replacing rates"))
+    /// Keeps the table of an edition that is about to be put in force.
+    pub(crate) fn prepare_table(&self, edition: EditionId, table: Arc<RateTable>) {
+        self.tables().prepare(edition, table);
     }
 
-    pub(crate) async fn rates(&self, price_list: &str, at: Timestamp) -> Result<RateTable, StoreError> {
-        let rows: Vec<RateRow> = query_as(statements::RATES)
+    /// Adds rates to an edition that is being written.
+    pub(crate) async fn add_rates(&self, edition: EditionId, rates: &[Rate]) -> Result<(), StoreError> {
+        let mut rows = Rows::default();
+        for rate in rates {
+            rows.add()
+                .put(edition.0)
+                .put(&rate.prefix)
+                .put(&rate.destination)
+                .put(&rate.country)
+                .put(rate.rate_per_minute.0)
+                .put(rate.connection_fee.0)
+                .put(rate.minimum_s)
+                .put(rate.increment_s);
+        }
+        let mut transaction = self.begin_beside().await?;
+        INSERT_RATES.execute(&mut transaction, rows).await.map_err(failed("writing rates"))?;
+        transaction.commit().await.map_err(failed("writing rates"))
+    }
+
+    /// The rates of a list that are in force at a moment.
+    pub(crate) async fn rates(&self, price_list: &str, at: Timestamp) -> Result<Arc<RateTable>, StoreError> {
+        let edition: Option<(i64,)> = query_as(statements::EDITION_IN_FORCE)
             .bind(price_list)
             .bind(at.0)
-            .fetch_all(self.reader())
+            .fetch_optional(self.reader())
             .await
             .map_err(failed("reading rates"))?;
-        let rates: Vec<Rate> = rows.into_iter().map(Rate::try_from).collect::<Result<_, _>>()?;
-        Ok(RateTable::new(rates))
+        match edition {
+            Some((edition,)) => self.table(EditionId(edition)).await,
+            None => Ok(Arc::default()),
+        }
+    }
+
+    /// The table of an edition.
+    pub(crate) async fn table(&self, edition: EditionId) -> Result<Arc<RateTable>, StoreError> {
+        if let Some(known) = self.tables().find(edition) {
+            return Ok(known);
+        }
+        let (mut builder, mut after) = (RateTableBuilder::default(), String::new());
+        loop {
+            let rows: Vec<RateRow> = query_as(statements::RATES_OF_EDITION)
+                .bind(edition.0)
+                .bind(after.as_str())
+                .bind(READ_AT_ONCE)
+                .fetch_all(self.reader())
+                .await
+                .map_err(failed("reading rates"))?;
+            let is_last = (rows.len() as i64) < READ_AT_ONCE;
+            for row in rows {
+                let rate = Rate::try_from(row)?;
+                builder.add(&rate);
+                after = rate.prefix;
+            }
+            if is_last {
+                return Ok(Arc::new(builder.build()));
+            }
+        }
     }
 
     /// All lists: the editions in force at a moment, and those that come after it.
     pub(crate) async fn rate_book(&self, at: Timestamp) -> Result<RateBook, StoreError> {
-        let rows: Vec<EditionRow> = query_as(statements::RATE_BOOK)
+        let editions: Vec<(i64, String, i64)> = query_as(statements::EDITIONS_FROM)
             .bind(at.0)
             .fetch_all(self.reader())
             .await
             .map_err(failed("reading rates"))?;
-        let mut editions: BTreeMap<(String, i64), Vec<Rate>> = BTreeMap::new();
-        for row in rows {
-            editions.entry((row.price_list, row.valid_from)).or_default().push(row.rate.try_into()?);
+        let (mut book, mut tables) = (RateBook::default(), BTreeMap::new());
+        for (edition, price_list, from) in editions {
+            let table = self.table(EditionId(edition)).await?;
+            tables.insert(EditionId(edition), Arc::clone(&table));
+            book.add(&price_list, Timestamp(from), table);
         }
-        let mut book = RateBook::default();
-        for ((price_list, from), rates) in editions {
-            book.add(&price_list, Timestamp(from), RateTable::new(rates));
-        }
+        self.tables().use_these(tables);
         Ok(book)
     }
 
-    pub(crate) async fn editions(&self) -> Result<Vec<Edition>, StoreError> {
-        let rows: Vec<(String, i64, i64)> = query_as(statements::EDITIONS)
-            .fetch_all(self.reader())
+    /// Deletes some rates of an edition that is gone. False if there are none left.
+    pub(super) async fn delete_some_rates(&self, edition: EditionId, most: i64) -> Result<bool, StoreError> {
+        let mut transaction = self.begin_beside().await?;
+        let deleted = query(statements::DELETE_SOME_RATES)
+            .bind(edition.0)
+            .bind(most)
+            .execute(&mut *transaction)
             .await
-            .map_err(failed("reading price lists"))?;
-        let edition = |(price_list, from, rates): (String, i64, i64)| Edition {
-            price_list,
-            from: Timestamp(from),
-            rates: rates.unsigned_abs(),
-        };
-        Ok(rows.into_iter().map(edition).collect())
+            .map_err(failed("deleting rates"))?;
+        transaction.commit().await.map_err(failed("deleting rates"))?;
+        Ok(deleted.rows_affected() > 0)
     }
 }

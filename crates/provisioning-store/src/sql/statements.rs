@@ -519,25 +519,46 @@ pub(super) const DELETE_CARRIER: &str = "DELETE FROM carriers WHERE id = $1";
 pub(super) const CARRIERS: &str = "SELECT id, name, host, port, transport, priority, weight, digest_user, \
      sealed_password, sources, number_format, country, strip, prefix, srtp, trust, active FROM carriers \
      ORDER BY priority, name";
-pub(super) const DELETE_EDITION: &str = "DELETE FROM rates WHERE price_list = $1 AND valid_from = $2";
-pub(super) const DELETE_EDITIONS_UNTIL: &str = "DELETE FROM rates WHERE price_list = $1 AND valid_from <= $2";
-pub(super) const COUNT_RATES: &str = "SELECT COUNT(*) FROM rates WHERE price_list = $1";
 pub(super) const SET_PRICE_LIST: &str = "UPDATE companies SET price_list = $2 WHERE id = $1";
-pub(super) const EDITIONS: &str = "SELECT price_list, valid_from, COUNT(*) AS rates FROM rates \
-     GROUP BY price_list, valid_from ORDER BY price_list, valid_from";
+pub(super) const COUNT_EDITIONS: &str =
+    "SELECT COUNT(*) FROM rate_editions WHERE price_list = $1 AND state = 'valid'";
+pub(super) const INSERT_EDITION: &str = "INSERT INTO rate_editions (price_list, valid_from, rates, imported_at, \
+     imported_by, state) VALUES ($1, $2, 0, $3, $4, 'staged') RETURNING id";
+pub(super) const VALIDATE_EDITION: &str =
+    "UPDATE rate_editions SET state = 'valid', rates = $2 WHERE id = $1";
+pub(super) const REPLACE_EDITION: &str = "UPDATE rate_editions SET state = 'replaced', replaced_by = $3 \
+     WHERE price_list = $1 AND state = 'valid' AND valid_from = $2";
+pub(super) const REPLACE_EDITIONS_UNTIL: &str = "UPDATE rate_editions SET state = 'replaced', replaced_by = $3 \
+     WHERE price_list = $1 AND state = 'valid' AND valid_from <= $2";
+pub(super) const RESTORE_EDITIONS: &str = "UPDATE rate_editions SET state = 'valid', replaced_by = NULL WHERE replaced_by = $1 AND state = 'replaced'";
+/// All that were replaced by one edition go together: an undo that brought back a part of them would be none.
+pub(super) const DROP_OLD_EDITIONS: &str = "UPDATE rate_editions SET state = 'gone' WHERE price_list = $1 \
+     AND state = 'replaced' AND replaced_by NOT IN (SELECT replaced_by FROM rate_editions WHERE price_list = $1 \
+     AND state = 'replaced' GROUP BY replaced_by ORDER BY replaced_by DESC LIMIT $2)";
+pub(super) const SET_EDITION_GONE: &str = "UPDATE rate_editions SET state = 'gone' WHERE id = $1";
+pub(super) const DELETE_EDITION: &str = "DELETE FROM rate_editions WHERE id = $1";
+pub(super) const GONE_EDITIONS: &str = "SELECT id FROM rate_editions WHERE state = 'gone' OR (state = 'staged' AND imported_at < $1) ORDER BY id";
+pub(super) const NEWEST_EDITION: &str =
+    "SELECT id FROM rate_editions WHERE price_list = $1 AND state = 'valid' ORDER BY id DESC LIMIT 1";
+pub(super) const REPLACED_BY: &str =
+    "SELECT id FROM rate_editions WHERE replaced_by = $1 AND state = 'replaced' ORDER BY id";
+pub(super) const EDITIONS: &str = "SELECT id, price_list, valid_from, rates, imported_at, imported_by, state \
+     FROM rate_editions WHERE state IN ('valid', 'replaced') ORDER BY price_list, valid_from, id";
+pub(super) const EDITION_IN_FORCE: &str = "SELECT id FROM rate_editions WHERE price_list = $1 AND state = 'valid' \
+     AND valid_from <= $2 ORDER BY valid_from DESC, id DESC LIMIT 1";
 /// The edition of each list that is in force at a moment, and those that come after it.
-pub(super) const RATE_BOOK: &str = "SELECT price_list, valid_from, prefix, destination, country, \
-     rate_per_minute_micros, connection_fee_micros, minimum_s, increment_s FROM rates r \
-     WHERE valid_from > $1 OR valid_from = \
-     (SELECT MAX(o.valid_from) FROM rates o WHERE o.price_list = r.price_list AND o.valid_from <= $1)";
-pub(super) const INSERT_RATES: &str = "INSERT INTO rates (price_list, valid_from, prefix, destination, country, \
-     rate_per_minute_micros, connection_fee_micros, minimum_s, increment_s) ";
+pub(super) const EDITIONS_FROM: &str = "SELECT id, price_list, valid_from FROM rate_editions r \
+     WHERE state = 'valid' AND (valid_from > $1 OR valid_from = (SELECT MAX(o.valid_from) FROM rate_editions o \
+     WHERE o.price_list = r.price_list AND o.state = 'valid' AND o.valid_from <= $1)) ORDER BY id";
 pub(super) const RATES_THAT: &str = "SELECT prefix, destination, country, rate_per_minute_micros, \
-     connection_fee_micros, minimum_s, increment_s FROM rates WHERE valid_from = \
-     (SELECT MAX(o.valid_from) FROM rates o WHERE o.price_list = $1 AND o.valid_from <= $2) AND price_list = $1";
-pub(super) const RATES: &str = "SELECT prefix, destination, country, rate_per_minute_micros, connection_fee_micros, \
-     minimum_s, increment_s FROM rates WHERE price_list = $1 AND valid_from = \
-     (SELECT MAX(o.valid_from) FROM rates o WHERE o.price_list = $1 AND o.valid_from <= $2)";
+     connection_fee_micros, minimum_s, increment_s FROM rates WHERE edition_id = \
+     (SELECT id FROM rate_editions WHERE price_list = $1 AND state = 'valid' AND valid_from <= $2 \
+     ORDER BY valid_from DESC, id DESC LIMIT 1)";
+pub(super) const RATES_OF_EDITION: &str = "SELECT prefix, destination, country, rate_per_minute_micros, \
+     connection_fee_micros, minimum_s, increment_s FROM rates WHERE edition_id = $1 AND prefix > $2 \
+     ORDER BY prefix LIMIT $3";
+pub(super) const DELETE_SOME_RATES: &str = "DELETE FROM rates WHERE edition_id = $1 AND prefix IN \
+     (SELECT prefix FROM rates WHERE edition_id = $1 ORDER BY prefix LIMIT $2)";
 
 // Registrations.
 pub(super) const REGISTRATIONS: &str = "SELECT profile_id, contact, source, local, transport, user_agent, call_id, cseq, \

@@ -6,9 +6,12 @@ use provisioning_store::ledger::{LedgerEntry, LedgerOp, Refusal};
 use provisioning_store::lifecycle::{NumberOffer, Order, PriceList};
 use provisioning_store::model::*;
 use provisioning_store::money::Micros;
+use provisioning_store::rating::EditionState;
 use provisioning_store::registrations::Registration;
 use provisioning_store::secrets::Password;
-use provisioning_store::store::{Durability, NewProfile, STANDARD_PRICE_LIST, Store, StoreOptions};
+use provisioning_store::store::{
+    DeckOrder, Durability, NewProfile, STANDARD_PRICE_LIST, Store, StoreOptions,
+};
 
 use crate::follower::Follower;
 use crate::world::*;
@@ -528,6 +531,65 @@ async fn only_numbers_of_allowed_countries_are_shown_as_the_caller() {
 }
 
 #[tokio::test]
+async fn an_import_is_undone_by_its_edition() {
+    let home = Home::new();
+    let store = home.open().await;
+    let csv = |price: u32| format!("prefix,destination,rate_per_minute\n372,Estonia,0.0{price}\n");
+    let price = async || {
+        let book = store.rate_book(start()).await.unwrap();
+        book.table(STANDARD_PRICE_LIST, start()).and_then(|it| it.find("372")).map(|it| it.rate_per_minute.0)
+    };
+    let newest = async || {
+        let editions = store.editions().await.unwrap();
+        editions.iter().filter(|it| it.state == EditionState::Valid).map(|it| it.id).max().unwrap()
+    };
+    for round in 1..=8 {
+        store.import_rates(start(), STANDARD_PRICE_LIST, None, &csv(round)).await.unwrap();
+        assert_eq!(price().await, Some(i64::from(round) * 10_000));
+    }
+    let revision = store.revision().await.unwrap();
+    let refused =
+        store.import_rates(start(), STANDARD_PRICE_LIST, None, &(csv(9) + "372,Estonia,0.01\n")).await;
+    assert!(sentence(refused).contains("line 3, prefix: 372 stands in line 2 already"));
+    assert_eq!((store.revision().await.unwrap(), price().await), (revision, Some(80_000)), "all or nothing");
+    for round in (3..=7).rev() {
+        let edition = newest().await;
+        store.undo_import(start(), STANDARD_PRICE_LIST, edition).await.unwrap();
+        assert_eq!(price().await, Some(i64::from(round) * 10_000));
+        let again = store.undo_import(start(), STANDARD_PRICE_LIST, edition).await;
+        assert!(sentence(again).contains("not the newest"));
+    }
+    let last = store.undo_import(start(), STANDARD_PRICE_LIST, newest().await).await;
+    assert!(sentence(last).contains("no earlier edition"), "five are kept");
+    assert_eq!(price().await, Some(30_000), "something stays in force");
+    // Those that were given up, taken back or are too old are deleted, and nothing else.
+    assert_eq!(store.clear_editions(start()).await.unwrap(), 8);
+    assert_eq!(store.clear_editions(start()).await.unwrap(), 0);
+    assert_eq!((store.editions().await.unwrap().len(), price().await), (1, Some(30_000)));
+}
+
+#[tokio::test]
+async fn a_deck_that_is_only_looked_at_changes_nothing() {
+    let home = Home::new();
+    let store = home.open().await;
+    let csv = "prefix,destination,rate_per_minute\n372,Estonia,0.02\n44,UK,0.01\n";
+    store.import_rates(start(), STANDARD_PRICE_LIST, None, csv).await.unwrap();
+    let before = (store.revision().await.unwrap(), store.editions().await.unwrap());
+    let order = DeckOrder { is_rehearsal: true, ..DeckOrder::default() };
+    let csv = "prefix,destination,rate_per_minute\n372,Estonia,0.03\n49,Germany,0.01\n".as_bytes();
+    let deck = store.read_deck(start(), order.clone(), csv).await.unwrap();
+    let meanwhile = store.read_deck(start(), order, csv).await;
+    assert!(sentence(meanwhile).contains("another rate deck is being imported"));
+    assert!(store.import_progress().is_some());
+    let imported = store.put_deck(start(), deck).await.unwrap();
+    assert_eq!(store.import_progress(), None);
+    let counts = imported.changes.counts;
+    assert_eq!((counts.new, counts.gone, counts.dearer, counts.cheaper), (1, 1, 1, 0));
+    assert_eq!(imported.edition, None);
+    assert_eq!((store.revision().await.unwrap(), store.editions().await.unwrap()), before);
+}
+
+#[tokio::test]
 async fn price_lists_have_editions_that_hold_from_a_moment_on() {
     let home = Home::new();
     let store = home.open().await;
@@ -552,14 +614,17 @@ async fn price_lists_have_editions_that_hold_from_a_moment_on() {
     assert_eq!(rate.map(|rate| rate.rate_per_minute), Some(Micros(30_000)), "known before it holds");
     // What is put in force at once takes the place of what was, and not of what is to come.
     store.import_rates(now.plus_s(1), STANDARD_PRICE_LIST, None, &csv("0.025")).await.unwrap();
+    let editions = store.editions().await.unwrap();
     let editions: Vec<_> =
-        store.editions().await.unwrap().into_iter().map(|it| (it.price_list, it.from, it.rates)).collect();
+        editions.iter().map(|it| (it.price_list.as_str(), it.from, it.state, it.rates)).collect();
+    let (valid, replaced) = (EditionState::Valid, EditionState::Replaced);
     assert_eq!(
         editions,
         [
-            ("standard".into(), Timestamp(0), 1),
-            ("standard".into(), later, 1),
-            ("wholesale".into(), Timestamp(0), 1)
+            ("standard", Timestamp(0), replaced, 1),
+            ("standard", Timestamp(0), valid, 1),
+            ("standard", later, valid, 1),
+            ("wholesale", Timestamp(0), valid, 1)
         ]
     );
     assert_eq!(price(STANDARD_PRICE_LIST, later.plus_s(-1)).await, Some(Micros(25_000)));

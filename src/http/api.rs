@@ -12,6 +12,9 @@
 //! answers that every operation of a kind can give. A handler that takes an Idempotency-Key changes things by one verb of
 //! the store, because the key is taken by the transaction of the change.
 //!
+//! What is changed at a path stands in the table of `versions`, which gives every GET its entity tag and lets a change be
+//! conditional on one. A change that leaves something as it is reads that in its transaction: the store's `amend_` verbs.
+//!
 //! What it must do: reach things through `caller::Caller`, so that whoever is limited to a company finds nothing of others.
 //! The tests of tenancy and the fuzzer (`tests/api`) read the description and try it all.
 
@@ -65,6 +68,7 @@ mod status;
 mod stock;
 mod subscriptions;
 mod tokens;
+mod versions;
 mod word;
 
 use std::sync::{Arc, LazyLock};

@@ -96,7 +96,8 @@ impl Generator<'_> {
             path = format!("{path}?{query}");
         }
         let mut ask = Ask::new(&operation.method, &path);
-        if !operation.parameters("header").is_empty() && self.chance(50) {
+        let takes_key = operation.parameters("header").iter().any(|it| it["name"] == "Idempotency-Key");
+        if takes_key && self.chance(50) {
             let fresh = self.rng.u64(..).to_string();
             let key = if !self.slips(10) { fresh } else { self.pick(&["k", "", " ", "again"]).to_owned() };
             ask = ask.header("Idempotency-Key", &key);

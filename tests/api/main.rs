@@ -16,3 +16,4 @@ mod tenancy;
 mod tenant;
 mod terms;
 mod trust;
+mod versions;

@@ -121,6 +121,9 @@ pub enum StoreError {
         /// Why not.
         cause: Arc<std::io::Error>,
     },
+    /// The thing is not as it was when somebody looked at it, and the change was to be made only while it is.
+    #[error("it was changed since it was read; read it again, and change it if that is still wanted")]
+    Changed,
     /// A request with the same name is being done at this moment.
     #[error("a request with the same key is being done; ask again for its answer")]
     AskedTwice,

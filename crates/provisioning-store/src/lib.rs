@@ -22,6 +22,7 @@
 //! | [`quotas`] | how many of each thing a company may create by itself | yes |
 //! | [`tokens`] | who may use the HTTP API | yes |
 //! | [`audit`] | who changed what; written with every change | yes |
+//! | [`things`] | what can be changed, and the versions that a change may be conditional on | yes |
 //! | [`answers`] | requests that are done once, however often they are sent | yes |
 //! | [`store`] | everything the daemon and the command line ask for, in verbs, on SQLite or PostgreSQL | no |
 //! | `sql` | the statements behind those verbs, and the ledger rows kept between batches | no |
@@ -86,5 +87,6 @@ mod sql;
 pub mod standby;
 pub mod store;
 pub mod text;
+pub mod things;
 pub mod tokens;
 pub mod writer;

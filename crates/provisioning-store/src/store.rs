@@ -5,6 +5,7 @@
 mod access;
 mod addresses;
 mod administrators;
+mod amendments;
 mod lifecycle;
 mod numbers;
 mod on_hand;

@@ -15,6 +15,7 @@ use provisioning_store::model::{
 };
 use provisioning_store::pages::Purse;
 use provisioning_store::store::Store;
+use provisioning_store::things::Condition;
 use provisioning_store::tokens::{Role, Token};
 
 use super::error::Problem;
@@ -29,6 +30,8 @@ pub(super) struct Caller {
     pub(super) ends_at: Option<Timestamp>,
     /// What a change will be recorded as; its company is known to the handler alone.
     pub(super) deed: Arc<Deed>,
+    /// What a change is conditional on.
+    pub(super) condition: Option<Arc<Condition>>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
@@ -57,6 +60,10 @@ impl Caller {
     /// creates no more through it than the company's quotas allow.
     pub(super) fn acting_on(&self, company: impl Into<Option<CompanyId>>) -> Store {
         let store = self.site.store.on_behalf(Deed { company: company.into(), ..Deed::clone(&self.deed) });
+        let store = match &self.condition {
+            Some(condition) => store.only_while(Condition::clone(condition)),
+            None => store,
+        };
         match self.role {
             Role::Operator => store,
             _ => store.within(self.site.config.load().http.quotas),

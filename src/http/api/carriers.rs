@@ -322,9 +322,12 @@ async fn change_carrier(
     Body(change): Body<CarrierChange>,
 ) -> Answer<CarrierView> {
     let carrier = caller.store().carrier(carrier).await?;
-    let settings = change.over(carrier.settings)?;
-    not_ourselves(&caller, &settings)?;
-    caller.acting_on(None).change_carrier(carrier.id, settings).await?;
+    let amend = |before: Carrier| {
+        let settings = change.over(before.settings)?;
+        not_ourselves(&caller, &settings)?;
+        Ok::<_, Problem>(settings)
+    };
+    caller.acting_on(None).amend_carrier(carrier.id, amend).await?;
     let carrier = caller.store().carrier(carrier.id).await?;
     Ok(Json(CarrierView::of(&caller, carrier).await))
 }

@@ -265,11 +265,14 @@ async fn set_calls_per_second(
 ) -> Answer<CompanyView> {
     let company = caller.company(company).await?;
     let most = calls_per_second.and_then(NonZeroU32::new);
-    let is_looser = company.calls_per_second.is_some_and(|before| most.is_none_or(|most| most > before));
-    if is_looser && caller.role != Role::Operator {
-        let sentence = "only an operator loosens calls_per_second; an administrator may tighten it";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "operator_only", sentence).at("calls_per_second"));
-    }
-    let changed = caller.acting_on(company.id).set_calls_per_second(company.id, most).await?;
+    let amend = |before: Company| {
+        let is_looser = before.calls_per_second.is_some_and(|before| most.is_none_or(|most| most > before));
+        if is_looser && caller.role != Role::Operator {
+            let sentence = "only an operator loosens calls_per_second; an administrator may tighten it";
+            return Err(Problem::new(StatusCode::FORBIDDEN, "operator_only", sentence).at("calls_per_second"));
+        }
+        Ok(most)
+    };
+    let changed = caller.acting_on(company.id).amend_calls_per_second(company.id, amend).await?;
     Ok(Json(changed.into()))
 }

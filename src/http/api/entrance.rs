@@ -22,6 +22,7 @@ use super::contract::Contract;
 use super::error::Problem;
 use super::once;
 use super::power::{self, Kind};
+use super::versions;
 use crate::http::Site;
 use crate::http::auth::{self, Claim};
 use crate::http::brake::Guarded;
@@ -54,7 +55,7 @@ pub(super) async fn admit(
 ) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let path = parts.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let rules = path.and_then(|path| entrance.contract.rules(&parts.method, &path));
+    let rules = path.as_ref().and_then(|path| entrance.contract.rules(&parts.method, path));
     let Some(rules) = rules.filter(|rules| rules.needs_token) else {
         // Operations without a token check themselves what a request may do.
         let origin = Origin::of(&parts);
@@ -88,10 +89,16 @@ pub(super) async fn admit(
         detail: detail(&parts.headers, &octets),
         once: once.clone(),
     };
-    parts.extensions.insert(Caller { site: entrance.site.clone(), role, ends_at, deed: Arc::new(deed) });
+    let place = path.as_deref().and_then(|path| path.strip_prefix(BASE)).unwrap_or_default();
+    let thing = versions::thing(&mut parts, place).await;
+    let condition = if is_reading { None } else { versions::condition(&parts.headers, thing.clone())? };
+    let (site, condition, deed) = (entrance.site.clone(), condition.map(Arc::new), Arc::new(deed));
+    parts.extensions.insert(Caller { site, role, ends_at, deed, condition });
     let request = Request::from_parts(parts, streamed.unwrap_or_else(|| Body::from(octets)));
+    let store = &entrance.site.store;
     let answer = match once {
-        Some(once) => once::answer(&entrance.site.store, once, request, next).await?,
+        _ if is_reading => versions::show(store, thing, request, next).await?,
+        Some(once) => once::answer(store, once, request, next).await?,
         None => next.run(request).await,
     };
     if !is_reading && answer.status().is_success() {

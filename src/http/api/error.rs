@@ -162,6 +162,7 @@ impl From<StoreError> for Problem {
             StoreError::DeckCut { .. } => Self::new(StatusCode::BAD_REQUEST, "bad_body", text),
             StoreError::AccountInUse { .. } => Self::new(StatusCode::CONFLICT, "account_in_use", text),
             StoreError::QuotaReached { .. } => Self::new(StatusCode::CONFLICT, "quota_reached", text),
+            StoreError::Changed => Self::new(StatusCode::PRECONDITION_FAILED, "changed", text).at("If-Match"),
             StoreError::AskedTwice => Self::new(StatusCode::CONFLICT, "asked_twice", text),
             StoreError::Invalid { field, problem } => {
                 // What stands before the colon is for the command line; here it is a member of its own.

@@ -2,9 +2,11 @@
 
 use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
-use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{Object, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder};
 use utoipa::{OpenApi as _, ToResponse};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -12,6 +14,7 @@ use utoipa_axum::routes;
 use super::contract::members;
 use super::error::{PROBLEM_TYPE, Problem};
 use super::power::{self, Kind};
+use super::versions;
 
 /// What stands before the operations.
 #[derive(utoipa::OpenApi)]
@@ -93,6 +96,11 @@ const NOT_FOUND: Common = Common {
     name: "NotFound",
     description: "There is no such thing, or it belongs to others.",
 };
+const PRECONDITION_FAILED: Common = Common {
+    status: "412",
+    name: "PreconditionFailed",
+    description: "The thing was changed since it was read; If-Match names an old tag.",
+};
 const CONFLICT: Common = Common {
     status: "409",
     name: "Conflict",
@@ -119,13 +127,14 @@ const UNAVAILABLE: Common = Common {
     name: "Unavailable",
     description: "The database or the engine does not answer; ask again in a moment.",
 };
-const ALL: [Common; 12] = [
+const ALL: [Common; 13] = [
     BAD_REQUEST,
     NO_TOKEN,
     NOT_ALLOWED,
     BAD_SIGNATURE,
     NOT_FOUND,
     CONFLICT,
+    PRECONDITION_FAILED,
     TOO_SLOW,
     TOO_LONG,
     BAD_TYPE,
@@ -187,7 +196,7 @@ pub(super) fn finished(mut document: OpenApi) -> OpenApi {
     }
     let roles = document.extensions.get_or_insert_default();
     roles.insert("x-roles".to_owned(), power::described());
-    for item in document.paths.paths.values_mut() {
+    for (path, item) in &mut document.paths.paths {
         let operations = [
             (Method::GET, &mut item.get),
             (Method::PUT, &mut item.put),
@@ -200,6 +209,7 @@ pub(super) fn finished(mut document: OpenApi) -> OpenApi {
             let usual = || vec![SecurityRequirement::new("token", [Kind::usual(&method).word()])];
             operation.security.get_or_insert_with(usual);
             add_common_answers(operation);
+            add_tags(path, &method, operation);
         }
     }
     document
@@ -238,4 +248,46 @@ fn add_common_answers(operation: &mut Operation) {
         let reference = || RefOr::Ref(Ref::from_response_name(answer.name));
         operation.responses.responses.entry(answer.status.to_owned()).or_insert_with(reference);
     }
+}
+
+/// What holds for entity tags: each GET has one and can be asked about it, and a change may be conditional on one.
+fn add_tags(path: &str, method: &Method, operation: &mut Operation) {
+    let has_json = |answer: &RefOr<utoipa::openapi::Response>| matches!(answer, RefOr::T(answer) if answer.content.contains_key("application/json"));
+    let answers = &mut operation.responses.responses;
+    let (name, words) = match *method {
+        Method::GET if path != "/openapi.json" && answers.get("200").is_some_and(has_json) => {
+            if let Some(RefOr::T(shown)) = answers.get_mut("200") {
+                shown.headers.insert("ETag".to_owned(), RefOr::T(tag_header()));
+            }
+            let unchanged = ResponseBuilder::new()
+                .description("It is as it was under a tag of If-None-Match.")
+                .header("ETag", tag_header());
+            answers.insert("304".to_owned(), RefOr::T(unchanged.build()));
+            ("If-None-Match", "Tags of answers that are known: one that still holds is answered 304.")
+        }
+        Method::GET => return,
+        _ if versions::is_versioned(path) => {
+            let failed = || RefOr::Ref(Ref::from_response_name(PRECONDITION_FAILED.name));
+            answers.entry("412".to_owned()).or_insert_with(failed);
+            (
+                "If-Match",
+                "Tags of a GET: the change is made only while the thing is as it was, otherwise 412.",
+            )
+        }
+        _ => return,
+    };
+    let parameter = ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(words))
+        .schema(Some(Object::with_type(Type::String)));
+    operation.parameters.get_or_insert_default().push(parameter.build().into());
+}
+
+fn tag_header() -> Header {
+    HeaderBuilder::new()
+        .description(Some("The entity tag, for If-Match and If-None-Match (RFC 9110)."))
+        .schema(Some(Object::with_type(Type::String)))
+        .build()
 }

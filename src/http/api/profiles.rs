@@ -245,13 +245,11 @@ async fn change_profile(
     Body(change): Body<ProfileChange>,
 ) -> Answer<ProfileView> {
     let profile = caller.profile(profile).await?;
-    let store = caller.acting_on(profile.company);
-    if let Some(name) = &change.name {
-        store.rename_profile(profile.id, name).await?;
-    }
-    if let Some(settings) = change.settings {
-        store.set_profile_settings(profile.id, settings.over(profile.settings)).await?;
-    }
+    let amend = |before: Profile| {
+        let settings = change.settings.unwrap_or_default().over(before.settings);
+        Ok::<_, Problem>((change.name.unwrap_or(before.name), settings))
+    };
+    caller.acting_on(profile.company).amend_profile(profile.id, amend).await?;
     Ok(Json(ProfileView::anew(&caller, profile.id).await?))
 }
 

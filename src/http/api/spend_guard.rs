@@ -245,11 +245,15 @@ async fn change_spend_guard(
     Body(change): Body<GuardChange>,
 ) -> Answer<GuardView> {
     let profile = caller.profile(profile).await?;
-    let guard = change.over(profile.guard);
-    if caller.role != Role::Operator {
-        refuse_loosening(&caller, &profile, guard)?;
-    }
-    caller.acting_on(profile.company).set_spend_guard(storage::now(), profile.id, guard).await?;
+    let amend = |before: Profile| {
+        let guard = change.over(before.guard);
+        if caller.role != Role::Operator {
+            refuse_loosening(&caller, &before, guard)?;
+        }
+        Ok::<_, Problem>(guard)
+    };
+    let store = caller.acting_on(profile.company);
+    store.amend_spend_guard(storage::now(), profile.id, amend).await?;
     let (profile, company) = caller.profile_and_company(profile.id).await?;
     Ok(Json(GuardView::of(&caller, &profile, company.currency)))
 }

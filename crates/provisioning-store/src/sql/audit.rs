@@ -6,7 +6,7 @@ use sqlx::FromRow;
 
 use super::connection::Transaction;
 use super::query::{QueryBuilder, query};
-use super::{Connection, Database, answers, failed, statements};
+use super::{Connection, Database, answers, failed, statements, things};
 use crate::audit::{AuditEntry, AuditFilter, Deed};
 use crate::error::StoreError;
 use crate::model::{CompanyId, Timestamp};
@@ -44,10 +44,13 @@ impl Database {
         database
     }
 
-    /// Begins a transaction that may write. Its first statement tells on whose behalf it is, if it is on anybody's: the
+    /// Begins a transaction that may write, if what it is conditional on holds. Its first statement tells on whose behalf it is, if it is on anybody's: the
     /// entry is committed with the change, or undone with it.
     pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
         let mut transaction = self.begin_writing().await?;
+        if let Some(condition) = &self.condition {
+            things::expect(&mut transaction, condition).await?;
+        }
         if let Some(deed) = &self.deed {
             record(&mut transaction, deed).await?;
         }

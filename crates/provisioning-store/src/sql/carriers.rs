@@ -94,16 +94,7 @@ impl Database {
         new: &NewCarrier,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let id: Option<i64> = bind_carrier(statements::CHANGE_CARRIER, new)
-            .bind(carrier.0)
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(failed_unless_taken("changing a carrier", "carrier", &new.name))?;
-        if id.is_none() {
-            return Err(StoreError::NotFound { what: "carrier", name: carrier.to_string() });
-        }
-        seal(&mut transaction, vault, carrier, new).await?;
-        raise_revision(&mut transaction, Changed::Carriers).await?;
+        put_carrier(&mut transaction, vault, carrier, new).await?;
         transaction.commit().await.map_err(failed("changing a carrier"))
     }
 
@@ -117,6 +108,25 @@ impl Database {
         let mut reader = self.reader().acquire().await.map_err(failed("reading carriers"))?;
         carriers(&mut reader, vault).await
     }
+}
+
+/// Puts settings in the place of a carrier's old ones.
+pub(super) async fn put_carrier(
+    connection: &mut Connection,
+    vault: &Vault,
+    carrier: CarrierId,
+    new: &NewCarrier,
+) -> Result<(), StoreError> {
+    let id: Option<i64> = bind_carrier(statements::CHANGE_CARRIER, new)
+        .bind(carrier.0)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(failed_unless_taken("changing a carrier", "carrier", &new.name))?;
+    if id.is_none() {
+        return Err(StoreError::NotFound { what: "carrier", name: carrier.to_string() });
+    }
+    seal(connection, vault, carrier, new).await?;
+    raise_revision(connection, Changed::Carriers).await
 }
 
 fn bind_carrier(statement: &'static str, new: &NewCarrier) -> QueryScalar<i64> {
@@ -180,4 +190,13 @@ pub(super) async fn carriers(connection: &mut Connection, vault: &Vault) -> Resu
     let rows: Vec<CarrierRow> =
         query_as(statements::CARRIERS).fetch_all(connection).await.map_err(failed("reading carriers"))?;
     rows.into_iter().map(|row| row.open(vault)).collect()
+}
+
+pub(super) async fn carrier(
+    connection: &mut Connection,
+    vault: &Vault,
+    wanted: CarrierId,
+) -> Result<Option<Carrier>, StoreError> {
+    let all = carriers(connection, vault).await?;
+    Ok(all.into_iter().find(|carrier| carrier.id == wanted))
 }

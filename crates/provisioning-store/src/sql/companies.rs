@@ -70,7 +70,7 @@ fn limit(most: i64) -> Option<NonZeroU32> {
 }
 
 /// A limit for the table. Zero records the choice of no limit; NULL means that no choice was made.
-fn chosen(limit: Option<NonZeroU32>) -> i64 {
+pub(super) fn chosen(limit: Option<NonZeroU32>) -> i64 {
     limit.map_or(0, |most| most.get().into())
 }
 
@@ -106,12 +106,8 @@ impl Database {
     }
 
     pub(crate) async fn company(&self, company: CompanyId) -> Result<Option<Company>, StoreError> {
-        let row: Option<CompanyRow> = query_as(statements::COMPANY)
-            .bind(company.0)
-            .fetch_optional(self.reader())
-            .await
-            .map_err(failed("reading a company"))?;
-        Ok(row.map(Company::from))
+        let mut reader = self.reader().acquire().await.map_err(failed("reading a company"))?;
+        self::company(&mut reader, company).await
     }
 
     pub(crate) async fn companies(&self) -> Result<Vec<Company>, StoreError> {
@@ -273,6 +269,18 @@ pub(super) async fn forget_landlines(connection: &mut Connection, number: &str) 
             .map_err(failed("forgetting landline numbers"))?;
     }
     Ok(())
+}
+
+pub(super) async fn company(
+    connection: &mut Connection,
+    company: CompanyId,
+) -> Result<Option<Company>, StoreError> {
+    let row: Option<CompanyRow> = query_as(statements::COMPANY)
+        .bind(company.0)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed("reading a company"))?;
+    Ok(row.map(Company::from))
 }
 
 pub(super) async fn companies(

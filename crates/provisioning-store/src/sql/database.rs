@@ -11,6 +11,7 @@ use crate::audit::Deed;
 use crate::error::StoreError;
 use crate::quotas::Quotas;
 use crate::store::{Durability, Location};
+use crate::things::Condition;
 
 /// An open database.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Database {
     tables: Arc<Tables>,
     /// On whose behalf its transactions are.
     pub(super) deed: Option<Arc<Deed>>,
+    /// What has to hold for its transactions that somebody asks for.
+    pub(super) condition: Option<Arc<Condition>>,
     /// How many things may be created through it; `None` is as many as one likes.
     pub(super) quotas: Option<Arc<Quotas>>,
 }
@@ -50,7 +53,8 @@ impl Database {
                 (Writer::Postgres(writer), Reader::Postgres(reader))
             }
         };
-        Ok(Self { writer, reader, shelf, tables: Arc::default(), deed: None, quotas: None })
+        let tables = Arc::default();
+        Ok(Self { writer, reader, shelf, tables, deed: None, condition: None, quotas: None })
     }
 
     /// Begins a transaction that may write anything, for [`Self::begin`] alone; what is known of the books is read again

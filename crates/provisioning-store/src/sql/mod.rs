@@ -7,6 +7,7 @@
 mod addresses;
 mod administrators;
 mod agenda;
+mod amendments;
 mod answers;
 mod audit;
 mod balances;
@@ -39,6 +40,7 @@ mod sqlite;
 mod statements;
 mod stock;
 mod tables;
+mod things;
 mod tokens;
 
 pub(crate) use addresses::Claimant;

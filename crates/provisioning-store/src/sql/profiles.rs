@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::directory::Part;
 use super::ledger::{Author, apply_in};
-use super::query::{query, query_as, query_scalar};
+use super::query::{Query, query, query_as, query_scalar};
 use super::quotas::OneMore;
 use super::revision::{Changed, raise_revision};
 use super::rows::{SubscriberRow, narrow, word};
@@ -119,12 +119,8 @@ impl Database {
     }
 
     pub(crate) async fn profile(&self, profile: ProfileId) -> Result<Option<Profile>, StoreError> {
-        let row: Option<ProfileRow> = query_as(statements::PROFILE)
-            .bind(profile.0)
-            .fetch_optional(self.reader())
-            .await
-            .map_err(failed("reading a profile"))?;
-        row.map(Profile::try_from).transpose()
+        let mut reader = self.reader().acquire().await.map_err(failed("reading a profile"))?;
+        self::profile(&mut reader, profile).await
     }
 
     pub(crate) async fn profiles(&self, company: Option<CompanyId>) -> Result<Vec<Profile>, StoreError> {
@@ -146,14 +142,7 @@ impl Database {
         profile: ProfileId,
         settings: ProfileSettings,
     ) -> Result<(), StoreError> {
-        let statement = query(statements::CHANGE_PROFILE)
-            .bind(profile.0)
-            .bind(settings.authentication.word())
-            .bind(settings.digest.word())
-            .bind(settings.presentation.word())
-            .bind(settings.srtp.word())
-            .bind(settings.caller_id_by_call.word())
-            .bind(settings.caller_name.word());
+        let statement = put_settings(profile, settings);
         let what = ("profile", profile.to_string());
         self.change("changing a profile", what, Some(Changed::Profile(profile)), statement).await
     }
@@ -192,6 +181,30 @@ impl Database {
         transaction.commit().await.map_err(failed("changing a password"))?;
         Ok(Credentials { profile, sip_user, password })
     }
+}
+
+pub(super) async fn profile(
+    connection: &mut Connection,
+    profile: ProfileId,
+) -> Result<Option<Profile>, StoreError> {
+    let row: Option<ProfileRow> = query_as(statements::PROFILE)
+        .bind(profile.0)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed("reading a profile"))?;
+    row.map(Profile::try_from).transpose()
+}
+
+/// The statement that puts a profile's settings in the place of those before.
+pub(super) fn put_settings(profile: ProfileId, settings: ProfileSettings) -> Query {
+    query(statements::CHANGE_PROFILE)
+        .bind(profile.0)
+        .bind(settings.authentication.word())
+        .bind(settings.digest.word())
+        .bind(settings.presentation.word())
+        .bind(settings.srtp.word())
+        .bind(settings.caller_id_by_call.word())
+        .bind(settings.caller_name.word())
 }
 
 /// Deletes the profiles whose accounts were closed. Their numbers and business accounts are the company's again.

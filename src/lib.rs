@@ -17,6 +17,7 @@ pub mod media;
 pub mod metrics;
 pub mod net;
 pub mod notices;
+mod objects;
 pub mod observe;
 pub mod rehearsal;
 pub mod resolve;

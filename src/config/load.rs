@@ -14,6 +14,7 @@ use super::makes::BUILT_IN;
 use super::refused::{ConfigError, Fault};
 use super::yaml::Lines;
 use super::{Config, EmergencyNumbers, UserAgents, addresses, check, exposure, secret_files};
+use crate::objects;
 
 /// Variables that override the configuration begin like this; `__` also stands between the steps of a path.
 const PREFIX: &str = "SIPGW";
@@ -188,7 +189,7 @@ fn typed(tree: &mut Value, site: &Site<'_>) -> Result<Config, ConfigError> {
     drop_empty_sections(tree);
     let (mut as_yaml, mut faults, mut taken) = (Vec::new(), Vec::new(), Taken::default());
     loop {
-        let error = match serde_path_to_error::deserialize::<_, Config>(&*tree) {
+        let error = match objects::deserialize::<Config, _>(&*tree) {
             Ok(config) if faults.is_empty() => return Ok(config),
             Ok(_) => return Err(ConfigError { faults: in_order(faults) }),
             Err(error) => error,
@@ -351,7 +352,7 @@ fn list<T: DeserializeOwned>(
     let lines = Lines::read(text).map_err(|wrong| one(file, wrong.problem, cure))?;
     let site = Site { file, lines: &lines, overrides: &[] };
     let value = lines.value().unwrap_or_default();
-    let read: T = serde_path_to_error::deserialize(&value).map_err(|error| {
+    let read: T = objects::deserialize(&value).map_err(|error| {
         let fault = untyped(&site, &error.path().to_string(), &error.inner().to_string());
         ConfigError { faults: vec![fault] }
     })?;

@@ -39,12 +39,12 @@ impl Firm {
     }
 }
 
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// An event as the provider's adapter sends it, signed at a time.
-fn event(body: &Value, at: u64) -> Ask {
+pub(crate) fn event(body: &Value, at: u64) -> Ask {
     let ask = Ask::new("POST", "/payment-events").json(body);
     let mut mac = Hmac::<Sha256>::new_from_slice(PAYMENT_SECRET.as_bytes()).unwrap();
     mac.update(format!("{at}.").as_bytes());

@@ -11,6 +11,7 @@ mod fuzz;
 mod generator;
 mod house;
 mod registrations;
+mod shapes;
 mod stories;
 mod tenancy;
 mod tenant;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::error::Problem;
 use crate::config::nearest;
+use crate::objects;
 
 /// What the path names. What cannot be the name of anything is not there.
 pub(super) struct Path<T>(pub(super) T);
@@ -76,7 +77,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for IfAny<T> 
 /// Reads a JSON text.
 pub(super) fn json<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(octets);
-    let read: Result<T, _> = serde_path_to_error::deserialize(&mut reader);
+    let read: Result<T, _> = objects::deserialize(&mut reader);
     let value = read.map_err(|error| {
         let path = error.path().to_string();
         refused(&path, error.inner())
@@ -132,6 +133,9 @@ fn explained(path: &str, message: &str) -> (String, String) {
     }
     let field = if path.is_empty() { "body" } else { path };
     let sentence = match message.split_once(", expected ") {
+        Some(("invalid type: sequence", wanted)) => {
+            format!("a list cannot stand here; write {}", plain(wanted))
+        }
         Some((found, wanted)) => format!("{found}; write {}", plain(wanted)),
         None => message.to_owned(),
     };
@@ -147,7 +151,9 @@ fn plain(wanted: &str) -> &str {
         "a string" => "text, in quotes",
         "a sequence" => "a list",
         "a boolean" => "true or false",
-        wanted if wanted.starts_with("struct ") => "an object",
+        wanted if wanted.starts_with("struct ") || wanted.starts_with("adjacently tagged enum ") => {
+            "an object"
+        }
         other => other,
     }
 }
@@ -200,7 +206,7 @@ mod tests {
 
     fn wrong(json: &str) -> (u16, String, String) {
         let mut reader = serde_json::Deserializer::from_str(json);
-        let error = serde_path_to_error::deserialize::<_, Order>(&mut reader).unwrap_err();
+        let error = objects::deserialize::<Order, _>(&mut reader).unwrap_err();
         let path = error.path().to_string();
         let problem = serde_json::to_value(refused(&path, error.inner())).unwrap();
         let text = |key: &str| problem[key].as_str().unwrap_or_default().to_owned();
@@ -217,6 +223,7 @@ mod tests {
                 "There is no field `chanels` here. Did you mean `channels`?",
             ),
             (r#"{"channels": "4"}"#, 422, "channels", "Invalid type: string \"4\"; write a whole number."),
+            (r#"[4, "monthly"]"#, 422, "body", "A list cannot stand here; write an object."),
             (r#"{"channels": 4}"#, 422, "kind", "The field `kind` is missing; add it."),
             (
                 r#"{"channels": 4, "kind": "yearli"}"#,

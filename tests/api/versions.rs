@@ -42,6 +42,8 @@ fn furnish(house: &House) -> Vec<(&'static str, String)> {
         ("carrier", carrier),
         ("payment", payment),
         ("token", token),
+        ("price_list", "standard".to_owned()),
+        ("edition", "1".to_owned()),
         ("country", "US".to_owned()),
         ("email", "ada@example.com".to_owned()),
     ];

@@ -43,7 +43,7 @@ impl Names {
 type Maker = fn(&Names) -> Option<Thing>;
 
 /// What is changed at each path and below it; the longest path that fits counts.
-const TABLE: [(&str, Maker); 17] = [
+const TABLE: [(&str, Maker); 18] = [
     ("/companies/{company}", |names| Some(Thing::Company(CompanyId(names.id("company")?)))),
     ("/companies/{company}/recharge", |names| Some(Thing::CompanyRecharge(CompanyId(names.id("company")?)))),
     ("/companies/{company}/administrators", |names| {
@@ -63,6 +63,7 @@ const TABLE: [(&str, Maker); 17] = [
         Some(Thing::AccountCredentials(BusinessAccountId(names.id("account")?)))
     }),
     ("/carriers/{carrier}", |names| Some(Thing::Carrier(CarrierId(names.id("carrier")?)))),
+    ("/price-lists", |_| Some(Thing::Rates)),
     ("/rates", |_| Some(Thing::Rates)),
     ("/tokens/{token}", |names| Some(Thing::Token(TokenId(names.id("token")?)))),
 ];

@@ -256,25 +256,20 @@ fn for_each_element(bytes: &[u8], list: Range<usize>, mut keep: impl FnMut(Range
 /// Finds the ends of a list's brackets, as `NameAddr` reads each of them.
 #[derive(Default)]
 struct Bracket {
-    /// A quotation was found that never closes. To look for the end of each again would take quadratic time.
-    is_quote_open: bool,
+    /// No bracket from here on ends outside quotations. Quotations do not count any more: to look through the rest of the
+    /// list again for each bracket would take quadratic time.
+    is_quoted: bool,
 }
 
 impl Bracket {
     /// The place after the bracket that opens at `at`.
     fn end(&mut self, bytes: &[u8], at: usize) -> usize {
         let inside = &bytes[at + 1..];
-        let plain = memchr(b'>', inside);
-        let quote = plain.and_then(|close| memchr(b'"', &inside[..close])).filter(|_| !self.is_quote_open);
-        let close = match quote {
-            Some(quote) if text::quoted_end(inside, quote).is_none() => {
-                self.is_quote_open = true;
-                plain
-            }
-            Some(_) => text::bracket_end(inside),
-            None => plain,
-        };
-        close.map_or(bytes.len(), |close| at + close + 2)
+        let Some(plain) = memchr(b'>', inside) else { return bytes.len() };
+        let has_quotes = !self.is_quoted && memchr(b'"', &inside[..plain]).is_some();
+        let unquoted = has_quotes.then(|| text::unquoted_bracket_end(inside)).flatten();
+        self.is_quoted |= has_quotes && unquoted.is_none();
+        at + unquoted.unwrap_or(plain) + 2
     }
 }
 

@@ -91,21 +91,23 @@ pub(crate) fn quoted_end(bytes: &[u8], at: usize) -> Option<usize> {
     None
 }
 
-/// Where the `>` stands that closes the bracket before `text`. No URI holds a `>`, but some have parameters in quotes; a
-/// quotation that never closes does not count.
+/// Where the `>` stands that closes the bracket before `text`. No URI holds a `>`, but some have parameters in quotes;
+/// where the quotations leave no `>` outside them, or one never closes, they do not count.
 pub(crate) fn bracket_end(text: &[u8]) -> Option<usize> {
+    unquoted_bracket_end(text).or_else(|| memchr(b'>', text))
+}
+
+/// Where the first `>` outside quotations stands; `None` also behind a quotation that never closes.
+pub(crate) fn unquoted_bracket_end(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     while let Some(length) = memchr2(b'>', b'"', &text[at..]) {
         at += length;
         if text[at] == b'>' {
             return Some(at);
         }
-        match quoted_end(text, at) {
-            Some(end) => at = end,
-            None => return memchr(b'>', text),
-        }
+        at = quoted_end(text, at)?;
     }
-    memchr(b'>', text)
+    None
 }
 
 /// Takes the quotes off a quoted string; anything else stays as it is. Escapes inside are kept.

@@ -221,6 +221,25 @@ fn hostile_octets_cost_no_more_than_their_length() {
     }
 }
 
+/// Every pattern of six of the octets that a list is cut by, repeated to the length of the longest datagram.
+#[test]
+fn no_pattern_of_brackets_and_quotations_costs_more_than_its_length() {
+    let start = "REGISTER sip:a SIP/2.0\r\nCSeq: 1 REGISTER\r\nContact: ";
+    let mut patterns = vec!["<".to_owned()];
+    for _ in 0..5 {
+        let longer = |pattern: String| ["<", ">", "\"", "\\"].map(|octet| format!("{pattern}{octet}"));
+        patterns = patterns.into_iter().flat_map(longer).collect();
+    }
+    for pattern in patterns.iter().filter(|pattern| pattern.contains('>') && pattern.contains('"')) {
+        // Only lists with a comma are walked.
+        let text = format!("{start}{},", pattern.repeat((65_000 - start.len()) / pattern.len()));
+        #[expect(clippy::disallowed_methods, reason = "the time is what is tested")]
+        let begun = std::time::Instant::now();
+        lex(Bytes::from(text), Transport::Datagram).unwrap();
+        assert!(begun.elapsed().as_secs() < 2, "{pattern:?} took {:?}", begun.elapsed());
+    }
+}
+
 proptest! {
     #[test]
     fn any_octets_are_read_or_refused(octets in vec(any::<u8>(), 0..2000)) {

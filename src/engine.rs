@@ -13,7 +13,9 @@ use sip_core::directory::{Directory, Succession};
 use sip_core::gateway::{CallsOf, Counts, Gateway, LiveCall};
 use sip_core::refusal::Refusal;
 use sip_core::settings::Tuning;
-use sip_core::types::{Binding, CallUid, CarrierStanding, Event, Flow, Leg, Now, ProfileId, Question, Reply};
+use sip_core::types::{
+    Binding, CallUid, CarrierStanding, Event, Leg, Now, ProfileId, Question, Reply, Transmit,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::net::{Inbound, Net};
@@ -324,9 +326,10 @@ impl<D: Desk> Engine<D> {
     /// Does what the gateway wants done. A message that cannot be sent is an input, which may want more done.
     fn flush(&mut self, now: Now) {
         loop {
-            let mut failed: Vec<Flow> = Vec::new();
+            let mut unsent: Vec<Transmit> = Vec::new();
             while let Some(transmit) = self.gateway.poll_transmit() {
-                failed.extend(self.net.send(transmit).err());
+                let bytes = transmit.bytes.clone();
+                unsent.extend(self.net.send(transmit).err().map(|flow| Transmit { flow, bytes }));
             }
             while let Some(question) = self.gateway.poll_question() {
                 self.desk.ask(now, question);
@@ -337,10 +340,10 @@ impl<D: Desk> Engine<D> {
                 }
                 self.observer.observe(&event);
             }
-            if failed.is_empty() {
+            if unsent.is_empty() {
                 return;
             }
-            failed.into_iter().for_each(|flow| self.gateway.handle_send_failed(now, flow));
+            unsent.iter().for_each(|transmit| self.gateway.handle_unsent(now, transmit));
         }
     }
 

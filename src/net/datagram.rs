@@ -3,12 +3,13 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use bytes::Bytes;
 use nix::libc;
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, sendto, setsockopt,
+    sockopt,
 };
 
 /// Room for the control messages that are asked for, of either family.
@@ -111,27 +112,40 @@ fn is_left_behind(error: &io::Error) -> bool {
 }
 
 fn try_send(socket: &impl AsRawFd, bytes: &[u8], peer: SocketAddr, source: Option<IpAddr>) -> io::Result<()> {
-    let (octets, peer) = ([IoSlice::new(bytes)], SockaddrStorage::from(peer));
+    let (socket, peer) = (socket.as_raw_fd(), SockaddrStorage::from(peer));
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    match source {
+        // Costs less than a message without control messages.
+        None => sendto(socket, bytes, &peer, flags)?,
+        Some(source) => send_from(socket, bytes, &peer, source, flags)?,
+    };
+    Ok(())
+}
+
+fn send_from(
+    socket: RawFd,
+    bytes: &[u8],
+    peer: &SockaddrStorage,
+    source: IpAddr,
+    flags: MsgFlags,
+) -> nix::Result<usize> {
     let (v4, v6);
     let control = match source {
-        None => None,
-        Some(IpAddr::V4(source)) => {
+        IpAddr::V4(source) => {
             v4 = libc::in_pktinfo {
                 ipi_ifindex: 0,
                 ipi_spec_dst: libc::in_addr { s_addr: source.to_bits().to_be() },
                 ipi_addr: libc::in_addr { s_addr: 0 },
             };
-            Some(ControlMessage::Ipv4PacketInfo(&v4))
+            ControlMessage::Ipv4PacketInfo(&v4)
         }
-        Some(IpAddr::V6(source)) => {
+        IpAddr::V6(source) => {
             v6 =
                 libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: source.octets() }, ipi6_ifindex: 0 };
-            Some(ControlMessage::Ipv6PacketInfo(&v6))
+            ControlMessage::Ipv6PacketInfo(&v6)
         }
     };
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-    sendmsg(socket.as_raw_fd(), &octets, control.as_slice(), flags, Some(&peer))?;
-    Ok(())
+    sendmsg(socket, &[IoSlice::new(bytes)], &[control], flags, Some(peer))
 }
 
 /// Reads the next ICMP error; `None` for one that is not about an unreachable destination.

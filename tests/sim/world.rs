@@ -34,6 +34,8 @@ use crate::studio::Studio;
 const QUIET: Duration = Duration::from_secs(110);
 /// Lines of the story kept for a failure's report.
 const STORY_LINES: usize = 400;
+/// Octets of the longest datagram over IPv4.
+const LONGEST_DATAGRAM: usize = 65_507;
 
 /// The agents, by their place in `World::agents`.
 pub(crate) const SALES: usize = 0;
@@ -403,6 +405,10 @@ impl World {
     /// A datagram of the gateway's.
     fn transmit(&mut self, transmit: Transmit) {
         let peer = transmit.flow.peer;
+        if transmit.bytes.len() > LONGEST_DATAGRAM {
+            let now = self.present();
+            return self.gateway.handle_unsent(now, &transmit);
+        }
         let agent = self.agents.iter().position(|agent| agent.address == peer);
         let ways = self.network.carry(peer.ip());
         let name = agent.map_or("nobody", |agent| self.agents[agent].name);

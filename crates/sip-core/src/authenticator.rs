@@ -3,7 +3,6 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::auth::digest::{self, Algorithm, DigestResponse, Staleness};
 use crate::auth::nonce::{CountVerdict, NonceCounts, NonceKey, NonceState};
@@ -14,10 +13,9 @@ use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::types::{Now, ProfileId};
 
-/// How often a user at one source may answer an old nonce before it is told that it answers nothing else: so many times at
-/// once, and then once each time that a nonce may grow old.
-pub(crate) const STALE_BURST: u32 = 2;
-pub(crate) const STALE_EVERY: Duration = Duration::from_secs(60);
+/// How often a user at one source may answer an old nonce, without a right answer in between, before it is told that it
+/// answers nothing else. A PBX may have several requests under way when its nonce grows old.
+pub(crate) const STALE_BURST: u32 = 8;
 
 /// The outcome of looking at a request's credentials.
 #[derive(Debug)]

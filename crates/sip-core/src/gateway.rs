@@ -15,7 +15,7 @@ use slotmap::SecondaryMap;
 
 pub use self::lists::Counts;
 use crate::auth::CertificateNames;
-use crate::authenticator::{Authenticator, STALE_BURST, STALE_EVERY};
+use crate::authenticator::{Authenticator, STALE_BURST};
 use crate::bans::{self, Banned, Bans};
 use crate::breaker::Breakers;
 use crate::call::{
@@ -109,7 +109,8 @@ impl Gateway {
                 limits.sources,
             ),
             bans: Bans::new(settings.bans.clone(), limits),
-            stale: Rates::new(STALE_EVERY, STALE_BURST, limits.suspects),
+            // Once more each time that a nonce may grow old.
+            stale: Rates::new(settings.registration.nonce_lifetime, STALE_BURST, limits.suspects),
             unproved_records: Rates::new(
                 unopened::UNPROVED_RECORD_EVERY,
                 unopened::UNPROVED_RECORD_BURST,
@@ -240,7 +241,8 @@ impl Gateway {
         let asked = self.transactions.flow_of(id).unwrap_or(flow);
         match self.transactions.receive_response(now.monotonic, id, response, &mut self.out) {
             Some((user, request)) if user.purpose == Purpose::Stray => {
-                call::prove_stray(&mut self.context(now), user, asked, &request, response);
+                let peer = self.calls.peer_of(user.call, user.leg);
+                call::prove_stray(&mut self.context(now), (user, peer), asked, &request, response);
             }
             Some((user, request)) if self.calls.contains(user.call) => {
                 self.with_call(now, user.call, |call, ctx| call.on_response(ctx, user, &request, response));
@@ -293,7 +295,7 @@ impl Gateway {
     }
 
     /// Puts a call where it is found again, unless it is finished.
-    pub(crate) fn keep(&mut self, now: Now, mut call: Call) {
+    pub(crate) fn keep(&mut self, now: Now, mut call: Box<Call>) {
         let mut ctx = self.context(now);
         if call.is_finished(&ctx) {
             call.dismantle(&mut ctx);
@@ -373,7 +375,17 @@ impl Gateway {
         }
     }
 
-    /// A message could not be sent to `flow`.
+    /// A message could not be sent. A datagram that the system does not take, too long or to nowhere, says nothing of others
+    /// to the same address; what cannot be written to a connection fails with all that waits there.
+    pub fn handle_unsent(&mut self, now: Now, unsent: &Transmit) {
+        if unsent.flow.transport.is_reliable() {
+            return self.handle_send_failed(now, unsent.flow);
+        }
+        let failed = self.transactions.unsent(now.monotonic, unsent, &mut self.out);
+        self.fail(now, failed);
+    }
+
+    /// Nothing can be written to the connection of `flow`.
     pub fn handle_send_failed(&mut self, now: Now, flow: Flow) {
         let failed = self.transactions.send_failed(now.monotonic, flow, &mut self.out);
         self.fail(now, failed);
@@ -480,6 +492,9 @@ impl Gateway {
         self.bans.set(bans.clone());
         let settings = &mut self.settings;
         settings.bans = bans;
+        if settings.registration.nonce_lifetime != registration.nonce_lifetime {
+            self.stale = Rates::new(registration.nonce_lifetime, STALE_BURST, settings.limits.suspects);
+        }
         (settings.registration, settings.calls, settings.makes) = (registration, calls, makes);
     }
 

@@ -135,6 +135,18 @@ impl<K: Copy + Eq + Hash> Rates<K> {
         }
     }
 
+    /// Whether no token was taken of late.
+    pub fn is_empty(&self) -> bool {
+        self.buckets.is_empty()
+    }
+
+    /// Puts all of a key's tokens back.
+    pub fn forget(&mut self, key: K) {
+        if let Some(bucket) = self.buckets.get_mut(&key) {
+            bucket.tokens = self.burst;
+        }
+    }
+
     /// Whether there is no token to take.
     pub fn is_exhausted(&self, now: Instant, key: K) -> bool {
         let common = || self.overflow.as_ref().filter(|_| self.buckets.len() >= self.max);

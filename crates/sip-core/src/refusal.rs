@@ -228,7 +228,7 @@ refusals! {
     NoCredit = 402, 21, "no_credit",
         "The profile's credit does not pay for this call.";
     NoLateAnswer = 400, 111, "no_late_answer",
-        "The caller's confirmation has no usable answer to the offer that was made to it.";
+        "The confirmation has no usable answer to the offer that was made.";
     NoMediaInCommon = 488, 88, "no_media_in_common",
         "The session description offers no media that can be carried.";
     NoPrack = 504, 102, "no_prack",

@@ -255,6 +255,7 @@ impl Gateway {
         peer: Peer,
     ) -> Option<Peer> {
         self.bans.note_right(now.monotonic, flow.peer.ip(), peer);
+        self.forget_stale(flow, request);
         let Some(profile) = peer.profile().and_then(|id| self.directory.profile(id)).cloned() else {
             self.note_proof(flow);
             return Some(peer);
@@ -319,9 +320,8 @@ impl Gateway {
         self.challenge(now, flow, request, party, (Staleness::Fresh, Some(why)));
     }
 
-    /// Every nonce grows old, so now and then an answer to an old one is right. Who answers nothing else is challenged for
-    /// ever: its source changes from request to request, or it sends the same credentials each time. From the third time on
-    /// that is said.
+    /// Every nonce grows old, so now and then an old one is answered. Who answers nothing else is challenged for ever: its
+    /// source changes from request to request, or it sends the same credentials each time. After some times that is said.
     fn note_stale(&mut self, now: Now, flow: Flow, request: &Message) -> Option<Refusal> {
         let user = authenticator::claimed_users(request, &self.settings.realm).next()?;
         let key = (self.authenticator.lot(&user), flow.peer.ip());
@@ -333,6 +333,15 @@ impl Gateway {
         let refused = Refused { user: Some(&user), ..Refused::of(profile.as_ref(), why) };
         self.note_refused(now, flow, request, &refused);
         Some(why)
+    }
+
+    /// A right answer: what was old before it had grown old in the course of things.
+    fn forget_stale(&mut self, flow: Flow, request: &Message) {
+        if !self.stale.is_empty()
+            && let Some(user) = authenticator::claimed_users(request, &self.settings.realm).next()
+        {
+            self.stale.forget((self.authenticator.lot(&user), flow.peer.ip()));
+        }
     }
 
     /// Refuses what requires an extension that we do not have; a REGISTER is noted.
@@ -450,7 +459,7 @@ impl Gateway {
             Arrival { invite: invite.clone(), server, flow, peer, assurance, max_forwards, uid, plan };
         let call = Call::open(&mut self.context(now), arrival);
         self.invites.insert(server, call.uid);
-        self.keep(now, call);
+        self.keep(now, Box::new(call));
     }
 }
 

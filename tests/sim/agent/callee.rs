@@ -32,8 +32,15 @@ impl Agent {
             }
             (Method::Bye, Some(call)) => self.on_bye(now, call, request),
             (Method::Info, Some(call)) if self.calls[call].state != State::Over => {
-                let status = self.manner(call).info;
-                self.reply(now, request, status)
+                // None: it does not answer.
+                match self.manner(call).info {
+                    Some(status @ ..=299) => self.reply(now, request, status),
+                    Some(status) => {
+                        let key = self.start_server(request, Some(call));
+                        self.refuse(now, call, &key, status);
+                    }
+                    None => {}
+                }
             }
             (Method::Update, Some(call)) if self.calls[call].state == State::Up => {
                 self.on_update(now, call, request);

@@ -308,7 +308,7 @@ pub(crate) struct Manner {
     /// Whether a 200 to a re-INVITE describes the agent's media.
     pub(crate) reinvite_sdp: Duty,
     /// The answer to INFO.
-    pub(crate) info: u16,
+    pub(crate) info: Option<u16>,
     /// How long the answer to a re-INVITE takes.
     pub(crate) reinvite_after: Duration,
     pub(crate) on_cancel: OnCancel,
@@ -341,7 +341,7 @@ impl Manner {
             then: Vec::new(),
             reinvite: 200,
             reinvite_sdp: Duty::Done,
-            info: 200,
+            info: Some(200),
             reinvite_after: Duration::ZERO,
             on_cancel: OnCancel::Obey,
             devices: Devices::One,

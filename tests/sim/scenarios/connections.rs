@@ -218,7 +218,7 @@ fn a_pbx_that_was_started_anew_does_not_know_its_call_and_the_call_ends() {
     connect_again(&mut world, Transport::Tls);
     world.run(s(8));
     assert_eq!(world.agents[ALPHA].calls[0].state, State::Over);
-    assert_eq!(world.desk.books.records[0].ending, Ending::Refused(Refusal::SessionExpired));
+    assert_eq!(world.desk.books.records[0].ending, Ending::Refused(Refusal::CallForgotten));
     world.settle();
 }
 

@@ -128,7 +128,7 @@ fn a_leg_that_knows_nothing_of_the_call_ends_it_for_that_reason() {
         for (manner, act) in [
             (Manner { reinvite: status, ..Manner::polite() }, Act::Reinvite(Change::Hold)),
             (Manner { reinvite: status, ..Manner::polite() }, Act::Update(Change::Hold)),
-            (Manner { info: status, ..Manner::polite() }, Act::Info),
+            (Manner { info: Some(status), ..Manner::polite() }, Act::Info),
         ] {
             let (mut world, call) = running(manner);
             world.act(SALES, call, act);

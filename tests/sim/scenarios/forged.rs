@@ -5,11 +5,11 @@ use std::time::Duration;
 use provisioning_store::money::Micros;
 use sip_core::message::{Message, Method};
 use sip_core::refusal::Refusal;
-use sip_core::types::{Doubt, Ending, Event};
+use sip_core::types::{Doubt, Ending, Event, Leg};
 
 use crate::agent::manner::{Act, Dial, Manner, ms, s};
 use crate::faults::Fault;
-use crate::provisioning::{ENGINEERING as ENGINEERING_ID, ENGINEERING_NUMBER, ESTONIA, SALES as SALES_ID};
+use crate::provisioning::{ENGINEERING as ENGINEERING_ID, ENGINEERING_NUMBER, ESTONIA, FAR_AWAY, SALES as SALES_ID};
 use crate::world::{ALPHA, ENGINEERING, SALES, STRANGER, Setting, World};
 
 const UNCONFIRMED: Ending = Ending::Refused(Refusal::AnswerUnconfirmed);
@@ -133,6 +133,38 @@ fn a_goodbye_of_the_caller_is_a_sign_of_it_and_one_of_the_callee_is_none() {
     let (ending, lasted, amount) = outcome(&world);
     assert_eq!((ending, amount), (UNCONFIRMED, 0));
     assert!(lasted < s(4), "{lasted:?}");
+}
+
+/// The callee hangs up at once, before the caller's ACK can have come.
+#[test]
+fn a_caller_whose_callee_hangs_up_at_once_pays_once_it_has_shown_that_it_is_there() {
+    for (lost_ack, ending_told) in [(false, Ending::HungUp(Leg::Callee)), (true, UNCONFIRMED)] {
+        let mut world = World::new();
+        world.teach(ALPHA, Manner::polite().then(ms(0), Act::HangUpRudely));
+        let dial = Dial::to(ESTONIA).from("+12025550199");
+        let call = world.dial(ENGINEERING, if lost_ack { dial.never_acknowledged() } else { dial });
+        world.settle();
+        let (ending, lasted, amount) = outcome(&world);
+        assert_eq!(ending, ending_told);
+        assert_eq!(amount > 0, !lost_ack);
+        assert!(lasted < s(1), "the call was over when the callee hung up, not {lasted:?} later");
+        assert_eq!(world.agents[ENGINEERING].calls[call].statuses, [100, 180, 200]);
+        assert_eq!(world.agents[ENGINEERING].requests(Method::Bye).count(), 1);
+        assert_eq!(world.agents[ALPHA].requests(Method::Bye).count(), 0);
+    }
+}
+
+/// Calls that end so do not use up what a profile may have of unconfirmed calls.
+#[test]
+fn callees_that_hang_up_at_once_do_not_put_the_callers_address_in_doubt() {
+    let mut world = World::new();
+    for _ in 0..25 {
+        world.teach(ALPHA, Manner::polite().then(ms(0), Act::HangUpRudely));
+        let call = world.dial(ENGINEERING, Dial::to(FAR_AWAY).from("+12025550199"));
+        world.run(s(3));
+        assert_eq!(world.agents[ENGINEERING].calls[call].statuses, [100, 180, 200]);
+    }
+    world.settle();
 }
 
 #[test]

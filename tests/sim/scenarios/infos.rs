@@ -4,7 +4,7 @@ use sip_core::message::{Message, Method, Name};
 use sip_core::refusal::Refusal;
 
 use crate::agent::Overheard;
-use crate::agent::manner::{Act, Change, Dial, Manner, s};
+use crate::agent::manner::{Act, Change, Dial, Last, Manner, s};
 use crate::provisioning::FAR_AWAY;
 use crate::world::{ALPHA, SALES, World};
 
@@ -57,13 +57,44 @@ fn an_info_before_the_answer_reaches_the_side_that_it_is_for() {
 
 #[test]
 fn an_info_that_a_ringing_device_does_not_know_what_to_do_with_ends_nothing() {
-    let (mut world, caller, _) = ringing(Manner { info: 481, ..Manner::ringing() });
+    let (mut world, caller, _) = ringing(Manner { info: Some(481), ..Manner::ringing() });
     let text = digit(&world, SALES, &caller, 900);
     world.say(SALES, &text);
     world.run(s(1));
     assert_eq!(last_word(&world, SALES), (491, Some(Refusal::NotAnsweredYet.code())));
     assert_eq!(world.gateway.live_calls().len(), 1);
     world.act(SALES, 0, Act::Cancel);
+    world.settle();
+}
+
+/// The device that rings leaves the INFO unanswered, and takes the call: the INFO's end is not the call's.
+#[test]
+fn an_info_that_a_ringing_device_leaves_unanswered_ends_nothing_after_the_answer() {
+    let manner = Manner { info: None, last: Last::Answer(s(10)), ..Manner::polite() };
+    let (mut world, caller, _) = ringing(manner);
+    let text = digit(&world, SALES, &caller, 900);
+    world.say(SALES, &text);
+    world.run(s(60));
+    assert_eq!(last_word(&world, SALES).0, Refusal::OtherSideSlow.status());
+    assert_eq!(world.gateway.live_calls().len(), 1, "the call goes on");
+    world.act(SALES, 0, Act::HangUp);
+    world.settle();
+}
+
+/// What the other side would have taken is told, so that the asker can say it so.
+#[test]
+fn a_refused_info_is_told_what_would_have_been_taken() {
+    let mut world = World::new();
+    let fields = vec![("Accept", "application/dtmf"), ("Recv-Info", "dtmf")];
+    world.teach(ALPHA, Manner { info: Some(415), refusal_fields: fields, ..Manner::polite() });
+    let call = world.dial(SALES, Dial::to(FAR_AWAY));
+    world.run(s(5));
+    world.act(SALES, call, Act::Info);
+    world.run(s(1));
+    let refusal = world.agents[SALES].responses(Method::Info).last().unwrap();
+    assert_eq!((refusal.status(), refusal.header(Name::Accept)), (415, Some("application/dtmf")));
+    assert_eq!(refusal.header(Name::RecvInfo), Some("dtmf"));
+    world.act(SALES, call, Act::HangUp);
     world.settle();
 }
 
@@ -98,7 +129,7 @@ fn what_concerns_the_other_side_alone_is_told_in_words_of_its_own() {
     ] {
         for act in [Act::Reinvite(Change::Hold), Act::Info] {
             let mut world = World::new();
-            world.teach(ALPHA, Manner { reinvite: status, info: status, ..Manner::polite() });
+            world.teach(ALPHA, Manner { reinvite: status, info: Some(status), ..Manner::polite() });
             let call = world.dial(SALES, Dial::to(FAR_AWAY));
             world.run(s(5));
             world.act(SALES, call, act);

@@ -12,11 +12,11 @@ use crate::world::{ALPHA, SALES, World};
 const SAID: &str = "Q.850;cause=38;text=\"Wholesale Inc: trunk 7 is out of order\"";
 
 /// A BYE of an agent that gives a reason.
-fn bye(known: &Overheard) -> String {
+fn bye(known: &Overheard, said: &str) -> String {
     format!(
         "BYE sip:y@gw.example SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.21:5060;branch=z9hG4bKr\r\n\
          From: <sip:x@x.example>;tag={}\r\nTo: <sip:y@gw.example>;tag={}\r\nCall-ID: {}\r\n\
-         CSeq: 900 BYE\r\nMax-Forwards: 70\r\nReason: {SAID}\r\nContent-Length: 0\r\n\r\n",
+         CSeq: 900 BYE\r\nMax-Forwards: 70\r\nReason: {said}\r\nContent-Length: 0\r\n\r\n",
         known.local_tag, known.remote_tag, known.call_id
     )
 }
@@ -36,7 +36,7 @@ fn a_carriers_words_are_the_operators_alone() {
     let call = world.dial(SALES, Dial::to(FAR_AWAY));
     world.run(s(3));
     let known = world.agents[ALPHA].overhear(0);
-    world.say(ALPHA, &bye(&known));
+    world.say(ALPHA, &bye(&known, SAID));
     world.run(s(1));
     assert_eq!(world.agents[SALES].calls[call].bye_reason.as_deref(), Some("Q.850;cause=38"));
     assert_eq!(said(&world), [(provisioning::ALPHA, SAID)]);
@@ -48,10 +48,24 @@ fn a_customers_words_reach_the_other_side() {
     let call = world.dial(SALES, Dial::to(FAR_AWAY));
     world.run(s(3));
     let known = world.agents[SALES].overhear(call);
-    world.say(SALES, &bye(&known));
+    world.say(SALES, &bye(&known, SAID));
     world.run(s(1));
     assert_eq!(world.agents[ALPHA].calls[0].bye_reason.as_deref(), Some(SAID));
     assert_eq!(said(&world), []);
+}
+
+/// A goodbye passes on what it can of a reason; with all of it, it would be too long for a datagram, and the call would go
+/// on for the carrier.
+#[test]
+fn a_reason_that_would_fill_a_datagram_keeps_no_goodbye_from_the_other_side() {
+    let mut world = World::new();
+    let call = world.dial(SALES, Dial::to(FAR_AWAY));
+    world.run(s(3));
+    let known = world.agents[SALES].overhear(call);
+    let long = format!("Q.850;cause=38;text=\"{}\"", "x".repeat(65_000));
+    world.say(SALES, &bye(&known, &long));
+    world.run(s(1));
+    assert_eq!(world.agents[ALPHA].calls[0].bye_reason.as_deref(), Some("Q.850;cause=38"));
 }
 
 /// The Reason fields of a message as they stand on the wire.

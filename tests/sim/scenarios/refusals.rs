@@ -327,7 +327,7 @@ fn provoke(why: Refusal) -> (World, Told) {
         Refusal::SessionExpired => {
             let mut world = World::of(Setting { session_s: Some(90), ..Setting::clear(1) });
             let session = Some("90;refresher=uac");
-            world.teach(ALPHA, Manner { update: Some(481), session, ..Manner::polite() });
+            world.teach(ALPHA, Manner { update: Some(408), session, ..Manner::polite() });
             let (world, _) = dialled(world, SALES, Dial::to(FAR_AWAY));
             (world, Told::InGoodbye)
         }

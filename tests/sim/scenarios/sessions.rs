@@ -126,7 +126,8 @@ fn only_408_and_481_to_a_refresh_end_the_call() {
         if goes_on {
             world.act(SALES, call, Act::HangUp);
         } else {
-            assert_eq!(world.desk.books.records[0].ending, Ending::Refused(Refusal::SessionExpired));
+            let why = if status == 481 { Refusal::CallForgotten } else { Refusal::SessionExpired };
+            assert_eq!(world.desk.books.records[0].ending, Ending::Refused(why));
         }
         world.settle();
     }

@@ -93,7 +93,7 @@ fn manner(dice: &mut Dice, demands: Option<(&'static str, &'static str)>) -> Man
         then: script(dice),
         reinvite: *dice.pick(&[200, 200, 200, 200, 488, 491, 500, 481]),
         reinvite_sdp: if dice.hits(95) { Duty::Done } else { Duty::Neglected },
-        info: *dice.pick(&[200, 200, 200, 200, 415, 481]),
+        info: Some(*dice.pick(&[200, 200, 200, 200, 415, 481])),
         reinvite_after: dice.between_ms(0, 2_000),
         on_cancel: *dice.pick(&[
             OnCancel::Obey,

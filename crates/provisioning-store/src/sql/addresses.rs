@@ -35,7 +35,8 @@ static DELETE_SURPLUS: LazyLock<Listed> = LazyLock::new(|| {
             "DELETE FROM proofs WHERE (profile_id, address) IN (SELECT profile_id, address FROM \
              (SELECT profile_id, address, \
              ROW_NUMBER() OVER (PARTITION BY profile_id ORDER BY proved_at DESC, address) AS place FROM proofs \
-             WHERE profile_id IN (SELECT profile_id FROM {profiles})) AS placed WHERE place > {kept})"
+             WHERE profile_id IN (SELECT profile_id FROM proofs WHERE profile_id IN (SELECT profile_id FROM {profiles}) \
+             GROUP BY profile_id HAVING COUNT(*) > {kept})) AS placed WHERE place > {kept})"
         )
     })
 });

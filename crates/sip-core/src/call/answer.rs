@@ -78,6 +78,7 @@ impl Call {
     fn on_answer(&mut self, ctx: &mut Context<'_>, response: &Message) {
         self.stop_attempt_timers(ctx);
         self.stop_timer(ctx, CallTimer::NoAnswer);
+        self.stop_timer(ctx, CallTimer::Parting);
         self.conclude(ctx, AttemptResult::Answered, Some(response));
         let mut earlier = Earlier::Nothing;
         if let Some(leg) = &mut self.callee {
@@ -87,6 +88,7 @@ impl Call {
         }
         self.learn_media(ctx);
         self.stage = Stage::Running;
+        self.early_forwards = self.forward_serial;
         self.watch_session(ctx, Leg::Callee);
         self.pass_2xx(ctx, Leg::Callee, response, earlier);
     }

@@ -15,7 +15,7 @@ use super::reliable;
 use super::{Call, CallLeg, CallTimer, Context, LegId, Purpose, Stage};
 use crate::dialog::{Dialog, NextHop, Outset, contact_of, flow_to};
 use crate::directory::{Authentication, Carrier, Peer, Profile};
-use crate::message::{Message, MessageWriter, Method, Name, Uri};
+use crate::message::{Message, MessageWriter, Method, Name, Room, Uri};
 use crate::number;
 use crate::privacy;
 use crate::refusal::Refusal;
@@ -419,12 +419,16 @@ fn refuses_media(response: &Message) -> bool {
     matches!(response.status(), 415 | 488 | 606) || response.headers(Name::Warning).any(is_about_media)
 }
 
+/// Octets of a call's past that are passed on.
+const PAST: usize = 4_096;
+
 /// How the call came to a PBX that passes it on, as the PBX says it: octet by octet, since it is between the PBX and the
 /// called side what is made of it. What asks not to be shown is for trusted carriers alone. A carrier's is kept back, for
 /// it names hosts of the carrier's network.
 fn copy_diversion(invite: &Message, is_trusted: bool, writer: &mut MessageWriter) {
-    let is_shown = |entry: &str| is_trusted || !privacy::hides_entry(entry);
-    writer.copy_if(invite, Name::Diversion, is_shown);
+    let mut room = Room::of(PAST);
+    let mut is_shown = |entry: &str| (is_trusted || !privacy::hides_entry(entry)) && room.takes(entry);
+    writer.copy_if(invite, Name::Diversion, &mut is_shown);
     if !privacy::hides_history(invite) {
         writer.copy_if(invite, Name::HistoryInfo, is_shown);
     }

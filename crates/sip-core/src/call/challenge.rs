@@ -49,7 +49,8 @@ impl Call {
             Purpose::Invite | Purpose::Cancel | Purpose::Stray => false,
             Purpose::Bye | Purpose::Prack => true,
             Purpose::Reinvite => self.is_reinvite_wanted(user.leg),
-            Purpose::Refresh | Purpose::Forward(_) => self.stage == Stage::Running,
+            Purpose::Refresh => self.stage == Stage::Running,
+            Purpose::Forward(_) => self.stage != Stage::Over,
         };
         let Some(leg) = self.leg(user.leg).filter(|_| is_wanted) else { return false };
         let Some(key) = leg.send_again(ctx, uid, user.purpose, (request, refusal)) else { return false };

@@ -82,6 +82,7 @@ impl Call {
                 ctx.unconfirmed.give_back(profile);
             }
             self.tell_answered(ctx);
+            self.conclude_parting(ctx);
         }
     }
 

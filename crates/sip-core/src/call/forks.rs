@@ -7,6 +7,7 @@ use super::answer::is_answer;
 use super::credentials::Credentials;
 use super::{Call, CallLeg, ClientUser, Context, LegId, Purpose, Reasons};
 use crate::dialog::{self, Dialog};
+use crate::directory::Peer;
 use crate::limits::EARLY_DIALOGS_PER_INVITE;
 use crate::message::{self, Message, Method, Name};
 use crate::transaction::Outgoing;
@@ -28,8 +29,7 @@ impl Call {
             return fork.acknowledge_only(ctx, response);
         }
         let rejected = self.abandoned.iter().filter(|leg| leg.is_fork).count();
-        self.callees += 1;
-        let fork_id = LegId::Callee(self.callees);
+        let fork_id = LegId::Callee(self.callees + 1);
         let Some(leg) = self.leg(id) else { return };
         let dialog = leg.dialog.with(leg.dialog.far.learned(response));
         if rejected >= EARLY_DIALOGS_PER_INVITE {
@@ -45,6 +45,7 @@ impl Call {
             fork.ack(ctx, response, None)
         }
         fork.hang_up(ctx, uid, Reasons::none());
+        self.callees += 1;
         self.abandoned.push(fork);
     }
 
@@ -95,16 +96,18 @@ fn hang_up_at_once(ctx: &mut Context<'_>, user: ClientUser, mut dialog: Dialog, 
 }
 
 /// Such a goodbye was challenged, as a carrier may that challenges every request. Nothing is kept of it but itself, so
-/// each kind of challenge, a proxy's and the far end's, is answered once (RFC 3261 section 22).
+/// each kind of challenge, a proxy's and the far end's, is answered once (RFC 3261 section 22). `peer` is the call's, as long
+/// as the call is known.
 pub(crate) fn prove_stray(
     ctx: &mut Context<'_>,
-    user: ClientUser,
+    (user, peer): (ClientUser, Option<Peer>),
     flow: Flow,
     refused: &Bytes,
     refusal: &Message,
 ) {
     let Ok(refused) = message::lex(refused.clone(), message::Transport::Datagram) else { return };
-    let Some(peer) = ctx.known_peer(flow).filter(|_| matches!(refusal.status(), 401 | 407)) else { return };
+    let peer = peer.or_else(|| ctx.known_peer(flow));
+    let Some(peer) = peer.filter(|_| matches!(refusal.status(), 401 | 407)) else { return };
     let mut credentials = Credentials::of(ctx.directory, peer);
     if !credentials.accept(refusal) {
         return;

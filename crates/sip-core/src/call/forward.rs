@@ -366,7 +366,7 @@ impl Call {
     pub(super) fn cancel_reinvite(&mut self, ctx: &mut Context<'_>, server: ServerKey, cancel: &Message) {
         if let Some(held) = self.held.take_if(|held| held.is(server)) {
             self.stop_timer(ctx, CallTimer::Held);
-            return self.answer_plain(ctx, held.asked(), 487);
+            return self.refuse(ctx, held.asked(), Refusal::RequestWithdrawn);
         }
         let uid = self.uid;
         let Some(exchange) = self.exchange.as_mut().filter(|e| e.server == server && !e.is_answered) else {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::forward::{Asked, Pending};
-use super::{Call, CallLeg, CallTimer, Context};
+use super::{Call, CallLeg, CallTimer, Context, Reasons};
 use crate::refusal::Refusal;
 use crate::respond;
 use crate::transaction::{ClientKey, ServerKey};
@@ -83,7 +83,8 @@ impl Call {
                 let after_s = ctx.rng.below(11);
                 self.answer_with(ctx, asked, 500, |writer| {
                     writer.header(crate::message::Name::RetryAfter, after_s);
-                    respond::explain(writer, settings, Refusal::RequestPending);
+                    let why = (Refusal::RequestPending, 500);
+                    respond::explain_with(writer, settings, why, &Reasons::none());
                 });
             }
         }

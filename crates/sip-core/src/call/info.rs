@@ -3,7 +3,7 @@
 use super::forward::{Asked, Pending, pass_refusal};
 use super::leg::{Draft, Phase};
 use super::{Call, CallTimer, Context, LegId, Purpose, Stage};
-use crate::message::{Message, Method, Name};
+use crate::message::{Message, MessageWriter, Method, Name, Room};
 use crate::refusal::Refusal;
 use crate::types::Leg;
 
@@ -16,6 +16,9 @@ pub(crate) struct Forward {
 
 /// How many passed requests may wait at once; a half that sends more is told to slow down.
 const FORWARDS_MAX: usize = 8;
+
+/// Octets of what a refusing half would have taken that are passed on.
+const WHAT_IS_TAKEN: usize = 1_024;
 
 impl Call {
     pub(super) fn on_info(&mut self, ctx: &mut Context<'_>, from: Leg, asked: Asked<'_>) {
@@ -74,31 +77,32 @@ impl Call {
     ) {
         let (settings, status) = (ctx.settings, response.status());
         let hidden = self.hides(id, status);
+        let is_early = self.is_early_forward(serial);
         if let Some(forward) = self.take_forward(ctx, serial) {
             let asked = forward.request.asked();
             let reasons = self.reasons_of(ctx, id.role(), response);
             match (hidden, status) {
                 (Some(why), _) => self.refuse(ctx, asked, why),
                 (None, 200..=299) => self.answer_plain(ctx, asked, status),
-                // A device that rings does not know its early dialog: the call may be answered all the same.
-                (None, 408 | 481) if self.stage == Stage::Setup => {
-                    self.refuse(ctx, asked, Refusal::NotAnsweredYet);
-                }
+                (None, 408 | 481) if is_early => self.refuse(ctx, asked, Refusal::NotAnsweredYet),
                 (None, _) => self.answer_with(ctx, asked, status, |writer| {
                     pass_refusal(writer, settings, status, &reasons);
+                    copy_what_is_taken(writer, response);
                 }),
             }
         }
-        self.end_if_gone(ctx, status);
+        if !is_early {
+            self.end_if_gone(ctx, status);
+        }
     }
 
     /// A half that says nothing at all is gone, unless it is being sought.
     pub(super) fn on_forward_unanswered(&mut self, ctx: &mut Context<'_>, id: LegId, serial: u32) {
         let is_sought = self.is_sought(id.role());
-        let why = match self.stage {
+        let why = match self.is_early_forward(serial) {
             _ if is_sought => Refusal::OtherSideLost,
-            Stage::Setup => Refusal::OtherSideSlow,
-            Stage::Running | Stage::Over => Refusal::SideSilent,
+            true => Refusal::OtherSideSlow,
+            false => Refusal::SideSilent,
         };
         if let Some(forward) = self.take_forward(ctx, serial) {
             self.refuse(ctx, forward.request.asked(), why);
@@ -115,6 +119,12 @@ impl Call {
         }
     }
 
+    /// Whether a request was passed before the call was answered. A device that rings may leave it unanswered, or not know
+    /// its early dialog, and another one may take the call: that says nothing of the call that follows.
+    fn is_early_forward(&self, serial: u32) -> bool {
+        self.stage == Stage::Setup || serial < self.early_forwards
+    }
+
     fn take_forward(&mut self, ctx: &mut Context<'_>, serial: u32) -> Option<Forward> {
         let index = self.forwards.iter().position(|forward| forward.serial == serial)?;
         self.stop_timer(ctx, CallTimer::Forward(serial));
@@ -127,5 +137,13 @@ impl Call {
             self.stop_timer(ctx, CallTimer::Forward(forward.serial));
             self.refuse(ctx, forward.request.asked(), why);
         }
+    }
+}
+
+/// Writes what the refusing half would have taken (RFC 3261 section 21.4.13, RFC 6086 section 5.2.2).
+fn copy_what_is_taken(writer: &mut MessageWriter, response: &Message) {
+    let mut room = Room::of(WHAT_IS_TAKEN);
+    for name in [Name::Accept, Name::AcceptEncoding, Name::AcceptLanguage, Name::RecvInfo] {
+        writer.copy_if(response, name, |value| room.takes(value));
     }
 }

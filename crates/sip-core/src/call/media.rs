@@ -176,7 +176,7 @@ impl Call {
         };
         let Some(leg) = self.half(told) else { return };
         let (source, audio) = (&job.description.sdp, job.description.audio);
-        let (before, has_said) = (leg.sdp.last().clone(), leg.said.is_some());
+        let before = leg.sdp.last().clone();
         let sdp = match (&job.then, job.role) {
             (Then::EchoAnswer, _) => return self.agree(job.from, job.description, None),
             (Then::Echo, _) => leg.sdp.write_echo_answer(source, audio, local),
@@ -185,9 +185,10 @@ impl Call {
             (_, SdpRole::EarlyAnswer | SdpRole::Answer) => leg.sdp.write_answer(source, audio, local),
         };
         match job.then {
-            // Only the asker's end has moved: nothing is new for the other half, and what that has said stands.
-            Then::Offer if has_said && sdp == before => self.answer_for(ctx, told),
-            Then::Offer => self.on_offer_ready(ctx, sdp),
+            Then::Offer => match self.standing_answer(told, &job.description).filter(|_| sdp == before) {
+                Some(answer) => self.describe(ctx, told, SdpRole::Answer, answer, Then::Final),
+                None => self.on_offer_ready(ctx, sdp),
+            },
             Then::Echo => {
                 self.agree(job.from, job.description, None);
                 self.answer_echo(ctx, &sdp);
@@ -306,11 +307,10 @@ impl Call {
         }
     }
 
-    /// Answers an offer with what this half has said last.
-    fn answer_for(&mut self, ctx: &mut Context<'_>, half: Leg) {
-        if let Some(said) = self.half(half).and_then(|leg| leg.said.clone()) {
-            self.describe(ctx, half, SdpRole::Answer, said, Then::Final);
-        }
+    /// What this half has said last, as far as it answers this offer. Where only the asker's end has moved, nothing is new
+    /// for this half, and it need not be asked.
+    fn standing_answer(&mut self, half: Leg, offer: &Description) -> Option<Description> {
+        self.half(half)?.said.clone()?.into_answer_to(offer)
     }
 
     /// Both halves have agreed, or one with the echo test: what each has said stands, whatever is refused later.

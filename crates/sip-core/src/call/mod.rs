@@ -305,6 +305,8 @@ pub(crate) struct Call {
     parting: Option<Parting>,
     forwards: Vec<Forward>,
     forward_serial: u32,
+    /// Requests passed before the call was answered: the serials below this one.
+    early_forwards: u32,
     /// An offer that has overtaken the ACK before it.
     held: Option<Held>,
     media: VecDeque<MediaJob>,

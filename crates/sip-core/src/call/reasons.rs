@@ -9,6 +9,10 @@ use crate::respond;
 /// The most of them that are passed on: one a protocol, and there are four.
 const PASSED: usize = 8;
 
+/// The most octets of one that are passed on; of a longer one the protocol and the cause are. A message must not grow too
+/// long for a datagram by them.
+const LONGEST: usize = 256;
+
 /// The most characters of them that are kept for a record.
 const SAID: usize = 256;
 
@@ -24,7 +28,11 @@ impl Reasons {
 
     /// All that a message gives.
     pub(crate) fn of(message: &Message) -> Self {
-        Self(message.headers(Name::Reason).take(PASSED).map(str::to_owned).collect())
+        let bounded = |reason: &str| match reason.len() {
+            0..=LONGEST => Some(reason.to_owned()),
+            _ => without_words(reason),
+        };
+        Self(message.headers(Name::Reason).take(PASSED).filter_map(bounded).collect())
     }
 
     /// Ours.
@@ -119,6 +127,8 @@ mod tests {
         assert!(Reasons::of(&bye("")).is_empty());
         let many = "Reason: SIP;cause=1\r\n".repeat(100);
         assert_eq!(written(&Reasons::of(&bye(&many))).len(), PASSED);
+        let long = format!("Reason: Q.850;cause=16;text=\"{}\", SIP;cause=200\r\n", "x".repeat(65_000));
+        assert_eq!(written(&Reasons::of(&bye(&long))), ["Q.850;cause=16", "SIP;cause=200"]);
     }
 
     #[test]

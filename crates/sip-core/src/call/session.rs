@@ -39,6 +39,9 @@ pub(crate) struct SessionTimer {
     least_s: u32,
     /// UPDATE is understood: a refresh then needs no description.
     allows_update: bool,
+    /// The peer may believe in another description than our last one, which is to be said again, and not by UPDATE without
+    /// one, until the peer has answered it.
+    owes_description: bool,
 }
 
 /// Session-Expires with its refresher, as a message names it: `uac` or `uas`.
@@ -75,6 +78,7 @@ impl SessionTimer {
             min_s: 0,
             least_s: settings.min_se_s,
             allows_update: false,
+            owes_description: false,
         }
     }
 
@@ -193,12 +197,15 @@ impl Call {
     /// Refreshes a leg: by UPDATE, or by a re-INVITE that repeats our last description.
     pub(super) fn refresh(&mut self, ctx: &mut Context<'_>, half: Leg) {
         let Some(leg) = self.half(half) else { return };
-        let method = if leg.session.allows_update { Method::Update } else { Method::Invite };
-        self.refresh_by(ctx, half, method);
+        let by_update = leg.session.allows_update && !leg.session.owes_description;
+        self.refresh_by(ctx, half, if by_update { Method::Update } else { Method::Invite });
     }
 
     /// Says our last description once more, to a half that may believe in another.
     pub(super) fn restate(&mut self, ctx: &mut Context<'_>, half: Leg) {
+        if let Some(leg) = self.half(half) {
+            leg.session.owes_description = true;
+        }
         self.refresh_by(ctx, half, Method::Invite);
     }
 
@@ -236,6 +243,7 @@ impl Call {
         }
         if let Some(response) = response.filter(|_| (200..300).contains(&status)) {
             if *response.method() == Method::Invite {
+                leg.session.owes_description = false;
                 leg.acknowledge_only(ctx, response);
             }
             leg.session.on_answer(response);
@@ -244,7 +252,8 @@ impl Call {
         match (status, response) {
             (100..=199, _) => {}
             (408, None) if leg.sought_until.is_some() => self.seek_again(ctx, half),
-            (408 | 481, _) => self.end_refused(ctx, Refusal::SessionExpired),
+            (408, _) => self.end_refused(ctx, Refusal::SessionExpired),
+            (481, _) => self.end_refused(ctx, Refusal::CallForgotten),
             (405 | 501, _) if std::mem::take(&mut leg.session.allows_update) => self.refresh(ctx, half),
             (422, Some(response)) if leg.session.on_too_small(response) => self.refresh(ctx, half),
             (491, _) => {
@@ -256,8 +265,11 @@ impl Call {
                 let after = Duration::from_secs(response.retry_after().unwrap_or_default().max(1).into());
                 self.start_timer(ctx, CallTimer::Session(half), after);
             }
-            // Whatever else it dislikes, the peer lives.
-            _ => self.watch_session(ctx, half),
+            // Whatever else it dislikes, the peer lives, and knows our description.
+            _ => {
+                leg.session.owes_description = false;
+                self.watch_session(ctx, half);
+            }
         }
     }
 }

@@ -102,6 +102,7 @@ impl Call {
             parting: None,
             forwards: Vec::new(),
             forward_serial: 0,
+            early_forwards: 0,
             held: None,
             media: VecDeque::new(),
             shares: SmallVec::new(),

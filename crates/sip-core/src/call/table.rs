@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use smallvec::SmallVec;
 
-use super::{Call, LiveCall, Plan, Stage};
+use super::{Call, LegId, LiveCall, Plan, Stage};
 use crate::directory::{Directory, Peer};
 use crate::types::{CallUid, CompanyId, ProfileId};
 
@@ -52,7 +52,8 @@ impl Listing {
 /// All calls. One that is at work is taken out meanwhile.
 #[derive(Debug, Default)]
 pub(crate) struct CallTable {
-    calls: HashMap<CallUid, Call>,
+    /// Boxed: each message takes a call out and puts it back, and a call is large.
+    calls: HashMap<CallUid, Box<Call>>,
     listed: BTreeSet<(Listing, CallUid)>,
     /// Calls that are over and only say goodbye.
     closing: usize,
@@ -63,14 +64,14 @@ pub(crate) struct CallTable {
 
 impl CallTable {
     /// Takes a call out, for as long as something is done with it.
-    pub(crate) fn take(&mut self, uid: CallUid) -> Option<Call> {
+    pub(crate) fn take(&mut self, uid: CallUid) -> Option<Box<Call>> {
         let call = self.calls.remove(&uid)?;
         self.closing -= usize::from(call.stage == Stage::Over);
         Some(call)
     }
 
     /// Puts a call in, or back.
-    pub(crate) fn put(&mut self, mut call: Call) {
+    pub(crate) fn put(&mut self, mut call: Box<Call>) {
         if !std::mem::replace(&mut call.is_listed, true) {
             self.listed.extend(call.listings.iter().map(|listing| (*listing, call.uid)));
         }
@@ -120,8 +121,13 @@ impl CallTable {
         own.filter(|call| call.is_ringing_from(caller, called)).take(many).count() == many
     }
 
+    /// The peer of a call's leg.
+    pub(crate) fn peer_of(&mut self, uid: CallUid, leg: LegId) -> Option<Peer> {
+        Some(self.calls.get_mut(&uid)?.leg(leg)?.peer)
+    }
+
     /// A look at a call from outside.
     pub(crate) fn live(&self, uid: CallUid) -> Option<LiveCall> {
-        self.calls.get(&uid).map(Call::live)
+        self.calls.get(&uid).map(|call| call.live())
     }
 }

@@ -125,7 +125,7 @@ impl Call {
             started: self.started,
             answered: self.answered,
             is_unconfirmed: self.is_unconfirmed(),
-            ended: ctx.now.monotonic,
+            ended: self.ended(ctx.now.monotonic),
             ending,
             status: self.final_status(status),
             cause,
@@ -199,12 +199,14 @@ impl Call {
         if is_talking && half == Leg::Callee {
             self.tries.note_goodbye(&Reasons::of(bye.request));
         }
-        if is_talking && self.caller.phase == Phase::Early {
-            return match half {
-                // RFC 3261 section 15.1.1 lets the caller take back an INVITE so; it is answered 487 (section 15.1.2).
-                Leg::Caller => self.end(ctx, Ending::Cancelled, 487, reasons),
-                Leg::Callee => self.on_parting(ctx, reasons),
-            };
+        let is_early = self.caller.phase == Phase::Early;
+        match half {
+            // RFC 3261 section 15.1.1 lets the caller take back an INVITE so; it is answered 487 (section 15.1.2).
+            Leg::Caller if is_talking && is_early => return self.end(ctx, Ending::Cancelled, 487, reasons),
+            Leg::Callee if is_talking && (is_early || self.is_unconfirmed()) => {
+                return self.on_parting(ctx, reasons);
+            }
+            Leg::Caller | Leg::Callee => {}
         }
         let Some(leg) = self.leg(id) else { return };
         leg.phase = Phase::Closed;

@@ -39,15 +39,19 @@ impl Hop {
         }
         match flow.transport {
             Transport::Udp => {
-                let wanted = self.transport.unwrap_or(Transport::Udp);
-                let by_connection = || flow_to(settings, wanted, self.address(wanted));
-                let way = if wanted.is_reliable() { by_connection() } else { None };
-                Some(way.unwrap_or_else(|| Flow { peer: self.address(Transport::Udp), ..flow }))
+                let by_datagram = || Flow { peer: self.address(Transport::Udp), ..flow };
+                let way = match self.transport.unwrap_or(Transport::Udp) {
+                    Transport::Udp => by_datagram(),
+                    Transport::Tcp => flow_to(settings, Transport::Tcp, self.address(Transport::Tcp))
+                        .unwrap_or_else(by_datagram),
+                    // Its port hears no datagrams, and an address alone does not tell whose certificate is to be shown there.
+                    Transport::Tls => Flow { peer: SocketAddr::new(self.ip, flow.peer.port()), ..flow },
+                };
+                Some(way).filter(|way| !settings.is_own_address(way.transport, way.peer))
             }
             // The connection that stands leads to the host. To another host of the peer's there is none yet.
             Transport::Tcp if self.ip == flow.peer.ip() || is_hidden(self.ip, flow.peer.ip()) => None,
             Transport::Tcp => flow_to(settings, Transport::Tcp, self.address(Transport::Tcp)),
-            // An address alone does not tell whose certificate is to be shown there.
             Transport::Tls => None,
         }
     }
@@ -84,7 +88,7 @@ mod tests {
             advertised_host: "192.0.2.1".parse().unwrap(),
             advertised_port: transport.default_port(),
         };
-        Settings::new("gw.example", [Transport::Udp, Transport::Tcp].map(listener).into())
+        Settings::new("gw.example", [Transport::Udp, Transport::Tcp, Transport::Tls].map(listener).into())
     }
 
     /// Where a request goes to that has this next hop, and over what, in a dialog begun over `transport`.
@@ -107,13 +111,22 @@ mod tests {
             ("sip:x@203.0.113.2:5080;transport=TCP", Tcp, "203.0.113.2:5080"),
             ("sip:x@carrier.example:5070;maddr=203.0.113.3", Udp, "203.0.113.3:5070"),
             ("sip:x@203.0.113.2;maddr=224.0.1.75", Udp, "203.0.113.2:5060"),
-            // We have no listener for TLS, nor for anything else that there may be.
             ("sip:x@203.0.113.2;transport=tls", Udp, "203.0.113.2:5060"),
+            ("sips:x@203.0.113.2:5061", Udp, "203.0.113.2:5060"),
+            // We have no listener for anything else that there may be.
             ("sip:x@203.0.113.2;transport=sctp", Udp, "203.0.113.2:5060"),
         ] {
             assert_eq!(way(Udp, uri), Some((transport, peer.to_owned())), "{uri}");
         }
-        for nowhere in ["sip:x@carrier.example", "sip:x@[2001:db8::1]", "tel:+12025550123", ""] {
+        // Our own address leads back to us.
+        for nowhere in [
+            "sip:x@192.0.2.1",
+            "sip:x@192.0.2.1;transport=tcp",
+            "sip:x@carrier.example",
+            "sip:x@[2001:db8::1]",
+            "tel:+12025550123",
+            "",
+        ] {
             assert_eq!(way(Udp, nowhere), None, "{nowhere}");
         }
     }

@@ -15,7 +15,8 @@ pub enum Reading {
     StrictIn(&'static [Method]),
     /// As far as it goes: a value that cannot be read counts as none.
     Lenient,
-    /// Not at all.
+    /// It decides nothing about the message. It is echoed or passed on, or one place has a use for it and takes of it what can
+    /// be read, such as the cause in a Reason or the host in a Route.
     Forwarded,
 }
 
@@ -115,6 +116,7 @@ rows! {
     RSeq: Forwarded, Lenient, "RFC 3262 7.1";
     Reason: Forwarded, Forwarded, "RFC 3326 2";
     RecordRoute: Lenient, Lenient, "RFC 3261 20.30";
+    RecvInfo: Forwarded, Forwarded, "RFC 6086 5.2.3";
     ReferTo: Forwarded, Forwarded, "RFC 3515 2.1";
     ReferredBy: Forwarded, Forwarded, "RFC 3892 3";
     RejectContact: Forwarded, Forwarded, "RFC 3841 9.2";

@@ -46,7 +46,7 @@ pub(crate) use repair::repaired;
 pub use uri::{Host, Scheme, Uri, UriError};
 pub use validate::{Fault, MAX_BODY, MAX_HEADERS, MAX_REQUEST_URI, MAX_VALUE, validate};
 pub use via::Via;
-pub use write::{MessageWriter, reason_phrase};
+pub use write::{MessageWriter, Room, reason_phrase};
 
 /// The longest message we read, in octets: what one UDP datagram can hold, kept as the limit on streams too.
 pub const MAX_MESSAGE: usize = 65_535;

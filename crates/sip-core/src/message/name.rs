@@ -77,6 +77,7 @@ names! {
     RSeq = "RSeq",
     Reason = "Reason",
     RecordRoute = "Record-Route",
+    RecvInfo = "Recv-Info",
     ReferTo = "Refer-To",
     ReferredBy = "Referred-By",
     RejectContact = "Reject-Contact",
@@ -199,6 +200,7 @@ impl Name {
                 | Self::ProxyRequire
                 | Self::Reason
                 | Self::RecordRoute
+                | Self::RecvInfo
                 | Self::RejectContact
                 | Self::RemotePartyId
                 | Self::RequestDisposition

@@ -15,6 +15,29 @@ pub struct MessageWriter {
     text: Vec<u8>,
 }
 
+/// Octets that are left for values which one side says for the other side's use alone. A message that they made too long
+/// for a datagram could not be sent at all.
+#[derive(Clone, Copy, Debug)]
+pub struct Room(usize);
+
+impl Room {
+    /// Room for so many octets.
+    pub fn of(octets: usize) -> Self {
+        Self(octets)
+    }
+
+    /// Whether there is room for the value, which is then taken.
+    pub fn takes(&mut self, value: &str) -> bool {
+        match self.0.checked_sub(value.len()) {
+            Some(left) => {
+                self.0 = left;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
 impl MessageWriter {
     /// Begins a request.
     pub fn request(method: &Method, uri: &str) -> Self {
@@ -57,7 +80,12 @@ impl MessageWriter {
     }
 
     /// The same of those values that are wanted.
-    pub fn copy_if(&mut self, from: &Message, name: Name, is_wanted: impl Fn(&str) -> bool) -> &mut Self {
+    pub fn copy_if(
+        &mut self,
+        from: &Message,
+        name: Name,
+        mut is_wanted: impl FnMut(&str) -> bool,
+    ) -> &mut Self {
         let fields = from.0.fields.iter().filter(|field| field.name == name);
         for field in fields.filter(|field| is_wanted(field.value.of(&from.0.head))) {
             self.verbatim(name.as_str(), [from.octets(field.value)]);

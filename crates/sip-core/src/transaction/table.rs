@@ -19,7 +19,7 @@ use crate::message::{Message, Method};
 use crate::outbox::Outbox;
 use crate::settings::TimerSettings;
 use crate::timers::{TimerHandle, Timers};
-use crate::types::Flow;
+use crate::types::{Flow, Transmit};
 
 slotmap::new_key_type! {
     /// A request that came in.
@@ -451,9 +451,15 @@ impl<U: Copy> Transactions<U> {
         has_given_up.then_some(user)
     }
 
-    /// The shell could not send to `flow`: requests that wait for an answer from there have failed. A datagram that
-    /// could not be sent says nothing of an INVITE that is being worked on: no more of it is to be sent (RFC 3261
-    /// section 17.1.1.2).
+    /// This datagram could not be sent: the request that it holds has failed (RFC 3261 section 17.1.4). An INVITE that is
+    /// being worked on has not: no more of it is to be sent (section 17.1.1.2).
+    pub(crate) fn unsent(&mut self, now: Instant, unsent: &Transmit, out: &mut Outbox) -> Vec<U> {
+        let is_hit =
+            |entry: &ClientEntry<U>| entry.flow == unsent.flow && entry.machine.sent() == unsent.bytes;
+        self.give_up_where(now, [Route::of(unsent.flow)], is_hit, out)
+    }
+
+    /// Nothing could be written to the connection of `flow`: requests that wait for an answer from there have failed.
     pub(crate) fn send_failed(&mut self, now: Instant, flow: Flow, out: &mut Outbox) -> Vec<U> {
         let is_hit = |entry: &ClientEntry<U>| flow.connection.is_some() || entry.flow == flow;
         self.give_up_where(now, [Route::of(flow)], is_hit, out)

@@ -212,7 +212,7 @@ pub(super) fn answering_an_old_challenge() -> (World, Told) {
     let mut world = World::unregistered(Setting::clear(1));
     let (to, contact) = ("sip:99050000000101@gw.example", "<sip:pbx@198.51.100.11>");
     let mut credentials = String::new();
-    for number in 1..=6 {
+    for number in 1..=12 {
         world.say(SALES, &register(number, to, contact, &credentials));
         world.run(s(1));
         if number == 1 {
@@ -272,7 +272,7 @@ pub(super) fn cut_off_after_info() -> (World, Told) {
 /// An INFO to a device that rings and does not take it.
 pub(super) fn info_while_ringing() -> (World, Told) {
     let mut world = World::new();
-    world.teach(ALPHA, Manner { info: 481, ..Manner::ringing() });
+    world.teach(ALPHA, Manner { info: Some(481), ..Manner::ringing() });
     world.dial(SALES, Dial::to(FAR_AWAY));
     world.run(s(2));
     let ringing = world.agents[SALES].responses(Method::Invite).find(|it| it.status() == 180);

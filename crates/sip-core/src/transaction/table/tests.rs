@@ -23,8 +23,17 @@ fn table() -> Transactions<u32> {
 
 fn send(table: &mut Transactions<u32>, flow: Flow, method: &Method, user: u32) -> ClientKey {
     let branch = format!("z9hG4bK{user}");
-    let bytes = Bytes::from_static(b"OCTETS");
+    let bytes = octets(user);
     table.request(start(), Outgoing { flow, method, branch: &branch, bytes, user }, &mut Outbox::default())
+}
+
+fn octets(user: u32) -> Bytes {
+    Bytes::from(format!("OCTETS {user}"))
+}
+
+/// The request of `user` could not be sent as a datagram.
+fn unsent(table: &mut Transactions<u32>, flow: Flow, user: u32) -> Vec<u32> {
+    table.unsent(start(), &Transmit { flow, bytes: octets(user) }, &mut Outbox::default())
 }
 
 fn answer(table: &mut Transactions<u32>, flow: Flow, method: &Method, user: u32, status: u16) {
@@ -58,8 +67,11 @@ fn a_failure_costs_only_what_it_concerns() {
     // A stranger's connection, and a datagram that cannot be sent to nobody that was asked anything.
     let stranger = flow(Transport::Tcp, "203.0.113.66:40000".parse().unwrap(), Some(77_777));
     assert!(table.connection_lost(start(), stranger, &mut out).is_empty());
-    assert!(table.send_failed(start(), udp(0xcb00_7142, 0), &mut out).is_empty());
-    assert_eq!(table.send_failed(start(), there, &mut out), [1_000_001, 1_000_002]);
+    assert!(unsent(&mut table, udp(0xcb00_7142, 0), 1_000_001).is_empty());
+    // Nor one that was too long, beside others to the same address.
+    assert!(unsent(&mut table, there, 1_000_003).is_empty());
+    assert_eq!(unsent(&mut table, there, 1_000_001), [1_000_001]);
+    assert_eq!(unsent(&mut table, there, 1_000_002), [1_000_002]);
     let examined = table.waiting.examined.get();
     assert!(examined <= 8, "{examined} of {} transactions were looked at", table.len());
     assert_eq!(table.len(), 2 * OTHERS as usize, "nobody else's has failed");
@@ -67,26 +79,27 @@ fn a_failure_costs_only_what_it_concerns() {
 
 #[test]
 fn what_was_answered_costs_a_failure_nothing() {
-    let (mut table, mut out) = (table(), Outbox::default());
+    let mut table = table();
     let there = udp(0xc000_0207, 5060);
     for user in 0..OTHERS {
         send(&mut table, there, &Method::Bye, user);
         answer(&mut table, there, &Method::Bye, user, 200);
     }
     assert_eq!(table.len(), OTHERS as usize, "they linger for answers that come again");
-    assert!(table.send_failed(start(), there, &mut out).is_empty());
+    assert!(unsent(&mut table, there, 0).is_empty());
     assert_eq!((table.waiting.examined.get(), table.waiting.len()), (0, 0));
 }
 
 #[test]
 fn an_invite_that_is_being_worked_on_does_not_fail_with_a_datagram() {
-    let (mut table, mut out) = (table(), Outbox::default());
+    let mut table = table();
     let there = udp(0xc000_0207, 5060);
     send(&mut table, there, &Method::Invite, 1);
     answer(&mut table, there, &Method::Invite, 1, 180);
     send(&mut table, there, &Method::Invite, 2);
     send(&mut table, Flow { local: "192.0.2.1:5080".parse().unwrap(), ..there }, &Method::Invite, 3);
-    assert_eq!(table.send_failed(start(), there, &mut out), [2]);
+    assert!(unsent(&mut table, there, 1).is_empty());
+    assert_eq!(unsent(&mut table, there, 2), [2]);
     assert_eq!((table.len(), table.waiting.len()), (2, 1));
 }
 

@@ -408,7 +408,7 @@ impl Gateway {
         }
     }
 
-    /// Media has come for one half of a call from the address in its description, or from the host of its signalling.
+    /// Media has come for one half of a call from the host of its signalling.
     pub fn handle_media_located(&mut self, now: Now, call: CallUid, leg: Leg) {
         if leg == Leg::Caller {
             self.with_call(now, call, |call, ctx| call.confirm(ctx));

@@ -97,7 +97,7 @@ pub(crate) fn explain(writer: &mut MessageWriter, settings: &Settings, why: Refu
     explain_with(writer, settings, (why, why.status()), &Reasons::none());
 }
 
-/// The same with any status, and with the Reasons of whoever refused, passed on in place of ours.
+/// The same with any status, and with the Reasons of the side that refused, passed on in place of ours.
 pub(crate) fn explain_with(
     writer: &mut MessageWriter,
     settings: &Settings,

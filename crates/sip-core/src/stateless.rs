@@ -1,9 +1,9 @@
 //! Answers that keep no state (RFC 3261 section 8.2.7), and how long they may be.
 //!
-//! The source of a datagram may be forged, and whoever is written there gets the answer. So a stranger is sent no more
+//! The source of a datagram may be forged, and the host that is written there gets the answer. So a stranger is sent no more
 //! octets over UDP than it has sent: the words that explain an answer are left out if need be, the names of its fields are
-//! written in short, and what would still be longer is not sent. A challenge alone may be longer, since many a PBX's first REGISTER is leaner than what it must be
-//! asked, but no more than [`CHALLENGE_FACTOR`] times its request.
+//! written in short, and an answer that would still be longer is not sent. Only a challenge may be longer, since the first
+//! REGISTER of many PBXs is leaner than the challenge to it, but no more than [`CHALLENGE_FACTOR`] times its request.
 
 use crate::auth::Staleness;
 use crate::authenticator::{self, Party};

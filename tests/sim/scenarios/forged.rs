@@ -9,7 +9,9 @@ use sip_core::types::{Doubt, Ending, Event, Leg};
 
 use crate::agent::manner::{Act, Dial, Manner, ms, s};
 use crate::faults::Fault;
-use crate::provisioning::{ENGINEERING as ENGINEERING_ID, ENGINEERING_NUMBER, ESTONIA, FAR_AWAY, SALES as SALES_ID};
+use crate::provisioning::{
+    ENGINEERING as ENGINEERING_ID, ENGINEERING_NUMBER, ESTONIA, FAR_AWAY, SALES as SALES_ID,
+};
 use crate::world::{ALPHA, ENGINEERING, SALES, STRANGER, Setting, World};
 
 const UNCONFIRMED: Ending = Ending::Refused(Refusal::AnswerUnconfirmed);

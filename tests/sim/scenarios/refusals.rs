@@ -402,7 +402,7 @@ fn is_told(world: &World, why: Refusal, told: Told) {
     }
 }
 
-/// Whether a message has our two Reasons, or one where its sender's answer must be short; the cause may be a carrier's own.
+/// Whether a message has our two Reasons; the cause may be a carrier's own.
 fn is_reason(message: &Message, why: Refusal) -> bool {
     let (row, said) = (why.row(), why.sentence());
     let ours = [

@@ -131,7 +131,7 @@ impl Acks {
     fn keep(&mut self, now: Instant, answered: Answered) {
         self.0.retain(|known| known.until > now && known.cseq != answered.cseq);
         if self.0.len() > ACKS_MAX {
-            // No INVITE goes out when they are full, so only what was already on its way has come since.
+            // No re-INVITE is passed on when they are full, so only what was already on its way, or a refresh of ours, has come since.
             self.0.remove(0);
         }
         self.0.push(answered);

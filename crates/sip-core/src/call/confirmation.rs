@@ -93,7 +93,7 @@ impl Call {
         }
     }
 
-    /// Whether the call was answered and nobody has confirmed it: then nothing is owed.
+    /// Whether the call was answered and its caller has not confirmed it: then nothing is owed.
     pub(super) fn is_unconfirmed(&self) -> bool {
         self.answered.is_some() && self.confirmation == Confirmation::Awaited
     }
@@ -103,7 +103,7 @@ impl Call {
         self.end_refused(ctx, Refusal::AnswerUnconfirmed);
     }
 
-    /// A call that nobody has confirmed is over: for the callee, the media and the ledger. A caller that is there after
+    /// A call that its caller has not confirmed is over: for the callee, the media and the ledger. A caller that is there after
     /// all may have lost every copy of the answer, and is owed it until its ACK or for 64*T1 (RFC 3261 section
     /// 13.3.1.4); a BYE before either is forbidden (section 15). One that is not there must not be flooded, so the
     /// copies that are left become rare, and the BYE behind them is sent once.

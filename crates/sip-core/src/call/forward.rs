@@ -458,7 +458,7 @@ impl Call {
         }
     }
 
-    /// The call is over: whoever still waits for an answer gets 487 (RFC 3261 section 15.1.2).
+    /// The call is over: a request that still waits for its answer gets 487 (RFC 3261 section 15.1.2).
     pub(super) fn refuse_pending(&mut self, ctx: &mut Context<'_>) {
         self.refuse_forwards(ctx, Refusal::CallOver);
         if let Some(held) = self.held.take() {

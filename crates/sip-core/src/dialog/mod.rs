@@ -182,8 +182,8 @@ impl Dialog {
         }
     }
 
-    /// The dialog that a 2xx says there is, when nothing is known of its INVITE any more. Without a Contact of use, whom it
-    /// answered for is asked for; `None` if nobody is named.
+    /// The dialog that a 2xx says there is, when nothing is known of its INVITE any more. Without a usable Contact,
+    /// requests name the URI in To; `None` if there is no such URI either.
     pub(crate) fn of_stray_answer(response: &Message, flow: Flow, max_forwards: u8) -> Option<Self> {
         let field = |name| response.header(name).unwrap_or_default().to_owned();
         let mut far = FarEnd {

@@ -33,7 +33,7 @@ pub(super) fn path_of(request: &Message) -> Result<Vec<String>, Refusal> {
 
 /// Where the nearest proxy listens, if that is on the host that its packets come from: a PBX can name any host in a Path of
 /// its own making.
-pub(super) fn listens_at(first: &str, flow: Flow) -> Option<SocketAddr> {
+pub(super) fn proxy_listens_at(first: &str, flow: Flow) -> Option<SocketAddr> {
     let addr = NameAddr::parse(first).ok()?;
     let uri = Uri::parse_leniently(addr.uri_raw()).ok()?;
     let host = uri.host().ip().filter(|host| *host == flow.peer.ip())?;
@@ -91,7 +91,8 @@ mod tests {
             peer: "198.51.100.9:41234".parse().unwrap(),
             connection: None,
         };
-        let port = |first: &str, transport| listens_at(first, Flow { transport, ..flow }).map(|it| it.port());
+        let port =
+            |first: &str, transport| proxy_listens_at(first, Flow { transport, ..flow }).map(|it| it.port());
         assert_eq!(port("<sip:198.51.100.9:5080;lr>", Transport::Udp), Some(5080));
         assert_eq!(port("\"Edge\" <sip:token@198.51.100.9;lr>", Transport::Tcp), Some(5060));
         assert_eq!(port("<sip:198.51.100.9;transport=TLS;lr>", Transport::Tls), Some(5061));

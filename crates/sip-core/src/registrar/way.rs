@@ -18,7 +18,7 @@ pub(super) fn way_to(binding: &Binding) -> Option<Flow> {
     }
     // A NAT has an open port for answers alone; a proxy without one takes requests at the port that its Path names.
     let proxy = binding.path.first().filter(|_| !binding.behind_nat);
-    let peer = proxy.and_then(|first| path::listens_at(first, flow)).unwrap_or(flow.peer);
+    let peer = proxy.and_then(|first| path::proxy_listens_at(first, flow)).unwrap_or(flow.peer);
     Some(Flow { peer, ..flow })
 }
 
@@ -27,7 +27,7 @@ pub(super) fn way_to(binding: &Binding) -> Option<Flow> {
 fn listens_at(binding: &Binding) -> Option<SocketAddr> {
     let source = binding.flow.peer;
     let listener = match binding.path.first() {
-        Some(proxy) => path::listens_at(proxy, binding.flow).filter(|_| !binding.behind_nat),
+        Some(proxy) => path::proxy_listens_at(proxy, binding.flow).filter(|_| !binding.behind_nat),
         None => contact_at(binding),
     };
     // A port that the system chose for the connection alone leads to nothing. A proxy that reuses its connections comes

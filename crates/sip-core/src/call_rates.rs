@@ -7,6 +7,9 @@
 //! A call for help is never stopped by the limit: it has a bucket of its own, so that it is told what an emergency call is
 //! told however fast the others come, and a PBX that dials nothing else fills no records either.
 //!
+//! The phone of a business account may call nobody, so it has a small bucket of its own whatever is provisioned, and its calls
+//! take nothing from its company's profiles.
+//!
 //! A call *to* a profile does not count towards its limit: its rate is up to whoever calls, and a stranger could use the
 //! limit up and so keep the profile from calling. Where another profile calls it, that one's limit counts the call.
 
@@ -22,6 +25,8 @@ use crate::types::{CompanyId, ProfileId};
 
 /// So many seconds' worth of calls may begin at once: people do not call evenly.
 const BURST_S: f64 = 2.0;
+/// A phone is refused every call; so many a second are looked at and leave a record each.
+const OF_PHONE: NonZeroU32 = NonZeroU32::MIN;
 /// A profile's calls beyond the limit leave one record in so long; the record tells how many there were.
 const RECORD_EVERY: Duration = Duration::from_secs(10);
 /// How often a profile beyond its limit may call for help.
@@ -140,6 +145,10 @@ impl CallRates {
     }
 
     fn exceeded(&mut self, now: Instant, directory: &Directory, profile: ProfileId) -> Option<Refusal> {
+        if profile.is_phone() {
+            let is_there = take(&mut self.profiles, profile, OF_PHONE, now);
+            return (!is_there).then_some(Refusal::PhoneCannotCall);
+        }
         let limits = directory.call_limits();
         if let Some(most) = limits.profiles.get(&profile)
             && !take(&mut self.profiles, profile, *most, now)
@@ -179,7 +188,8 @@ impl CallRates {
     /// Forgets profiles and companies that are no longer there.
     pub(crate) fn follow(&mut self, directory: &Directory) {
         let limits = directory.call_limits();
-        self.profiles.retain(|profile, _| limits.profiles.contains_key(profile));
+        let is_limited = |profile: &ProfileId| limits.profiles.contains_key(profile) || profile.is_phone();
+        self.profiles.retain(|profile, _| is_limited(profile) && directory.profile(*profile).is_some());
         self.companies.retain(|company, _| limits.companies.contains_key(company));
         self.beyond.retain(|profile, _| directory.profile(*profile).is_some());
     }
@@ -248,6 +258,29 @@ mod tests {
             |rates: &mut CallRates, profile| rates.count(start(), &both, profile, || false).unwrap_err().why;
         assert_eq!(refused(&mut rates, ONE), Refusal::ProfileTooFast);
         assert_eq!(refused(&mut rates, TWO), Refusal::CompanyTooFast);
+    }
+
+    #[test]
+    fn a_phone_is_held_to_a_limit_of_its_own_and_takes_nothing_from_its_company() {
+        let phone = ProfileId::of_phone(7);
+        for company in [None, Some(20)] {
+            let (mut rates, mut directory) = (CallRates::new(100), directory(None, company));
+            directory.add_profile(Profile { id: phone, ..profile_of(CallerId::default()) });
+            assert_eq!(let_out(&mut rates, &directory, phone, 1_000, 0), 2);
+            assert_eq!(let_out(&mut rates, &directory, phone, 1_000, 1_000), 1);
+            let now = start() + Duration::from_secs(1);
+            let why = rates.count(now, &directory, phone, || false).unwrap_err().why;
+            assert_eq!(why, Refusal::PhoneCannotCall);
+            assert_eq!(let_out(&mut rates, &directory, ONE, 40, 1_000), 40, "all that the company may");
+            rates.follow(&directory);
+            assert_eq!(
+                let_out(&mut rates, &directory, phone, 1, 1_000),
+                0,
+                "another change gives nothing back"
+            );
+            rates.follow(&Directory::new());
+            assert!(rates.profiles.is_empty());
+        }
     }
 
     #[test]

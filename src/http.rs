@@ -10,6 +10,7 @@ mod doorway;
 pub mod local;
 mod operator;
 mod pace;
+mod readers;
 mod room;
 mod scrape;
 mod turns;

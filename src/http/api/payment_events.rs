@@ -22,22 +22,22 @@ use super::openapi::{
     BadRequest, BadSignature, Conflict, NotFound, TooLong, TooMany, TooSlow, Unavailable, Unprocessable,
 };
 use super::payments::{Settled, settled_already};
-use super::signature::{Fault, SIGNATURE, Signature};
+use super::signature::{SIGNATURE, Signature};
 use crate::http::Site;
 use crate::http::auth::Claim;
 use crate::http::brake::Guarded;
 use crate::http::client::Client;
-use crate::http::turns::{Turn, Turns};
+use crate::http::readers::Readers;
 use crate::storage;
 
 /// Events whose bodies are being read, in all and of one client. Their senders have not proved anything yet, and must not
-/// take the turns of requests with a token.
+/// take the turns of requests with a token, nor keep other events out.
 const READ_AT_ONCE: usize = 32;
 const READ_AT_ONCE_OF_CLIENT: usize = 4;
 
 pub(super) fn routes() -> OpenApiRouter {
-    let turns = Turns::new(READ_AT_ONCE, READ_AT_ONCE_OF_CLIENT);
-    OpenApiRouter::new().routes(routes!(payment_event)).layer(Extension(turns))
+    let readers = Readers::new(READ_AT_ONCE, READ_AT_ONCE_OF_CLIENT);
+    OpenApiRouter::new().routes(routes!(payment_event)).layer(Extension(readers))
 }
 
 /// What has become of a payment.
@@ -73,12 +73,12 @@ struct PaymentEvent {
 async fn payment_event(
     Extension(site): Extension<Site>,
     Extension(Origin(origin)): Extension<Origin>,
-    Extension(turns): Extension<Turns>,
+    Extension(readers): Extension<Readers>,
     request: Request,
 ) -> Result<StatusCode, Problem> {
     let now = storage::now();
     let (parts, body) = request.into_parts();
-    let octets = signed(&site, &turns, &parts, body, now).await?;
+    let octets = signed(&site, &readers, &parts, body, now).await?;
     let event: PaymentEvent = body::json(&octets)?;
     let reference = body::line("reference", &event.reference)?.trim();
     if reference.is_empty() {
@@ -115,7 +115,7 @@ async fn payment_event(
 /// The body, if its signature is right. What the header alone tells is decided before the body is read.
 async fn signed(
     site: &Site,
-    turns: &Turns,
+    readers: &Readers,
     parts: &Parts,
     body: Body,
     now: Timestamp,
@@ -125,53 +125,33 @@ async fn signed(
         refused("no payment source is set up; put http.payment_secret into the configuration")
     })?;
     let shown = parts.headers.get(SIGNATURE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let claim = Claim::of(site, &parts.extensions, Guarded::Signature, shown)?;
-    let verified = async {
-        let signature = Signature::read(shown, now.unix_s()).map_err(Refused::Fault)?;
-        let _turn = turn(turns, parts).map_err(Refused::Unread)?;
-        let octets = entrance::read_json(body).await.map_err(Refused::Unread)?;
-        signature.verify(secret.reveal().as_bytes(), &octets).map_err(Refused::Fault)?;
-        Ok(octets)
-    };
-    match verified.await {
-        Ok(octets) => {
+    let claim = || Claim::of(site, &parts.extensions, Guarded::Signature, shown);
+    claim()?.drop_undecided();
+    let signature = Signature::read(shown, now.unix_s()).map_err(|fault| refused(&fault.to_string()))?;
+    let octets = read(readers, parts, body).await?;
+    // The guess is taken once it can be judged: a body that is awaited would count as wrong, and shut out its neighbours.
+    let claim = claim()?;
+    match signature.verify(secret.reveal().as_bytes(), &octets) {
+        Ok(()) => {
             claim.hold();
             Ok(octets)
         }
-        Err(refusal) => {
-            // A message that is old, has no signature or did not arrive guesses nothing.
-            match refusal {
-                Refused::Fault(Fault::Wrong) => claim.fail(),
-                _ => claim.drop_undecided(),
-            }
-            Err(refusal.into())
+        Err(fault) => {
+            claim.fail();
+            Err(refused(&fault.to_string()))
         }
     }
 }
 
-/// A turn to read the body, unless the operator's own socket brings it.
-fn turn(turns: &Turns, parts: &Parts) -> Result<Option<Turn>, Problem> {
-    let Some(client) = parts.extensions.get::<Client>() else { return Ok(None) };
+/// Reads the body in a place for it, unless the operator's own socket brings it.
+async fn read(readers: &Readers, parts: &Parts, body: Body) -> Result<Bytes, Problem> {
+    let reading = entrance::read_json(body);
+    let Some(client) = parts.extensions.get::<Client>() else { return reading.await };
     let crowded = || {
         let sentence = "too many payment events are being read; send it again";
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "crowded", sentence).after_s(1)
     };
-    turns.take(client.address).map(Some).ok_or_else(crowded)
-}
-
-/// Why an event is not looked at.
-enum Refused {
-    Fault(Fault),
-    Unread(Problem),
-}
-
-impl From<Refused> for Problem {
-    fn from(refusal: Refused) -> Self {
-        match refusal {
-            Refused::Fault(fault) => refused(&fault.to_string()),
-            Refused::Unread(problem) => problem,
-        }
-    }
+    readers.enter(client.address).read(reading).await.ok_or_else(crowded)?
 }
 
 /// A part, or another currency, is not booked as if it were what was asked for.

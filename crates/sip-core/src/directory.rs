@@ -29,7 +29,7 @@ pub use self::succession::Succession;
 use crate::auth::CertificateNames;
 use crate::auth::ip::{Cidr, IpRule, IpRules, Precedence};
 use crate::call_rates::CallLimits;
-use crate::types::{CarrierId, CompanyId, Flow, ProfileId, Transport};
+use crate::types::{CarrierId, CompanyId, ProfileId, Transport};
 
 /// All that is provisioned, indexed for the call path. What it holds does not depend on the order in which companies'
 /// parts were added, since the store gives each number and each account's name to one of them.
@@ -116,11 +116,9 @@ impl Directory {
         self.profiles.insert(profile.id, profile);
     }
 
-    /// The profiles that claim the address of a flow without having it confirmed, in order. They are looked for among the
-    /// few that claim anything, since any number of profiles may prove a password at one address.
-    pub(crate) fn claimants(&self, flow: Flow) -> impl Iterator<Item = ProfileId> {
-        let claims = move |id: &ProfileId| self.profile(*id).is_some_and(|profile| profile.claims(flow));
-        self.claimants.iter().copied().filter(claims)
+    /// The first profile, from this one on, with a claim of any address that is not confirmed.
+    pub(crate) fn first_claimant(&self, least: ProfileId) -> Option<ProfileId> {
+        self.claimants.range(least..).next().copied()
     }
 
     /// Of those that want the same user name, one has it: companies choose the names of their business accounts, and

@@ -105,9 +105,11 @@ impl History {
         })
     }
 
-    /// Whether a profile has proved its password at the host of a flow.
-    pub(crate) fn has(&self, now: Instant, flow: Flow, profile: ProfileId) -> bool {
-        self.proofs.get(&(network(flow.peer.ip()), profile)).is_some_and(|proof| now < proof.until)
+    /// The first profile, from this one on, that has proved its password at the host of a flow.
+    pub(crate) fn first_at(&self, now: Instant, flow: Flow, least: ProfileId) -> Option<ProfileId> {
+        let address = network(flow.peer.ip());
+        let mut there = self.proofs.range((address, least)..=(address, ProfileId(i64::MAX)));
+        there.find(|(_, proof)| now < proof.until).map(|((_, profile), _)| *profile)
     }
 
     /// Forgets a profile that is gone.

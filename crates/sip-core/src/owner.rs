@@ -154,8 +154,18 @@ impl Gateway {
     fn peer_by_address(&self, now: Now, flow: Flow) -> Option<Peer> {
         let in_force = self.directory.peer_at(flow.peer, flow.transport);
         in_force.or_else(|| {
-            let has_proved = |id: &ProfileId| self.history.has(now.monotonic, flow, *id);
-            self.directory.claimants(flow).find(has_proved).map(Peer::Profile)
+            // Of the claimants and of those that proved a password here, either may be many. Strangers' hosts have no proof.
+            let mut least = ProfileId(i64::MIN);
+            loop {
+                let proved = self.history.first_at(now.monotonic, flow, least)?;
+                least = self.directory.first_claimant(proved)?;
+                if least == proved {
+                    if self.directory.profile(proved).is_some_and(|profile| profile.claims(flow)) {
+                        return Some(Peer::Profile(proved));
+                    }
+                    least = proved.next()?;
+                }
+            }
         })
     }
 }

@@ -72,6 +72,11 @@ impl ProfileId {
         Self(-account)
     }
 
+    /// The one behind it in their order.
+    pub(crate) fn next(self) -> Option<Self> {
+        self.0.checked_add(1).map(Self)
+    }
+
     /// Whether it is a business account's phone.
     pub fn is_phone(self) -> bool {
         self.0 < 0

@@ -1,6 +1,9 @@
 //! A telephone number: read as it was dialled, kept in E.164, written as its receiver wants it.
 
+use std::borrow::Cow;
+
 use phonenumber::Mode;
+use phonenumber::metadata::DATABASE;
 
 use crate::directory::NumberFormat;
 use crate::message::Uri;
@@ -100,8 +103,27 @@ fn parse(country: Option<phonenumber::country::Id>, text: &str) -> Option<Number
 /// A number in international form that the numbering plans we ship do not know yet: carried as it is, since ranges
 /// are opened faster than software is updated.
 fn plain_e164(digits: &str) -> Option<Number> {
-    (in_bounds(digits) && !digits.starts_with('0'))
-        .then(|| Number { digits: digits.to_owned(), country: None })
+    let digits = without_trunk_prefix(digits);
+    (in_bounds(&digits) && !digits.starts_with('0'))
+        .then(|| Number { digits: digits.into_owned(), country: None })
+}
+
+/// Without zeros behind the country code where they are the plan's trunk prefix, which is dialled within the country alone
+/// (`+44 (0)20`). A number that keeps them would look as if it lay in none of the country's ranges. In Italy, for one, they
+/// belong to the number.
+fn without_trunk_prefix(digits: &str) -> Cow<'_, str> {
+    let has_zero = |code: &str| {
+        let plans = code.parse::<u16>().ok().and_then(|code| DATABASE.by_code(&code)).unwrap_or_default();
+        plans.iter().any(|plan| plan.national_prefix() == Some("0"))
+    };
+    // No code begins another one (ITU-T E.164 section 6.2.2).
+    let split = (1..=3).filter_map(|length| digits.split_at_checked(length)).find(|(code, _)| has_zero(code));
+    match split {
+        Some((code, rest)) if rest.starts_with('0') => {
+            format!("{code}{}", rest.trim_start_matches('0')).into()
+        }
+        _ => digits.into(),
+    }
 }
 
 pub(crate) fn in_bounds(digits: &str) -> bool {
@@ -161,6 +183,18 @@ mod tests {
     fn what_is_no_number_is_refused() {
         for dialled in ["", "+", "abc", "12", "5551", "+12", "*98", "architects.sales"] {
             assert_eq!(digits(dialled, "US"), None, "{dialled}");
+        }
+    }
+
+    #[test]
+    fn a_trunk_prefix_behind_the_country_code_hides_no_range() {
+        for (dialled, wanted) in [
+            ("+44 0 909 879 01234", "4490987901234"),
+            ("0044 00 909 879 01234", "4490987901234"),
+            ("+49 0 900 1 12345678", "49900112345678"),
+            ("+39 0 144 12345678", "39014412345678"),
+        ] {
+            assert_eq!(digits(dialled, "US").as_deref(), Some(wanted), "{dialled}");
         }
     }
 

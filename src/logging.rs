@@ -1,9 +1,10 @@
 //! The log: text for people or JSON for machines, on standard error.
 
 use std::fmt::{Debug, Write};
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
 
+use tracing::Metadata;
 use tracing::field::Field;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::{self, Writer};
@@ -14,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use crate::config::{LogConfig, LogFormat};
-use crate::text::Plain;
+use crate::text::{Plain, plain_json};
 
 /// A level or directive that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -36,10 +37,10 @@ pub fn start(config: &LogConfig) -> Result<(), LevelError> {
     let log = tracing_subscriber::registry().with(filter);
     let started = match config.format {
         LogFormat::Text => {
-            let is_coloured = std::io::stderr().is_terminal();
-            log.with(text(std::io::stderr, is_coloured)).try_init()
+            let is_coloured = io::stderr().is_terminal();
+            log.with(text(io::stderr, is_coloured)).try_init()
         }
-        LogFormat::Json => log.with(json(std::io::stderr)).try_init(),
+        LogFormat::Json => log.with(json(io::stderr)).try_init(),
     };
     // Another log that is running already stays, with its level.
     if started.is_ok() {
@@ -95,13 +96,43 @@ where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
     W: for<'w> MakeWriter<'w> + 'static,
 {
-    fmt::layer().json().flatten_event(true).with_writer(writer)
+    fmt::layer().json().flatten_event(true).with_writer(PlainJson(writer))
+}
+
+/// Writes lines of JSON as [`plain_json`] shows them.
+struct PlainJson<M>(M);
+
+/// Where one such line goes.
+struct PlainLine<W>(W);
+
+impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for PlainJson<M> {
+    type Writer = PlainLine<M::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        PlainLine(self.0.make_writer())
+    }
+
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Self::Writer {
+        PlainLine(self.0.make_writer_for(meta))
+    }
+}
+
+impl<W: io::Write> io::Write for PlainLine<W> {
+    /// A line comes whole, so no character is cut in two.
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.write_all(plain_json(&String::from_utf8_lossy(octets)).as_bytes())?;
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
+    use provisioning_store::text::is_unseen;
     use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
@@ -127,6 +158,27 @@ mod tests {
         let line: serde_json::Value = serde_json::from_slice(&page.0.lock().unwrap()).unwrap();
         assert_eq!(line["call"], format!("{call}"));
         assert_eq!(line["message"], "The call was answered.");
+    }
+
+    #[test]
+    fn a_line_of_json_has_nothing_that_speaks_to_a_terminal_and_says_the_same() {
+        let page = Page::default();
+        let writer = page.clone();
+        let log = tracing_subscriber::registry().with(json(move || writer.clone()));
+        let stranger = "\u{1b}]0;owned\u{7}\u{9b}2J\u{7f}\u{202e}x\u{2028}y \u{e0041}";
+        tracing::subscriber::with_default(log, || tracing::warn!(user = stranger, "It said {stranger}."));
+        let octets = page.0.lock().unwrap().clone();
+        let line = std::str::from_utf8(&octets).unwrap();
+        assert_eq!(
+            line.chars().filter(|character| is_unseen(*character)).collect::<String>(),
+            "\n",
+            "{line:?}"
+        );
+        let said: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(
+            (&said["user"], &said["message"]),
+            (&stranger.into(), &format!("It said {stranger}.").into())
+        );
     }
 
     #[test]

@@ -9,13 +9,14 @@ pub(crate) fn unseen(text: &str) -> Option<char> {
 }
 
 /// Whether a character cannot be seen, or changes how others are shown: control characters, marks of direction (Unicode
-/// annex 9), separators of lines and paragraphs, and characters without width. The joiners U+200C and U+200D are not among
-/// them: Persian and the languages of India are not written without them.
+/// annex 9), separators of lines and paragraphs, and characters without width. Three of those are not among them: the joiners
+/// U+200C and U+200D, without which Persian and the languages of India are not written, and U+FE0F, which makes a sign an emoji.
 pub fn is_unseen(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
             '\u{AD}'
+                | '\u{34F}'
                 | '\u{61C}'
                 | '\u{115F}' | '\u{1160}'
                 | '\u{17B4}' | '\u{17B5}'
@@ -25,9 +26,11 @@ pub fn is_unseen(character: char) -> bool {
                 | '\u{2028}'..='\u{202E}'
                 | '\u{2060}'..='\u{206F}'
                 | '\u{3164}'
+                | '\u{FE00}'..='\u{FE0E}'
                 | '\u{FEFF}'
                 | '\u{FFA0}'
-                | '\u{FFF9}'..='\u{FFFB}'
+                | '\u{FFF0}'..='\u{FFFB}'
+                | '\u{1BCA0}'..='\u{1BCA3}'
                 | '\u{1D173}'..='\u{1D17A}'
                 | '\u{E0000}'..='\u{E0FFF}'
         )
@@ -54,6 +57,10 @@ mod tests {
             "a\u{2028}b",
             "a\u{e0041}",
             "a\u{ad}b",
+            "a\u{34f}b",
+            "a\u{fe00}",
+            "a\u{fff0}",
+            "a\u{1bca0}b",
         ] {
             assert!(unseen(text).is_some(), "{text:?}");
         }

@@ -36,9 +36,9 @@ fn bound(path: String, ip: IpAddr, is_ours: impl Fn(IpAddr) -> bool) -> Option<F
 
 /// Behind a NAT another machine has the address that peers see; one from an example nobody has.
 fn advertised(path: String, ip: IpAddr, is_ours: impl Fn(IpAddr) -> bool) -> Option<Found> {
-    let is_example = OF_EXAMPLES
-        .iter()
-        .any(|network| network.parse::<ipnet::IpNet>().is_ok_and(|network| network.contains(&ip)));
+    let is_example = OF_EXAMPLES.iter().any(|network| {
+        network.parse::<ipnet::IpNet>().is_ok_and(|network| network.contains(&ip.to_canonical()))
+    });
     let cure = "Write the address at which PBXs and carriers reach this gateway.".to_owned();
     let problem = format!("{ip} is an address for examples, which no peer can reach");
     (is_example && !is_ours(ip)).then_some(Found { path, problem, cure })

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use provisioning_store::model::canonical;
 use provisioning_store::quotas::Quotas;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -64,11 +65,24 @@ impl Default for HttpConfig {
 fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
     let network = |text: &String| {
         let address = || text.parse::<IpAddr>().map(IpNet::from).ok();
-        text.parse::<IpNet>().ok().or_else(address).map(|network| network.trunc()).ok_or_else(|| {
+        text.parse::<IpNet>().ok().or_else(address).map(canonical).ok_or_else(|| {
             D::Error::custom(format!(
                 "\"{text}\" is not an address, expected an address or a network such as 10.0.0.0/8"
             ))
         })
     };
     Vec::<String>::deserialize(deserializer)?.iter().map(network).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv4_proxy_written_as_ipv6_is_the_ipv4_proxy() {
+        let text = r#"{"trusted_proxies": ["::ffff:10.0.0.1", "::ffff:10.1.0.0/112", "10.2.3.4/16"]}"#;
+        let http: HttpConfig = serde_json::from_str(text).unwrap();
+        let wanted = ["10.0.0.1/32", "10.1.0.0/16", "10.2.0.0/16"].map(|it| it.parse::<IpNet>().unwrap());
+        assert_eq!(http.trusted_proxies, wanted);
+    }
 }

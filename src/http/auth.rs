@@ -65,7 +65,7 @@ fn is_local(site: &Site, request: &Request) -> Result<(), Problem> {
     if is_from_this_machine(client, request.headers(), &site.access.load().proxies) {
         return Ok(());
     }
-    let sentence = "without a token, metrics are only for this machine and not through a proxy; set http.metrics_token, and show it as a bearer token";
+    let sentence = "without a token, metrics are only for this machine, not through a proxy, and not while http.trusted_proxies names any; set http.metrics_token, and show it as a bearer token";
     Err(Problem::new(StatusCode::UNAUTHORIZED, "no_token", sentence))
 }
 
@@ -169,6 +169,10 @@ mod tests {
         let plain = HeaderMap::new();
         let passed_on =
             HeaderMap::from_iter([("x-forwarded-for".parse().unwrap(), "192.0.2.1".parse().unwrap())]);
+        for name in ["forwarded", "via", "x-real-ip", "x-forwarded-host", "x-forwarded-proto"] {
+            let headers = HeaderMap::from_iter([(name.parse().unwrap(), "1.1 proxy".parse().unwrap())]);
+            assert!(!is_from_this_machine(Some(&client("127.0.0.1")), &headers, &none), "{name}");
+        }
         for (client, headers, proxies, is_answered) in [
             (client("127.0.0.1"), &plain, &none, true),
             (client("::1"), &plain, &none, true),

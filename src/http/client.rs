@@ -7,6 +7,10 @@ use axum::http::header::FORWARDED;
 use ipnet::IpNet;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
+/// What a proxy adds to what it passes on, one or another of them. Only two of them are read; the others tell that there is a
+/// proxy.
+const SAID_BY_PROXIES: [&str; 6] =
+    [X_FORWARDED_FOR, "forwarded", "via", "x-real-ip", "x-forwarded-host", "x-forwarded-proto"];
 /// Proxies in a row, and so entries that are read.
 const MOST_HOPS: usize = 32;
 
@@ -74,7 +78,7 @@ impl Proxies {
 
 /// Whether a request says that it was passed on, by a trusted proxy or not.
 pub(super) fn is_passed_on(headers: &HeaderMap) -> bool {
-    headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
+    SAID_BY_PROXIES.iter().any(|name| headers.contains_key(*name))
 }
 
 /// The hops of `X-Forwarded-For`, the client first; `None` where one cannot be read.

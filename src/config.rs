@@ -161,6 +161,22 @@ pub enum LogFormat {
     Json,
 }
 
+/// A file that the configuration names.
+struct NamedFile {
+    key: &'static str,
+    holds: Holds,
+    file: PathBuf,
+}
+
+/// What a file holds decides who may read and write it.
+#[derive(PartialEq, Eq)]
+enum Holds {
+    /// What its owner alone may know.
+    Secret,
+    /// What everybody may know, but not write.
+    Words,
+}
+
 impl Config {
     /// Reads the file, lays the process's `SIPGW__...` variables over it, and checks the whole.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
@@ -183,27 +199,37 @@ impl Config {
 
     /// Every file that the configuration is read from, itself first: what to look at for changes.
     pub fn files(&self) -> Vec<PathBuf> {
+        self.file.iter().cloned().chain(self.named_files().map(|named| named.file)).collect()
+    }
+
+    /// The files that the configuration names.
+    fn named_files(&self) -> impl Iterator<Item = NamedFile> {
+        use Holds::{Secret, Words};
         let named = [
-            &self.tls.certificate,
-            &self.tls.key,
-            &self.tls.authorities,
-            &self.tls.client_ca,
-            &self.calls.emergency_file,
-            &self.calls.user_agents_file,
-            &self.calls.premium_file,
-            &self.prices.bundle_excluded_file,
-            &self.http.token_file,
-            &self.http.metrics_token_file,
-            &self.http.payment_secret_file,
-            &self.store.url_file,
+            ("tls.certificate", Words, &self.tls.certificate),
+            ("tls.key", Secret, &self.tls.key),
+            ("tls.authorities", Words, &self.tls.authorities),
+            ("tls.client_ca", Words, &self.tls.client_ca),
+            ("calls.emergency_file", Words, &self.calls.emergency_file),
+            ("calls.user_agents_file", Words, &self.calls.user_agents_file),
+            ("calls.premium_file", Words, &self.calls.premium_file),
+            ("prices.bundle_excluded_file", Words, &self.prices.bundle_excluded_file),
+            ("http.token_file", Secret, &self.http.token_file),
+            ("http.metrics_token_file", Secret, &self.http.metrics_token_file),
+            ("http.payment_secret_file", Secret, &self.http.payment_secret_file),
+            ("store.url_file", Secret, &self.store.url_file),
         ];
-        let named = named.into_iter().flatten().map(|file| self.resolve_path(file));
-        self.file.iter().cloned().chain(named).collect()
+        let of = |(key, holds, file): (_, _, &Option<PathBuf>)| {
+            Some(NamedFile { key, holds, file: self.resolve_path(file.as_ref()?) })
+        };
+        named.into_iter().filter_map(of)
     }
 
     /// What is used all the same, but should be otherwise: one sentence each.
     pub fn warnings(&self) -> Vec<String> {
-        secret_files::warnings(self)
+        let mut warnings = secret_files::warnings(self);
+        warnings.extend(self.calls.new_profiles.warning(&self.prices.currency));
+        warnings
     }
 
     /// The digest realm.

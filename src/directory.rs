@@ -304,7 +304,7 @@ impl Builder<'_> {
     /// How many calls a second profiles and companies may begin.
     fn limits(&self, directory: &mut Directory) {
         for profile in &self.rows.profiles {
-            if let Some(most) = profile.guard.calls_per_second.over(self.shape.calls_per_second) {
+            if let Some(most) = profile.guard.call_rate(self.shape.calls_per_second) {
                 directory.limit_profile(ProfileId(profile.id.0), most);
             }
         }

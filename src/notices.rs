@@ -15,7 +15,7 @@ const LIMITS: [(&str, Notice); 2] =
 
 /// Tells what has not been told yet and concerns this installation.
 pub(crate) async fn tell(store: &Store) -> Result<(), StoreError> {
-    if store.is_first_time(storage::now(), "tokens of companies end").await? {
+    if store.is_first_time(storage::now(), "tokens end").await? {
         tell_of_endless_tokens(store.endless_tokens().await?);
     }
     let unlimited = store.unlimited().await?;
@@ -29,12 +29,11 @@ pub(crate) async fn tell(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Tokens keep what they were made with.
 fn tell_of_endless_tokens(endless: u64) {
     if endless > 0 {
         tracing::warn!(
             endless,
-            "New tokens of companies end after http.token_days. These were made before and never end: `sipgw token list` \
+            "New tokens end after http.token_days unless an operator says otherwise. These never end: `sipgw token list` \
              shows them, `sipgw token revoke` ends one."
         );
     }
@@ -54,13 +53,12 @@ pub fn before_upgrade() -> String {
         .to_owned()
 }
 
-/// Profiles and companies keep what they were made with.
 fn of_call_rates(found: Unlimited) -> Option<String> {
     let Unlimited { call_rate: profiles, company_call_rate: companies, .. } = found;
     (profiles > 0 || companies > 0).then(|| {
         format!(
             "New profiles and companies begin with a limit of calls a second. {profiles} profiles and {companies} companies \
-             were made before and have none: `sipgw profile guard set PROFILE --calls-per-second 5` and `sipgw company \
+             have none of their own: `sipgw profile guard set PROFILE --calls-per-second 5` and `sipgw company \
              calls-per-second COMPANY 20` set one, and `none` in the place of the number says that there is to be none."
         )
     })
@@ -69,8 +67,8 @@ fn of_call_rates(found: Unlimited) -> Option<String> {
 fn of_premium_and_caps(Unlimited { premium, caps, .. }: Unlimited) -> Option<String> {
     (premium > 0 || caps > 0).then(|| {
         format!(
-            "New profiles may not call premium numbers and begin with caps of what calls may cost. Of the profiles that were \
-             made before, {premium} may call premium numbers and {caps} have no cap: `sipgw profile guard set PROFILE \
+            "New profiles may not call premium numbers and begin with caps of what calls may cost. Of the profiles that have \
+             no such limits of their own, {premium} may call premium numbers and {caps} have no cap: `sipgw profile guard set PROFILE \
              --premium deny --hour-cap 20.00 --day-cap 100.00` limits one, and `--premium allow --hour-cap none --day-cap \
              none` says that it is to stay so."
         )

@@ -67,8 +67,8 @@ impl Tariffs {
     /// Whether a number is premium and the profile may not call such.
     pub fn denies(&self, profile: Option<ProfileId>, number: &str) -> bool {
         let subscriber = profile.and_then(|profile| self.subscribers.get(&profile));
-        let own = subscriber.map(|subscriber| subscriber.guard.premium).unwrap_or_default();
-        let rule = own.over(Some(self.premium.by_default)).unwrap_or(Premium::Allow);
+        let own = subscriber.map(|subscriber| subscriber.guard).unwrap_or_default();
+        let rule = own.premium_rule(self.premium.by_default);
         rule == Premium::Deny && self.premium.ranges.cover(number)
     }
 

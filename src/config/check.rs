@@ -3,7 +3,7 @@
 use provisioning_store::store::PostgresUrl;
 
 use super::secret_files::key_of;
-use super::{Config, ListenConfig, TlsConfig, TransportName, exposure};
+use super::{Config, Holds, ListenConfig, NamedFile, TlsConfig, TransportName, exposure};
 
 /// A fault whose place is still to be found.
 pub(super) struct Found {
@@ -152,18 +152,11 @@ impl Findings {
         }
     }
 
-    /// The files that the configuration names decide who is believed, so not every user may change them.
+    /// The files that the configuration names decide who is believed and what may be called, so not every user may change
+    /// them. Those with secrets are held to more, where they are read.
     fn writable_files(&mut self, config: &Config) {
-        let named = [
-            ("tls.certificate", &config.tls.certificate),
-            ("tls.client_ca", &config.tls.client_ca),
-            ("tls.authorities", &config.tls.authorities),
-            ("calls.emergency_file", &config.calls.emergency_file),
-            ("prices.bundle_excluded_file", &config.prices.bundle_excluded_file),
-        ];
-        for (key, file) in named {
-            let file = file.as_ref().map(|file| config.resolve_path(file));
-            if let Some((problem, cure)) = file.and_then(|file| exposure::writable_by_all(&file)) {
+        for NamedFile { key, file, .. } in config.named_files().filter(|named| named.holds == Holds::Words) {
+            if let Some((problem, cure)) = exposure::writable_by_all(&file) {
                 self.add(key, problem, cure);
             }
         }

@@ -52,13 +52,28 @@ impl NewProfilesConfig {
     }
 }
 
-/// That there is no limit is said, too: only profiles from before have no say in it.
-fn begun_with<T>(are_all_limited: bool, limit: Option<T>) -> Override<T> {
-    match limit {
-        _ if are_all_limited => Override::Inherited,
-        Some(limit) => Override::Set(limit),
-        None => Override::Lifted,
+/// Currencies in which the caps that are shipped are worth about as much as in dollars.
+const LIKE_DOLLARS: [&str; 8] = ["USD", "EUR", "GBP", "CHF", "CAD", "AUD", "NZD", "SGD"];
+
+impl NewProfilesConfig {
+    /// The caps that are shipped are amounts of dollars: in another currency they may be too low for a single call, or no cap.
+    pub fn warning(&self, currency: &str) -> Option<String> {
+        let shipped = Self::default();
+        let is_shipped = |own: Option<Price>, shipped: Option<Price>| own == shipped && shipped.is_some();
+        let are_shipped =
+            is_shipped(self.hour_cap, shipped.hour_cap) || is_shipped(self.day_cap, shipped.day_cap);
+        (are_shipped && !LIKE_DOLLARS.contains(&currency)).then(|| {
+            format!(
+                "New profiles begin with the caps of calls.new_profiles as they are shipped, 20.00 an hour and 100.00 a day, in \
+                 {currency}: write hour_cap and day_cap as they should be in that currency."
+            )
+        })
     }
+}
+
+/// That there is no limit is kept too: only of profiles from before is nothing said.
+fn begun_with<T>(are_all_limited: bool, limit: Option<T>) -> Override<T> {
+    if are_all_limited { Override::Inherited } else { Override::Begun(limit) }
 }
 
 /// Limits that a new company begins with.
@@ -87,24 +102,37 @@ mod tests {
     #[test]
     fn a_new_profile_has_a_limit_unless_the_installation_has_one_or_wants_none() {
         let five = NonZeroU32::new(5).unwrap();
-        assert_eq!(of(Some(5), None), Override::Set(five));
+        assert_eq!(of(Some(5), None), Override::Begun(Some(five)));
         assert_eq!(of(Some(5), Some(9)), Override::Inherited);
-        assert_eq!(of(None, None), Override::Lifted);
-        assert_eq!(of(Some(0), None), Override::Lifted);
+        assert_eq!(of(None, None), Override::Begun(None));
+        assert_eq!(of(Some(0), None), Override::Begun(None));
+    }
+
+    #[test]
+    fn caps_in_a_currency_that_they_were_not_meant_for_are_told() {
+        let new = NewProfilesConfig::default();
+        assert_eq!((new.warning("USD"), new.warning("EUR")), (None, None));
+        assert!(new.warning("JPY").unwrap().contains("in JPY: write hour_cap"));
+        let amount = |units| Some(Price(Micros::from_units(units)));
+        let own = NewProfilesConfig { hour_cap: amount(3_000), day_cap: amount(15_000), ..new };
+        assert_eq!(own.warning("JPY"), None);
     }
 
     #[test]
     fn a_new_profile_is_capped_and_calls_no_premium_numbers() {
         let new = NewProfilesConfig::default();
         let own = new.guard(&SpendGuard::default());
-        assert_eq!(own.premium, Override::Set(Premium::Deny));
+        assert_eq!(own.premium, Override::Begun(Some(Premium::Deny)));
         assert_eq!(own.over(&SpendGuard::default()).fault(), None);
-        assert!(matches!((own.hour_cap, own.day_cap), (Override::Set(_), Override::Set(_))));
+        assert!(matches!((own.hour_cap, own.day_cap), (Override::Begun(Some(_)), Override::Begun(Some(_)))));
         let all = SpendGuard { day_cap: Some(Micros::from_units(5)), ..SpendGuard::default() };
         let own = new.guard(&all);
         assert_eq!((own.hour_cap, own.day_cap), (Override::Inherited, Override::Inherited));
         let open = NewProfilesConfig { hour_cap: None, premium: Premium::Allow, ..new };
         let own = open.guard(&SpendGuard::default());
-        assert_eq!((own.hour_cap, own.premium), (Override::Lifted, Override::Set(Premium::Allow)));
+        assert_eq!(
+            (own.hour_cap, own.premium),
+            (Override::Begun(None), Override::Begun(Some(Premium::Allow)))
+        );
     }
 }

@@ -175,5 +175,9 @@ mod tests {
         write(&file, &format!("{TEXT}calls: {{emergency_file: emergency.yaml}}\n"), 0o644);
         assert!(refused().contains("key calls.emergency_file: "), "{}", refused());
         assert!(refused().contains("chmod o-w"), "{}", refused());
+        for key in ["premium_file", "user_agents_file"] {
+            write(&file, &format!("{TEXT}calls: {{{key}: emergency.yaml}}\n"), 0o644);
+            assert!(refused().contains(&format!("key calls.{key}: ")), "{}", refused());
+        }
     }
 }

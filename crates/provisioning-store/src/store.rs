@@ -34,8 +34,8 @@ use crate::ledger::{
 };
 use crate::lifecycle::{Order, PriceList};
 use crate::model::{
-    Carrier, CarrierAuthentication, CarrierId, Company, CompanyId, Landline, NewCarrier, NewCompany, Premium,
-    ProfileId, ProfileSettings, Timestamp, Verification,
+    Carrier, CarrierAuthentication, CarrierId, Company, CompanyId, GuardOverrides, Landline, NewCarrier,
+    NewCompany, Premium, ProfileId, ProfileSettings, Timestamp, Verification,
 };
 use crate::money::Micros;
 use crate::registrations::Registration;
@@ -324,16 +324,20 @@ impl Store {
         self.company(company).await
     }
 
-    /// What lacks a limit that new things begin with, without anybody having chosen so: it was there before.
+    /// What lacks a limit that new things begin with: neither it nor the installation has one, and nobody has said that there
+    /// is to be none.
     pub async fn unlimited(&self) -> Result<Unlimited, StoreError> {
-        let found = self.database.unlimited().await?;
+        let guards = self.database.guards().await?;
+        let without = |lacks: &dyn Fn(&GuardOverrides) -> bool| {
+            guards.iter().filter(|(guard, _)| lacks(guard)).map(|(_, profiles)| profiles).sum()
+        };
         let all = self.policy().guard;
-        let unless = |is_limited: bool, count: u64| if is_limited { 0 } else { count };
+        let are_capped = all.hour_cap.is_some() || all.day_cap.is_some();
         Ok(Unlimited {
-            call_rate: unless(all.calls_per_second.is_some(), found.call_rate),
-            premium: unless(all.premium == Premium::Deny, found.premium),
-            caps: unless(all.hour_cap.is_some() || all.day_cap.is_some(), found.caps),
-            ..found
+            call_rate: without(&|own| all.calls_per_second.is_none() && own.calls_per_second.is_unsaid()),
+            company_call_rate: self.database.companies_without_call_rate().await?,
+            premium: without(&|own| all.premium == Premium::Allow && own.premium.is_unsaid()),
+            caps: without(&|own| !are_capped && own.hour_cap.is_unsaid() && own.day_cap.is_unsaid()),
         })
     }
 
@@ -543,7 +547,7 @@ fn checked_carrier(new: NewCarrier) -> Result<NewCarrier, StoreError> {
     Ok(NewCarrier { name: named("carrier name", &new.name)?, host, sources, ..new })
 }
 
-/// How many profiles and companies lack a limit that new ones begin with, and have no say in it.
+/// How many profiles and companies lack a limit that new ones begin with, and have not set it themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unlimited {
     /// Profiles that may begin any number of calls a second.

@@ -68,9 +68,9 @@ pub(crate) struct Limits {
 /// A limit as the API takes it: null returns to the configuration's.
 fn limit<T>(wanted: Override<T>, own: impl Fn(T) -> Value) -> Value {
     match wanted {
-        Override::Inherited => Value::Null,
+        Override::Inherited | Override::Begun(None) => Value::Null,
         Override::Lifted => json!("none"),
-        Override::Set(wanted) => own(wanted),
+        Override::Set(wanted) | Override::Begun(Some(wanted)) => own(wanted),
     }
 }
 
@@ -129,8 +129,12 @@ fn limits(guard: &Value) -> String {
         ("premium numbers", "premium"),
         ("percent to warn at", "warn_percent"),
     ] {
-        let is_own = items(&guard["own"]).any(|own| own == name);
-        let set_by = if is_own { "profile" } else { "configuration" };
+        let is_in = |list: &str| items(&guard[list]).any(|own| own == name);
+        let set_by = match () {
+            () if is_in("own") => "profile",
+            () if is_in("begun_with") => "creation",
+            () => "configuration",
+        };
         table.row([words.to_owned(), cell(&guard["in_force"][name]), set_by.to_owned()]);
     }
     table.text("")

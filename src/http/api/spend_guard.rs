@@ -14,6 +14,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -23,6 +25,7 @@ use super::caller::Caller;
 use super::error::Problem;
 use super::money::Amount;
 use super::profiles::TAG;
+use super::word::word;
 use crate::storage;
 
 pub(super) fn routes() -> OpenApiRouter {
@@ -50,8 +53,8 @@ pub(super) struct Limits {
     longest_call_s: Option<u32>,
     /// Most calls a second that may begin.
     calls_per_second: Option<u32>,
-    /// Whether premium numbers may be called: `allow` or `deny`.
-    #[schema(value_type = String)]
+    /// Whether premium numbers may be called.
+    #[schema(schema_with = word::<Premium>)]
     premium: Premium,
     /// Share of a cap, percent, at which the operator is warned.
     warn_percent: Option<u8>,
@@ -84,8 +87,11 @@ impl From<SpendGuard> for Limits {
 struct GuardView {
     /// What holds, whoever has set it.
     in_force: Limits,
-    /// The names of the limits that the profile sets or lifts itself; the others are the installation's.
+    /// The names of the limits that were set or lifted for this profile.
     own: Vec<&'static str>,
+    /// The names of the limits that it was created with (`calls.new_profiles`); they hold while the installation's are not
+    /// tighter. Limits in neither list are the installation's.
+    begun_with: Vec<&'static str>,
     /// The currency of the amounts, the company's.
     currency: String,
 }
@@ -106,25 +112,37 @@ impl GuardView {
             ("warn_percent", own.warn_percent.is_own()),
         ];
         let own = is_own.into_iter().filter(|(_, is_own)| *is_own).map(|(name, _)| name).collect();
-        Self { in_force: caller.store().spend_guard(profile).into(), own, currency }
+        let begun_with = caller.store().limits_begun_with(profile);
+        Self { in_force: caller.store().spend_guard(profile).into(), own, begun_with, currency }
     }
 }
 
 /// One limit of a change: null returns to the installation's, `"none"` lifts it, anything else sets it.
-struct Setting<T>(Override<T>);
+enum Setting<T> {
+    Inherited,
+    Lifted,
+    Set(T),
+}
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Setting<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
-            Value::Null => Ok(Self(Override::Inherited)),
-            Value::String(word) if word == "none" => Ok(Self(Override::Lifted)),
-            value => T::deserialize(value).map(|own| Self(Override::Set(own))).map_err(with_the_words),
+            Value::Null => Ok(Self::Inherited),
+            Value::String(word) if word == "none" => Ok(Self::Lifted),
+            value => T::deserialize(value).map(Self::Set).map_err(with_the_words),
         }
     }
 }
 
 fn with_the_words<E: de::Error>(error: impl Display) -> E {
     E::custom(format!("{error}; \"none\" lifts the limit, null returns to the installation's"))
+}
+
+/// The rule for premium numbers, `none`, or null.
+fn premium_or_none() -> RefOr<Schema> {
+    let words = Premium::ALL.iter().map(|rule| rule.word()).chain(["none"]).map(Some).chain([None]);
+    let kind = SchemaType::from_iter([Type::String, Type::Null]);
+    RefOr::T(Schema::Object(ObjectBuilder::new().schema_type(kind).enum_values(Some(words)).build()))
 }
 
 /// Limits to change; what is left out stays. Null returns to the installation's limit, `"none"` lifts it. Amounts are in
@@ -165,9 +183,9 @@ struct GuardChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u32>)]
     calls_per_second: Option<Setting<u32>>,
-    /// Whether premium numbers may be called: `allow` or `deny`.
+    /// Whether premium numbers may be called; `none` lifts the limit.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = premium_or_none)]
     premium: Option<Setting<Premium>>,
     /// Share of a cap, percent, at which the operator is warned.
     #[serde(default, deserialize_with = "given")]
@@ -175,21 +193,20 @@ struct GuardChange {
     warn_percent: Option<Setting<u8>>,
 }
 
-/// 0 is no limit.
-fn call_rate(Setting(own): Setting<u32>) -> Override<NonZeroU32> {
-    match own {
-        Override::Inherited => Override::Inherited,
-        Override::Lifted => Override::Lifted,
-        Override::Set(most) => NonZeroU32::new(most).map_or(Override::Lifted, Override::Set),
+fn set<T, U>(change: Option<Setting<T>>, before: Override<U>, read: impl Fn(T) -> U) -> Override<U> {
+    match change {
+        None => before,
+        Some(Setting::Inherited) => Override::Inherited,
+        Some(Setting::Lifted) => Override::Lifted,
+        Some(Setting::Set(own)) => Override::Set(read(own)),
     }
 }
 
-fn set<T, U>(change: Option<Setting<T>>, before: Override<U>, read: impl Fn(T) -> U) -> Override<U> {
-    match change.map(|setting| setting.0) {
-        None => before,
-        Some(Override::Inherited) => Override::Inherited,
-        Some(Override::Lifted) => Override::Lifted,
-        Some(Override::Set(own)) => Override::Set(read(own)),
+/// 0 is no limit.
+fn set_call_rate(change: Option<Setting<u32>>, before: Override<NonZeroU32>) -> Override<NonZeroU32> {
+    match change {
+        Some(Setting::Set(most)) => NonZeroU32::new(most).map_or(Override::Lifted, Override::Set),
+        change => set(change, before, |_| NonZeroU32::MIN),
     }
 }
 
@@ -205,7 +222,7 @@ impl GuardChange {
             denied: set(self.denied_countries, before.denied, countries),
             calls_to_one_country: set(self.calls_to_one_country, before.calls_to_one_country, |n| n),
             longest_call_s: set(self.longest_call_s, before.longest_call_s, |s| s),
-            calls_per_second: self.calls_per_second.map_or(before.calls_per_second, call_rate),
+            calls_per_second: set_call_rate(self.calls_per_second, before.calls_per_second),
             premium: set(self.premium, before.premium, |rule| rule),
             warn_percent: set(self.warn_percent, before.warn_percent, |percent| percent),
         }

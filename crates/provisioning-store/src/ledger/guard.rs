@@ -133,7 +133,7 @@ pub struct CapStanding {
     /// came out cheaper.
     #[serde(rename = "committed_micros")]
     pub committed: Micros,
-    /// When the window ends and the cap begins anew by itself.
+    /// When the window ends and the cap starts again from zero.
     #[serde(rename = "renews_at_micros")]
     pub renews_at: Timestamp,
     /// In one word.

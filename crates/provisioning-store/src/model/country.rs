@@ -85,6 +85,16 @@ impl Countries {
         self.0.iter().all(|word| *word == 0)
     }
 
+    /// The countries that are in both sets.
+    pub fn and(self, other: Self) -> Self {
+        self.iter().filter(|country| other.contains(*country)).collect()
+    }
+
+    /// The countries that are in either set.
+    pub fn or(self, other: Self) -> Self {
+        self.iter().chain(other.iter()).collect()
+    }
+
     /// The countries in the order of their letters.
     pub fn iter(&self) -> impl Iterator<Item = Country> + '_ {
         (0..LETTERS * LETTERS).map(Country::at).filter(|country| self.contains(*country))

@@ -196,7 +196,13 @@ choices! {
     }
 }
 
-/// What a profile sets in the place of a default. Its text forms are `default`, `none`, and the limit's own.
+impl Premium {
+    fn tighter(self, other: Self) -> Self {
+        if self == Self::Deny { self } else { other }
+    }
+}
+
+/// What a profile has in the place of a default. Its text forms are `default`, `none`, and the limit's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Override<T> {
     /// The installation's default holds.
@@ -209,20 +215,34 @@ pub enum Override<T> {
     /// The profile's own limit.
     #[serde(rename = "set")]
     Set(T),
+    /// What the profile was created with, if that was a limit. It was not chosen for this profile, so a tighter default
+    /// that comes later holds.
+    #[serde(rename = "begun")]
+    Begun(Option<T>),
 }
 
 impl<T> Override<T> {
-    /// Whether the profile has a say in it.
+    /// Whether the limit was set or lifted for this profile.
     pub fn is_own(&self) -> bool {
-        !matches!(self, Self::Inherited)
+        matches!(self, Self::Lifted | Self::Set(_))
     }
 
-    /// The limit in force.
-    pub fn over(self, default: Option<T>) -> Option<T> {
-        match self {
-            Self::Inherited => default,
-            Self::Lifted => None,
-            Self::Set(limit) => Some(limit),
+    /// Whether nothing was said about this limit, neither for this profile nor when it was created.
+    pub fn is_unsaid(&self) -> bool {
+        matches!(self, Self::Inherited)
+    }
+
+    fn is_begun(&self) -> bool {
+        matches!(self, Self::Begun(_))
+    }
+
+    /// The limit in force; `tighter` says which of two limits allows less.
+    fn over(self, default: Option<T>, tighter: impl FnOnce(T, T) -> T) -> Option<T> {
+        match (self, default) {
+            (Self::Inherited | Self::Begun(None), default) => default,
+            (Self::Lifted, _) => None,
+            (Self::Set(limit), _) | (Self::Begun(Some(limit)), None) => Some(limit),
+            (Self::Begun(Some(limit)), Some(default)) => Some(tighter(limit, default)),
         }
     }
 }
@@ -242,9 +262,9 @@ impl<T: FromStr> FromStr for Override<T> {
 impl<T: fmt::Display> fmt::Display for Override<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Inherited => f.write_str("default"),
+            Self::Inherited | Self::Begun(None) => f.write_str("default"),
             Self::Lifted => f.write_str("none"),
-            Self::Set(limit) => limit.fmt(f),
+            Self::Set(limit) | Self::Begun(Some(limit)) => limit.fmt(f),
         }
     }
 }
@@ -281,18 +301,58 @@ pub struct GuardOverrides {
 impl GuardOverrides {
     /// The guard in force.
     pub fn over(&self, defaults: &SpendGuard) -> SpendGuard {
+        let (hour_cap, day_cap) = self.caps(defaults);
+        let warn_percent = self.warn_percent.over(defaults.warn_percent, Ord::min);
         SpendGuard {
-            hour_cap: self.hour_cap.over(defaults.hour_cap),
-            day_cap: self.day_cap.over(defaults.day_cap),
-            highest_rate: self.highest_rate.over(defaults.highest_rate),
-            allowed: self.allowed.over(defaults.allowed),
-            denied: self.denied.over(Some(defaults.denied)).unwrap_or_default(),
-            calls_to_one_country: self.calls_to_one_country.over(defaults.calls_to_one_country),
-            longest_call_s: self.longest_call_s.over(defaults.longest_call_s),
-            calls_per_second: self.calls_per_second.over(defaults.calls_per_second),
-            premium: self.premium.over(Some(defaults.premium)).unwrap_or(Premium::Allow),
-            warn_percent: self.warn_percent.over(defaults.warn_percent),
+            hour_cap,
+            day_cap,
+            highest_rate: self.highest_rate.over(defaults.highest_rate, Ord::min),
+            allowed: self.allowed.over(defaults.allowed, |one, other| one.and(other)),
+            denied: self.denied.over(Some(defaults.denied), |one, other| one.or(other)).unwrap_or_default(),
+            calls_to_one_country: self.calls_to_one_country.over(defaults.calls_to_one_country, Ord::min),
+            longest_call_s: self.longest_call_s.over(defaults.longest_call_s, Ord::min),
+            calls_per_second: self.call_rate(defaults.calls_per_second),
+            premium: self.premium_rule(defaults.premium),
+            warn_percent,
         }
+    }
+
+    /// Most calls a second that may begin.
+    pub fn call_rate(&self, default: Option<NonZeroU32>) -> Option<NonZeroU32> {
+        self.calls_per_second.over(default, Ord::min)
+    }
+
+    /// Whether premium numbers may be called.
+    pub fn premium_rule(&self, default: Premium) -> Premium {
+        self.premium.over(Some(default), Premium::tighter).unwrap_or(Premium::Allow)
+    }
+
+    /// The caps of the hour and the day. Where one of them was given at creation, they need not fit each other, since nobody
+    /// has chosen them together: what the day's leaves is what an hour may cost.
+    fn caps(&self, defaults: &SpendGuard) -> (Option<Micros>, Option<Micros>) {
+        let hour = self.hour_cap.over(defaults.hour_cap, Ord::min);
+        let day = self.day_cap.over(defaults.day_cap, Ord::min);
+        let are_apart = self.hour_cap.is_begun() || self.day_cap.is_begun() && !self.hour_cap.is_own();
+        let least = hour.zip(day).map(|(hour, day)| hour.min(day));
+        (least.filter(|_| are_apart).or(hour), day)
+    }
+
+    /// What the profile was created with and what holds because no default is tighter, each by its name.
+    pub fn begun_with(&self, defaults: &SpendGuard) -> Vec<&'static str> {
+        fn holds<T: Copy + PartialEq>(own: Override<T>, in_force: Option<T>, default: Option<T>) -> bool {
+            matches!(own, Override::Begun(Some(limit)) if in_force == Some(limit)) && in_force != default
+        }
+        let guard = self.over(defaults);
+        let limits = [
+            ("hour_cap", holds(self.hour_cap, guard.hour_cap, defaults.hour_cap)),
+            ("day_cap", holds(self.day_cap, guard.day_cap, defaults.day_cap)),
+            (
+                "calls_per_second",
+                holds(self.calls_per_second, guard.calls_per_second, defaults.calls_per_second),
+            ),
+            ("premium", holds(self.premium, Some(guard.premium), Some(defaults.premium))),
+        ];
+        limits.into_iter().filter(|(_, holds)| *holds).map(|(name, _)| name).collect()
     }
 }
 
@@ -314,6 +374,50 @@ mod tests {
         for text in ["default", "none", "2.50"] {
             assert_eq!(text.parse::<Override<Micros>>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn of_what_a_profile_was_created_with_and_the_default_the_tighter_holds() {
+        let guard = SpendGuard::default();
+        let amount = |units| Some(Micros::from_units(units));
+        let created = GuardOverrides {
+            hour_cap: Override::Begun(amount(20)),
+            day_cap: Override::Begun(amount(100)),
+            calls_per_second: Override::Begun(NonZeroU32::new(5)),
+            premium: Override::Begun(Some(Premium::Deny)),
+            ..GuardOverrides::default()
+        };
+        let caps = |guard: SpendGuard| (guard.hour_cap, guard.day_cap);
+        let alone = created.over(&guard);
+        assert_eq!((caps(alone), alone.premium), ((amount(20), amount(100)), Premium::Deny));
+        assert_eq!(created.begun_with(&guard), ["hour_cap", "day_cap", "calls_per_second", "premium"]);
+        let tight = SpendGuard { day_cap: amount(10), calls_per_second: NonZeroU32::new(2), ..guard };
+        let both = created.over(&tight);
+        assert_eq!((caps(both), both.calls_per_second), ((amount(10), amount(10)), NonZeroU32::new(2)));
+        assert_eq!((both.fault(), created.begun_with(&tight)), (None, vec!["premium"]));
+        let loose = SpendGuard {
+            hour_cap: amount(500),
+            calls_per_second: NonZeroU32::new(50),
+            ..SpendGuard::default()
+        };
+        assert_eq!(created.over(&loose), SpendGuard { warn_percent: loose.warn_percent, ..alone });
+        let chosen = GuardOverrides { day_cap: Override::Set(Micros::from_units(70)), ..created };
+        assert_eq!(caps(chosen.over(&tight)), (amount(20), amount(70)), "what was chosen holds");
+    }
+
+    #[test]
+    fn a_profile_that_was_created_without_a_limit_gets_the_default() {
+        let open = GuardOverrides {
+            hour_cap: Override::Begun(None),
+            premium: Override::Begun(Some(Premium::Allow)),
+            ..GuardOverrides::default()
+        };
+        assert_eq!(open.over(&SpendGuard::default()), SpendGuard::default());
+        let all = SpendGuard { hour_cap: Some(Micros(5)), premium: Premium::Deny, ..SpendGuard::default() };
+        assert_eq!(open.over(&all), all);
+        assert!(open.begun_with(&SpendGuard::default()).is_empty());
+        let json = serde_json::to_string(&open).unwrap();
+        assert_eq!(serde_json::from_str::<GuardOverrides>(&json).unwrap(), open);
     }
 
     #[test]

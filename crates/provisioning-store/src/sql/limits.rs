@@ -1,25 +1,27 @@
-//! Which profiles and companies lack a limit that new ones begin with, and have no say in it.
+//! Which limits the profiles and companies have.
 
-use super::query::query_scalar;
+use super::query::{query_as, query_scalar};
+use super::rows::guard;
 use super::{Database, failed, statements};
 use crate::error::StoreError;
-use crate::store::Unlimited;
+use crate::model::GuardOverrides;
 
 impl Database {
-    pub(crate) async fn unlimited(&self) -> Result<Unlimited, StoreError> {
-        Ok(Unlimited {
-            call_rate: self.count(statements::PROFILES_WITHOUT_CALL_RATE).await?,
-            company_call_rate: self.count(statements::COMPANIES_WITHOUT_CALL_RATE).await?,
-            premium: self.count(statements::PROFILES_WITHOUT_PREMIUM).await?,
-            caps: self.count(statements::PROFILES_WITHOUT_CAPS).await?,
-        })
+    /// The spend guards of the profiles that are there, each with the number of profiles that have it.
+    pub(crate) async fn guards(&self) -> Result<Vec<(GuardOverrides, u64)>, StoreError> {
+        let found: Vec<(String, i64)> = query_as(statements::GUARDS)
+            .fetch_all(self.reader())
+            .await
+            .map_err(failed("reading the limits of profiles"))?;
+        found.iter().map(|(text, profiles)| Ok((guard(text)?, profiles.unsigned_abs()))).collect()
     }
 
-    async fn count(&self, statement: &'static str) -> Result<u64, StoreError> {
-        let found: i64 = query_scalar(statement)
+    /// How many companies may begin any number of calls a second.
+    pub(crate) async fn companies_without_call_rate(&self) -> Result<u64, StoreError> {
+        let found: i64 = query_scalar(statements::COMPANIES_WITHOUT_CALL_RATE)
             .fetch_one(self.reader())
             .await
-            .map_err(failed("counting what has no limit"))?;
+            .map_err(failed("counting the companies without a limit"))?;
         Ok(found.unsigned_abs())
     }
 }

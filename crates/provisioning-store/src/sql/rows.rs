@@ -223,7 +223,7 @@ pub(super) fn guard_text(guard: &GuardOverrides) -> String {
     serde_json::to_string(guard).expect("plain data has a JSON form")
 }
 
-fn guard(text: &str) -> Result<GuardOverrides, StoreError> {
+pub(super) fn guard(text: &str) -> Result<GuardOverrides, StoreError> {
     let damaged = |_| StoreError::Damaged { found: text.to_owned(), expected: "a spend guard" };
     serde_json::from_str(text).map_err(damaged)
 }

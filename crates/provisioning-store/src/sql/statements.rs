@@ -258,18 +258,8 @@ pub(super) const COUNT_PENDING_PAYMENTS: &str =
 // Companies.
 pub(super) const INSERT_COMPANY: &str =
     "INSERT INTO companies (name, country, currency, calls_per_second) VALUES ($1, $2, $3, $4) RETURNING id";
-/// Profiles that have no say in a limit. A profile's own limits are members of one JSON text; a limit that is the
-/// installation's has the word `default` there, and in the text of a profile from before this limit it is absent.
-macro_rules! profiles_without {
-    ($($limit:literal),+) => {
-        concat!("SELECT COUNT(*) FROM subscribers WHERE closed_at IS NULL", $(
-            " AND (spend_guard LIKE '%\"", $limit, "\":\"default\"%' OR spend_guard NOT LIKE '%\"", $limit, "\":%')"
-        ),+)
-    };
-}
-pub(super) const PROFILES_WITHOUT_CALL_RATE: &str = profiles_without!("calls_per_second");
-pub(super) const PROFILES_WITHOUT_PREMIUM: &str = profiles_without!("premium");
-pub(super) const PROFILES_WITHOUT_CAPS: &str = profiles_without!("hour_cap_micros", "day_cap_micros");
+pub(super) const GUARDS: &str =
+    "SELECT spend_guard, COUNT(*) FROM subscribers WHERE closed_at IS NULL GROUP BY spend_guard";
 pub(super) const COMPANIES_WITHOUT_CALL_RATE: &str =
     "SELECT COUNT(*) FROM companies WHERE calls_per_second IS NULL";
 pub(super) const SET_CALLS_PER_SECOND: &str = "UPDATE companies SET calls_per_second = $2 WHERE id = $1";
@@ -578,8 +568,8 @@ pub(super) const TOKENS_THAT: &str =
     "SELECT id, name, role, company_id, created_at, expires_at, revoked_at FROM tokens WHERE 1 = 1";
 pub(super) const REVOKE_TOKEN: &str =
     "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
-pub(super) const ENDLESS_TOKENS: &str = "SELECT COUNT(*) FROM tokens \
-     WHERE company_id IS NOT NULL AND expires_at IS NULL AND revoked_at IS NULL";
+pub(super) const ENDLESS_TOKENS: &str =
+    "SELECT COUNT(*) FROM tokens WHERE expires_at IS NULL AND revoked_at IS NULL";
 pub(super) const INSERT_AUDIT: &str =
     "INSERT INTO audit (at, actor, origin, company_id, action, detail) VALUES ($1, $2, $3, $4, $5, $6)";
 pub(super) const AUDIT_THAT: &str =

@@ -91,7 +91,7 @@ impl Store {
         self.database.tokens(company, slice).await
     }
 
-    /// How many tokens of companies never end by themselves: they were made before that was the default, or by an operator.
+    /// How many tokens never end by themselves: they were made before that was the default, or by an operator.
     pub async fn endless_tokens(&self) -> Result<u64, StoreError> {
         self.database.endless_tokens().await
     }

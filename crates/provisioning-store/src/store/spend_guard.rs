@@ -18,7 +18,7 @@ impl Store {
         self.apply_one(now, LedgerOp::SetGuard { profile, guard: Box::new(guard) }).await.map(|_| ())
     }
 
-    /// Lets a profile spend on: the caps of this hour and day begin anew.
+    /// Lets a profile spend on: the caps of this hour and day start again from zero.
     pub async fn release_spend_guard(&self, now: Timestamp, profile: ProfileId) -> Result<(), StoreError> {
         self.apply_one(now, LedgerOp::ReleaseGuard { profile }).await.map(|_| ())
     }
@@ -26,6 +26,11 @@ impl Store {
     /// The spend guard in force for a profile.
     pub fn spend_guard(&self, profile: &Profile) -> SpendGuard {
         profile.guard.over(&self.policy().guard)
+    }
+
+    /// The names of the limits that hold because a profile was created with them.
+    pub fn limits_begun_with(&self, profile: &Profile) -> Vec<&'static str> {
+        profile.guard.begun_with(&self.policy().guard)
     }
 
     /// How a profile stands towards each of its caps.

@@ -380,7 +380,7 @@ fn a_call_between_profiles_has_no_country_to_be_denied() {
 }
 
 #[tokio::test]
-async fn whoever_is_new_has_a_say_in_its_limits() {
+async fn what_was_created_with_or_without_a_limit_is_not_counted_as_unlimited() {
     let home = Home::new();
     let store = home.open().await;
     let new = NewCompany { name: "A".into(), country: "US".into(), currency: "USD".into() };
@@ -404,7 +404,13 @@ async fn whoever_is_new_has_a_say_in_its_limits() {
         day_cap: Override::Lifted,
         ..GuardOverrides::default()
     };
-    for (name, own) in [("P", limited), ("Q", lifted)] {
+    let begun = GuardOverrides {
+        calls_per_second: Override::Begun(None),
+        premium: Override::Begun(Some(Premium::Allow)),
+        hour_cap: Override::Begun(None),
+        ..GuardOverrides::default()
+    };
+    for (name, own) in [("P", limited), ("Q", lifted), ("S", begun)] {
         let made = store.create_profile_with_credit(start(), new(name), None, own).await.unwrap().0;
         assert_eq!(made.guard, own);
         assert_eq!(store.unlimited().await.unwrap(), Unlimited::default(), "{name}");

@@ -42,9 +42,14 @@ fn country() -> impl Strategy<Value = &'static str> {
 }
 
 fn limit<T: Copy + std::fmt::Debug + 'static>(
-    limits: impl Strategy<Value = T>,
+    limits: impl Strategy<Value = T> + Clone,
 ) -> impl Strategy<Value = Override<T>> {
-    prop_oneof![3 => Just(Override::Inherited), 1 => Just(Override::Lifted), 3 => limits.prop_map(Override::Set)]
+    prop_oneof![
+        3 => Just(Override::Inherited),
+        1 => Just(Override::Lifted),
+        3 => limits.clone().prop_map(Override::Set),
+        1 => proptest::option::of(limits).prop_map(Override::Begun),
+    ]
 }
 
 /// Spend guards, some of which contradict themselves.

@@ -330,7 +330,7 @@ impl Gateway {
         prop_assert_eq!(self.store.verify().await.unwrap(), []);
         prop_assert_eq!(&self.store.balances().await.unwrap(), &self.balances());
         let books = self.oracle.books();
-        if let Some(cap) = books.subscriber(PROFILE).unwrap().guard.hour_cap.over(None) {
+        if let Override::Set(cap) = books.subscriber(PROFILE).unwrap().guard.hour_cap {
             // On hand counts too: it may be spent without the database.
             let reserved = books.balance(Account::Profile(PROFILE)).reserved;
             let committed = books.spending(PROFILE, start()).hour.spent.0 + reserved;

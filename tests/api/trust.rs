@@ -168,6 +168,9 @@ fn new_profiles_and_companies_begin_with_limits() {
     let company = firm.ask(&house, "GET", &format!("/companies/{}", firm.company), Value::Null).expect(200);
     assert_eq!(company["calls_per_second"], 20);
     let path = format!("/companies/{}/calls-per-second", firm.company);
+    for ask in [firm.ask(&house, "PUT", &path, json!({})), house.operate("PUT", &path, json!({}))] {
+        assert_eq!(ask.expect(422)["field"], "calls_per_second", "what is left out lifts nothing");
+    }
     firm.ask(&house, "PUT", &path, json!({"calls_per_second": 10})).expect(200);
     for loose in [json!(11), json!(0), Value::Null] {
         let said = firm.ask(&house, "PUT", &path, json!({"calls_per_second": loose})).expect(403);

@@ -120,8 +120,9 @@ async fn list_addresses(caller: Caller, Path(profile): Path<ProfileId>) -> Answe
 ///
 /// It counts while the profile's authentication is `ip`. What an operator allows is confirmed at once. An administrator may
 /// name a network of 256 addresses at most (IPv6: a /48), and a certificate that no other profile has. A single address is
-/// confirmed at once, unless it is known as somebody else's: a carrier's, another profile's, or one that a PBX of another
-/// company has registered from or proved its password at within the last month. Such a claim is `pending`, and so is every
+/// confirmed at once, unless it is known as somebody else's: a carrier's, another profile's, claimed by another
+/// company even if that claim is pending, or one that a PBX of another company has registered from or proved its password at
+/// within the last month. Such a claim is `pending`, and so is every
 /// range: until an operator confirms it, a request from there is asked for the profile's password, and one that answers it
 /// shows the address to be the profile's. A single address is confirmed by that.
 ///

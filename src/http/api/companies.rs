@@ -247,6 +247,8 @@ async fn set_price_list(
 #[serde(deny_unknown_fields)]
 struct CallRate {
     /// Most calls a second, refused and repeated ones included; twice as many may begin at once. Null or 0 lifts the limit.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required = true)]
     calls_per_second: Option<u32>,
 }
 

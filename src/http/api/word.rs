@@ -5,7 +5,7 @@ use provisioning_store::ledger::{CapState, Payer, TransferKind, Window};
 use provisioning_store::lifecycle::Renewal;
 use provisioning_store::model::{
     Authentication, CallerIdByCall, ClaimState, DigestAlgorithms, NumberFormat, NumberPresentation,
-    PaymentCause, PaymentState, Srtp, Switch, Transport, Trust,
+    PaymentCause, PaymentState, Premium, Srtp, Switch, Transport, Trust,
 };
 use provisioning_store::tokens::RoleKind;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
@@ -40,6 +40,7 @@ choices!(
     Payer,
     PaymentCause,
     PaymentState,
+    Premium,
     Renewal,
     RoleKind,
     Srtp,

@@ -12,7 +12,7 @@ use sip_core::auth::digest::{Algorithm, ha1};
 use sip_core::auth::ip::{Cidr, IpRule};
 use sip_core::directory::{
     AccountRoute, Authentication, CallerId, Carrier, Claims, DigestPolicy, Directory, NumberFormat, Password,
-    Peer, Profile, SrtpPolicy, Standing,
+    Peer, Profile, SrtpPolicy, Standing, Suspended,
 };
 use sip_core::types::{CarrierId, CompanyId, ProfileId, Transport};
 
@@ -156,8 +156,16 @@ impl Builder<'_> {
             },
             caller_id: self.caller_id(profile),
             takes_caller_names: profile.settings.caller_name == Switch::On,
+            suspended: self.suspended(profile),
             srtp: srtp(profile.settings.srtp),
         })
+    }
+
+    /// A company's suspension is told before a profile's own.
+    fn suspended(&self, profile: &model::Profile) -> Option<Suspended> {
+        let of_company = self.company(profile).and_then(|company| company.suspension.as_ref());
+        let of_profile = profile.suspension.as_ref();
+        of_company.map(|_| Suspended::Company).or(of_profile.map(|_| Suspended::Profile))
     }
 
     fn company(&self, profile: &model::Profile) -> Option<&model::Company> {
@@ -296,6 +304,7 @@ impl Builder<'_> {
                 number_format: NumberFormat::E164,
                 caller_id: CallerId::default(),
                 takes_caller_names: true,
+                suspended: company.filter(|it| it.suspension.is_some()).map(|_| Suspended::Company),
                 srtp: SrtpPolicy::Auto,
             });
         }

@@ -129,7 +129,8 @@ mod tests {
         let store = Store::open(StoreOptions::new(file, SecretKey::new([7; 32]))).await.unwrap();
         let new = NewCompany { name: "A".into(), country: "US".into(), currency: "USD".into() };
         let one = store.create_company(Timestamp(0), &new).await.unwrap();
-        let two = store.create_company(Timestamp(0), &new).await.unwrap();
+        let other = NewCompany { name: "B".into(), ..new };
+        let two = store.create_company(Timestamp(0), &other).await.unwrap();
         let table = "prefix,destination,rate_per_minute\n1,USA,0.008\n";
         store.import_rates(Timestamp(0), "gold", None, table).await.unwrap();
         (store, one, two)

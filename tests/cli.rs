@@ -188,6 +188,15 @@ company payment paid 1 --reference R-1
 company payment failed 1
 company payment list
 company payment recharge Architects --below 5 --amount 50
+company rename Builders Masons
+company rename Masons architects
+company rename Masons 2
+company rename Masons Builders
+company suspend Builders --reason unpaid
+company resume Builders
+company correct Architects -5.00 --reason booked_twice
+company correct Architects -5000.00 --reason too_much
+company credit-note Architects 1.50 --reason dropped_calls
 company list
 rates import RATES
 rates import RATES --list cheap --from 2030-01-01
@@ -206,6 +215,8 @@ profile create Architects Sales --channels 4 --bundles 1 --credit 10
 profile create Architects Poor --channels 4 --credit 1000000
 profile create Builders Site
 profile set Sales --srtp required --presentation e164 --caller-name off
+profile suspend Sales --reason fraud
+profile resume Sales
 profile rename Site Building_Site
 profile channels Building_Site 400
 profile credit add Sales 5.50

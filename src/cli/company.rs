@@ -38,6 +38,47 @@ pub(crate) enum Command {
         #[arg(long, default_value = "")]
         note: String,
     },
+    /// Give a company another name.
+    Rename {
+        /// Number or name.
+        company: String,
+        /// The new name, which no other company has.
+        name: String,
+    },
+    /// Refuse all calls of a company and to it. Calls that run go on; what is paid for goes on.
+    Suspend {
+        /// Number or name.
+        company: String,
+        /// Why, for people.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Let a suspended company call and be called again.
+    Resume {
+        /// Number or name.
+        company: String,
+    },
+    /// Correct a company's credit: a payment that was booked twice, or to the wrong company.
+    Correct {
+        /// Number or name.
+        company: String,
+        /// What is added, such as 10.00; -10.00 is taken away.
+        #[arg(allow_hyphen_values = true)]
+        amount: Micros,
+        /// Why, for the books.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Write a credit note: what was charged goes back to the company's credit.
+    CreditNote {
+        /// Number or name.
+        company: String,
+        /// Such as 10.00.
+        amount: Micros,
+        /// Why, for the books.
+        #[arg(long)]
+        reason: String,
+    },
     /// Say that a company is who it claims to be: it may show those of its landline numbers that are verified.
     Verify {
         /// Number or name.
@@ -107,6 +148,24 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
             let paid = json!({ "amount": money(amount, &company["currency"]), "note": note });
             show(context, &[gateway.post(&format!("/companies/{}/top-ups", id(&company)), paid).await?]);
         }
+        Command::Rename { company, name } => {
+            let path = format!("/companies/{}", id(&find::company(gateway, &company).await?));
+            show(context, &[gateway.patch(&path, json!({ "name": name })).await?]);
+        }
+        Command::Suspend { company, reason } => {
+            let path = format!("/companies/{}/suspension", id(&find::company(gateway, &company).await?));
+            show(context, &[gateway.put(&path, json!({ "reason": reason })).await?]);
+        }
+        Command::Resume { company } => {
+            let path = format!("/companies/{}/suspension", id(&find::company(gateway, &company).await?));
+            show(context, &[gateway.delete(&path).await?]);
+        }
+        Command::Correct { company, amount, reason } => {
+            put_right(context, gateway, ("corrections", &company), amount, &reason).await?;
+        }
+        Command::CreditNote { company, amount, reason } => {
+            put_right(context, gateway, ("credit-notes", &company), amount, &reason).await?;
+        }
         Command::PriceList { company, list } => {
             let path = format!("/companies/{}/price-list", id(&find::company(gateway, &company).await?));
             show(context, &[gateway.put(&path, json!({ "price_list": list })).await?]);
@@ -142,6 +201,19 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
     Ok(())
 }
 
+async fn put_right(
+    context: &Context,
+    gateway: &Gateway,
+    (how, company): (&str, &str),
+    amount: Micros,
+    reason: &str,
+) -> Result<(), Failure> {
+    let company = find::company(gateway, company).await?;
+    let body = json!({ "amount": money(amount, &company["currency"]), "reason": reason });
+    show(context, &[gateway.post(&format!("/companies/{}/{how}", id(&company)), body).await?]);
+    Ok(())
+}
+
 fn stored(number: &str, company: &Value) -> String {
     let name = text(&company["name"]);
     match company["is_verified"] == true {
@@ -162,14 +234,24 @@ fn calls_per_second(text: &str) -> Result<u32, String> {
 
 fn show(context: &Context, companies: &[Value]) {
     context.output.show(&companies, || {
-        let columns = ["id", "name", "country", "credit", "currency", "verified", "calls/s"];
+        let columns = ["id", "name", "country", "credit", "currency", "verified", "calls/s", "suspended"];
         let mut table = Table::new(columns);
         for company in companies {
             let fields = ["id", "name", "country", "credit", "currency", "is_verified", "calls_per_second"];
-            table.row(fields.map(|field| cell(&company[field])));
+            let [id, name, country, credit, currency, verified, calls] =
+                fields.map(|field| cell(&company[field]));
+            table.row([id, name, country, credit, currency, verified, calls, suspended(company)]);
         }
         table.text("There is no company yet: sipgw company create NAME --country US")
     });
+}
+
+/// Why a company is suspended, or nothing.
+fn suspended(company: &Value) -> String {
+    match company["suspension"].is_null() {
+        true => String::new(),
+        false => cell(&company["suspension"]["reason"]),
+    }
 }
 
 async fn landlines(context: &Context, gateway: &Gateway, company: Option<String>) -> Result<(), Failure> {

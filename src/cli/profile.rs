@@ -166,6 +166,19 @@ pub(crate) enum Command {
         /// E.164, such as +3725551234.
         number: String,
     },
+    /// Refuse all calls of a profile and to it. Calls that run go on; its subscription goes on.
+    Suspend {
+        /// Number, SIP user or name.
+        profile: String,
+        /// Why, for people.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Let a suspended profile call and be called again.
+    Resume {
+        /// Number, SIP user or name.
+        profile: String,
+    },
     /// Give a profile another name.
     Rename {
         /// Number, SIP user or name.
@@ -267,6 +280,14 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
             show::show(context, gateway, profile).await?;
         }
         Command::Rehearse { profile, number } => rehearse::run(context, gateway, &profile, &number).await?,
+        Command::Suspend { profile, reason } => {
+            let path = below(&find::profile(gateway, &profile).await?, "/suspension");
+            show(context, &[gateway.put(&path, json!({ "reason": reason })).await?]);
+        }
+        Command::Resume { profile } => {
+            let path = below(&find::profile(gateway, &profile).await?, "/suspension");
+            show(context, &[gateway.delete(&path).await?]);
+        }
         Command::Rename { profile, name } => {
             let path = below(&find::profile(gateway, &profile).await?, "");
             show(context, &[gateway.patch(&path, json!({ "name": name })).await?]);

@@ -37,6 +37,7 @@ mod carriers;
 mod cdrs;
 mod companies;
 mod contract;
+mod corrections;
 mod credentials;
 mod credit;
 mod deck;
@@ -67,6 +68,7 @@ mod stations;
 mod status;
 mod stock;
 mod subscriptions;
+mod suspensions;
 mod tokens;
 mod versions;
 mod word;
@@ -116,7 +118,9 @@ fn resources() -> OpenApiRouter {
         .merge(stock::routes())
         .merge(accounts::routes())
         .merge(carriers::routes())
+        .merge(corrections::routes())
         .merge(rates::routes())
+        .merge(suspensions::routes())
         .merge(editions::routes())
         .merge(calls::routes())
         .merge(cdrs::routes())

@@ -9,13 +9,24 @@ use crate::house::{Ask, House, Whose};
 pub(crate) const LIMITED: [&str; 3] = ["administrator", "administrator_read_only", "billing"];
 
 /// What operations need in their bodies; `{profile}` stands for an identity. Every operation with a body is here.
-const BODIES: [(&str, &str); 35] = [
+const BODIES: [(&str, &str); 40] = [
     ("POST /business-accounts", r#"{"company": "{company}", "name": "new-{serial}"}"#),
     ("PUT /business-accounts/{account}/attachment", r#"{"profile": "{profile}"}"#),
     ("POST /carriers", r#"{"name": "new-{serial}", "host": "203.0.113.9"}"#),
     ("PATCH /carriers/{carrier}", r#"{"priority": 3}"#),
     ("POST /companies", r#"{"name": "new-{serial}", "country": "US"}"#),
     ("PUT /companies/{company}/administrators/{email}", r#"{"name": "Ada", "account": "{account}"}"#),
+    ("PATCH /companies/{company}", r#"{"name": "renamed-{serial}"}"#),
+    ("PUT /companies/{company}/suspension", r#"{"reason": "unpaid"}"#),
+    ("PUT /profiles/{profile}/suspension", r#"{"reason": "fraud"}"#),
+    (
+        "POST /companies/{company}/corrections",
+        r#"{"amount": {"amount": "-5.00", "currency": "USD"}, "reason": "booked twice"}"#,
+    ),
+    (
+        "POST /companies/{company}/credit-notes",
+        r#"{"amount": {"amount": "5.00", "currency": "USD"}, "reason": "dropped calls"}"#,
+    ),
     ("PUT /companies/{company}/calls-per-second", r#"{"calls_per_second": 1}"#),
     ("POST /companies/{company}/numbers", r#"{"number": "{offer}"}"#),
     ("POST /companies/{company}/payments", r#"{"amount": {"amount": "5.00", "currency": "USD"}}"#),

@@ -9,7 +9,7 @@ use sip_core::auth::digest::{Algorithm, ha1};
 use sip_core::auth::ip::{Cidr, IpRule};
 use sip_core::directory::{
     AccountRoute, Authentication, CallerId, Carrier, Claims, DigestPolicy, Directory, NumberFormat, Password,
-    Peer, Profile, SrtpPolicy, Standing,
+    Peer, Profile, SrtpPolicy, Standing, Suspended,
 };
 use sip_core::limits::Limits;
 use sip_core::settings::{Listener, Settings};
@@ -66,6 +66,8 @@ pub(crate) struct Provisions {
     pub(crate) carriers_are_trusted: bool,
     /// Whether Sales is told callers' names.
     pub(crate) sales_takes_names: bool,
+    /// Whether Sales makes and takes no calls for the time being.
+    pub(crate) sales_suspended: Option<Suspended>,
     pub(crate) vanessa: Vanessa,
     pub(crate) engineering: Proof,
 }
@@ -127,6 +129,7 @@ impl Default for Provisions {
             carriers_srtp: SrtpPolicy::Off,
             carriers_are_trusted: true,
             sales_takes_names: true,
+            sales_suspended: None,
             vanessa: Vanessa::Unknown,
             engineering: Proof::Address,
         }
@@ -189,6 +192,7 @@ pub(crate) fn directory(provisions: &Provisions) -> Directory {
     let sales = Profile {
         number_format: provisions.sales_format,
         takes_caller_names: provisions.sales_takes_names,
+        suspended: provisions.sales_suspended,
         ..profile(SALES, SALES_USER, registration, SALES_NUMBER)
     };
     let engineering = Profile {
@@ -299,6 +303,7 @@ fn profile(id: ProfileId, user: &str, authentication: Authentication, number: &s
             ..CallerId::default()
         },
         takes_caller_names: true,
+        suspended: None,
         srtp: SrtpPolicy::Auto,
     }
 }

@@ -19,7 +19,7 @@ pub use choices::{
     Authentication, CallerIdByCall, DigestAlgorithms, NumberFormat, NumberPresentation, Srtp, Switch,
     Transport, Trust, UnknownChoice,
 };
-pub use company::{Administrator, Company, NewCompany, Verification};
+pub use company::{Administrator, Company, NewCompany, Suspension, Verification};
 pub use country::{Countries, Country, NotACountry};
 pub use guard::{GuardFault, GuardOverrides, Override, Premium, SpendGuard};
 pub use number::{

@@ -35,7 +35,7 @@ use crate::ledger::{
 use crate::lifecycle::{Order, PriceList};
 use crate::model::{
     Carrier, CarrierAuthentication, CarrierId, Company, CompanyId, GuardOverrides, Landline, NewCarrier,
-    NewCompany, Premium, ProfileId, ProfileSettings, Timestamp, Verification,
+    NewCompany, Premium, ProfileId, ProfileSettings, Suspension, Timestamp, Verification,
 };
 use crate::money::Micros;
 use crate::registrations::Registration;
@@ -316,7 +316,7 @@ impl Store {
         calls_per_second: Option<NonZeroU32>,
     ) -> Result<Company, StoreError> {
         let new = NewCompany {
-            name: named("company name", &new.name)?,
+            name: company_name(&new.name)?,
             country: letters("country", &new.country, 2)?,
             currency: letters("currency", &new.currency, 3)?,
         };
@@ -388,6 +388,73 @@ impl Store {
         let note = noted("note", note)?;
         self.apply_one(now, LedgerOp::TopUp { company, amount, note }).await?;
         self.company(company).await
+    }
+
+    /// Puts a mistake in a company's credit right: adds to it, or takes from it if the amount is below zero. The books say
+    /// why, and who has said so.
+    pub async fn correct(
+        &self,
+        now: Timestamp,
+        company: CompanyId,
+        amount: Micros,
+        (reason, author): (&str, &str),
+    ) -> Result<Company, StoreError> {
+        let note = reasoned(reason, author)?;
+        self.apply_one(now, LedgerOp::Correct { company, amount, note }).await?;
+        self.company(company).await
+    }
+
+    /// Takes a charge back: what was earned goes to the company's credit. The books say why, and who has said so.
+    pub async fn give_back(
+        &self,
+        now: Timestamp,
+        company: CompanyId,
+        amount: Micros,
+        (reason, author): (&str, &str),
+    ) -> Result<Company, StoreError> {
+        let note = reasoned(reason, author)?;
+        self.apply_one(now, LedgerOp::GiveBack { company, amount, note }).await?;
+        self.company(company).await
+    }
+
+    /// Gives a company another name, which no other has.
+    pub async fn rename_company(&self, company: CompanyId, name: &str) -> Result<Company, StoreError> {
+        self.database.rename_company(company, &company_name(name)?).await?;
+        self.company(company).await
+    }
+
+    /// Stops all calls of a company; those that run go on, and what is paid for goes on.
+    pub async fn suspend_company(
+        &self,
+        now: Timestamp,
+        company: CompanyId,
+        reason: &str,
+    ) -> Result<Company, StoreError> {
+        let suspension = Suspension { at: now, reason: named("reason", reason)? };
+        self.database.suspend_company(company, Some(&suspension)).await?;
+        self.company(company).await
+    }
+
+    /// Lets a company call and be called again.
+    pub async fn resume_company(&self, company: CompanyId) -> Result<Company, StoreError> {
+        self.database.suspend_company(company, None).await?;
+        self.company(company).await
+    }
+
+    /// Stops all calls of a profile; those that run go on, and what is paid for goes on.
+    pub async fn suspend_profile(
+        &self,
+        now: Timestamp,
+        profile: ProfileId,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let suspension = Suspension { at: now, reason: named("reason", reason)? };
+        self.database.suspend_profile(profile, Some(&suspension)).await
+    }
+
+    /// Lets a profile call and be called again.
+    pub async fn resume_profile(&self, profile: ProfileId) -> Result<(), StoreError> {
+        self.database.suspend_profile(profile, None).await
     }
 
     /// Stores a landline number for use as Caller ID, or adds to a stored one who has made sure that it is the company's
@@ -463,6 +530,20 @@ fn named(field: &'static str, name: &str) -> Result<String, StoreError> {
         return Err(invalid(field, format!("write 1 to {LONGEST_NAME} characters on one line")));
     }
     Ok(name)
+}
+
+/// A company's name. Commands take a company by its number too, so a name is no number.
+fn company_name(name: &str) -> Result<String, StoreError> {
+    let name = named("company name", name)?;
+    if name.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(invalid("company name", "would be taken for a company's number; add a letter"));
+    }
+    Ok(name)
+}
+
+/// The note of a movement that somebody has to answer for.
+fn reasoned(reason: &str, author: &str) -> Result<String, StoreError> {
+    Ok(format!("{} ({})", named("reason", reason)?, seen("author", author)?))
 }
 
 /// A note, which may be empty: trimmed, one line, nothing that cannot be seen.

@@ -92,6 +92,7 @@ fn profile() -> Profile {
         number_format: NumberFormat::E164,
         caller_id: CallerId::default(),
         takes_caller_names: true,
+        suspended: None,
         srtp: SrtpPolicy::Auto,
     }
 }

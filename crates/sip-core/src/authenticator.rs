@@ -323,6 +323,7 @@ mod tests {
                 number_format: NumberFormat::Digits,
                 caller_id: CallerId::default(),
                 takes_caller_names: true,
+                suspended: None,
                 srtp: SrtpPolicy::Auto,
             });
         }

@@ -24,7 +24,9 @@ pub use self::peer::Peer;
 pub use self::policy::{DigestPolicy, NumberFormat, SrtpPolicy};
 #[cfg(test)]
 pub(crate) use self::profile::profile_of;
-pub use self::profile::{Authentication, CallerId, Claims, Password, Profile, Standing, is_user_name};
+pub use self::profile::{
+    Authentication, CallerId, Claims, Password, Profile, Standing, Suspended, is_user_name,
+};
 pub use self::succession::Succession;
 use crate::auth::CertificateNames;
 use crate::auth::ip::{Cidr, IpRule, IpRules, Precedence};

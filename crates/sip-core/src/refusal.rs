@@ -89,6 +89,8 @@ refusals! {
         "The call ended before the request was answered.";
     CalledProfileInactive = 480, 20, "called_profile_inactive",
         "The called number's profile has no running channel subscription.";
+    CalledSuspended = 480, 20, "called_suspended",
+        "The called number's profile or company is suspended.";
     CalleeAmbiguous = 480, 1, "callee_ambiguous",
         "The called side says that the number means several parties.";
     CalleeBusy = 486, 17, "callee_busy",
@@ -129,6 +131,8 @@ refusals! {
         "No carrier could complete the call.";
     CompanyCreditExhausted = 402, 16, "company_credit_exhausted",
         "The bundle minutes and the company's credit ran out, so the call was ended.";
+    CompanySuspended = 403, 21, "company_suspended",
+        "The profile's company is suspended by the operator, and makes and takes no calls until it is resumed.";
     CompanyTooFast = 503, 42, "company_too_fast",
         "The company's profiles have begun more calls a second than the company's limit allows.";
     ConnectionLost = 408, 27, "connection_lost",
@@ -275,6 +279,8 @@ refusals! {
         "The profile was deleted, so the call was ended.";
     ProfileInactive = 403, 21, "profile_inactive",
         "The profile has no running channel subscription.";
+    ProfileSuspended = 403, 21, "profile_suspended",
+        "The profile is suspended by the operator, and makes and takes no calls until it is resumed.";
     ProfileTooFast = 503, 42, "profile_too_fast",
         "The profile has begun more calls a second than its limit allows.";
     RequestOutOfOrder = 500, 101, "request_out_of_order",

@@ -203,6 +203,7 @@ mod tests {
             number_format: NumberFormat::Digits,
             caller_id: CallerId::default(),
             takes_caller_names: true,
+            suspended: None,
             srtp: crate::directory::SrtpPolicy::Auto,
         });
         directory.add_number("12026843376", id);

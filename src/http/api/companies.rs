@@ -17,7 +17,9 @@ use super::caller::Caller;
 use super::error::Problem;
 use super::money::{Moment, Money};
 use super::once::IdempotencyKey;
+use super::openapi::Conflict;
 use super::page::{Cursor, Limit, Page};
+use super::suspensions::SuspensionView;
 use super::{Answer, Created};
 use crate::storage;
 
@@ -27,7 +29,7 @@ pub(super) const TAG: &str = "Companies";
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(list_companies, create_company))
-        .routes(routes!(show_company))
+        .routes(routes!(show_company, change_company))
         .routes(routes!(top_up))
         .routes(routes!(verify_company, unverify_company))
         .routes(routes!(set_price_list))
@@ -37,7 +39,7 @@ pub(super) fn routes() -> OpenApiRouter {
 /// A company: holder of the credit that pays subscriptions, and of everything below.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Company)]
-struct CompanyView {
+pub(super) struct CompanyView {
     /// Identity.
     id: i64,
     /// A label.
@@ -55,6 +57,8 @@ struct CompanyView {
     price_list: String,
     /// Most calls a second that its profiles may begin together; null is no limit.
     calls_per_second: Option<u32>,
+    /// Since when and why its calls are stopped; null if they are not.
+    suspension: Option<SuspensionView>,
     /// What can be spent now.
     credit: Money,
 }
@@ -67,6 +71,7 @@ impl From<Company> for CompanyView {
             name: company.name,
             country: company.country,
             currency: company.currency,
+            suspension: company.suspension.map(SuspensionView::from),
             is_verified: company.is_verified,
             price_list: company.price_list,
             calls_per_second: company.calls_per_second.map(NonZeroU32::get),
@@ -122,7 +127,8 @@ struct CompanyRequest {
 /// Open a company's account
 #[utoipa::path(
     post, path = "/companies", tag = TAG, security(("token" = ["operate"])),
-    request_body = CompanyRequest, responses((status = 201, body = CompanyView)),
+    request_body = CompanyRequest,
+    responses((status = 201, body = CompanyView), (status = 409, response = Conflict)),
 )]
 async fn create_company(
     caller: Caller,
@@ -148,6 +154,32 @@ async fn create_company(
 )]
 async fn show_company(caller: Caller, Path(company): Path<CompanyId>) -> Answer<CompanyView> {
     Ok(Json(caller.company(company).await?.into()))
+}
+
+/// Changes of a company.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CompanyChange {
+    /// A label, which no other company has; null leaves it as it is.
+    #[schema(min_length = 1, max_length = 100)]
+    name: Option<String>,
+}
+
+/// Change a company
+#[utoipa::path(
+    patch, path = "/companies/{company}", tag = TAG, security(("token" = ["operate"])), params(("company" = i64, Path)),
+    request_body = CompanyChange, responses((status = 200, body = CompanyView), (status = 409, response = Conflict)),
+)]
+async fn change_company(
+    caller: Caller,
+    Path(company): Path<CompanyId>,
+    Body(change): Body<CompanyChange>,
+) -> Answer<CompanyView> {
+    let company = caller.company(company).await?;
+    Ok(Json(match change.name {
+        Some(name) => caller.acting_on(company.id).rename_company(company.id, &name).await?.into(),
+        None => company.into(),
+    }))
 }
 
 /// Money paid in.

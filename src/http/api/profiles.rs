@@ -22,6 +22,7 @@ use super::page::{Cursor, Limit, Page};
 use super::settings::{SettingsChange, SettingsView};
 use super::spend_guard::Limits;
 use super::subscriptions::{OrderRequest, SubscriptionView};
+use super::suspensions::SuspensionView;
 use super::word::word;
 use super::{Answer, Created};
 use crate::storage;
@@ -52,6 +53,8 @@ pub(super) struct ProfileView {
     settings: SettingsView,
     #[schema(schema_with = super::word::profile_state)]
     state: &'static str,
+    /// Since when and why its calls are stopped; null if they are not. Its company may be suspended too.
+    suspension: Option<SuspensionView>,
     /// When it is deleted unless channels are bought; null unless it is disabled.
     deleted_at: Option<Moment>,
     /// The latest one, also when it has run out; null if none was ever bought.
@@ -117,6 +120,7 @@ impl ProfileView {
             sip_user: profile.sip_user,
             settings: profile.settings.into(),
             state: state.word(),
+            suspension: profile.suspension.map(SuspensionView::from),
             deleted_at,
             subscription: profile.subscription.map(|it| SubscriptionView::of(it, currency)),
             channels_in_use: profile.channels_in_use,

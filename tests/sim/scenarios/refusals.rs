@@ -5,6 +5,7 @@
 
 mod scenes;
 
+use sip_core::directory::Suspended;
 use sip_core::message::{Message, Name};
 use sip_core::refusal::Refusal;
 use sip_core::types::{Ending, Event};
@@ -91,6 +92,9 @@ fn provoke(why: Refusal) -> (World, Told) {
         Refusal::CalledProfileInactive => {
             incoming(Manner::polite(), |world| world.desk.books.verdict = Some(Refusal::ProfileInactive))
         }
+        Refusal::CalledSuspended => {
+            dialled(scenes::suspended(Suspended::Company), ALPHA, Dial::to(SALES_NUMBER))
+        }
         Refusal::CalleeAmbiguous => outgoing(Manner::refusing(485)),
         Refusal::CalleeBusy => outgoing(Manner::refusing(486)),
         Refusal::CalleeDeclined => outgoing(Manner::refusing(603)),
@@ -132,6 +136,12 @@ fn provoke(why: Refusal) -> (World, Told) {
             let mut world = with_carriers(vec![provisioning::ALPHA]);
             world.teach(ALPHA, Manner::refusing(503));
             dialled(world, SALES, Dial::to(FAR_AWAY))
+        }
+        Refusal::CompanySuspended => {
+            dialled(scenes::suspended(Suspended::Company), SALES, Dial::to(FAR_AWAY))
+        }
+        Refusal::ProfileSuspended => {
+            dialled(scenes::suspended(Suspended::Profile), SALES, Dial::to(FAR_AWAY))
         }
         Refusal::CompanyTooFast => scenes::too_fast(None, Some(2)),
         Refusal::CompanyCreditExhausted

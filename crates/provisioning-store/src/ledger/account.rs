@@ -125,6 +125,10 @@ choices! {
         Recharge = "recharge",
         /// Company to profile, for a call whose bundle is used up, and what the call did not need back again.
         BundleOverflow = "bundle_overflow",
+        /// A mistake put right by an operator: external to company, or company to external.
+        Correction = "correction",
+        /// A charge taken back by an operator: revenue to company.
+        CreditNote = "credit_note",
         /// Profile to company.
         TakeBack = "take_back",
         /// A subscription's price: company to revenue.

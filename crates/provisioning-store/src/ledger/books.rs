@@ -151,6 +151,8 @@ impl Books {
             LedgerOp::OpenCompany { company } => self.open_company(*company),
             LedgerOp::OpenProfile { profile, company } => self.open_profile(*profile, *company),
             LedgerOp::TopUp { company, amount, note } => self.top_up(now, *company, *amount, note),
+            LedgerOp::Correct { company, amount, note } => self.correct(now, *company, *amount, note),
+            LedgerOp::GiveBack { company, amount, note } => self.give_back(now, *company, *amount, note),
             LedgerOp::Allocate { profile, amount } => self.allocate(now, *profile, *amount),
             LedgerOp::TakeBack { profile, amount } => self.take_back(now, *profile, *amount),
             LedgerOp::SetRecharge { profile, recharge } => self.set_recharge(*profile, *recharge),

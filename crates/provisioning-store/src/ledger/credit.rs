@@ -47,6 +47,43 @@ impl Books {
         Ok(Outcome::Booked)
     }
 
+    /// Puts a mistake right. What is taken away has to be there.
+    pub(super) fn correct(
+        &mut self,
+        now: Timestamp,
+        company: CompanyId,
+        amount: Micros,
+        note: &str,
+    ) -> Result<Outcome, Refusal> {
+        let account = self.company(company)?;
+        let size = Micros(amount.0.checked_abs().ok_or(Refusal::BadAmount(amount))?);
+        movable(size)?;
+        let way = if amount.is_negative() {
+            self.company_pays(company, size)?;
+            (account, Account::External)
+        } else {
+            self.issuable(Account::External, size.0)?;
+            (Account::External, account)
+        };
+        self.transfer(now, TransferKind::Correction, way, size.0, Why::Note(note));
+        Ok(Outcome::Booked)
+    }
+
+    /// Takes a charge back.
+    pub(super) fn give_back(
+        &mut self,
+        now: Timestamp,
+        company: CompanyId,
+        amount: Micros,
+        note: &str,
+    ) -> Result<Outcome, Refusal> {
+        let account = self.company(company)?;
+        movable(amount)?;
+        self.issuable(Account::Revenue, amount.0)?;
+        self.transfer(now, TransferKind::CreditNote, (Account::Revenue, account), amount.0, Why::Note(note));
+        Ok(Outcome::Booked)
+    }
+
     pub(super) fn allocate(
         &mut self,
         now: Timestamp,

@@ -43,6 +43,24 @@ pub enum LedgerOp {
         /// An administrator's word on it.
         note: String,
     },
+    /// A mistake put right: adds to the company's credit, or takes from it if it is below zero.
+    Correct {
+        /// The company.
+        company: CompanyId,
+        /// How much, not zero.
+        amount: Micros,
+        /// Why, and who says so.
+        note: String,
+    },
+    /// A charge taken back.
+    GiveBack {
+        /// The company.
+        company: CompanyId,
+        /// How much, above zero.
+        amount: Micros,
+        /// Why, and who says so.
+        note: String,
+    },
     /// Credit from the company to a profile.
     Allocate {
         /// The profile.

@@ -26,9 +26,28 @@ pub struct Company {
     pub price_list: String,
     /// Most calls a second that all its profiles may begin together; `None` is no limit.
     pub calls_per_second: Option<NonZeroU32>,
+    /// Since when and why it makes and takes no calls, if it is suspended.
+    pub suspension: Option<Suspension>,
     /// Credit that can be spent now.
     #[serde(rename = "credit_micros")]
     pub credit: Micros,
+}
+
+/// An operator's stop of all calls of a company or a profile; what is paid for goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspension {
+    /// Since when.
+    #[serde(rename = "at_micros")]
+    pub at: Timestamp,
+    /// Why, for people.
+    pub reason: String,
+}
+
+impl Suspension {
+    /// As a row has it.
+    pub(crate) fn of(at: Option<i64>, reason: Option<String>) -> Option<Self> {
+        at.map(|at| Self { at: Timestamp(at), reason: reason.unwrap_or_default() })
+    }
 }
 
 /// Who has made sure that a company is who it claims to be.

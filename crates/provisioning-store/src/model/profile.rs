@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Authentication, CallerIdByCall, CompanyId, DigestAlgorithms, GuardOverrides, NumberPresentation,
-    ProfileId, Srtp, Switch, Timestamp,
+    ProfileId, Srtp, Suspension, Switch, Timestamp,
 };
 use crate::ledger::Spending;
 use crate::lifecycle::{ProfileState, Subscription, Terms};
@@ -25,6 +25,8 @@ pub struct Profile {
     /// Settings that can change at any time.
     #[serde(flatten)]
     pub settings: ProfileSettings,
+    /// Since when and why it makes and takes no calls, if it is suspended itself.
+    pub suspension: Option<Suspension>,
     /// The latest channel subscription with its bundles, also when it has run out.
     pub subscription: Option<Subscription>,
     /// Refills the profile's credit from the company's.

@@ -12,7 +12,7 @@ use super::revision::{Changed, mark_companies_of_landline, raise_revision};
 use super::{Connection, Database, failed, statements};
 use crate::error::StoreError;
 use crate::ledger::{LedgerEntry, LedgerOp};
-use crate::model::{Company, CompanyId, Landline, NewCompany, Timestamp, Verification};
+use crate::model::{Company, CompanyId, Landline, NewCompany, Suspension, Timestamp, Verification};
 use crate::money::Micros;
 
 #[derive(FromRow)]
@@ -26,6 +26,8 @@ pub(super) struct CompanyRow {
     verified_at: Option<i64>,
     price_list: String,
     calls_per_second: Option<i64>,
+    suspended_at: Option<i64>,
+    suspended_for: Option<String>,
     credit_micros: i64,
 }
 
@@ -40,6 +42,7 @@ impl From<CompanyRow> for Company {
             verification: verification(row.verified_by, row.verified_at),
             price_list: row.price_list,
             calls_per_second: row.calls_per_second.and_then(limit),
+            suspension: Suspension::of(row.suspended_at, row.suspended_for),
             credit: Micros(row.credit_micros),
         }
     }
@@ -87,6 +90,7 @@ impl Database {
         calls_per_second: Option<NonZeroU32>,
     ) -> Result<CompanyId, StoreError> {
         let mut transaction = self.begin().await?;
+        refuse_if_named(&mut transaction, &new.name, None).await?;
         let id: i64 = query_scalar(statements::INSERT_COMPANY)
             .bind(&new.name)
             .bind(&new.country)
@@ -127,6 +131,33 @@ impl Database {
             .bind(verification.map(|it| it.at.0));
         let what = ("company", company.to_string());
         self.change("verifying a company", what, Some(Changed::Company(company)), statement).await
+    }
+
+    /// Gives a company another name, which no other has.
+    pub(crate) async fn rename_company(&self, company: CompanyId, name: &str) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        refuse_if_named(&mut transaction, name, Some(company)).await?;
+        let renamed = query(statements::RENAME_COMPANY).bind(company.0).bind(name);
+        let renamed = renamed.execute(&mut *transaction).await.map_err(failed("renaming a company"))?;
+        if renamed.rows_affected() == 0 {
+            return Err(StoreError::NotFound { what: "company", name: company.to_string() });
+        }
+        raise_revision(&mut transaction, Changed::Company(company)).await?;
+        transaction.commit().await.map_err(failed("renaming a company"))
+    }
+
+    /// Stops a company's calls, or with `None` lets them be made again.
+    pub(crate) async fn suspend_company(
+        &self,
+        company: CompanyId,
+        suspension: Option<&Suspension>,
+    ) -> Result<(), StoreError> {
+        let statement = query(statements::SUSPEND_COMPANY)
+            .bind(company.0)
+            .bind(suspension.map(|it| it.at.0))
+            .bind(suspension.map(|it| it.reason.clone()));
+        let what = ("company", company.to_string());
+        self.change("suspending a company", what, Some(Changed::Company(company)), statement).await
     }
 
     pub(crate) async fn set_calls_per_second(
@@ -250,6 +281,24 @@ impl Database {
             return Err(StoreError::NotFound { what, name });
         }
         transaction.commit().await.map_err(failed(doing))
+    }
+}
+
+/// Commands take a company by its name, so each has one of its own; capitals make no difference to them.
+async fn refuse_if_named(
+    connection: &mut Connection,
+    name: &str,
+    company: Option<CompanyId>,
+) -> Result<(), StoreError> {
+    let others: i64 = query_scalar(statements::COMPANIES_NAMED)
+        .bind(name)
+        .bind(company.map_or(0, |company| company.0))
+        .fetch_one(connection)
+        .await
+        .map_err(failed("looking for companies of a name"))?;
+    match others {
+        0 => Ok(()),
+        _ => Err(StoreError::Taken { what: "company", name: name.to_owned() }),
     }
 }
 

@@ -140,8 +140,12 @@ impl Database {
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed(doing))?;
-        if newest != Some(edition.0) {
-            return Err(StoreError::Conflict);
+        let price_list_name = || price_list.to_owned();
+        let newest =
+            newest.ok_or_else(|| StoreError::NotFound { what: "price list", name: price_list_name() })?;
+        if newest != edition.0 {
+            let price_list = price_list_name();
+            return Err(StoreError::NotNewestEdition { edition: edition.0, price_list });
         }
         let was_in_force = is_in_force(&mut transaction, price_list, now).await?;
         set_gone(&mut transaction, edition).await?;

@@ -12,7 +12,9 @@ use super::{Connection, Database, chunks, failed, statements, with_list};
 use crate::error::StoreError;
 use crate::ledger::{Books, Changes, LedgerEntry, LedgerOp};
 use crate::lifecycle::{Order, PriceList};
-use crate::model::{CompanyId, Credentials, GuardOverrides, Profile, ProfileId, ProfileSettings, Timestamp};
+use crate::model::{
+    CompanyId, Credentials, GuardOverrides, Profile, ProfileId, ProfileSettings, Suspension, Timestamp,
+};
 use crate::money::Micros;
 use crate::secrets::{OsEntropy, Password, Vault, generate_password, generate_sip_user};
 
@@ -30,6 +32,8 @@ pub(super) struct ProfileRow {
     srtp: String,
     caller_id_by_call: String,
     caller_name: String,
+    suspended_at: Option<i64>,
+    suspended_for: Option<String>,
     #[sqlx(flatten)]
     subscriber: SubscriberRow,
     credit_micros: i64,
@@ -59,6 +63,7 @@ impl TryFrom<ProfileRow> for Profile {
             name: row.name,
             sip_user: row.sip_user,
             settings,
+            suspension: Suspension::of(row.suspended_at, row.suspended_for),
             subscription: subscriber.subscription,
             recharge: subscriber.recharge,
             guard: subscriber.guard,
@@ -129,6 +134,20 @@ impl Database {
             Some(company) => profiles(&mut reader, Part::Of(&[company.0])).await,
             None => profiles(&mut reader, Part::Whole).await,
         }
+    }
+
+    /// Stops a profile's calls, or with `None` lets them be made again.
+    pub(crate) async fn suspend_profile(
+        &self,
+        profile: ProfileId,
+        suspension: Option<&Suspension>,
+    ) -> Result<(), StoreError> {
+        let statement = query(statements::SUSPEND_PROFILE)
+            .bind(profile.0)
+            .bind(suspension.map(|it| it.at.0))
+            .bind(suspension.map(|it| it.reason.clone()));
+        let what = ("profile", profile.to_string());
+        self.change("suspending a profile", what, Some(Changed::Profile(profile)), statement).await
     }
 
     pub(crate) async fn rename_profile(&self, profile: ProfileId, name: &str) -> Result<(), StoreError> {

@@ -44,7 +44,7 @@ macro_rules! profile_columns {
     () => {
         concat!(
             "SELECT p.id, p.name, p.sip_user, p.authentication, p.digest, p.presentation, p.srtp, p.caller_id_by_call, \
-             p.caller_name, ",
+             p.caller_name, p.suspended_at, p.suspended_for, ",
             subscriber_columns!(),
             ", a.balance AS credit_micros, a.reserved AS reserved_micros, COALESCE(b.balance, 0) AS bundle_left_s, \
              (SELECT COUNT(*) FROM reservations r WHERE r.profile_id = p.id) AS channels_in_use, \
@@ -120,7 +120,7 @@ macro_rules! profile {
 macro_rules! company_columns {
     () => {
         "SELECT c.id, c.name, c.country, c.currency, c.is_verified, c.verified_by, c.verified_at, c.price_list, \
-         c.calls_per_second, \
+         c.calls_per_second, c.suspended_at, c.suspended_for, \
          a.balance AS credit_micros \
          FROM companies c JOIN accounts a ON a.name = 'company:' || c.id "
     };
@@ -262,6 +262,13 @@ pub(super) const GUARDS: &str =
     "SELECT spend_guard, COUNT(*) FROM subscribers WHERE closed_at IS NULL GROUP BY spend_guard";
 pub(super) const COMPANIES_WITHOUT_CALL_RATE: &str =
     "SELECT COUNT(*) FROM companies WHERE calls_per_second IS NULL";
+pub(super) const COMPANIES_NAMED: &str =
+    "SELECT COUNT(*) FROM companies WHERE LOWER(name) = LOWER($1) AND id <> $2";
+pub(super) const RENAME_COMPANY: &str = "UPDATE companies SET name = $2 WHERE id = $1";
+pub(super) const SUSPEND_COMPANY: &str =
+    "UPDATE companies SET suspended_at = $2, suspended_for = $3 WHERE id = $1";
+pub(super) const SUSPEND_PROFILE: &str =
+    "UPDATE profiles SET suspended_at = $2, suspended_for = $3 WHERE id = $1";
 pub(super) const SET_CALLS_PER_SECOND: &str = "UPDATE companies SET calls_per_second = $2 WHERE id = $1";
 pub(super) const COMPANIES_THAT: &str = concat!(company_columns!(), "WHERE 1 = 1");
 pub(super) const COMPANY: &str = company!("WHERE c.id = $1");

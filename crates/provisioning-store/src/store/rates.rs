@@ -209,18 +209,14 @@ impl Store {
         edition: EditionId,
     ) -> Result<(), StoreError> {
         let _turn = self.import.turn.try_lock().map_err(|_| StoreError::ImportRuns)?;
-        let absent = || StoreError::NotFound { what: "price list", name: price_list.to_owned() };
-        let (newest, before) = self.database.newest_edition(price_list).await?.ok_or_else(absent)?;
-        if newest != edition {
-            let price_list = price_list.to_owned();
-            return Err(StoreError::NotNewestEdition { edition: edition.0, price_list });
-        }
-        for edition in before {
+        let newest = self.database.newest_edition(price_list).await?;
+        let before = newest.filter(|(newest, _)| *newest == edition).map(|(_, before)| before);
+        for edition in before.into_iter().flatten() {
             // Calls are rated by it at once, however long it takes to read.
             let table = self.database.table(edition).await?;
             self.database.prepare_table(edition, table);
         }
-        self.database.undo_edition(now, price_list, newest).await
+        self.database.undo_edition(now, price_list, edition).await
     }
 
     /// A price list's rates as they are in force at a moment.

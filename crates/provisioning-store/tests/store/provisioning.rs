@@ -531,6 +531,44 @@ async fn only_numbers_of_allowed_countries_are_shown_as_the_caller() {
 }
 
 #[tokio::test]
+async fn a_company_is_renamed_suspended_and_put_right() {
+    let home = Home::new();
+    let store = home.open().await;
+    let (one, two) = (company(&store, "Architects").await, company(&store, "Builders").await);
+    let taken = store.rename_company(two, " architects ").await;
+    assert!(sentence(taken).contains("there is a company architects already"));
+    let number = store.rename_company(two, "17").await;
+    assert!(sentence(number).contains("taken for a company's number"));
+    assert_eq!(store.rename_company(two, "BUILDERS").await.unwrap().name, "BUILDERS", "its own name is free");
+
+    let before = store.revision().await.unwrap();
+    let suspended = store.suspend_company(start(), one, "unpaid bills").await.unwrap();
+    let suspension = Suspension { at: start(), reason: "unpaid bills".into() };
+    assert_eq!(suspended.suspension, Some(suspension));
+    assert!(store.revision().await.unwrap() > before, "calls feel it");
+    assert_eq!(store.resume_company(one).await.unwrap().suspension, None);
+
+    store.top_up(start(), one, Micros::from_units(10), "twice").await.unwrap();
+    let corrected = store.correct(start(), one, Micros::from_units(-4), ("booked twice", "token 1 (ada)"));
+    assert_eq!(corrected.await.unwrap().credit, Micros::from_units(6));
+    let too_much = store.correct(start(), one, Micros::from_units(-7), ("x", "y")).await;
+    assert!(sentence(too_much).contains("does not pay 7.00"));
+    assert!(store.correct(start(), one, Micros::ZERO, ("x", "y")).await.is_err());
+    let unreasoned = store.give_back(start(), one, Micros::from_units(1), (" ", "y")).await;
+    assert!(sentence(unreasoned).contains("reason"));
+    let noted = store.give_back(start(), one, Micros::from_units(2), ("dropped calls", "ada")).await.unwrap();
+    assert_eq!(noted.credit, Micros::from_units(8));
+    let statement = store
+        .statement(one, provisioning_store::reports::Month::of(start()), &PriceList::default())
+        .await
+        .unwrap();
+    let told = format!("{statement:?}");
+    assert!(told.contains("booked twice (token 1 (ada))") && told.contains("dropped calls (ada)"), "{told}");
+    assert_eq!(statement.closing, Micros::from_units(8));
+    assert!(store.verify().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn an_import_is_undone_by_its_edition() {
     let home = Home::new();
     let store = home.open().await;

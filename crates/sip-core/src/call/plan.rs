@@ -104,6 +104,11 @@ impl Plan {
         let refused = |why| Self::refused(invite, owner, Caller::claimed_by_pbx(profile, invite), why);
         let Ok(uri) = Uri::parse(invite.request_uri()) else { return refused(Refusal::AddressIncomplete) };
         match route::outgoing(directory, &settings.calls, profile, &uri, rng) {
+            // A number that cannot be called at all is told as such.
+            Ok(_) if let Some(suspended) = profile.suspended => refused(suspended.refusal()),
+            Ok(Outgoing::OnNet { profile: callee, .. }) if callee.suspended.is_some() => {
+                refused(Refusal::CalledSuspended)
+            }
             Ok(Outgoing::Echo { number }) => Self {
                 targets: [Target::Echo].into(),
                 shares: vec![(Leg::Caller, profile.id, Usage::Echo)],
@@ -173,6 +178,9 @@ impl Plan {
         let Some(profile) = directory.profile(incoming.profile) else {
             return refused(owner, Refusal::CalledProfileInactive);
         };
+        if profile.suspended.is_some() {
+            return refused(owner, Refusal::CalledSuspended);
+        }
         let called = match &incoming.user {
             Some(_) => incoming.called.clone(),
             None => format!("+{}", incoming.called),

@@ -7,7 +7,27 @@ use std::net::SocketAddr;
 use super::{DigestPolicy, NumberFormat, SrtpPolicy};
 use crate::auth::Algorithm;
 use crate::auth::ip::IpRule;
+use crate::refusal::Refusal;
 use crate::types::{CompanyId, Flow, ProfileId, Transport};
+
+/// Who was suspended by an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suspended {
+    /// The company, and with it all that it has.
+    Company,
+    /// The profile alone.
+    Profile,
+}
+
+impl Suspended {
+    /// Why a call is not made.
+    pub(crate) fn refusal(self) -> Refusal {
+        match self {
+            Self::Company => Refusal::CompanySuspended,
+            Self::Profile => Refusal::ProfileSuspended,
+        }
+    }
+}
 
 /// One trunk to one PBX.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +50,8 @@ pub struct Profile {
     pub caller_id: CallerId,
     /// Whether its PBX is told callers' names beside their numbers.
     pub takes_caller_names: bool,
+    /// Whether it makes and takes no calls for the time being, and who does not.
+    pub suspended: Option<Suspended>,
     /// How its media is protected.
     pub srtp: SrtpPolicy,
 }
@@ -212,6 +234,7 @@ pub(crate) fn profile_of(caller_id: CallerId) -> Profile {
         number_format: NumberFormat::default(),
         caller_id,
         takes_caller_names: true,
+        suspended: None,
         srtp: SrtpPolicy::Auto,
     }
 }

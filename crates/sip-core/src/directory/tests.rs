@@ -29,6 +29,7 @@ fn profile(id: ProfileId, company: i64, user: &str) -> Profile {
         number_format: NumberFormat::Digits,
         caller_id: CallerId::default(),
         takes_caller_names: true,
+        suspended: None,
         srtp: SrtpPolicy::Auto,
     }
 }
@@ -132,6 +133,7 @@ fn no_secret_is_shown() {
         number_format: NumberFormat::Digits,
         caller_id: CallerId::default(),
         takes_caller_names: true,
+        suspended: None,
         srtp: SrtpPolicy::Auto,
     });
     directory.add_carrier(Carrier {

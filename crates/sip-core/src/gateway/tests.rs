@@ -35,6 +35,7 @@ fn profile(company: i64, authentication: Authentication) -> Profile {
         caller_id: CallerId::default(),
         srtp: SrtpPolicy::Auto,
         takes_caller_names: true,
+        suspended: None,
     }
 }
 

@@ -113,6 +113,7 @@ fn profile(id: ProfileId, user: &str, authentication: Authentication) -> Profile
             choices: HashSet::new(),
         },
         takes_caller_names: true,
+        suspended: None,
         srtp: SrtpPolicy::Auto,
     }
 }

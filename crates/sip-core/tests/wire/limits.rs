@@ -104,6 +104,7 @@ fn profile(user: u32) -> Profile {
         number_format: NumberFormat::Digits,
         caller_id: CallerId::default(),
         takes_caller_names: true,
+        suspended: None,
         srtp: SrtpPolicy::Auto,
     }
 }

@@ -1,6 +1,7 @@
 //! How refusals are brought about.
 
 use sip_core::auth::digest::answer_challenge;
+use sip_core::directory::Suspended;
 use sip_core::gateway::Gateway;
 use sip_core::message::{Method, Name};
 use sip_core::refusal::Refusal;
@@ -73,6 +74,12 @@ pub(super) fn demanding() -> Manner {
 
 pub(super) fn with_carriers(carriers: Vec<CarrierId>) -> World {
     let provisions = Provisions { carriers, ..Provisions::default() };
+    World::of(Setting { provisions, ..Setting::clear(1) })
+}
+
+/// Where Sales makes and takes no calls for the time being.
+pub(super) fn suspended(suspended: Suspended) -> World {
+    let provisions = Provisions { sales_suspended: Some(suspended), ..Provisions::default() };
     World::of(Setting { provisions, ..Setting::clear(1) })
 }
 

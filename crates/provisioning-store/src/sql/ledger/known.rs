@@ -486,7 +486,10 @@ impl Touched {
 
     fn add(&mut self, op: &LedgerOp) {
         match op {
-            LedgerOp::OpenCompany { company } | LedgerOp::TopUp { company, .. } => {
+            LedgerOp::OpenCompany { company }
+            | LedgerOp::TopUp { company, .. }
+            | LedgerOp::Correct { company, .. }
+            | LedgerOp::GiveBack { company, .. } => {
                 self.companies.insert(*company);
             }
             LedgerOp::OpenProfile { profile, company } => {

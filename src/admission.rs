@@ -69,7 +69,7 @@ pub struct Office {
 
 enum Job {
     Reserve { lease: Lease, profile: ProfileId, usage: Usage, parties: Parties, at: Timestamp },
-    Answer { lease: Lease, at: Timestamp },
+    Answer { lease: Lease, at: Timestamp, known: Box<CallRecord> },
     Extend { lease: Lease, elapsed: Duration },
     Settle(Box<CallRecord>, Option<String>),
 }
@@ -113,7 +113,7 @@ impl Admission {
                 let parties = Parties { from, is_withheld, to };
                 self.submit(Job::Reserve { lease, profile, usage, parties, at: wall(Instant::now()) });
             }
-            Question::Answer { lease, at } => self.submit(Job::Answer { lease, at: wall(at) }),
+            Question::Answer { lease, at, known } => self.submit(Job::Answer { lease, at: wall(at), known }),
             Question::Extend { lease, elapsed } => self.submit(Job::Extend { lease, elapsed }),
             Question::Settle(record) => self.settle(record, None),
             other => return Some(other),
@@ -244,7 +244,17 @@ fn store_record(record: &CallRecord, attempt: Attempt) -> cdr::CallRecord {
     if matches!(record.usage, Some(Usage::Incoming { .. })) && record.carrier.is_none() {
         attempt.kind = CallKind::OnNet;
     }
-    let ending = cdr::Ending {
+    cdr::CallRecord {
+        profile: record.profile.map(|profile| StoreProfileId(profile.0)),
+        phone_of: record.phone_of.map(|company| CompanyId(company.0)),
+        attempt,
+        ending: ending(record),
+    }
+}
+
+/// How a call ended, or what is known of it while it goes on.
+fn ending(record: &CallRecord) -> cdr::Ending {
+    cdr::Ending {
         answered_at: record.answered.map(wall),
         ended_at: wall(record.ended),
         talk_ms: u64::try_from(record.duration().as_millis()).unwrap_or(u64::MAX),
@@ -259,12 +269,6 @@ fn store_record(record: &CallRecord, attempt: Attempt) -> cdr::CallRecord {
         cause: record.cause,
         user_agent: kept(record.user_agent.as_deref().unwrap_or_default()),
         media: kept(&record.codecs.join(", ")),
-    };
-    cdr::CallRecord {
-        profile: record.profile.map(|profile| StoreProfileId(profile.0)),
-        phone_of: record.phone_of.map(|company| CompanyId(company.0)),
-        attempt,
-        ending,
     }
 }
 

@@ -136,7 +136,15 @@ impl Gateway {
     }
 
     fn answer(&self, call: u128) {
-        assert!(self.admission.ask(Question::Answer { lease: lease(call), at: Instant::now() }).is_none());
+        assert!(
+            self.admission
+                .ask(Question::Answer {
+                    lease: lease(call),
+                    at: Instant::now(),
+                    known: Box::new(self.record(call, Some(0)))
+                })
+                .is_none()
+        );
     }
 
     async fn extend(&mut self, call: u128, elapsed_s: u64) -> Result<Grant, Refusal> {
@@ -148,11 +156,11 @@ impl Gateway {
         }
     }
 
-    /// The call is over; `None` if it was never answered.
-    fn settle(&self, call: u128, talk_s: Option<u64>) {
+    /// The record of a call that has talked so long; `None` if it was never answered.
+    fn record(&self, call: u128, talk_s: Option<u64>) -> CallRecord {
         let ended = Instant::now();
         let answered = talk_s.map(|talk_s| ended - Duration::from_secs(talk_s));
-        let record = CallRecord {
+        CallRecord {
             lease: lease(call),
             profile: Some(self.profile),
             phone_of: None,
@@ -175,8 +183,13 @@ impl Gateway {
             callee_call_id: None,
             user_agent: None,
             codecs: Vec::new(),
-        };
-        assert!(self.admission.ask(Question::Settle(Box::new(record))).is_none());
+        }
+    }
+
+    /// The call is over; `None` if it was never answered.
+    fn settle(&self, call: u128, talk_s: Option<u64>) {
+        let record = Box::new(self.record(call, talk_s));
+        assert!(self.admission.ask(Question::Settle(record)).is_none());
     }
 
     async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {

@@ -140,7 +140,7 @@ fn call(profile: ProfileId, start: Timestamp) -> [LedgerOp; 3] {
         Box::new(CallRecord { profile: Some(profile), phone_of: None, attempt: attempt.clone(), ending });
     [
         LedgerOp::Reserve { call: name.clone(), profile, attempt: Box::new(attempt) },
-        LedgerOp::Answer { call: name.clone(), at: start },
+        LedgerOp::Answer { call: name.clone(), at: start, known: None },
         LedgerOp::Settle { call: name, record },
     ]
 }

@@ -20,7 +20,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::outage::Outage;
 use super::{
-    Job, Office, Parties, attempt, granted, name, rated, refused, store_record, unknown, unrated, wall,
+    Job, Office, Parties, attempt, ending, granted, name, rated, refused, store_record, unknown, unrated,
+    wall,
 };
 
 /// Questions that may be with the writer; it takes a few more than these.
@@ -133,8 +134,9 @@ impl Clerk {
             Job::Reserve { lease, profile, usage, parties, at } => {
                 self.reserve(lease, profile, (&usage, &parties), at).await;
             }
-            Job::Answer { lease, at } => {
-                self.ask(at, LedgerOp::Answer { call: name(lease), at }, Some(lease))
+            Job::Answer { lease, at, known } => {
+                let known = Some(Box::new(ending(&known)));
+                self.ask(at, LedgerOp::Answer { call: name(lease), at, known }, Some(lease));
             }
             Job::Extend { lease, elapsed } => {
                 let elapsed_s = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
@@ -277,7 +279,7 @@ impl Clerk {
                 let result = granted(lease, answer, &self.office.metrics);
                 self.send(vec![Reply::Extended { lease, result }]).await;
             }
-            (LedgerOp::Answer { call, at }, _, Ok(Ok(_))) => self.standby.answered(&call, at),
+            (LedgerOp::Answer { call, at, known }, _, Ok(Ok(_))) => self.standby.answered(&call, at, known),
             (LedgerOp::Settle { call, .. }, lease, answer) => {
                 self.standby.ended(&call);
                 on_settled(&call, lease, answer);
@@ -446,9 +448,9 @@ impl Clerk {
                 let result = decided.map(|granted| grant(&granted)).map_err(|refusal| spent(&refusal));
                 outage.tell(entry, Reply::Extended { lease, result });
             }
-            (LedgerOp::Answer { call, at: answered_at }, _) => {
-                self.standby.answered(&call, answered_at);
-                outage.note(LedgerEntry { at, op: LedgerOp::Answer { call, at: answered_at } }, None);
+            (LedgerOp::Answer { call, at: answered_at, known }, _) => {
+                self.standby.answered(&call, answered_at, known.clone());
+                outage.note(LedgerEntry { at, op: LedgerOp::Answer { call, at: answered_at, known } }, None);
             }
             (LedgerOp::Settle { call, record }, _) => {
                 self.standby.ended(&call);

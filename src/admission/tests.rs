@@ -69,6 +69,12 @@ impl Office {
         Self { store, profile: ProfileId(profile.id.0), admission, replies, metrics, _directory: directory }
     }
 
+    /// A call is answered; there is no reply.
+    fn answer(&self, call: u128) -> bool {
+        let known = talked(self, call, 0, Ending::HungUp(Leg::Caller));
+        self.admission.ask(Question::Answer { lease: lease(call), at: Instant::now(), known }).is_none()
+    }
+
     async fn reserve(&mut self, call: u128, usage: Usage) -> Result<Grant, Refusal> {
         let lease = lease(call);
         let to = match &usage {
@@ -164,7 +170,7 @@ fn talked(office: &Office, call: u128, talk_s: u64, ending: Ending) -> Box<CallR
 async fn a_call_is_reserved_extended_and_charged() {
     let mut office = Office::open(2, "10.00").await;
     let paid = office.reserve(1, estonia()).await.unwrap().paid.unwrap();
-    assert!(office.admission.ask(Question::Answer { lease: lease(1), at: Instant::now() }).is_none());
+    assert!(office.answer(1));
     let more = office.extend(1, paid.as_secs() - 5).await.unwrap().paid.unwrap();
     assert!(more > paid, "{more:?} after {paid:?}");
     let record = talked(&office, 1, 90, Ending::HungUp(Leg::Callee));
@@ -219,7 +225,7 @@ async fn what_cannot_be_paid_or_priced_is_refused() {
 async fn when_the_money_ends_the_last_grant_stands() {
     let mut office = Office::open(1, "0.30").await;
     assert_eq!(office.reserve(1, estonia()).await.unwrap().paid, Some(Duration::from_secs(30)));
-    assert!(office.admission.ask(Question::Answer { lease: lease(1), at: Instant::now() }).is_none());
+    assert!(office.answer(1));
     assert_eq!(office.extend(1, 20).await, Err(Refusal::CreditExhausted));
     let record = talked(&office, 1, 30, Ending::Refused(Refusal::CreditExhausted));
     assert!(office.admission.ask(Question::Settle(record)).is_none());
@@ -245,7 +251,7 @@ async fn a_used_up_bundle_is_followed_by_the_companys_credit_and_that_ends_too()
 
     let us = || Usage::Outgoing { number: "12152751701".to_owned() };
     assert_eq!(office.reserve(1, us()).await.unwrap().paid, Some(Duration::from_secs(60)));
-    assert!(office.admission.ask(Question::Answer { lease: lease(1), at: Instant::now() }).is_none());
+    assert!(office.answer(1));
     assert_eq!(office.extend(1, 50).await.unwrap().paid, Some(Duration::from_secs(90)));
     assert_eq!(office.extend(1, 80).await, Err(Refusal::CompanyCreditExhausted));
     let ending = Ending::Refused(Refusal::CompanyCreditExhausted);

@@ -42,6 +42,8 @@ class Books:
         assert self._ask("SELECT sum(reserved) FROM accounts") == (0,)
         too_dear = "SELECT count(*) FROM cdrs WHERE amount_micros > 20000 OR billed_s > 30"
         assert self._ask(too_dear) == (0,), "no call lasts longer than the first thirty seconds"
+        empty = "SELECT count(*) FROM cdrs WHERE answered_at IS NOT NULL AND '' IN (caller_call_id, callee_call_id, carrier)"
+        assert self._ask(empty) == (0,), "what was known at the answer is on record"
         self.records = records
 
     @property

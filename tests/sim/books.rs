@@ -41,7 +41,7 @@ pub(crate) enum Health {
 /// What the store was told while it failed.
 #[derive(Debug)]
 enum Told {
-    Answered(Lease, Timestamp),
+    Answered(Lease, Timestamp, Box<CallRecord>),
     Settled(Box<CallRecord>),
 }
 
@@ -188,9 +188,9 @@ impl Books {
         }
     }
 
-    pub(crate) fn answer(&mut self, now: Instant, lease: Lease, at: Instant) {
+    pub(crate) fn answer(&mut self, now: Instant, lease: Lease, at: Instant, known: Box<CallRecord>) {
         let at = self.wall(at);
-        self.tell(now, Told::Answered(lease, at));
+        self.tell(now, Told::Answered(lease, at, known));
     }
 
     /// Writes down what the store is told, or keeps it until the store is back.
@@ -199,7 +199,10 @@ impl Books {
             return self.backlog.push(told);
         }
         let op = match told {
-            Told::Answered(lease, at) => LedgerOp::Answer { call: name(lease), at },
+            Told::Answered(lease, at, known) => {
+                let known = Some(Box::new(self.stored(&known).ending));
+                LedgerOp::Answer { call: name(lease), at, known }
+            }
             Told::Settled(record) => {
                 LedgerOp::Settle { call: name(record.lease), record: Box::new(self.stored(&record)) }
             }

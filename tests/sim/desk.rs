@@ -58,8 +58,8 @@ impl Desk {
                 let result = self.books.extend(now, lease, elapsed);
                 self.after(self.books_pace, Reply::Extended { lease, result })
             }
-            Question::Answer { lease, at } => {
-                self.books.answer(now, lease, at);
+            Question::Answer { lease, at, known } => {
+                self.books.answer(now, lease, at, known);
                 None
             }
             Question::Settle(record) => {

@@ -66,7 +66,7 @@ fn call_ops(name: &str, profile: ProfileId) -> [LedgerOp; 4] {
     let call = CallId::new(name);
     [
         LedgerOp::Reserve { call: call.clone(), profile, attempt: Box::new(attempt()) },
-        LedgerOp::Answer { call: call.clone(), at: START },
+        LedgerOp::Answer { call: call.clone(), at: START, known: None },
         LedgerOp::Extend { call: call.clone(), elapsed_s: 45 },
         LedgerOp::Settle { call, record: Box::new(record(profile)) },
     ]

@@ -147,7 +147,8 @@ mod tests {
     use crate::model::Timestamp;
 
     fn entries(names: std::ops::Range<u32>) -> Vec<LedgerEntry> {
-        let answer = |n: u32| LedgerOp::Answer { call: CallId::new(n.to_string()), at: Timestamp(7) };
+        let answer =
+            |n: u32| LedgerOp::Answer { call: CallId::new(n.to_string()), at: Timestamp(7), known: None };
         names.map(|n| LedgerEntry { at: Timestamp(i64::from(n)), op: answer(n) }).collect()
     }
 

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::cdr::{Attempt, CallId};
+use crate::cdr::{Attempt, CallId, Ending};
 use crate::ledger::{
     Account, Balance, Books, Grant, Held, LedgerEntry, LedgerOp, Outcome, Refusal, Reservation,
     ReservePolicy, Subscriber,
@@ -62,6 +62,7 @@ impl Standby {
             paid_s: grant.paid_s,
             answered_at: None,
             proved_s: 0,
+            known: None,
         });
         self.drawn(profile, grant);
     }
@@ -83,9 +84,10 @@ impl Standby {
     }
 
     /// A call was answered.
-    pub fn answered(&mut self, call: &CallId, at: Timestamp) {
+    pub fn answered(&mut self, call: &CallId, at: Timestamp, known: Option<Box<Ending>>) {
         let Some(mut live) = self.books.live_call(call).cloned() else { return };
         live.answered_at = live.answered_at.or(Some(at));
+        live.known = live.known.or(known);
         self.books.load_live(live);
     }
 

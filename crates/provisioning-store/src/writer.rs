@@ -264,7 +264,7 @@ mod tests {
     fn what_a_call_goes_on_without_is_an_errand() {
         assert!(awaited().is_awaited && !errand().is_awaited);
         let (call, at) = (CallId::new("1".to_owned()), Timestamp(0));
-        assert!(!job(LedgerOp::Answer { call, at }).is_awaited);
+        assert!(!job(LedgerOp::Answer { call, at, known: None }).is_awaited);
     }
 
     /// How many jobs come together from those that wait, and after how long.

@@ -176,6 +176,8 @@ pub enum Question {
         lease: Lease,
         /// When it was answered: a moment ago, if a sign of the caller had to be waited for.
         at: Instant,
+        /// The record as far as it is known: kept with the reservation, so that it is known after a crash.
+        known: Box<CallRecord>,
     },
     /// May the call go on beyond what is paid? Answered by [`Reply::Extended`].
     Extend {

@@ -194,6 +194,9 @@ fn a_crash_before_any_sign_of_the_caller_leaves_no_charge() {
         let credit = world.credit(ENGINEERING_ID);
         world.befall(Fault::GatewayDies);
         assert_eq!(world.credit(ENGINEERING_ID) < credit, is_charged);
+        let cut = world.desk.books.ledger.cdrs().last().expect("the call is on record").record.ending.clone();
+        // What is known of an answer is known once it is believed.
+        assert_eq!(!cut.caller_call_id.is_empty() && !cut.callee_call_id.is_empty(), is_charged, "{cut:?}");
     }
 }
 

@@ -175,7 +175,7 @@ impl Books {
             LedgerOp::Reserve { call, profile, attempt } => {
                 self.reserve(now, policy, call, *profile, attempt)
             }
-            LedgerOp::Answer { call, at } => self.answer(call, *at),
+            LedgerOp::Answer { call, at, known } => self.answer(call, *at, known.as_deref()),
             LedgerOp::Extend { call, elapsed_s } => self.extend(now, policy, call, *elapsed_s),
             LedgerOp::Settle { call, record } => Ok(self.settle(now, call, record)),
             LedgerOp::Void { call, record } => Ok(self.void(now, call, record)),

@@ -53,6 +53,7 @@ impl Books {
             paid_s: guard.longest_call_s.filter(|_| attempt.charged().is_none()),
             answered_at: None,
             proved_s: 0,
+            known: None,
         };
         let mut on_hand = None;
         if let Some(tariff) = attempt.charged() {
@@ -66,10 +67,16 @@ impl Books {
         Ok(Outcome::Granted(grant))
     }
 
-    pub(super) fn answer(&mut self, call: &CallId, at: Timestamp) -> Result<Outcome, Refusal> {
+    pub(super) fn answer(
+        &mut self,
+        call: &CallId,
+        at: Timestamp,
+        known: Option<&Ending>,
+    ) -> Result<Outcome, Refusal> {
         let mut reservation = self.running(call)?;
-        if reservation.answered_at.is_none() {
-            reservation.answered_at = Some(at);
+        if reservation.answered_at.is_none() || reservation.known.is_none() {
+            reservation.answered_at = reservation.answered_at.or(Some(at));
+            reservation.known = known.cloned().map(Box::new);
             self.keep(reservation);
         }
         Ok(Outcome::Answered)
@@ -175,7 +182,8 @@ impl Books {
             talk_ms: u64::from(reservation.proved_s) * SECOND_MS,
             reason_code: "gateway_restarted".into(),
             reason: "The gateway stopped during the call; it is charged to its last proved second.".into(),
-            ..Ending::default()
+            cause: None,
+            ..reservation.known.map(|known| *known).unwrap_or_default()
         };
         let record = CallRecord {
             profile: Some(reservation.profile),

@@ -117,6 +117,7 @@ impl Books {
         let mut call = self.live_call(&granted.call).cloned().unwrap_or_else(nothing);
         call.answered_at = call.answered_at.or(granted.answered_at);
         call.proved_s = call.proved_s.max(granted.proved_s);
+        call.known = call.known.or_else(|| granted.known.clone());
         // `None` of a free call equals `None`; of a call that is not booked yet it is below any grant.
         if granted.paid_s > call.paid_s {
             self.raise(now, &mut call, granted);

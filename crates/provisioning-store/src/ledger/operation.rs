@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::guard::{Limit, SpendWarning, Window};
 use super::on_hand::Held;
 use super::reservation::{Payer, Reservation};
-use crate::cdr::{Attempt, CallId, CallRecord, Settlement};
+use crate::cdr::{Attempt, CallId, CallRecord, Ending, Settlement};
 use crate::lifecycle::{NumberLease, NumberOffer, Order, OrderRefused, PriceList, Standing, Subscription};
 use crate::model::{CompanyId, GuardFault, GuardOverrides, NumberId, ProfileId, Recharge, Timestamp};
 use crate::money::Micros;
@@ -181,6 +181,9 @@ pub enum LedgerOp {
         call: CallId,
         /// When.
         at: Timestamp,
+        /// What its record will say, as far as it is known: for the record of a call that a crash cuts.
+        #[serde(default)]
+        known: Option<Box<Ending>>,
     },
     /// The call goes on: proves how long it has lasted and asks for more seconds.
     Extend {

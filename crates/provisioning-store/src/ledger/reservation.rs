@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::on_hand::Held;
 use super::operation::Grant;
-use crate::cdr::{Attempt, CallId};
+use crate::cdr::{Attempt, CallId, Ending};
 use crate::lifecycle::Subscription;
 use crate::model::choices::choices;
 use crate::model::{ProfileId, SpendGuard, Timestamp};
@@ -77,6 +77,9 @@ pub struct Reservation {
     pub answered_at: Option<Timestamp>,
     /// Seconds from answer that the call is known to have lasted: what it owes after a crash.
     pub proved_s: u32,
+    /// What its record will say, as far as it was known when it was answered.
+    #[serde(default)]
+    pub known: Option<Box<Ending>>,
 }
 
 impl Reservation {

@@ -88,6 +88,7 @@ pub(super) struct ReservationRow {
     paid_s: Option<i64>,
     answered_at: Option<i64>,
     proved_s: i64,
+    known: Option<String>,
 }
 
 impl TryFrom<ReservationRow> for Reservation {
@@ -105,8 +106,14 @@ impl TryFrom<ReservationRow> for Reservation {
             paid_s: row.paid_s.map(|paid_s| narrow(paid_s, "a number of seconds")).transpose()?,
             answered_at: row.answered_at.map(Timestamp),
             proved_s: narrow(row.proved_s, "a number of seconds")?,
+            known: row.known.map(known).transpose()?,
         })
     }
+}
+
+fn known(text: String) -> Result<Box<Ending>, StoreError> {
+    let expected = "what is known of a call";
+    serde_json::from_str(&text).map_err(|_| StoreError::Damaged { found: text, expected })
 }
 
 /// What is on hand for a profile.

@@ -14,7 +14,7 @@ macro_rules! live_call {
         concat!(
             "SELECT call_id, profile_id, ",
             attempt_columns!(),
-            ", bundle_period, bundle_held_s, payer, credit_held_micros, paid_s, answered_at, proved_s FROM reservations WHERE "
+            ", bundle_period, bundle_held_s, payer, credit_held_micros, paid_s, answered_at, proved_s, known FROM reservations WHERE "
         )
     };
 }

@@ -60,7 +60,7 @@ async fn make_call(
     };
     let reserve = LedgerOp::Reserve { call: call.clone(), profile, attempt: Box::new(attempt.clone()) };
     paid_s(Ok(store.apply_one(at, reserve).await.unwrap()));
-    store.apply_one(at, LedgerOp::Answer { call: call.clone(), at }).await.unwrap();
+    store.apply_one(at, LedgerOp::Answer { call: call.clone(), at, known: None }).await.unwrap();
     let ending = Ending {
         answered_at: Some(at),
         ended_at: at.plus_s(talk_s as i64),

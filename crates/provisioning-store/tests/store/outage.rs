@@ -159,7 +159,7 @@ impl Gateway {
                 self.next += 1;
                 reserve(&format!("{:04}", self.next), TARIFFS[*tariff])
             }
-            Ask::Answer(nth) => LedgerOp::Answer { call: self.nth(*nth)?, at: start() },
+            Ask::Answer(nth) => LedgerOp::Answer { call: self.nth(*nth)?, at: start(), known: None },
             Ask::Extend(nth) => {
                 let name = self.nth(*nth)?;
                 let call = self.live.get_mut(&name).filter(|call| call.answered)?;
@@ -198,8 +198,8 @@ impl Gateway {
                 self.live.get_mut(&call).unwrap().paid_s = grant.paid_s;
                 self.standby.extended(&call, elapsed_s, grant);
             }
-            (LedgerOp::Answer { call, at }, Ok(_)) => {
-                self.standby.answered(&call, at);
+            (LedgerOp::Answer { call, at, known }, Ok(_)) => {
+                self.standby.answered(&call, at, known);
                 self.live.get_mut(&call).unwrap().answered = true;
             }
             (LedgerOp::Settle { call, .. }, Ok(_)) => drop(self.standby.ended(&call)),
@@ -236,10 +236,10 @@ impl Gateway {
                 }
                 LedgerOp::Adopt { granted: Box::new(self.standby.call(&call).unwrap().clone()) }
             }
-            LedgerOp::Answer { call, at } => {
-                self.standby.answered(&call, at);
+            LedgerOp::Answer { call, at, known } => {
+                self.standby.answered(&call, at, known.clone());
                 self.live.get_mut(&call).unwrap().answered = true;
-                LedgerOp::Answer { call, at }
+                LedgerOp::Answer { call, at, known }
             }
             LedgerOp::Settle { call, record } => {
                 self.standby.ended(&call);

@@ -1,5 +1,6 @@
 //! Many callers at once, a writer that dies, a database that is opened again.
 
+use provisioning_store::cdr::Ending;
 use provisioning_store::error::StoreError;
 use provisioning_store::ledger::{Account, LedgerEntry, LedgerOp, Outcome, Refusal};
 use provisioning_store::secrets::{SecretError, SecretKey};
@@ -77,8 +78,21 @@ async fn a_store_that_dies_mid_way_settles_its_orphans() {
     for name in ["answered", "proved", "ringing"] {
         writer.apply(start(), reserve(name, Some(MICRO_A_SECOND))).await.unwrap().unwrap();
     }
+    let known = Ending {
+        answered_at: Some(start()),
+        reason_code: "completed".into(),
+        sip_status: Some(200),
+        caller_call_id: "a@pbx".into(),
+        callee_call_id: "b@us".into(),
+        carrier: "upstream".into(),
+        user_agent: "Ästerisk".into(),
+        media: "PCMU/8000".into(),
+        ..Ending::default()
+    };
     for name in ["answered", "proved"] {
-        writer.apply(start(), LedgerOp::Answer { call: call(name), at: start() }).await.unwrap().unwrap();
+        let known = Some(Box::new(known.clone()));
+        let answer = LedgerOp::Answer { call: call(name), at: start(), known };
+        writer.apply(start(), answer).await.unwrap().unwrap();
     }
     writer.apply(start(), extend("proved", 50)).await.unwrap().unwrap();
     // As a crash does it: nothing is settled, nothing is closed.
@@ -91,6 +105,20 @@ async fn a_store_that_dies_mid_way_settles_its_orphans() {
     assert_eq!(store.settle_orphans(start().plus_s(900)).await.unwrap(), 3);
     let billed = async |name: &str| store.cdr(&call(name)).await.unwrap().unwrap().settlement.billed_s;
     assert_eq!((billed("answered").await, billed("proved").await, billed("ringing").await), (30, 54, 0));
+    // What was known at the answer is on record, and that the end was not seen.
+    let cut = store.cdr(&call("proved")).await.unwrap().unwrap().record.ending;
+    assert_eq!(
+        (cut.reason_code.as_str(), cut.talk_ms, cut.ended_at),
+        ("gateway_restarted", 50_000, start().plus_s(50))
+    );
+    let kept = Ending {
+        reason_code: cut.reason_code.clone(),
+        reason: cut.reason.clone(),
+        talk_ms: 50_000,
+        ended_at: cut.ended_at,
+        ..known
+    };
+    assert_eq!(cut, kept);
     assert_eq!(store.balances().await.unwrap()[&Account::Profile(PROFILE)].balance, 1_000 - 84);
     assert_eq!(store.settle_orphans(start().plus_s(900)).await.unwrap(), 0);
     // The end that the daemon had not delivered comes late, and changes nothing.

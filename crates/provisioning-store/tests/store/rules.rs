@@ -121,7 +121,7 @@ fn without_a_bundle_nothing_overflows_and_a_running_call_keeps_its_payer() {
     paid_s(ledger.apply(start(), reserve("a", Some(COVERED))));
     ledger.set_policy(ReservePolicy::default());
     assert_eq!(paid_s(ledger.apply(start(), extend("a", 50))), Some(120), "the company pays on");
-    ledger.apply(start(), LedgerOp::Answer { call: call("a"), at: start() }).unwrap();
+    ledger.apply(start(), LedgerOp::Answer { call: call("a"), at: start(), known: None }).unwrap();
     ledger.apply(start(), extend("a", 110)).unwrap();
     settled(ledger.apply(start(), LedgerOp::Expire { call: call("a") }));
     assert_eq!(ledger.books().balance(Account::Company(COMPANY)).balance, 446, "54 s beyond the minute");
@@ -157,7 +157,7 @@ fn every_operation_on_a_call_can_be_repeated() {
     for _ in 0..3 {
         assert_eq!(paid_s(ledger.apply(start(), reserve("a", tariff))), Some(60));
         assert_eq!(
-            ledger.apply(start(), LedgerOp::Answer { call: call("a"), at: start() }),
+            ledger.apply(start(), LedgerOp::Answer { call: call("a"), at: start(), known: None }),
             Ok(Outcome::Answered)
         );
     }
@@ -167,7 +167,9 @@ fn every_operation_on_a_call_can_be_repeated() {
     let void = LedgerOp::Void { call: call("a"), record: Box::new(record(tariff, None)) };
     assert_eq!(settled(ledger.apply(start(), void)).amount, Micros(42), "the first end counts");
     assert_eq!(settled(ledger.apply(start(), LedgerOp::Expire { call: call("a") })).amount, Micros(42));
-    for late in [reserve("a", tariff), extend("a", 1), LedgerOp::Answer { call: call("a"), at: start() }] {
+    for late in
+        [reserve("a", tariff), extend("a", 1), LedgerOp::Answer { call: call("a"), at: start(), known: None }]
+    {
         assert_eq!(ledger.apply(start(), late), Err(Refusal::CallIsOver(call("a"))));
     }
     assert_eq!((credit(&ledger), ledger.cdrs().len()), (958, 1));
@@ -266,7 +268,7 @@ fn after_a_crash_calls_are_settled_to_their_last_proved_second() {
         paid_s(ledger.apply(start(), reserve(name, Some(MICRO_A_SECOND))));
     }
     for name in ["answered", "proved"] {
-        ledger.apply(start(), LedgerOp::Answer { call: call(name), at: start() }).unwrap();
+        ledger.apply(start(), LedgerOp::Answer { call: call(name), at: start(), known: None }).unwrap();
     }
     paid_s(ledger.apply(start(), extend("proved", 50)));
     assert_eq!(ledger.settle_orphans(start().plus_s(500)), 3);

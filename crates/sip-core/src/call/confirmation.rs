@@ -89,7 +89,8 @@ impl Call {
     fn tell_answered(&mut self, ctx: &mut Context<'_>) {
         let Some(at) = self.answered else { return };
         for share in &self.shares {
-            ctx.out.ask(Question::Answer { lease: share.lease, at });
+            let known = Box::new(self.record_so_far(ctx, share.lease));
+            ctx.out.ask(Question::Answer { lease: share.lease, at, known });
         }
     }
 

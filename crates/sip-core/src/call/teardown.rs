@@ -109,6 +109,12 @@ impl Call {
         Some(CallRecord { profile: None, phone_of, usage, ..self.record(ctx, lease, outcome) })
     }
 
+    /// The record of a call that goes on. How it ends is not known yet, and stands there as if it ended now.
+    pub(super) fn record_so_far(&self, ctx: &Context<'_>, lease: Lease) -> CallRecord {
+        let outcome = Outcome { ending: Ending::HungUp(lease.leg), status: 200, cause: None };
+        self.record(ctx, lease, outcome)
+    }
+
     fn record(&self, ctx: &Context<'_>, lease: Lease, outcome: Outcome) -> CallRecord {
         let Outcome { ending, status, cause } = outcome;
         CallRecord {

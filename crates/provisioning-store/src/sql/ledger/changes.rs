@@ -172,7 +172,13 @@ fn put_call(row: &mut Row<'_>, call: &Reservation) {
         .put(call.credit.0)
         .put(call.paid_s.map(i64::from))
         .put(call.answered_at.map(|at| at.0))
-        .put(i64::from(call.proved_s));
+        .put(i64::from(call.proved_s))
+        .put(known(call));
+}
+
+/// What is known of a call that goes on, as text.
+fn known(call: &Reservation) -> Option<String> {
+    call.known.as_ref().map(|known| serde_json::to_string(known).expect("plain values have a JSON form"))
 }
 
 fn put_transfer(row: &mut Row<'_>, transfer: &Transfer) {
@@ -212,7 +218,8 @@ fn put_new_call(row: &mut Row<'_>, owner: &str, call: &Reservation) {
         .put(call.credit.0)
         .put(call.paid_s.map(i64::from))
         .put(call.answered_at.map(|at| at.0))
-        .put(i64::from(call.proved_s));
+        .put(i64::from(call.proved_s))
+        .put(known(call));
 }
 
 fn put_cdr(row: &mut Row<'_>, cdr: &Cdr) {

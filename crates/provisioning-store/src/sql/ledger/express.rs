@@ -170,12 +170,12 @@ mod tests {
         let begin = [reserve("over", first), reserve("full", second), reserve("too", second)];
         house.database.apply(author(), &begin).await.unwrap();
         let over = of(LedgerOp::Expire { call: call("over") });
-        let running = of(LedgerOp::Answer { call: call("full"), at: AT });
+        let running = of(LedgerOp::Answer { call: call("full"), at: AT, known: None });
         assert!(house.is_granted(&[over, running, hold(second)]).await, "as it is known");
 
         let is_over = [reserve("over", first)];
         let is_over_and_refused = [reserve("over", second)];
-        let again = of(LedgerOp::Answer { call: call("too"), at: AT });
+        let again = of(LedgerOp::Answer { call: call("too"), at: AT, known: None });
         let cases: [(&str, Option<&str>, &[LedgerEntry]); 4] = [
             ("a new call whose name is used up", None, &is_over),
             ("a refused call whose name is used up", None, &is_over_and_refused),

@@ -32,10 +32,10 @@ const NEW_CALL: &str = concat!(
     "call_id TEXT, owner TEXT, profile_id BIGINT, ",
     attempt_columns!(),
     ", bundle_period BIGINT, bundle_held_s BIGINT, payer TEXT, credit_held_micros BIGINT, paid_s BIGINT, \
-     answered_at BIGINT, proved_s BIGINT"
+     answered_at BIGINT, proved_s BIGINT, known TEXT"
 );
 const CALL: &str = "call_id TEXT, bundle_held_s BIGINT, credit_held_micros BIGINT, paid_s BIGINT, answered_at BIGINT, \
-     proved_s BIGINT";
+     proved_s BIGINT, known TEXT";
 const HOLD: &str =
     "owner TEXT, profile_id BIGINT, bundle_period BIGINT, bundle_held_s BIGINT, credit_held_micros BIGINT";
 const TRANSFER: &str = "at BIGINT, kind TEXT, from_account TEXT, to_account TEXT, amount BIGINT, call_id TEXT, profile_id BIGINT, note TEXT";

@@ -7,8 +7,8 @@
 mod clerk;
 mod outage;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -22,7 +22,7 @@ use sip_core::refusal::Refusal;
 use sip_core::types::{
     CallRecord, CarrierAttempt, Ending, Grant, Lease, Leg, ProfileId, Question, Reply, Usage,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use self::clerk::Clerk;
 pub use self::outage::{RecoverError, recover};
@@ -45,6 +45,42 @@ pub struct Admission {
     waiting: Arc<AtomicUsize>,
     replies: mpsc::Sender<Reply>,
     metrics: Metrics,
+}
+
+/// Where credit that is on hand is asked back. It keeps nobody at work.
+#[derive(Clone, Debug, Default)]
+pub struct OnHand(Arc<OnceLock<WayToClerk>>);
+
+#[derive(Debug)]
+struct WayToClerk {
+    jobs: mpsc::WeakUnboundedSender<Job>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// How long it may take until what is on hand is free.
+const RELEASE: Duration = Duration::from_secs(2);
+
+impl OnHand {
+    /// From now on, this clerk is asked.
+    pub fn ask(&self, admission: &Admission) {
+        let (jobs, waiting) = (admission.jobs.downgrade(), Arc::clone(&admission.waiting));
+        let _asked_before = self.0.set(WayToClerk { jobs, waiting });
+    }
+
+    /// Has the clerk free what is on hand for a profile, and returns when it is free, or will not be soon. False if there is
+    /// no clerk, so that it can be freed without one.
+    pub async fn release(&self, profile: StoreProfileId) -> bool {
+        let Some(way) = self.0.get() else { return false };
+        let Some(jobs) = way.jobs.upgrade() else { return false };
+        let (done, is_done) = oneshot::channel();
+        way.waiting.fetch_add(1, Ordering::Relaxed);
+        if jobs.send(Job::Release { profile, done }).is_ok() {
+            drop(jobs);
+            // In an outage nothing is freed; the store says so itself.
+            let _late = tokio::time::timeout(RELEASE, is_done).await;
+        }
+        true
+    }
 }
 
 /// What the clerk works with.
@@ -71,6 +107,7 @@ enum Job {
     Reserve { lease: Lease, profile: ProfileId, usage: Usage, parties: Parties, at: Timestamp },
     Answer { lease: Lease, at: Timestamp, known: Box<CallRecord> },
     Extend { lease: Lease, elapsed: Duration },
+    Release { profile: StoreProfileId, done: oneshot::Sender<()> },
     Settle(Box<CallRecord>, Option<String>),
 }
 

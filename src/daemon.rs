@@ -28,7 +28,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::desks::{Desks, Names};
 use self::reload::{Parts, Reload};
-use crate::admission::{self, Admission, Office};
+use crate::admission::{self, Admission, Office, OnHand};
 use crate::bindings;
 use crate::config::{Config, ConfigError};
 use crate::engine::{self, Engine, EngineHandle};
@@ -311,6 +311,7 @@ fn site(
         tariffs: watch.tariffs(),
         directory: watch.directory(),
         hosts: watch.hosts(),
+        on_hand: OnHand::default(),
         changed: watch.changed(),
         readiness: readiness.clone(),
         access,
@@ -349,6 +350,7 @@ impl Staff {
             readiness: site.readiness.clone(),
         };
         let (admission, admission_task) = Admission::start(office, journal);
+        site.on_hand.ask(&admission);
         let media = Media::new(relay, reply_sender.clone());
         let silence_task = tokio::spawn(media.silence(media_events, site.engine.clone()));
         let desk = Desks::new(admission, media, names, reply_sender);

@@ -39,6 +39,7 @@ use self::connections::{Bounded, Source};
 use self::doorway::Doorway;
 use self::room::Room;
 pub use self::scrape::Scrape;
+use crate::admission::OnHand;
 use crate::carrier_hosts::CarrierHosts;
 use crate::config::{Config, HttpConfig};
 use crate::engine::EngineHandle;
@@ -127,6 +128,8 @@ pub struct Site {
     pub directory: Arc<ArcSwap<Directory>>,
     /// Where carriers are that are known by a name.
     pub hosts: CarrierHosts,
+    /// Where credit that is on hand is asked back.
+    pub on_hand: OnHand,
     /// Told when provisioning was changed here.
     pub changed: Arc<Notify>,
     /// What the daemon says about itself.

@@ -66,6 +66,8 @@ pub(super) struct Clerk {
     heard: Instant,
     standby: Standby,
     keeping: HashMap<StoreProfileId, Keeping>,
+    /// Who waits until what is on hand for a profile is free.
+    releasing: Vec<(StoreProfileId, oneshot::Sender<()>)>,
     /// Absent in an outage.
     journal: Option<Journal>,
     outage: Option<Outage>,
@@ -83,6 +85,7 @@ impl Clerk {
             asked: VecDeque::new(),
             heard: Instant::now(),
             keeping: HashMap::new(),
+            releasing: Vec::new(),
             outage: None,
         }
     }
@@ -143,6 +146,7 @@ impl Clerk {
                 let op = LedgerOp::Extend { call: name(lease), elapsed_s };
                 self.ask(wall(Instant::now()), op, Some(lease));
             }
+            Job::Release { profile, done } => self.release(profile, done),
             Job::Settle(record, media) => self.settle(&record, media.as_deref()),
         }
     }
@@ -323,8 +327,27 @@ impl Clerk {
         self.ask(at, LedgerOp::Hold { profile, credit, bundle_s }, None);
     }
 
+    /// It is asked back: not counted on from now on, and free once the ledger has heard of it. The next call has something
+    /// kept again.
+    fn release(&mut self, profile: StoreProfileId, done: oneshot::Sender<()>) {
+        if self.outage.is_some() {
+            return;
+        }
+        self.releasing.retain(|(_, done)| !done.is_closed());
+        self.releasing.push((profile, done));
+        self.keeping.remove(&profile);
+        self.standby.set_on_hand(profile, Held::default());
+        let nothing = LedgerOp::Hold { profile, credit: Micros::ZERO, bundle_s: 0 };
+        self.ask(wall(Instant::now()), nothing, None);
+    }
+
     fn on_kept(&mut self, profile: StoreProfileId, held: Held) {
         self.standby.set_on_hand(profile, held);
+        if held.is_nothing() {
+            for (_, done) in self.releasing.extract_if(.., |(of, _)| *of == profile) {
+                let _gone = done.send(());
+            }
+        }
         if let Some(keeping) = self.keeping.get_mut(&profile) {
             keeping.got = held;
         }

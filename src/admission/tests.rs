@@ -401,3 +401,22 @@ fn premium_numbers_are_refused_where_they_are_denied_and_recorded_for_what_they_
     assert!(attempt(&other, &denying, None, now).is_ok());
     assert!(attempt(&premium, &tariffs(Premium::Allow), None, now).is_ok());
 }
+
+#[tokio::test]
+async fn what_is_on_hand_is_free_when_it_is_asked_back() {
+    let mut office = Office::open(2, "10.00").await;
+    let on_hand = super::OnHand::default();
+    let profile = provisioning_store::model::ProfileId(office.profile.0);
+    assert!(!on_hand.release(profile).await, "there is no clerk yet");
+    on_hand.ask(&office.admission);
+    office.reserve(1, estonia()).await.unwrap();
+    while office.store.on_hand().await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(on_hand.release(profile).await);
+    assert!(office.store.on_hand().await.unwrap().is_empty());
+    let now = wall(Instant::now());
+    let held = office.store.profile(profile).await.unwrap().reserved;
+    let left = office.store.take_back(now, profile, None).await.unwrap();
+    assert_eq!((left.credit, left.reserved), (held, held), "only what the call holds is left");
+}

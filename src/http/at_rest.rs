@@ -13,6 +13,7 @@ use tower::ServiceExt;
 
 use super::operator::Operator;
 use super::{Access, Brake, Readiness, Site, api};
+use crate::admission::OnHand;
 use crate::carrier_hosts::CarrierHosts;
 use crate::config::Config;
 use crate::directory::{self, Shape};
@@ -48,6 +49,7 @@ impl AtRest {
             tariffs: Arc::new(ArcSwap::from_pointee(tariffs)),
             directory: Arc::new(ArcSwap::from_pointee(Directory::new())),
             hosts: CarrierHosts::default(),
+            on_hand: OnHand::default(),
             changed: Arc::default(),
             readiness,
             access: Arc::new(ArcSwap::from_pointee(Access::of(&config.http))),

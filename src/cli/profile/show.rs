@@ -128,16 +128,17 @@ fn channels(whole: &Value) -> Vec<String> {
 }
 
 fn credit(whole: &Value) -> Vec<String> {
-    let [credit, currency, reserved] = ["credit", "currency", "reserved"].map(|field| cell(&whole[field]));
+    let [credit, currency, reserved, on_hand] =
+        ["credit", "currency", "reserved", "on_hand"].map(|field| cell(&whole[field]));
     let recharge = &whole["recharge"];
     let refill = match recharge.is_null() {
         true => "no auto-recharge".to_owned(),
         false => {
             let [amount, threshold] = ["amount", "threshold"].map(|field| cell(&recharge[field]));
-            format!("{amount} comes when it falls below {threshold}")
+            format!("{amount} comes when what is free of it falls below {threshold}")
         }
     };
-    vec![format!("{credit} {currency}, {reserved} held by calls"), refill]
+    vec![format!("{credit} {currency}, {reserved} reserved, {on_hand} of it on hand and by no call"), refill]
 }
 
 fn accounts(whole: &Value) -> Vec<String> {

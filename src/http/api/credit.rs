@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use provisioning_store::model::{Company, ProfileId, Recharge};
+use provisioning_store::money::Micros;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -69,11 +70,17 @@ async fn take_credit_back(
 ) -> Result<(StatusCode, Json<ProfileView>), Problem> {
     let (profile, company) = caller.profile_and_company(profile).await?;
     let amount = request.amount.map(|amount| amount.paid_by(&company, "amount")).transpose()?;
+    let free = Micros(profile.credit.0 - profile.reserved.0);
+    let is_asked_back = profile.on_hand > Micros::ZERO && amount.is_none_or(|amount| amount > free);
+    if is_asked_back && !caller.site.on_hand.release(profile.id).await {
+        caller.store().release_on_hand_of(storage::now(), profile.id).await?;
+    }
     let profile = caller.acting_on(company.id).take_back(storage::now(), profile.id, amount).await?;
     Ok((StatusCode::CREATED, Json(ProfileView::of(&caller, profile, &company.currency))))
 }
 
-/// When the credit falls below the threshold, the amount comes from the company.
+/// When the credit that is free falls below the threshold, the amount comes from the company. What running calls have
+/// reserved is not free.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Recharge)]
 pub(super) struct RechargeView {
@@ -116,8 +123,9 @@ impl RechargeRequest {
 
 /// Refill a profile's credit by itself
 ///
-/// Whenever the credit falls below the threshold, during a call too. Less than is recommended risks that a call ends for
-/// want of credit.
+/// Whenever the credit that is free falls below the threshold, during a call too: what running calls have reserved ahead
+/// counts as gone, though it may not be charged in the end. Less than is recommended risks that a call ends for want of
+/// credit.
 #[utoipa::path(
     put, path = "/profiles/{profile}/recharge", tag = TAG, params(("profile" = i64, Path)),
     request_body = RechargeRequest, responses((status = 200, body = ProfileView), (status = 409, response = Conflict)),

@@ -63,8 +63,10 @@ pub(super) struct ProfileView {
     channels_in_use: u32,
     /// For outgoing calls, what running ones hold included.
     credit: Money,
-    /// Of it, what running calls hold and what is kept for calls during an outage of the database.
+    /// Of it, what running calls hold and what is on hand.
     reserved: Money,
+    /// Of that, what no call holds: it is kept for calls during an outage of the database, and free when it is asked back.
+    on_hand: Money,
     /// Bundle seconds left in this period.
     bundle_left_s: u32,
     /// How the credit is refilled from the company's; null if it is not.
@@ -126,6 +128,7 @@ impl ProfileView {
             channels_in_use: profile.channels_in_use,
             credit: Money::of(profile.credit, currency),
             reserved: Money::of(profile.reserved, currency),
+            on_hand: Money::of(profile.on_hand, currency),
             bundle_left_s: profile.bundle_left_s,
             recharge: profile.recharge.map(|it| RechargeView::of(it, currency)),
             limits: limits.into(),

@@ -395,7 +395,10 @@ pub enum Refusal {
         available: Micros,
     },
     /// The profile does not have so much that is free.
-    #[error("only {available} of the profile's credit is free to take back; calls have the rest")]
+    #[error(
+        "only {available} of the profile's credit is free to take back; running calls hold the rest, or it is on hand for \
+         an outage of the database"
+    )]
     NothingToTakeBack {
         /// What is free.
         available: Micros,

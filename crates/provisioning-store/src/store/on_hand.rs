@@ -21,6 +21,13 @@ impl Store {
         Ok(on_hand.len())
     }
 
+    /// Frees what this gateway keeps on hand for a profile. One that runs has to be asked itself, or it would go on counting
+    /// on it.
+    pub async fn release_on_hand_of(&self, now: Timestamp, profile: ProfileId) -> Result<(), StoreError> {
+        let op = LedgerOp::Hold { profile, credit: Micros::ZERO, bundle_s: 0 };
+        self.apply_one(now, op).await.map(|_| ())
+    }
+
     /// What this gateway keeps on hand.
     pub async fn on_hand(&self) -> Result<BTreeMap<ProfileId, Held>, StoreError> {
         self.database.on_hand(&self.owner).await

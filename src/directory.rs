@@ -165,7 +165,7 @@ impl Builder<'_> {
     fn suspended(&self, profile: &model::Profile) -> Option<Suspended> {
         let of_company = self.company(profile).and_then(|company| company.suspension.as_ref());
         let of_profile = profile.suspension.as_ref();
-        of_company.map(|_| Suspended::Company).or(of_profile.map(|_| Suspended::Profile))
+        of_company.map(|_| Suspended::Company).or_else(|| of_profile.map(|_| Suspended::Profile))
     }
 
     fn company(&self, profile: &model::Profile) -> Option<&model::Company> {

@@ -405,7 +405,7 @@ fn premium_numbers_are_refused_where_they_are_denied_and_recorded_for_what_they_
 #[tokio::test]
 async fn what_is_on_hand_is_free_when_it_is_asked_back() {
     let mut office = Office::open(2, "10.00").await;
-    let on_hand = super::OnHand::default();
+    let on_hand = OnHand::default();
     let profile = provisioning_store::model::ProfileId(office.profile.0);
     assert!(!on_hand.release(profile).await, "there is no clerk yet");
     on_hand.ask(&office.admission);

@@ -280,19 +280,29 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
             show::show(context, gateway, profile).await?;
         }
         Command::Rehearse { profile, number } => rehearse::run(context, gateway, &profile, &number).await?,
-        Command::Suspend { profile, reason } => {
-            let path = below(&find::profile(gateway, &profile).await?, "/suspension");
-            show(context, &[gateway.put(&path, json!({ "reason": reason })).await?]);
-        }
-        Command::Resume { profile } => {
-            let path = below(&find::profile(gateway, &profile).await?, "/suspension");
-            show(context, &[gateway.delete(&path).await?]);
-        }
+        Command::Suspend { profile, reason } => suspend(context, gateway, &profile, Some(&reason)).await?,
+        Command::Resume { profile } => suspend(context, gateway, &profile, None).await?,
         Command::Rename { profile, name } => {
             let path = below(&find::profile(gateway, &profile).await?, "");
             show(context, &[gateway.patch(&path, json!({ "name": name })).await?]);
         }
     }
+    Ok(())
+}
+
+/// Stops a profile's calls for a reason, or without one lets them be made again.
+async fn suspend(
+    context: &Context,
+    gateway: &Gateway,
+    profile: &str,
+    reason: Option<&str>,
+) -> Result<(), Failure> {
+    let path = below(&find::profile(gateway, profile).await?, "/suspension");
+    let changed = match reason {
+        Some(reason) => gateway.put(&path, json!({ "reason": reason })).await?,
+        None => gateway.delete(&path).await?,
+    };
+    show(context, &[changed]);
     Ok(())
 }
 

@@ -134,7 +134,7 @@ fn operation() -> impl Strategy<Value = LedgerOp> {
         }),
         2 => (profile(), guard()).prop_map(|(profile, guard)| LedgerOp::SetGuard { profile, guard: Box::new(guard) }),
         1 => profile().prop_map(|profile| LedgerOp::ReleaseGuard { profile }),
-        2 => name().prop_map(|call| LedgerOp::Answer { call, at: start() }),
+        2 => name().prop_map(|call| LedgerOp::Answer { call, at: start(), known: None }),
         6 => (name(), 0u32..300).prop_map(|(call, elapsed_s)| LedgerOp::Extend { call, elapsed_s }),
         3 => (name(), tariff(), talk).prop_map(|(call, tariff, talk)| {
             LedgerOp::Settle { call, record: Box::new(record(tariff, talk)) }

@@ -100,7 +100,7 @@ impl World {
                 in_use <= channels as usize,
                 "{in_use} calls on {channels} channels of profile {profile}"
             );
-            let _answered = self.done(at, LedgerOp::Answer { call, at });
+            let _answered = self.done(at, LedgerOp::Answer { call, at, known: None });
             self.calls.push((name, at));
         }
     }

@@ -1,6 +1,8 @@
 //! `sipgw check`: the configuration has been read by the time this runs; what is left are the files that it names, and
 //! this machine's addresses.
 
+use std::path::Path;
+
 use provisioning_store::error::StoreError;
 use serde_json::json;
 use sipgw::config::{Config, ConfigError};
@@ -31,12 +33,13 @@ pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the database holds that works otherwise than what is new. One that is not there, or does not answer, has nothing to
-/// say.
+/// What the database holds that works otherwise than what is new, or why it could not be read. Before the first start
+/// nothing is there, and nothing is made: what a check makes would belong to the user who checks.
 async fn notices(config: &Config) -> Vec<String> {
     let is_there = |path| config.resolve_path(path).is_file();
     let is_file = config.store.url.is_none();
-    if is_file && !is_there(&config.store.path) || !is_there(&config.store.key_file) {
+    let has_folder = config.resolve_path(&config.store.path).parent().is_none_or(Path::is_dir);
+    if is_file && !is_there(&config.store.path) || !is_there(&config.store.key_file) || !has_folder {
         return Vec::new();
     }
     let store = match storage::open(config).await {
@@ -44,7 +47,7 @@ async fn notices(config: &Config) -> Vec<String> {
         Err(OpenError::Store(StoreError::OtherVersion { found, needed })) if found < needed => {
             return vec![notices::before_upgrade()];
         }
-        Err(_) => return Vec::new(),
+        Err(error) => return vec![format!("The database could not be read: {error}")],
     };
     let standing = notices::standing(&store).await;
     store.close().await;

@@ -84,7 +84,7 @@ fn an_installation_moves_to_postgresql_and_the_gateway_runs_there() {
     let company = ["company", "create", "Architects", "--country", "US", "--currency", "USD"];
     told(&file, None, &company).unwrap();
     told(&file, None, &["company", "top-up", "1", "100.00"]).unwrap();
-    told(&file, None, &["profile", "create", "1", "Sales", "--channels", "4"]).unwrap();
+    told(&file, None, &["profile", "create", "1", "Sales", "--channels", "4", "--yes"]).unwrap();
     let before = told(&file, None, &["profile", "list"]).unwrap();
 
     let (code, said) = told(&file, None, &["db", "copy"]).unwrap_err();
@@ -212,7 +212,8 @@ rates quote +999
 company price-list Architects cheap
 company price-list Architects dear
 profile create Architects Sales --channels 4 --bundles 1 --credit 10
-profile create Architects Poor --channels 4 --credit 1000000
+profile create Architects Sales --channels 4 --bundles 1 --credit 10 --yes
+profile create Architects Poor --channels 4 --credit 1000000 --yes
 profile create Builders Site
 profile set Sales --srtp required --presentation e164 --caller-name off
 profile suspend Sales --reason fraud
@@ -236,8 +237,10 @@ profile allowed
 number offer +12026843300 --country US --fee 6.00
 number offers --country US
 number buy Architects +12026843300
+number buy Architects +12026843300 --yes
 number cancel +12026843300
-number keep +12026843300
+number cancel +12026843300 --yes
+number keep +12026843300 --yes
 number add Architects +12026843376 --country US
 number assign +12026843376 --profile Sales
 profile caller-id Sales +12026843376
@@ -254,14 +257,16 @@ carrier change wholesale --no-port --priority 5 --trust untrusted
 carrier disable wholesale
 carrier enable wholesale
 carrier remove wholesale
+carrier remove wholesale --yes
 profile rehearse Sales 3725551234
 profile cancel Sales
 profile cancel Sales --yes
 profile extend Sales
 profile extend Sales --yes
 account detach architects.sales
-account remove architects.sales
+account remove architects.sales --yes
 number remove +12026843376
+number remove +12026843376 --yes
 number withdraw +12026843300
 report statement Architects 2020-01
 report usage Sales 2020-01 --csv
@@ -271,7 +276,7 @@ cdr show nothing
 token create Console --company Architects --days 7
 token list --company Architects
 token revoke 1
-token revoke 1
+token revoke 1 --yes
 profile delete Sales
 profile delete Sales --yes
 profile list
@@ -347,7 +352,8 @@ fn what_a_command_changes_holds_at_once_and_the_company_sees_who_did_it() {
         assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
         let made = run(&["token", "create", "Ada", "--company", "Architects"]).unwrap();
         let token = made["secret"].as_str().unwrap();
-        run(&["profile", "create", "Architects", "Sales", "--channels", "4", "--credit", "10"]).unwrap();
+        run(&["profile", "create", "Architects", "Sales", "--channels", "4", "--credit", "10", "--yes"])
+            .unwrap();
         let profile = &asked(daemon, "/profiles", token)["items"][0];
         assert_eq!(profile["credit"]["amount"], "10.00", "{profile}");
         run(&["number", "add", "Architects", "+12026843376", "--country", "US"]).unwrap();
@@ -368,7 +374,7 @@ fn what_a_command_changes_holds_at_once_and_the_company_sees_who_did_it() {
         assert_eq!(run(&["schedule", "confirm", "--yes"]).unwrap()["is_clock_in_doubt"], false);
     });
     assert!(!folder.path().join("sipgw.db.socket").exists(), "the socket is left behind");
-    assert_eq!(run(&["profile", "list"]).unwrap()[0]["credit"]["amount"], "10.00");
+    assert_eq!(run(&["profile", "list"]).unwrap()["items"][0]["credit"]["amount"], "10.00");
     let (code, said) = run(&["calls", "live"]).unwrap_err();
     assert!(code == 4 && said.contains("no running gateway answers"), "{code} {said}");
 }

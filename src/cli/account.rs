@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Remove {
         /// The account's name.
         account: String,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Show all business accounts.
     List,
@@ -109,8 +111,16 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
             let path = format!("{}/attachment", place(&find::account(gateway, &account).await?));
             show(context, &[gateway.delete(&path).await?]);
         }
-        Command::Remove { account } => {
+        Command::Remove { account, consent } => {
             let account = find::account(gateway, &account).await?;
+            let through = [("business_account", Some(account["id"].to_string()))];
+            let numbers = gateway.list(&asking("/numbers", through)).await?.len();
+            let what = format!(
+                "{} would be removed with its password; nobody could call it, and {numbers} numbers that lead to it would ring \
+                 nowhere",
+                text(&account["name"])
+            );
+            consent.to(gateway, &what).await?;
             gateway.delete(&place(&account)).await?;
             context.output.done(&format!("The business account {} is removed.", text(&account["name"])));
         }
@@ -137,7 +147,7 @@ async fn ask_about_its_user(gateway: &Gateway, account: &Value, consent: &Consen
 }
 
 fn show(context: &Context, accounts: &[Value]) {
-    context.output.show(&accounts, || {
+    context.output.list(&accounts, || {
         let mut table = Table::new(["name", "company", "profile", "extension"]);
         for account in accounts {
             table.row(["name", "company", "profile", "extension"].map(|field| cell(&account[field])));

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use self::settings::{Change, Settings};
+use super::consent::Consent;
 use super::failure::Failure;
 use super::gateway::Gateway;
 use super::output::Table;
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Remove {
         /// Number or name.
         carrier: String,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Show all carriers in the order in which they are tried.
     List,
@@ -69,8 +72,17 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
         }
         Command::Disable { carrier } => switch(context, gateway, &carrier, false).await?,
         Command::Enable { carrier } => switch(context, gateway, &carrier, true).await?,
-        Command::Remove { carrier } => {
+        Command::Remove { carrier, consent } => {
             let carrier = find::carrier(gateway, &carrier).await?;
+            let others = gateway.list("/carriers").await?;
+            let is_left = |other: &&Value| other["is_active"] == true && other["id"] != carrier["id"];
+            let left = others.iter().filter(is_left).count();
+            let what = format!(
+                "{} would be removed with its password, its calls be refused, and calls to the network be left {left} active \
+                 carriers",
+                text(&carrier["name"])
+            );
+            consent.to(gateway, &what).await?;
             gateway.delete(&place(&carrier)).await?;
             context.output.done(&format!("The carrier {} is removed.", text(&carrier["name"])));
         }
@@ -94,7 +106,7 @@ fn show(context: &Context, carriers: &[Value]) {
     let mut carriers = carriers.to_vec();
     // In the order in which they are tried.
     carriers.sort_by_key(|carrier| (carrier["priority"].as_u64(), id(carrier)));
-    context.output.show(&carriers, || {
+    context.output.list(&carriers, || {
         let columns =
             ["id", "name", "host", "port", "transport", "priority", "weight", "sources", "active", "state"];
         let mut table = Table::new(columns);

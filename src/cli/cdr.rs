@@ -79,7 +79,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
             let has_more = found.len() > page * PAGE;
             found.truncate(page * PAGE);
             let rows = found.split_off(found.len().min((page - 1) * PAGE));
-            let json = json!({ "page": page, "rows": rows, "has_more": has_more });
+            let json = json!({ "items": rows, "page": page, "has_more": has_more });
             context.output.show(&json, || {
                 let next = page + 1;
                 let more = if has_more {
@@ -154,7 +154,7 @@ fn details(cdr: &Value) -> String {
         ("Reason", format!("{} ({})", said("reason"), said("reason_code"))),
         ("Status", said("sip_status")),
         ("Cause", said("cause")),
-        ("Carrier", said("carrier")),
+        ("Carrier", said("carrier_name")),
         ("Media", said("media")),
         ("User-Agent", said("user_agent")),
         ("Call-IDs", said("call_ids")),
@@ -171,7 +171,8 @@ fn tried(attempt: &Value) -> String {
         (status, Value::Null) => format!("status {status}"),
         (status, cause) => format!("status {status}, cause {cause}"),
     };
-    let (name, address, took, sentence) = (said("name"), said("address"), said("took_ms"), said("sentence"));
+    let (name, address, took, sentence) =
+        (said("carrier_name"), said("address"), said("took_ms"), said("sentence"));
     let words = match &attempt["said"] {
         Value::Null => String::new(),
         words => format!(" It said: {}", cell(words)),

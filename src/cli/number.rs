@@ -4,10 +4,11 @@ use clap::{Args, Subcommand};
 use provisioning_store::money::Micros;
 use serde_json::{Value, json};
 
+use super::consent::Consent;
 use super::failure::Failure;
 use super::gateway::{Gateway, asking, step};
 use super::output::Table;
-use super::shown::{cell, id, text, when};
+use super::shown::{cell, id, items, money, text, when};
 use super::{Context, find};
 
 /// Most offers that are shown at once.
@@ -46,17 +47,23 @@ pub(crate) enum Command {
         company: String,
         /// The number.
         number: String,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Let a number that was bought run to the end of its paid term; then it goes back into the stock. One whose fee is not
     /// paid goes back at once.
     Cancel {
         /// The number.
         number: String,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Take a number's cancellation back.
     Keep {
         /// The number.
         number: String,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Host a number for a company, without a fee.
     Add {
@@ -76,11 +83,15 @@ pub(crate) enum Command {
         number: String,
         #[command(flatten)]
         target: Target,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Host a number no longer: calls to it are refused, and nobody shows it as Caller ID.
     Remove {
         /// The number.
         number: String,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Show all numbers.
     List,
@@ -110,7 +121,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
 async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<(), Failure> {
     match command {
         Command::Offer { number, country, fee, days } => {
-            let offer = json!({ "country": country, "fee": fee.to_string(), "term_days": days });
+            let fee = money(fee, &json!(context.config.prices.currency));
+            let offer = json!({ "country": country, "fee": fee, "term_days": days });
             offers(context, &[gateway.put(&format!("/stock/{}", step(&number)), offer).await?]);
         }
         Command::Withdraw { number } => {
@@ -120,29 +132,47 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
         Command::Offers { country } => {
             offers(context, &gateway.first(MOST_OFFERS, &asking("/stock", [("country", country)])).await?);
         }
-        Command::Buy { company, number } => {
-            let path = format!("/companies/{}/numbers", id(&find::company(gateway, &company).await?));
-            show(context, &[gateway.post(&path, json!({ "number": number })).await?]);
+        Command::Buy { company, number, consent } => {
+            show(context, &[buy(gateway, &company, &number, &consent).await?]);
         }
-        Command::Cancel { number } => {
-            let path = format!("{}/cancellation", place(&find::number(gateway, &number).await?));
-            show(context, &[gateway.put(&path, Value::Null).await?]);
+        Command::Cancel { number, consent } => {
+            let number = find::number(gateway, &number).await?;
+            if let Some(loss) = loss(&number) {
+                consent.to(gateway, &loss).await?;
+            }
+            show(context, &[gateway.put(&format!("{}/cancellation", place(&number)), Value::Null).await?]);
         }
-        Command::Keep { number } => {
-            let path = format!("{}/cancellation", place(&find::number(gateway, &number).await?));
-            show(context, &[gateway.delete(&path).await?]);
+        Command::Keep { number, consent } => {
+            let number = find::number(gateway, &number).await?;
+            if number["lease"].is_object() {
+                let (fee, at) = (cell(&number["lease"]["fee"]), when(&number["lease"]["paid_until"]));
+                let what = format!("{} would be paid on: {fee} at {at}", text(&number["number"]));
+                consent.to(gateway, &what).await?;
+            }
+            show(context, &[gateway.delete(&format!("{}/cancellation", place(&number))).await?]);
         }
         Command::Add { company, number, country } => {
             let company = id(&find::company(gateway, &company).await?);
             let new = json!({ "company": company, "number": number, "country": country });
             show(context, &[gateway.post("/numbers", new).await?]);
         }
-        Command::Assign { number, target } => {
-            let path = format!("{}/target", place(&find::number(gateway, &number).await?));
-            show(context, &[gateway.put(&path, target.meant(gateway).await?).await?]);
-        }
-        Command::Remove { number } => {
+        Command::Assign { number, target, consent } => {
             let number = find::number(gateway, &number).await?;
+            let target = target.meant(gateway).await?;
+            ask_about_callers(gateway, (&number, &target), &consent).await?;
+            let assigned = gateway.put(&format!("{}/target", place(&number)), target).await?;
+            items(&assigned["warnings"]).for_each(|warning| context.output.warn(&text(warning)));
+            show(context, &[assigned]);
+        }
+        Command::Remove { number, consent } => {
+            let number = find::number(gateway, &number).await?;
+            let what = loss(&number).unwrap_or_else(|| {
+                format!(
+                    "{} would be hosted here no longer, and its calls be refused",
+                    text(&number["number"])
+                )
+            });
+            consent.to(gateway, &what).await?;
             gateway.delete(&place(&number)).await?;
             context.output.done(&format!("{} is no longer hosted here.", text(&number["number"])));
         }
@@ -165,12 +195,59 @@ impl Target {
     }
 }
 
+async fn buy(gateway: &Gateway, company: &str, number: &str, consent: &Consent) -> Result<Value, Failure> {
+    let company = find::company(gateway, company).await?;
+    let offer = gateway.get(&format!("/stock/{}", step(number))).await?;
+    let [number, fee, days] = ["number", "fee", "term_days"].map(|field| cell(&offer[field]));
+    let name = text(&company["name"]);
+    let what = format!("{name} would buy {number} for {fee} now, and pay {fee} again each {days} days");
+    consent.to(gateway, &what).await?;
+    let purchase = json!({ "number": offer["number"], "agreed": offer["fee"] });
+    gateway.post(&format!("/companies/{}/numbers", id(&company)), purchase).await
+}
+
+/// What is lost with a number that is leased.
+fn loss(number: &Value) -> Option<String> {
+    let lease = &number["lease"];
+    let digits = text(&number["number"]);
+    match lease["renewal"].as_str()? {
+        "unpaid" => Some(format!("{digits} is unpaid and would be gone at once, for others to buy")),
+        _ => {
+            let until = when(&lease["paid_until"]);
+            Some(format!("{digits} would be given up, which is paid until {until}; others could buy it then"))
+        }
+    }
+}
+
+/// A profile that shows the number as Caller ID shows it no longer once another has it.
+async fn ask_about_callers(
+    gateway: &Gateway,
+    (number, target): (&Value, &Value),
+    consent: &Consent,
+) -> Result<(), Failure> {
+    let before = &number["target"];
+    if before["to"] != "profile" || before == target {
+        return Ok(());
+    }
+    let path = format!("/profiles/{}", before["id"]);
+    let rules = gateway.list(&format!("{path}/caller-ids")).await?;
+    if !rules.iter().any(|rule| rule["number"] == number["number"]) {
+        return Ok(());
+    }
+    let name = text(&gateway.get(&path).await?["name"]);
+    let digits = text(&number["number"]);
+    let what = format!(
+        "{name} shows {digits} as Caller ID and would show it no longer; without another default its calls are anonymous"
+    );
+    consent.to(gateway, &what).await
+}
+
 fn place(number: &Value) -> String {
     format!("/numbers/{}", id(number))
 }
 
 fn offers(context: &Context, numbers: &[Value]) {
-    context.output.show(&numbers, || {
+    context.output.list(&numbers, || {
         let mut table = Table::new(["number", "country", "fee", "term"]);
         for number in numbers {
             let [number, country, fee, days] =
@@ -202,7 +279,7 @@ fn reaches(target: &Value) -> String {
 }
 
 fn show(context: &Context, numbers: &[Value]) {
-    context.output.show(&numbers, || {
+    context.output.list(&numbers, || {
         let mut table = Table::new(["number", "country", "company", "reaches", "fee"]);
         for number in numbers {
             let [digits, country, company] = ["number", "country", "company"].map(|it| cell(&number[it]));

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::io::{self, IsTerminal, Write as _};
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use sipgw::text::{plain, plain_json, plain_lines};
 
 use super::failure::Failure;
@@ -36,6 +36,11 @@ impl Output {
                 print(&(plain_json(&text) + "\n"));
             }
         }
+    }
+
+    /// Prints a whole list, as a page of the API that is the last one, or the text that stands for it.
+    pub(crate) fn list(self, items: &[Value], text: impl FnOnce() -> String) {
+        self.show(&json!({ "items": items, "next": null }), text);
     }
 
     /// Prints text that has its own form, such as CSV: as it is, unless somebody looks at it.

@@ -50,15 +50,18 @@ pub(crate) enum Command {
         /// Number, SIP user or name.
         profile: String,
     },
-    /// Buy channels and bundles from the company's credit. What runs is ended and its unused part refunded.
+    /// Buy channels and bundles from the company's credit. What runs is ended and its unused part refunded; price, refund and
+    /// next payment are shown first.
     Channels {
         /// Number, SIP user or name.
         profile: String,
-        /// 1 to 300; over 100 rounded to the nearest 10.
-        channels: u32,
-        /// Minute bundles; never more than channels.
-        #[arg(long, default_value_t = 0)]
-        bundles: u32,
+        /// 1 to 300; over 100 rounded to the nearest 10. Left out: as many as there are.
+        channels: Option<u32>,
+        /// Minute bundles; never more than channels. Left out: as many as there are.
+        #[arg(long)]
+        bundles: Option<u32>,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Let the channels, and the bundles with them, run to the end of what is paid; then the profile is disabled.
     Cancel {
@@ -238,8 +241,8 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
             let path = below(&profile, "/credentials");
             show_credentials(context, &profile, &gateway.post(&path, Value::Null).await?);
         }
-        Command::Channels { profile, channels, bundles } => {
-            subscription::buy(context, gateway, &profile, (channels, bundles)).await?;
+        Command::Channels { profile, channels, bundles, consent } => {
+            subscription::buy(context, gateway, &profile, (channels, bundles), &consent).await?;
         }
         Command::Cancel { profile, consent } => {
             subscription::cancel(context, gateway, &profile, &consent).await?
@@ -368,7 +371,7 @@ async fn set_recharge(
 }
 
 fn show(context: &Context, profiles: &[Value]) {
-    context.output.show(&profiles, || {
+    context.output.list(&profiles, || {
         let mut table = Table::new([
             "id",
             "name",
@@ -410,7 +413,7 @@ fn show_credentials(context: &Context, profile: &Value, credentials: &Value) {
         "profile": profile["id"],
         "name": name,
         "domain": domain,
-        "user": user,
+        "sip_user": user,
         "password": password,
         "limits": profile["limits"],
     });

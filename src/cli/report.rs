@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::failure::Failure;
 use super::gateway::{Gateway, asking};
 use super::output::Table;
-use super::shown::{cell, id, items, when};
+use super::shown::{self, cell, id, items, when};
 use super::{Context, find};
 
 #[derive(Subcommand)]
@@ -167,7 +167,8 @@ fn channels(context: &Context, load: Load) -> Result<(), Failure> {
         provisioning_store::model::Timestamp(0),
     );
     let bought = bought.map_err(|refused| Failure::Refused(refused.to_string()))?;
-    let json = json!({ "erlangs": load.erlangs(), "channels": bought.channels, "price_micros": bought.channels_price });
+    let price = shown::money(bought.channels_price, &json!(context.config.prices.currency));
+    let json = json!({ "erlangs": load.erlangs(), "channels": bought.channels, "price": price });
     context.output.show(&json, || {
         format!(
             "{} channels: {:.2} calls at one time on average, and one in {} finds none free. {} a period.\n",

@@ -5,6 +5,7 @@ use provisioning_store::tokens::RoleKind;
 use serde_json::{Value, json};
 use sipgw::storage;
 
+use super::consent::Consent;
 use super::failure::Failure;
 use super::gateway::{Gateway, asking};
 use super::output::Table;
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Revoke {
         /// Its number.
         token: i64,
+        #[command(flatten)]
+        consent: Consent,
     },
 }
 
@@ -101,9 +104,13 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
             let company = find::company_if_any(gateway, company.as_deref()).await?;
             show(context, &gateway.list(&asking("/tokens", [("company", company)])).await?);
         }
-        Command::Revoke { token } => {
+        Command::Revoke { token, consent } => {
             let path = format!("/tokens/{token}");
             let name = text(&gateway.get(&path).await?["name"]);
+            let what = format!(
+                "the token {token} ({name}) would be ended for good, and whatever uses it be refused"
+            );
+            consent.to(gateway, &what).await?;
             gateway.delete(&path).await?;
             context.output.done(&format!("The token {token} ({name}) opens nothing any more."));
         }
@@ -112,7 +119,7 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
 }
 
 fn show(context: &Context, tokens: &[Value]) {
-    context.output.show(&tokens, || {
+    context.output.list(&tokens, || {
         let mut table = Table::new(["id", "name", "role", "company", "made", "ends", "revoked"]);
         for token in tokens {
             let [id, name, role, company] = ["id", "name", "role", "company"].map(|it| cell(&token[it]));

@@ -24,7 +24,7 @@ impl Firm {
         let path = format!("/companies/{company}/top-ups");
         house.operate("POST", &path, json!({"amount": dollars("100.00")})).expect(201);
         let token = administrator(house, company);
-        let new = json!({"company": company, "name": name, "subscription": {"channels": 2}});
+        let new = json!({"company": company, "name": name, "subscription": {"channels": 2, "agreed": {"amount": "13.90", "currency": "USD"}}});
         let profile = house.ask(&token, "POST", "/profiles", new).expect(201)["id"].as_i64().unwrap();
         Self { company, token, profile }
     }
@@ -33,7 +33,7 @@ impl Firm {
         house.ask(&self.token, method, path, body)
     }
 
-    fn credit(&self, house: &House) -> Value {
+    pub(crate) fn credit(&self, house: &House) -> Value {
         self.ask(house, "GET", &format!("/companies/{}", self.company), Value::Null).expect(200)["credit"]
             .clone()
     }
@@ -112,15 +112,18 @@ fn a_payment_is_booked_once_when_its_provider_says_so_in_its_own_hand() {
 fn a_number_is_bought_cancelled_and_kept() {
     let house = House::new("34220-34239");
     let firm = Firm::new(&house, "Architects");
-    let offer = json!({"country": "US", "fee": "2.50", "term_days": 30});
+    let offer = json!({"country": "US", "fee": dollars("2.50"), "term_days": 30});
     firm.ask(&house, "PUT", "/stock/+12026843376", offer.clone()).expect(403);
     house.operate("PUT", "/stock/+12026843376", offer).expect(200);
     let stock = firm.ask(&house, "GET", "/stock?country=US", Value::Null).expect(200);
-    assert_eq!(stock["items"][0]["fee"], "2.50");
+    assert_eq!(stock["items"][0]["fee"], dollars("2.50"));
     let path = format!("/companies/{}/numbers", firm.company);
-    let wanted = json!({"number": "+12026843376"});
+    let wanted = json!({"number": "+12026843376", "agreed": dollars("2.50")});
     let number = firm.ask(&house, "POST", &path, wanted.clone()).expect(201);
-    assert_eq!((&number["lease"]["fee"], &number["lease"]["renewal"]), (&json!("2.50"), &json!("automatic")));
+    assert_eq!(
+        (&number["lease"]["fee"], &number["lease"]["renewal"]),
+        (&dollars("2.50"), &json!("automatic"))
+    );
     assert_eq!(firm.credit(&house), dollars("83.60"));
     assert_eq!(firm.ask(&house, "GET", "/stock", Value::Null).expect(200)["items"], json!([]));
     firm.ask(&house, "POST", &path, wanted).expect(409);
@@ -244,10 +247,12 @@ fn an_account_signs_in_by_itself_or_is_attached_and_has_a_button() {
 fn nobody_sees_or_does_what_is_another_companys() {
     let house = House::new("34320-34339");
     let (own, other) = (Firm::new(&house, "Architects"), Firm::new(&house, "Builders"));
-    house.operate("PUT", "/stock/+12026843376", json!({"country": "US", "fee": "1.00"})).expect(200);
+    house.operate("PUT", "/stock/+12026843376", json!({"country": "US", "fee": dollars("1.00")})).expect(200);
     let path = format!("/companies/{}/numbers", other.company);
-    let number =
-        other.ask(&house, "POST", &path, json!({"number": "+12026843376"})).expect(201)["id"].clone();
+    let number = other
+        .ask(&house, "POST", &path, json!({"number": "+12026843376", "agreed": dollars("1.00")}))
+        .expect(201)["id"]
+        .clone();
     let path = format!("/companies/{}/payments", other.company);
     let payment =
         other.ask(&house, "POST", &path, json!({"amount": dollars("5.00")})).expect(201)["id"].clone();
@@ -261,7 +266,7 @@ fn nobody_sees_or_does_what_is_another_companys() {
 
     let (company, profile) = (other.company, other.profile);
     let recharge = json!({"threshold": dollars("2.00"), "amount": dollars("10.00")});
-    let purchase = json!({"number": "+12025550100"});
+    let purchase = json!({"number": "+12025550100", "agreed": dollars("1.00")});
     for (method, path, body) in [
         ("GET", people.clone(), Value::Null),
         ("PUT", format!("{people}/mallory@example.com"), claude),

@@ -53,7 +53,7 @@ fn furnish(house: &House, name: &'static str) -> (i64, String, i64) {
     house.operate("POST", &format!("/companies/{company}/top-ups"), much).expect(201);
     let body = json!({"name": name, "role": "administrator", "company": company});
     let made = house.operate("POST", "/tokens", body).expect(201);
-    let profile = json!({"company": company, "name": name, "subscription": {"channels": 2}});
+    let profile = json!({"company": company, "name": name, "subscription": {"channels": 2, "agreed": {"amount": "13.90", "currency": "USD"}}});
     let profile = house.operate("POST", "/profiles", profile).expect(201);
     let (profile, caller) = (profile["id"].as_i64().unwrap(), name.to_lowercase());
     house.leave_record(&format!("{profile:032x}-caller"), Whose::Profiles(profile), &caller);

@@ -114,7 +114,9 @@ impl Generator<'_> {
                     ask.body = json!({ "choice": "landline", "number": LANDLINE }).to_string().into_bytes();
                 }
                 if let Some(offer) = self.known("offer").filter(|_| is_purchase) {
-                    ask.body = json!({ "number": offer }).to_string().into_bytes();
+                    ask.body = json!({ "number": offer, "agreed": {"amount": "0", "currency": "USD"} })
+                        .to_string()
+                        .into_bytes();
                 }
                 ask
             }
@@ -124,6 +126,7 @@ impl Generator<'_> {
 
     fn with_json(&mut self, ask: Ask, schema: &Value) -> Ask {
         let mut body = self.value(schema, "");
+        agree(&mut body);
         while self.slips(25) {
             self.damage(&mut body);
         }
@@ -334,6 +337,19 @@ impl Generator<'_> {
             _ => json!(self.text()),
         }
     }
+}
+
+/// Orders are for what they cost: what they would be refused for otherwise says nothing more.
+fn agree(body: &mut Value) {
+    let Value::Object(fields) = body else { return };
+    fields.values_mut().for_each(agree);
+    if !fields.contains_key("agreed") {
+        return;
+    }
+    let count = |name: &str| fields.get(name).and_then(Value::as_i64).unwrap_or(0);
+    let cents = 695 * count("channels") + 3_000 * count("bundles");
+    let amount = format!("{}.{:02}", cents / 100, cents % 100);
+    fields.insert("agreed".to_owned(), json!({ "amount": amount, "currency": "USD" }));
 }
 
 /// One step of a path or one word of a query.

@@ -11,7 +11,7 @@ pub(crate) fn full(description: &Description, schema: &Value, name: &str) -> Val
     let schema = description.resolved(schema);
     if let Some(choices) = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array()) {
         let is_something = |choice: &&Value| description.resolved(choice)["type"] != "null";
-        let choice = choices.iter().rev().find(is_something).expect("a choice is something");
+        let choice = choices.iter().find(is_something).expect("a choice is something");
         return full(description, choice, name);
     }
     if let Some(parts) = schema["allOf"].as_array() {

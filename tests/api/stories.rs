@@ -27,7 +27,7 @@ fn a_profile_comes_with_its_channels_and_credit_or_not_at_all() {
     let id = company(&house, "Architects");
     let path = format!("/companies/{id}");
     house.operate("POST", &format!("{path}/top-ups"), json!({"amount": dollars("50.00")})).expect(201);
-    let wanted = |credit: Value| json!({"company": id, "name": "Sales", "subscription": {"channels": 2}, "credit": credit});
+    let wanted = |credit: Value| json!({"company": id, "name": "Sales", "subscription": {"channels": 2, "agreed": {"amount": "13.90", "currency": "USD"}}, "credit": credit});
     let create = |credit: Value| house.operate("POST", "/profiles", wanted(credit));
     assert_eq!(create(dollars("40.00")).expect(409)["code"], "insufficient_company_credit");
     let euros = json!({"amount": "1.00", "currency": "EUR"});
@@ -58,7 +58,7 @@ fn an_administrator_runs_one_company_and_finds_nothing_of_others() {
     }
     let token = administrator(&house, own);
     let theirs = house.operate("POST", "/profiles", json!({"company": other, "name": "Site"})).expect(201);
-    let order = json!({"channels": 4, "bundles": 1});
+    let order = json!({"channels": 4, "bundles": 1, "agreed": dollars("57.80")});
     let new = json!({"company": own, "name": "Sales", "subscription": order});
     let said = house.ask(&token, "POST", "/profiles", new);
     assert!(said.header("location").is_some_and(|at| at.starts_with("/api/v1/profiles/")), "{said:?}");
@@ -207,7 +207,7 @@ fn a_mistake_is_answered_with_the_field_and_the_cure() {
         assert_eq!(problem["field"], field, "{problem}");
         assert!(problem["detail"].as_str().unwrap().contains(words), "{problem}");
     }
-    let order = json!({"company": id, "name": "x", "subscription": {"channels": 4}});
+    let order = json!({"company": id, "name": "x", "subscription": {"channels": 4, "agreed": {"amount": "27.80", "currency": "USD"}}});
     let problem = house.operate("POST", "/profiles", order).expect(409);
     assert_eq!(problem["code"], "insufficient_company_credit");
     assert_eq!(problem["detail"], "The company's credit of 0.00 does not pay 27.80; top it up.");

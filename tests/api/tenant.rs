@@ -28,7 +28,10 @@ const BODIES: [(&str, &str); 40] = [
         r#"{"amount": {"amount": "5.00", "currency": "USD"}, "reason": "dropped calls"}"#,
     ),
     ("PUT /companies/{company}/calls-per-second", r#"{"calls_per_second": 1}"#),
-    ("POST /companies/{company}/numbers", r#"{"number": "{offer}"}"#),
+    (
+        "POST /companies/{company}/numbers",
+        r#"{"number": "{offer}", "agreed": {"amount": "1.00", "currency": "USD"}}"#,
+    ),
     ("POST /companies/{company}/payments", r#"{"amount": {"amount": "5.00", "currency": "USD"}}"#),
     ("PUT /companies/{company}/price-list", r#"{"price_list": "standard"}"#),
     (
@@ -52,9 +55,12 @@ const BODIES: [(&str, &str); 40] = [
         r#"{"threshold": {"amount": "1.00", "currency": "USD"}, "amount": {"amount": "5.00", "currency": "USD"}}"#,
     ),
     ("POST /profiles/{profile}/returns", r#"{"amount": {"amount": "1.00", "currency": "USD"}}"#),
-    ("PATCH /profiles/{profile}/spend-guard", r#"{"day_cap": "50.00"}"#),
-    ("POST /profiles/{profile}/subscription", r#"{"channels": 3}"#),
-    ("PUT /stock/{number}", r#"{"country": "US", "fee": "1.00"}"#),
+    ("PATCH /profiles/{profile}/spend-guard", r#"{"day_cap": {"amount": "50.00", "currency": "USD"}}"#),
+    (
+        "POST /profiles/{profile}/subscription",
+        r#"{"channels": 3, "agreed": {"amount": "20.85", "currency": "USD"}}"#,
+    ),
+    ("PUT /stock/{number}", r#"{"country": "US", "fee": {"amount": "1.00", "currency": "USD"}}"#),
     ("POST /tokens", r#"{"name": "new", "role": "administrator", "company": "{company}"}"#),
     ("POST /tokens", r#"{"name": "new", "role": "administrator_read_only", "company": "{company}"}"#),
     ("POST /tokens", r#"{"name": "new", "role": "billing", "company": "{company}"}"#),
@@ -107,7 +113,7 @@ impl Tenant {
         let company = make("/companies", json!({"name": word, "country": "US"}))["id"].as_i64().unwrap();
         let of_company = |rest: &str| format!("/companies/{company}/{rest}");
         make(&of_company("top-ups"), json!({"amount": {"amount": "900.00", "currency": "USD"}}));
-        let profile = json!({"company": company, "name": word, "subscription": {"channels": 2}});
+        let profile = json!({"company": company, "name": word, "subscription": {"channels": 2, "agreed": {"amount": "13.90", "currency": "USD"}}});
         let profile = make("/profiles", profile)["id"].clone();
         let of_profile = |rest: &str| format!("/profiles/{profile}/{rest}");
         let account = json!({"company": company, "name": word.to_lowercase()});
@@ -115,11 +121,15 @@ impl Tenant {
         house.operate("POST", &format!("/business-accounts/{account}/credentials"), Value::Null).expect(200);
         let numbers = [0, 1, 2, 3].map(|digit| format!("+1202555{:03}{digit}", serial));
         let [leased, hosted, offer, fresh] = numbers;
-        let terms = json!({"country": "US", "fee": "1.00"});
+        let terms = json!({"country": "US", "fee": {"amount": "1.00", "currency": "USD"}});
         for number in [&leased, &offer] {
             house.operate("PUT", &format!("/stock/{number}"), terms.clone()).expect(200);
         }
-        let number = make(&of_company("numbers"), json!({"number": leased}))["id"].clone();
+        let number = make(
+            &of_company("numbers"),
+            json!({"number": leased, "agreed": {"amount": "1.00", "currency": "USD"}}),
+        )["id"]
+            .clone();
         let target = json!({"to": "profile", "id": profile});
         house.operate("PUT", &format!("/numbers/{number}/target"), target).expect(200);
         let hosted =

@@ -15,7 +15,7 @@ fn an_order_is_priced_and_an_office_sized_before_anything_is_bought() {
     let firm = Firm::new(&house, "Architects");
     let show = |path: &str| firm.ask(&house, "GET", path, Value::Null);
     let quote = show("/subscription-quote?channels=4&bundles=1").expect(200);
-    assert_eq!((&quote["total"], &quote["bundle_minutes"]), (&dollars("57.80"), &json!(5_000)));
+    assert_eq!((&quote["price"], &quote["bundle_minutes"]), (&dollars("57.80"), &json!(5_000)));
     let large = show("/subscription-quote?channels=105&bundles=21").expect(200);
     assert_eq!((&large["channels"], &large["channels_price"]), (&json!(110), &dollars("764.50")));
     assert_eq!(large["bundles_price"], dollars("535.50"), "21 bundles, 15 % off");
@@ -95,5 +95,73 @@ fn an_operator_sees_the_schedule_and_confirms_the_clock() {
     // The scheduler is of the same opinion: it would doubt again within seconds.
     std::thread::sleep(Duration::from_secs(6));
     assert_eq!(schedule()["is_clock_in_doubt"], false);
+    house.stop();
+}
+
+#[test]
+fn what_an_order_leaves_out_stays_and_another_price_than_agreed_buys_nothing() {
+    let house = House::new("34580-34599");
+    let firm = Firm::new(&house, "Architects");
+    let path = format!("/companies/{}/top-ups", firm.company);
+    house.operate("POST", &path, json!({"amount": dollars("500.00")})).expect(201);
+    let new = |agreed: &str| {
+        let order = json!({"channels": 3, "bundles": 2, "agreed": dollars(agreed)});
+        firm.ask(
+            &house,
+            "POST",
+            "/profiles",
+            json!({"company": firm.company, "name": "Sales", "subscription": order}),
+        )
+    };
+    let refused = new("80.84").expect(409);
+    assert_eq!((&refused["code"], &refused["field"]), (&json!("other_price"), &json!("subscription.agreed")));
+    let profile = new("80.85").expect(201);
+    let at = format!("/profiles/{}/subscription", profile["id"]);
+    let quote = firm.ask(&house, "GET", &format!("{at}/quote?channels=4"), Value::Null).expect(200);
+    assert_eq!((&quote["channels"], &quote["bundles"]), (&json!(4), &json!(2)));
+    assert_eq!((&quote["price"], &quote["next_payment"]["amount"]), (&dollars("87.80"), &dollars("87.80")));
+    assert!(quote["billing_day"].is_string() && quote["refund"]["amount"] != "0.00", "{quote}");
+    let before = firm.credit(&house);
+    let order =
+        |agreed: &str| firm.ask(&house, "POST", &at, json!({"channels": 4, "agreed": dollars(agreed)}));
+    let refused = order("27.80").expect(409);
+    assert!(refused["detail"].as_str().unwrap().contains("nothing was bought"), "{refused}");
+    assert_eq!(firm.credit(&house), before);
+    let bought = order("87.80").expect(201);
+    assert_eq!(
+        (&bought["subscription"]["channels"], &bought["subscription"]["bundles"]),
+        (&json!(4), &json!(2))
+    );
+    // A number is bought for the fee that was seen.
+    house.operate("PUT", "/stock/+12026843377", json!({"country": "US", "fee": dollars("2.50")})).expect(200);
+    let offer = firm.ask(&house, "GET", "/stock/+12026843377", Value::Null).expect(200);
+    house.operate("PUT", "/stock/+12026843377", json!({"country": "US", "fee": dollars("9.00")})).expect(200);
+    let purchase = json!({"number": offer["number"], "agreed": offer["fee"]});
+    let path = format!("/companies/{}/numbers", firm.company);
+    assert_eq!(firm.ask(&house, "POST", &path, purchase).expect(409)["code"], "other_price");
+    house.stop();
+}
+
+#[test]
+fn what_a_change_takes_from_others_is_said() {
+    let house = House::new("34600-34619");
+    let firm = Firm::new(&house, "Architects");
+    let number = json!({"company": firm.company, "number": "+12026843376", "country": "US"});
+    let number = house.operate("POST", "/numbers", number).expect(201)["id"].clone();
+    let target = format!("/numbers/{number}/target");
+    let given = firm.ask(&house, "PUT", &target, json!({"to": "profile", "id": firm.profile})).expect(200);
+    assert_eq!(given["warnings"], Value::Null);
+    let shown = json!({"choice": "online_number", "number": "+12026843376"});
+    let path = format!("/profiles/{}/caller-ids/default", firm.profile);
+    firm.ask(&house, "PUT", &path, shown).expect(200);
+    let taken = firm.ask(&house, "PUT", &target, json!({"to": "nobody"})).expect(200);
+    assert!(taken["warnings"][0].as_str().unwrap().contains("anonymous"), "{taken}");
+    let account = json!({"company": firm.company, "name": "ada"});
+    let account = firm.ask(&house, "POST", "/business-accounts", account).expect(201)["id"].clone();
+    let path = format!("/companies/{}/administrators/ada@example.com", firm.company);
+    firm.ask(&house, "PUT", &path, json!({"name": "Ada", "account": account})).expect(200);
+    let path = format!("/business-accounts/{account}/attachment");
+    let attached = firm.ask(&house, "PUT", &path, json!({"profile": firm.profile})).expect(200);
+    assert_eq!(attached["warnings"], json!(["Ada can no longer sign in with ada."]));
     house.stop();
 }

@@ -134,21 +134,23 @@ fn a_spend_guard_is_tightened_by_administrators_and_loosened_by_operators() {
     let firm = Firm::new(&house, "Architects");
     let path = format!("/profiles/{}/spend-guard", firm.profile);
     let limits = json!({
-        "hour_cap": "5.00", "day_cap": "50.00", "denied_countries": ["CU"], "longest_call_s": 3_600,
+        "hour_cap": {"amount": "5.00", "currency": "USD"}, "day_cap": {"amount": "50.00", "currency": "USD"}, "denied_countries": ["CU"], "longest_call_s": 3_600,
     });
     house.operate("PATCH", &path, limits).expect(200);
     for (loose, limit) in [
-        (json!({"day_cap": "50.01"}), "day_cap"),
+        (json!({"day_cap": {"amount": "50.01", "currency": "USD"}}), "day_cap"),
         (json!({"day_cap": "none"}), "day_cap"),
         (json!({"longest_call_s": null}), "longest_call_s"),
         (json!({"denied_countries": ["KP"]}), "denied_countries"),
-        (json!({"hour_cap": "1.00", "denied_countries": "none"}), "denied_countries"),
+        (
+            json!({"hour_cap": {"amount": "1.00", "currency": "USD"}, "denied_countries": "none"}),
+            "denied_countries",
+        ),
     ] {
         let said = firm.ask(&house, "PATCH", &path, loose.clone()).expect(403);
         assert_eq!((&said["code"], &said["field"]), (&json!("operator_only"), &json!(limit)), "{loose}");
     }
-    let tight =
-        json!({"day_cap": "10.00", "denied_countries": ["CU", "KP"], "allowed_countries": ["US", "EE"]});
+    let tight = json!({"day_cap": {"amount": "10.00", "currency": "USD"}, "denied_countries": ["CU", "KP"], "allowed_countries": ["US", "EE"]});
     firm.ask(&house, "PATCH", &path, tight).expect(200);
     firm.ask(&house, "PATCH", &path, json!({"allowed_countries": ["US", "EE", "GB"]})).expect(403);
     firm.ask(&house, "POST", &format!("{path}/release"), Value::Null).expect(403);
@@ -164,7 +166,10 @@ fn new_profiles_and_companies_begin_with_limits() {
     let profile = firm.ask(&house, "GET", &format!("/profiles/{}", firm.profile), Value::Null).expect(200);
     let limits = &profile["limits"];
     assert_eq!((&limits["calls_per_second"], &limits["premium"]), (&json!(5), &json!("deny")));
-    assert_eq!((&limits["hour_cap"], &limits["day_cap"]), (&json!("20.00"), &json!("100.00")));
+    assert_eq!(
+        (&limits["hour_cap"], &limits["day_cap"]),
+        (&json!({"amount": "20.00", "currency": "USD"}), &json!({"amount": "100.00", "currency": "USD"}))
+    );
     let company = firm.ask(&house, "GET", &format!("/companies/{}", firm.company), Value::Null).expect(200);
     assert_eq!(company["calls_per_second"], 20);
     let path = format!("/companies/{}/calls-per-second", firm.company);

@@ -271,7 +271,8 @@ class Gateway:
             cwd=self.folder,
         )
         assert done.returncode == 0, f"sipgw {' '.join(map(str, words))}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return in_micros(json.loads(done.stdout)) if done.stdout.strip() else {}
+        said = in_micros(json.loads(done.stdout)) if done.stdout.strip() else {}
+        return said["items"] if said.keys() == {"items", "next"} else said
 
     def set_up_company(self):
         """The guide's company, rates, and a carrier that only calls in, from the address OUTSIDE."""
@@ -298,12 +299,12 @@ class Gateway:
         **settings,
     ) -> Profile:
         """A profile with all that belongs to it; settings are those of `sipgw profile create`."""
-        words = ["--channels", channels, "--bundles", bundles]
+        words = ["--channels", channels, "--bundles", bundles, "--yes"]
         words += ["--credit", credit] if float(credit) else []
         words += ["--authentication", "ip"] if ip else []
         words += [word for key, value in settings.items() for word in (f"--{key.replace('_', '-')}", value)]
         made = self.change("profile", "create", COMPANY, name, *words)
-        profile = Profile(made["user"], made["domain"], made["password"], id=made["profile"], name=name)
+        profile = Profile(made["sip_user"], made["domain"], made["password"], id=made["profile"], name=name)
         for number in numbers:
             self.change("number", "add", COMPANY, number, "--country", "US")
             self.change("number", "assign", number, "--profile", profile.id)
@@ -337,5 +338,5 @@ class Gateway:
     def cdrs(self) -> list[dict]:
         """All call detail records, oldest first."""
         page = self.cli("cdr", "list")
-        rows = page["rows"] if isinstance(page, dict) else page
+        rows = page["items"]
         return sorted(rows, key=lambda cdr: cdr["started_at_micros"])

@@ -127,6 +127,6 @@ def test_a_carrier_that_proves_itself_may_call_from_anywhere(bench):
     roaming = Identity("trunk7", bench.gateway.domain, "s3cret")
     scenario = Caller(roaming, DID).invites().is_challenged().is_answered().hangs_up()
     finished(bench.pbx(scenario, address="127.0.0.77"), pbx)
-    assert bench.cdr()["carrier"] == "roaming"
+    assert bench.cdr()["carrier_name"] == "roaming"
     guess = Identity("trunk7", bench.gateway.domain, "guess")
     finished(bench.pbx(Caller(guess, DID).invites().is_challenged().is_refused(403), address="127.0.0.77"))

@@ -94,7 +94,7 @@ def test_a_carrier_out_of_order_is_followed_by_the_next(bench):
     )
     pbx = bench.pbx(Caller(profile, LONDON).invites().is_challenged().is_answered().hangs_up())
     finished(pbx, first, second)
-    assert bench.cdr()["carrier"] == "second"
+    assert bench.cdr()["carrier_name"] == "second"
 
 
 @pytest.mark.gateway(t1_ms=100)

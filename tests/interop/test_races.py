@@ -172,7 +172,7 @@ def test_a_failure_before_any_ringing_leads_to_the_next_carrier(bench, status):
     profile = bench.profile()
     first, second = two_carriers(bench, Callee().is_invited().refuses(status))
     finished(bench.pbx(talking(Caller(profile, LONDON)).hangs_up()), first, second)
-    assert bench.cdr()["carrier"] == "second"
+    assert bench.cdr()["carrier_name"] == "second"
 
 
 @pytest.mark.parametrize("status, told", [(FAILURES[0], 480), (FAILURES[1], 500), (FAILURES[2], 503)])

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use crate::ledger::Refusal;
+use crate::money::Micros;
 use crate::rating::RatesRefused;
 use crate::secrets::SecretError;
 
@@ -124,6 +125,16 @@ pub enum StoreError {
     /// The thing is not as it was when somebody looked at it, and the change was to be made only while it is.
     #[error("it was changed since it was read; read it again, and change it if that is still wanted")]
     Changed,
+    /// What is to be bought has another price than was agreed; nothing was bought.
+    #[error(
+        "the price is {price} now, and {agreed} was agreed, so nothing was bought; look at the quote again"
+    )]
+    OtherPrice {
+        /// What it costs now.
+        price: Micros,
+        /// What was agreed.
+        agreed: Micros,
+    },
     /// A request with the same name is being done at this moment.
     #[error("a request with the same key is being done; ask again for its answer")]
     AskedTwice,
@@ -135,6 +146,14 @@ pub enum StoreError {
         /// What is wrong and how to cure it.
         problem: String,
     },
+}
+
+/// Refuses to buy what has another price than was agreed.
+pub(crate) fn refuse_unless_agreed(price: Micros, agreed: Option<Micros>) -> Result<(), StoreError> {
+    match agreed {
+        Some(agreed) if agreed != price => Err(StoreError::OtherPrice { price, agreed }),
+        _ => Ok(()),
+    }
 }
 
 impl StoreError {

@@ -51,7 +51,7 @@ pub(super) async fn list(
             }
         }
     }
-    context.output.show(&rules, || {
+    context.output.list(&rules, || {
         let mut table = Table::new(COLUMNS);
         for rule in &rules {
             table.row(COLUMNS.map(|field| cell(&rule[field])));

@@ -72,7 +72,7 @@ pub(super) async fn list(context: &Context, gateway: &Gateway, list: List) -> Re
             rules.push(rule);
         }
     }
-    context.output.show(&rules, || {
+    context.output.list(&rules, || {
         let mut table = Table::new(["profile", "calls to", "shows", "which is"]);
         for rule in &rules {
             let to =

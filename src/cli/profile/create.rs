@@ -1,9 +1,12 @@
 //! `sipgw profile create`
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Context, Failure, Gateway, Micros, Settings, below, find, given, money, show_credentials};
+use super::{
+    Consent, Context, Failure, Gateway, Micros, Settings, below, find, given, money, show_credentials,
+    subscription,
+};
 
 #[derive(Args)]
 pub(crate) struct Create {
@@ -22,11 +25,25 @@ pub(crate) struct Create {
     credit: Option<Micros>,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+/// The order, once its price is agreed.
+async fn agreed(gateway: &Gateway, create: &Create, channels: u32) -> Result<Value, Failure> {
+    let path = subscription::quoted_at("/subscription-quote", (Some(channels), Some(create.bundles)));
+    let quote = gateway.get(&path).await?;
+    let what = format!("{} would have {}", create.name, subscription::in_words(&quote));
+    create.consent.to(gateway, &what).await?;
+    Ok(subscription::order(&quote))
 }
 
 pub(super) async fn run(context: &Context, gateway: &Gateway, create: Create) -> Result<(), Failure> {
     let company = find::company(gateway, &create.company).await?;
-    let order = create.channels.map(|channels| json!({ "channels": channels, "bundles": create.bundles }));
+    let order = match create.channels {
+        Some(channels) => Some(agreed(gateway, &create, channels).await?),
+        None => None,
+    };
     let new = given(json!({
         "company": company["id"],
         "name": create.name,

@@ -5,7 +5,7 @@ use provisioning_store::ledger::CapState;
 use provisioning_store::model::{Countries, Override, Premium};
 use serde_json::{Value, json};
 
-use super::{Context, Failure, Gateway, Micros, Table, below, cell, find, when};
+use super::{Context, Failure, Gateway, Micros, Table, below, cell, currency, find, money, when};
 use crate::cli::output::or_dash;
 use crate::cli::shown::items;
 
@@ -76,9 +76,8 @@ fn limit<T>(wanted: Override<T>, own: impl Fn(T) -> Value) -> Value {
 
 impl Limits {
     /// What is named, as the API calls it.
-    fn fields(self) -> Value {
-        let amount =
-            |wanted: Option<Override<Micros>>| wanted.map(|it| limit(it, |it| json!(it.to_string())));
+    fn fields(self, currency: &Value) -> Value {
+        let amount = |wanted: Option<Override<Micros>>| wanted.map(|it| limit(it, |it| money(it, currency)));
         let countries = |wanted: Option<Override<Countries>>| wanted.map(|it| limit(it, |it| json!(it)));
         let fields = [
             ("hour_cap", amount(self.hour_cap)),
@@ -105,7 +104,7 @@ pub(super) async fn run(context: &Context, gateway: &Gateway, command: Guard) ->
     let path = below(&profile, "/spend-guard");
     match command {
         Guard::Show { .. } => {}
-        Guard::Set { limits, .. } => drop(gateway.patch(&path, limits.fields()).await?),
+        Guard::Set { limits, .. } => drop(gateway.patch(&path, limits.fields(currency(&profile))).await?),
         Guard::Release { .. } => drop(gateway.post(&format!("{path}/release"), Value::Null).await?),
     }
     let mut guard = gateway.get(&path).await?;

@@ -2,16 +2,19 @@
 
 use serde_json::{Value, json};
 
-use super::{Consent, Context, Failure, Gateway, below, cell, find, text, when};
+use super::{Consent, Context, Failure, Gateway, asking, below, cell, find, text, when};
 
 pub(super) async fn buy(
     context: &Context,
     gateway: &Gateway,
     profile: &str,
-    (channels, bundles): (u32, u32),
+    counts: (Option<u32>, Option<u32>),
+    consent: &Consent,
 ) -> Result<(), Failure> {
-    let path = below(&find::profile(gateway, profile).await?, "/subscription");
-    let bought = gateway.post(&path, json!({ "channels": channels, "bundles": bundles })).await?;
+    let profile = find::profile(gateway, profile).await?;
+    let quote = gateway.get(&quoted_at(&below(&profile, "/subscription/quote"), counts)).await?;
+    consent.to(gateway, &format!("{} would have {}", text(&profile["name"]), in_words(&quote))).await?;
+    let bought = gateway.post(&below(&profile, "/subscription"), order(&quote)).await?;
     context.output.show(&bought, || {
         let [channels, bundles] = ["channels", "bundles"].map(|it| cell(&bought["subscription"][it]));
         let until = when(&bought["subscription"]["paid_until"]);
@@ -19,6 +22,31 @@ pub(super) async fn buy(
         format!("{channels} channels, {bundles} bundles until {until}; {refund} came back.\n")
     });
     Ok(())
+}
+
+/// Where the quote of an order is; a count that is not named stays as it is.
+pub(super) fn quoted_at(path: &str, (channels, bundles): (Option<u32>, Option<u32>)) -> String {
+    let text = |count: Option<u32>| count.map(|count| count.to_string());
+    asking(path, [("channels", text(channels)), ("bundles", text(bundles))])
+}
+
+/// The order of what a quote says, for what it says.
+pub(super) fn order(quote: &Value) -> Value {
+    json!({ "channels": quote["channels"], "bundles": quote["bundles"], "agreed": quote["price"] })
+}
+
+/// What a quote says, in words.
+pub(super) fn in_words(quote: &Value) -> String {
+    let [channels, bundles, price, refund, pay] =
+        ["channels", "bundles", "price", "refund", "to_pay"].map(|field| cell(&quote[field]));
+    let next = &quote["next_payment"];
+    format!(
+        "{channels} channels and {bundles} bundles for {price}, less {refund} that come back for what runs: {pay} to pay now; \
+         the billing day is {} then, and the next payment {} at {}",
+        cell(&quote["billing_day"]),
+        cell(&next["amount"]),
+        when(&next["at"])
+    )
 }
 
 pub(super) async fn cancel(

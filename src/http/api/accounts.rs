@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::http::StatusCode;
-use provisioning_store::model::{BusinessAccount, BusinessAccountId, CompanyId, ProfileId};
+use provisioning_store::model::{Administrator, BusinessAccount, BusinessAccountId, CompanyId, ProfileId};
 use provisioning_store::pages::AccountFilter;
 use provisioning_store::secrets::Password;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,10 @@ struct AccountView {
     profile: Option<i64>,
     /// The user part towards the PBX instead of the name.
     extension: Option<String>,
+    /// What else a change has changed, in words: who can no longer sign in. Left out where it is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<String>,
 }
 
 impl From<BusinessAccount> for AccountView {
@@ -51,6 +55,7 @@ impl From<BusinessAccount> for AccountView {
             name: account.name,
             profile: account.profile.map(|profile| profile.0),
             extension: account.extension,
+            warnings: Vec::new(),
         }
     }
 }
@@ -153,7 +158,8 @@ struct Attachment {
 
 /// Send a business account's calls to a profile
 ///
-/// An account that another profile has is refused.
+/// An account that another profile has is refused. An administrator who uses the account in person can no longer sign in with
+/// it, which the answer says.
 #[utoipa::path(
     put, path = "/business-accounts/{account}/attachment", tag = TAG, params(("account" = i64, Path)),
     request_body = Attachment, responses((status = 200, body = AccountView), (status = 409, response = Conflict)),
@@ -167,7 +173,12 @@ async fn attach_account(
     let profile = caller.profile(ProfileId(request.profile)).await.map_err(|it| it.named_in("profile"))?;
     let store = caller.acting_on(account.company);
     store.attach_business_account(account.id, profile.id, request.extension.as_deref()).await?;
-    Ok(Json(caller.account(account.id).await?.into()))
+    let administrators = caller.store().administrators(account.company).await?;
+    let users = administrators.iter().filter(|administrator| administrator.account == Some(account.id));
+    let warning =
+        |user: &Administrator| format!("{} can no longer sign in with {}.", user.name, account.name);
+    let warnings = users.map(warning).collect();
+    Ok(Json(AccountView { warnings, ..caller.account(account.id).await?.into() }))
 }
 
 /// Take a business account off its profile

@@ -73,8 +73,8 @@ struct CdrView {
     reason: String,
     /// The last SIP status sent to the caller.
     sip_status: Option<u16>,
-    /// The carrier's name; operators see it.
-    carrier: Option<String>,
+    /// The name that the carrier had then; operators see it.
+    carrier_name: Option<String>,
     /// The attempts to reach carriers, in order; operators see them.
     attempts: Option<Vec<AttemptView>>,
     /// The Q.850 cause that the caller was told, or the one of the goodbye; null where there was none.
@@ -91,10 +91,10 @@ struct CdrView {
 #[derive(Serialize, ToSchema)]
 #[schema(as = CarrierAttempt)]
 struct AttemptView {
-    /// The carrier's number.
+    /// The carrier's `id`.
     carrier: i64,
-    /// Its name at that time.
-    name: String,
+    /// The name that it had then.
+    carrier_name: String,
     /// Which of its addresses, with the port; null if its name led to none.
     address: Option<String>,
     /// The status of its final answer; null if it gave none.
@@ -116,7 +116,7 @@ impl From<CarrierAttempt> for AttemptView {
         let CarrierAttempt { carrier, name, address, sip_status, cause, said, result, sentence, took_ms } =
             attempt;
         let (carrier, address) = (carrier.0, address.map(|address| address.to_string()));
-        Self { carrier, name, address, sip_status, cause, said, result, sentence, took_ms }
+        Self { carrier, carrier_name: name, address, sip_status, cause, said, result, sentence, took_ms }
     }
 }
 
@@ -129,7 +129,7 @@ fn show(caller: &Caller, cdr: Cdr, purses: &BTreeMap<ProfileId, Purse>) -> CdrVi
     let call_ids = (caller.sees_all()).then(|| call_ids.collect());
     let attempts = ending.attempts.into_iter().map(AttemptView::from);
     let attempts = (caller.sees_all()).then(|| attempts.collect());
-    let carrier = Some(ending.carrier).filter(|name| caller.sees_all() && !name.is_empty());
+    let carrier_name = Some(ending.carrier).filter(|name| caller.sees_all() && !name.is_empty());
     CdrView {
         call: call.as_str().to_owned(),
         profile: record.profile.map(|profile| profile.0),
@@ -153,7 +153,7 @@ fn show(caller: &Caller, cdr: Cdr, purses: &BTreeMap<ProfileId, Purse>) -> CdrVi
         reason_code: ending.reason_code,
         reason: ending.reason,
         sip_status: ending.sip_status,
-        carrier,
+        carrier_name,
         attempts,
         cause: ending.cause,
         call_ids,

@@ -100,6 +100,12 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).at(field)
     }
 
+    /// The same problem of a thing that is a field of the body.
+    pub(super) fn within(self, field: &str) -> Self {
+        let inner = self.field.as_deref().map(|inner| format!("{field}.{inner}"));
+        Self { field: inner.or_else(|| Some(field.to_owned())), ..self }
+    }
+
     /// What a body names is not there: the body is to blame, not the path.
     pub(super) fn named_in(self, field: &str) -> Self {
         if self.status != StatusCode::NOT_FOUND.as_u16() {
@@ -162,6 +168,9 @@ impl From<StoreError> for Problem {
             StoreError::DeckCut { .. } => Self::new(StatusCode::BAD_REQUEST, "bad_body", text),
             StoreError::AccountInUse { .. } => Self::new(StatusCode::CONFLICT, "account_in_use", text),
             StoreError::QuotaReached { .. } => Self::new(StatusCode::CONFLICT, "quota_reached", text),
+            StoreError::OtherPrice { .. } => {
+                Self::new(StatusCode::CONFLICT, "other_price", text).at("agreed")
+            }
             StoreError::Changed => Self::new(StatusCode::PRECONDITION_FAILED, "changed", text).at("If-Match"),
             StoreError::AskedTwice => Self::new(StatusCode::CONFLICT, "asked_twice", text),
             StoreError::Invalid { field, problem } => {

@@ -64,15 +64,37 @@ impl Money {
         Self { amount: Amount(amount), currency: currency.to_owned() }
     }
 
+    /// The amount, in whatever currency it is.
+    pub(super) fn amount(&self) -> Micros {
+        self.amount.0
+    }
+
     /// The amount, if it is in the company's own currency: nothing is ever converted.
     pub(super) fn paid_by(&self, company: &Company, field: &str) -> Result<Micros, Problem> {
-        if self.currency == company.currency {
+        self.in_currency(&company.currency, field)
+    }
+
+    /// The amount, if it is in this currency, which is that of all companies.
+    pub(super) fn in_currency(&self, currency: &str, field: &str) -> Result<Micros, Problem> {
+        if self.currency == currency {
             return Ok(self.amount.0);
         }
-        let sentence = format!("the company's currency is {}; give the amount in it", company.currency);
+        let sentence = format!("the company's currency is {currency}; give the amount in it");
         Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "other_currency", sentence)
             .at(format!("{field}.currency")))
     }
+}
+
+/// For the description of a limit: an amount, or the word that lifts it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only describes what is read by hand")]
+#[schema(as = AmountOrNone)]
+#[serde(untagged)]
+pub(super) enum MoneyOrNone {
+    /// An amount.
+    Money(Money),
+    /// `none`.
+    None(String),
 }
 
 impl fmt::Display for Money {

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use provisioning_store::lifecycle::{NumberLease, Renewal};
 use provisioning_store::model::{
-    BusinessAccountId, CompanyId, NumberId, NumberTarget, OnlineNumber, ProfileId,
+    BusinessAccountId, CallerId, CallerIdRule, CompanyId, NumberId, NumberTarget, OnlineNumber, ProfileId,
 };
 use provisioning_store::pages::NumberFilter;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use super::body::{Body, Path, Query};
 use super::caller::Caller;
 use super::error::Problem;
-use super::money::{Amount, Moment};
+use super::money::{Moment, Money};
 use super::openapi::Conflict;
 use super::page::{Cursor, Limit, Page};
 use super::word::word;
@@ -71,14 +71,19 @@ pub(super) struct NumberView {
     target: Target,
     /// The terms on which the company has it; null where it is hosted without a fee.
     lease: Option<LeaseView>,
+    /// What else a change has changed, in words: whose calls show another number than before, or none. Left out where it is
+    /// nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<String>,
 }
 
 /// The terms on which a company has a number.
 #[derive(Serialize, ToSchema)]
 #[schema(as = NumberLease)]
 struct LeaseView {
-    /// What a term costs, in the company's currency.
-    fee: Amount,
+    /// What a term costs.
+    fee: Money,
     /// How long a term is.
     term_days: u32,
     /// The first moment that is not paid.
@@ -88,10 +93,10 @@ struct LeaseView {
     renewal: Renewal,
 }
 
-impl From<NumberLease> for LeaseView {
-    fn from(lease: NumberLease) -> Self {
+impl LeaseView {
+    fn of(lease: NumberLease, currency: &str) -> Self {
         Self {
-            fee: Amount(lease.offer.fee),
+            fee: Money::of(lease.offer.fee, currency),
             term_days: lease.offer.term_days,
             paid_until: Moment(lease.paid_until),
             renewal: lease.renewal,
@@ -99,15 +104,19 @@ impl From<NumberLease> for LeaseView {
     }
 }
 
-impl From<OnlineNumber> for NumberView {
-    fn from(number: OnlineNumber) -> Self {
+impl NumberView {
+    /// How a number looks.
+    pub(super) fn of(caller: &Caller, number: OnlineNumber) -> Self {
+        // Every company's currency is the one of the prices.
+        let currency = &caller.site.config.load().prices.currency;
         Self {
             id: number.id.0,
             company: number.company.0,
             number: number.number,
             country: number.country,
             target: number.target.into(),
-            lease: number.lease.map(LeaseView::from),
+            lease: number.lease.map(|lease| LeaseView::of(lease, currency)),
+            warnings: Vec::new(),
         }
     }
 }
@@ -142,7 +151,9 @@ async fn list_numbers(caller: Caller, Query(query): Query<NumberQuery>) -> Answe
     let (profile, business_account) = (profile.map(ProfileId), business_account.map(BusinessAccountId));
     let filter = NumberFilter { company: caller.scope(company)?, number, country, profile, business_account };
     let found = caller.store().numbers_in(&filter, limit.slice(cursor.as_ref())?).await?;
-    Ok(Json(Page::of(found, limit, |number| number.id.to_string()).map(NumberView::from)))
+    Ok(Json(
+        Page::of(found, limit, |number| number.id.to_string()).map(|number| NumberView::of(&caller, number)),
+    ))
 }
 
 /// A number to host.
@@ -168,7 +179,7 @@ struct NumberRequest {
 async fn add_number(caller: Caller, Body(new): Body<NumberRequest>) -> Result<Created<NumberView>, Problem> {
     let company = caller.company(CompanyId(new.company)).await.map_err(|it| it.named_in("company"))?;
     let number = caller.acting_on(company.id).add_number(company.id, &new.number, &new.country).await?;
-    Ok(Created::at(format!("/numbers/{}", number.id), number.into()))
+    Ok(Created::at(format!("/numbers/{}", number.id), NumberView::of(&caller, number)))
 }
 
 /// Show an Online Number
@@ -177,7 +188,8 @@ async fn add_number(caller: Caller, Body(new): Body<NumberRequest>) -> Result<Cr
     responses((status = 200, body = NumberView)),
 )]
 async fn show_number(caller: Caller, Path(number): Path<NumberId>) -> Answer<NumberView> {
-    Ok(Json(caller.number(number).await?.into()))
+    let number = caller.number(number).await?;
+    Ok(Json(NumberView::of(&caller, number)))
 }
 
 /// Host a number no longer
@@ -191,6 +203,35 @@ async fn remove_number(caller: Caller, Path(number): Path<NumberId>) -> Result<S
     let number = caller.number(number).await?;
     caller.acting_on(number.company).remove_number(number.id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the profile that has had the number until now loses: it shows the number as Caller ID no longer.
+async fn lost_by_moving(
+    caller: &Caller,
+    number: &OnlineNumber,
+    target: NumberTarget,
+) -> Result<Vec<String>, Problem> {
+    let NumberTarget::Profile(before) = number.target else { return Ok(Vec::new()) };
+    if target == number.target {
+        return Ok(Vec::new());
+    }
+    let rules = caller.store().caller_ids_of(before).await?;
+    let shown = |rule: &CallerIdRule| rule.shown == CallerId::OnlineNumber(number.number.clone());
+    let lost: Vec<_> = rules.iter().filter(|rule| shown(rule)).collect();
+    if lost.is_empty() {
+        return Ok(Vec::new());
+    }
+    let name = caller.profile(before).await?.name;
+    let has_default = rules.iter().any(|rule| rule.country.is_none() && !shown(rule));
+    let what =
+        if has_default { "show its default number instead" } else { "show no number: they are anonymous" };
+    let to: Vec<_> =
+        lost.iter().map(|rule| rule.country.as_deref().unwrap_or("all other countries")).collect();
+    Ok(vec![format!(
+        "{name} showed {} as Caller ID to {}; its calls there {what}.",
+        number.number,
+        to.join(", ")
+    )])
 }
 
 /// Send a number's calls somewhere
@@ -218,8 +259,9 @@ async fn assign_number(
             NumberTarget::BusinessAccount(account.id)
         }
     };
+    let warnings = lost_by_moving(&caller, &number, target).await?;
     caller.acting_on(number.company).assign_number(number.id, target).await?;
-    Ok(Json(OnlineNumber { target, ..number }.into()))
+    Ok(Json(NumberView { warnings, ..NumberView::of(&caller, OnlineNumber { target, ..number }) }))
 }
 
 /// Cancel a number
@@ -234,7 +276,8 @@ async fn assign_number(
 async fn cancel_number(caller: Caller, Path(number): Path<NumberId>) -> Answer<NumberView> {
     let number = caller.number(number).await?;
     let store = caller.acting_on(number.company);
-    Ok(Json(store.cancel_number(storage::now(), number.id).await?.into()))
+    let number = store.cancel_number(storage::now(), number.id).await?;
+    Ok(Json(NumberView::of(&caller, number)))
 }
 
 /// Take a number's cancellation back
@@ -248,5 +291,6 @@ async fn cancel_number(caller: Caller, Path(number): Path<NumberId>) -> Answer<N
 async fn keep_number(caller: Caller, Path(number): Path<NumberId>) -> Answer<NumberView> {
     let number = caller.number(number).await?;
     let store = caller.acting_on(number.company);
-    Ok(Json(store.keep_number(storage::now(), number.id).await?.into()))
+    let number = store.keep_number(storage::now(), number.id).await?;
+    Ok(Json(NumberView::of(&caller, number)))
 }

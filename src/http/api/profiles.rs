@@ -131,7 +131,7 @@ impl ProfileView {
             on_hand: Money::of(profile.on_hand, currency),
             bundle_left_s: profile.bundle_left_s,
             recharge: profile.recharge.map(|it| RechargeView::of(it, currency)),
-            limits: limits.into(),
+            limits: Limits::of(limits, currency),
             caps: caps.into_iter().map(|standing| CapView::of(standing, currency)).collect(),
         }
     }
@@ -208,11 +208,19 @@ async fn create_profile(
     let company = caller.company(CompanyId(request.company)).await.map_err(|it| it.named_in("company"))?;
     let prices = caller.site.config.load().price_list();
     let credit = request.credit.map(|credit| credit.paid_by(&company, "credit")).transpose()?;
+    let order = match &request.subscription {
+        Some(wanted) => {
+            let order = wanted.over(None).map_err(|it| it.within("subscription"))?;
+            wanted.refuse_another_price(order, &prices, &company)?;
+            Some((order, prices))
+        }
+        None => None,
+    };
     let new = NewProfile {
         company: company.id,
         name: request.name,
         settings: request.settings.over(ProfileSettings::default()),
-        order: request.subscription.map(|order| (order.order(), prices)),
+        order,
     };
     let store = caller.acting_on(company.id);
     let calls = &caller.site.config.load().calls;

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use axum::Json;
 use axum::http::StatusCode;
 use provisioning_store::model::{
-    Countries, Country, GuardOverrides, Override, Premium, Profile, ProfileId, SpendGuard,
+    Company, Countries, Country, GuardOverrides, Override, Premium, Profile, ProfileId, SpendGuard,
 };
 use provisioning_store::money::Micros;
 use provisioning_store::tokens::Role;
@@ -23,9 +23,10 @@ use super::Answer;
 use super::body::{Body, Path, given};
 use super::caller::Caller;
 use super::error::Problem;
-use super::money::Amount;
+use super::money::{Money, MoneyOrNone};
 use super::profiles::TAG;
 use super::word::word;
+use crate::objects;
 use crate::storage;
 
 pub(super) fn routes() -> OpenApiRouter {
@@ -34,15 +35,15 @@ pub(super) fn routes() -> OpenApiRouter {
         .routes(routes!(release_spend_guard))
 }
 
-/// The limits in force; null is no limit. Amounts are in the company's currency.
+/// The limits in force; null is no limit.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Limits {
     /// Most that calls may cost in an hour (UTC).
-    hour_cap: Option<Amount>,
+    hour_cap: Option<Money>,
     /// Most that calls may cost in a day (UTC).
-    day_cap: Option<Amount>,
+    day_cap: Option<Money>,
     /// Highest price of a minute.
-    highest_rate: Option<Amount>,
+    highest_rate: Option<Money>,
     /// The only countries that may be called.
     allowed_countries: Option<Vec<String>>,
     /// Countries that may not be called.
@@ -64,12 +65,14 @@ fn letters(countries: &Countries) -> Vec<String> {
     countries.iter().map(|country| country.to_string()).collect()
 }
 
-impl From<SpendGuard> for Limits {
-    fn from(guard: SpendGuard) -> Self {
+impl Limits {
+    /// How limits look, in the company's currency.
+    pub(super) fn of(guard: SpendGuard, currency: &str) -> Self {
+        let money = |amount| Money::of(amount, currency);
         Self {
-            hour_cap: guard.hour_cap.map(Amount),
-            day_cap: guard.day_cap.map(Amount),
-            highest_rate: guard.highest_rate.map(Amount),
+            hour_cap: guard.hour_cap.map(money),
+            day_cap: guard.day_cap.map(money),
+            highest_rate: guard.highest_rate.map(money),
             allowed_countries: guard.allowed.as_ref().map(letters),
             denied_countries: letters(&guard.denied),
             calls_to_one_country: guard.calls_to_one_country,
@@ -92,12 +95,10 @@ struct GuardView {
     /// The names of the limits that it was created with (`calls.new_profiles`); they hold while the installation's are not
     /// tighter. Limits in neither list are the installation's.
     begun_with: Vec<&'static str>,
-    /// The currency of the amounts, the company's.
-    currency: String,
 }
 
 impl GuardView {
-    fn of(caller: &Caller, profile: &Profile, currency: String) -> Self {
+    fn of(caller: &Caller, profile: &Profile, currency: &str) -> Self {
         let own = &profile.guard;
         let is_own = [
             ("hour_cap", own.hour_cap.is_own()),
@@ -113,7 +114,7 @@ impl GuardView {
         ];
         let own = is_own.into_iter().filter(|(_, is_own)| *is_own).map(|(name, _)| name).collect();
         let begun_with = caller.store().limits_begun_with(profile);
-        Self { in_force: caller.store().spend_guard(profile).into(), own, begun_with, currency }
+        Self { in_force: Limits::of(caller.store().spend_guard(profile), currency), own, begun_with }
     }
 }
 
@@ -129,7 +130,9 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Setting<T> {
         match Value::deserialize(deserializer)? {
             Value::Null => Ok(Self::Inherited),
             Value::String(word) if word == "none" => Ok(Self::Lifted),
-            value => T::deserialize(value).map(Self::Set).map_err(with_the_words),
+            value => {
+                objects::deserialize(value).map(Self::Set).map_err(|error| with_the_words(error.into_inner()))
+            }
         }
     }
 }
@@ -145,24 +148,23 @@ fn premium_or_none() -> RefOr<Schema> {
     RefOr::T(Schema::Object(ObjectBuilder::new().schema_type(kind).enum_values(Some(words)).build()))
 }
 
-/// Limits to change; what is left out stays. Null returns to the installation's limit, `"none"` lifts it. Amounts are in
-/// the company's currency.
+/// Limits to change; what is left out stays. Null returns to the installation's limit, `"none"` lifts it.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SpendGuardChange)]
 struct GuardChange {
     /// Most that calls may cost in an hour (UTC).
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<Amount>)]
-    hour_cap: Option<Setting<Amount>>,
+    #[schema(value_type = Option<MoneyOrNone>)]
+    hour_cap: Option<Setting<Money>>,
     /// Most that calls may cost in a day (UTC).
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<Amount>)]
-    day_cap: Option<Setting<Amount>>,
+    #[schema(value_type = Option<MoneyOrNone>)]
+    day_cap: Option<Setting<Money>>,
     /// Highest price of a minute.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<Amount>)]
-    highest_rate: Option<Setting<Amount>>,
+    #[schema(value_type = Option<MoneyOrNone>)]
+    highest_rate: Option<Setting<Money>>,
     /// The only countries that may be called, by their two letters.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<String>>)]
@@ -211,8 +213,20 @@ fn set_call_rate(change: Option<Setting<u32>>, before: Override<NonZeroU32>) -> 
 }
 
 impl GuardChange {
+    /// Refuses amounts of another currency than the company's.
+    fn refuse_other_currency(&self, company: &Company) -> Result<(), Problem> {
+        let amounts =
+            [("hour_cap", &self.hour_cap), ("day_cap", &self.day_cap), ("highest_rate", &self.highest_rate)];
+        for (field, setting) in amounts {
+            if let Some(Setting::Set(amount)) = setting {
+                amount.paid_by(company, field)?;
+            }
+        }
+        Ok(())
+    }
+
     fn over(self, before: GuardOverrides) -> GuardOverrides {
-        let amount = |amount: Amount| -> Micros { amount.0 };
+        let amount = |money: Money| -> Micros { money.amount() };
         let countries = |all: Vec<Country>| all.into_iter().collect::<Countries>();
         GuardOverrides {
             hour_cap: set(self.hour_cap, before.hour_cap, amount),
@@ -245,7 +259,7 @@ fn refuse_loosening(caller: &Caller, profile: &Profile, guard: GuardOverrides) -
 )]
 async fn show_spend_guard(caller: Caller, Path(profile): Path<ProfileId>) -> Answer<GuardView> {
     let (profile, company) = caller.profile_and_company(profile).await?;
-    Ok(Json(GuardView::of(&caller, &profile, company.currency)))
+    Ok(Json(GuardView::of(&caller, &profile, &company.currency)))
 }
 
 /// Change a profile's spend guard
@@ -261,7 +275,8 @@ async fn change_spend_guard(
     Path(profile): Path<ProfileId>,
     Body(change): Body<GuardChange>,
 ) -> Answer<GuardView> {
-    let profile = caller.profile(profile).await?;
+    let (profile, company) = caller.profile_and_company(profile).await?;
+    change.refuse_other_currency(&company)?;
     let amend = |before: Profile| {
         let guard = change.over(before.guard);
         if caller.role != Role::Operator {
@@ -272,7 +287,7 @@ async fn change_spend_guard(
     let store = caller.acting_on(profile.company);
     store.amend_spend_guard(storage::now(), profile.id, amend).await?;
     let (profile, company) = caller.profile_and_company(profile.id).await?;
-    Ok(Json(GuardView::of(&caller, &profile, company.currency)))
+    Ok(Json(GuardView::of(&caller, &profile, &company.currency)))
 }
 
 /// Let a profile spend on
@@ -301,7 +316,7 @@ mod tests {
             ..Default::default()
         };
         let body = json!({
-            "hour_cap": "20.00", "warn_percent": null, "longest_call_s": "none", "denied_countries": ["cu"],
+            "hour_cap": {"amount": "20.00", "currency": "USD"}, "warn_percent": null, "longest_call_s": "none", "denied_countries": ["cu"],
             "calls_per_second": 0,
         });
         let after = serde_json::from_value::<GuardChange>(body).unwrap().over(before);

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::body::{Body, Path, Query};
 use super::caller::Caller;
 use super::error::Problem;
-use super::money::Amount;
+use super::money::Money;
 use super::numbers::{NumberView, TAG};
 use super::once::IdempotencyKey;
 use super::page::{Cursor, Limit, Page};
@@ -22,7 +22,7 @@ use crate::storage;
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(list_stock))
-        .routes(routes!(stock_number, withdraw_number))
+        .routes(routes!(show_offer, stock_number, withdraw_number))
         .routes(routes!(buy_number))
 }
 
@@ -34,15 +34,16 @@ struct OfferView {
     number: String,
     /// ISO 3166 alpha-2.
     country: String,
-    /// What a term costs, in the currency of the company that buys it.
-    fee: Amount,
+    /// What a term costs: what a purchase says in `agreed`.
+    fee: Money,
     /// How long a term is.
     term_days: u32,
 }
 
-impl From<StockNumber> for OfferView {
-    fn from(StockNumber { country, offer }: StockNumber) -> Self {
-        Self { number: offer.number, country, fee: Amount(offer.fee), term_days: offer.term_days }
+impl OfferView {
+    fn of(caller: &Caller, StockNumber { country, offer }: StockNumber) -> Self {
+        let fee = Money::of(offer.fee, &caller.site.config.load().prices.currency);
+        Self { number: offer.number, country, fee, term_days: offer.term_days }
     }
 }
 
@@ -80,8 +81,25 @@ async fn list_stock(caller: Caller, Query(query): Query<StockQuery>) -> Answer<P
         caller.store().numbers_on_offer(country.as_deref(), after.as_deref(), limit.and_one()).await?;
     Ok(Json(
         Page::of(found, limit, |stock| stock.offer.number.trim_start_matches('+').to_owned())
-            .map(OfferView::from),
+            .map(|stock| OfferView::of(&caller, stock)),
     ))
+}
+
+/// Show a number on offer
+///
+/// One that a company has is not on offer, and an administrator sees those of the own company's country.
+#[utoipa::path(
+    get, path = "/stock/{number}", tag = TAG, params(("number" = String, Path, description = "E.164 with `+`")),
+    responses((status = 200, body = OfferView), (status = 422, response = super::openapi::Unprocessable)),
+)]
+async fn show_offer(caller: Caller, Path(number): Path<String>) -> Answer<OfferView> {
+    let stock = caller.store().number_on_offer(&number).await?;
+    if let Some(own) = caller.role.company()
+        && caller.company(own).await?.country != stock.country
+    {
+        return Err(Problem::absent("number on offer", number));
+    }
+    Ok(Json(OfferView::of(&caller, stock)))
 }
 
 /// The terms on which a number is offered.
@@ -91,8 +109,8 @@ struct OfferRequest {
     /// ISO 3166 alpha-2.
     #[schema(pattern = "^[A-Za-z]{2}$")]
     country: String,
-    /// What a term costs, in the currency of the company that buys it; zero or more.
-    fee: Amount,
+    /// What a term costs, in `prices.currency`; zero or more.
+    fee: Money,
     /// How long a term is.
     #[serde(default = "a_month")]
     #[schema(minimum = 1, maximum = 3660)]
@@ -116,9 +134,11 @@ async fn stock_number(
     Path(number): Path<String>,
     Body(request): Body<OfferRequest>,
 ) -> Answer<OfferView> {
-    let offer = NumberOffer { number, fee: request.fee.0, term_days: request.term_days };
+    let fee = request.fee.in_currency(&caller.site.config.load().prices.currency, "fee")?;
+    let offer = NumberOffer { number, fee, term_days: request.term_days };
     let stock = StockNumber { country: request.country, offer };
-    Ok(Json(caller.acting_on(None).stock_number(stock).await?.into()))
+    let stock = caller.acting_on(None).stock_number(stock).await?;
+    Ok(Json(OfferView::of(&caller, stock)))
 }
 
 /// Offer a number no longer
@@ -141,11 +161,14 @@ struct NumberPurchase {
     /// E.164 with `+`, one of those on offer.
     #[schema(example = "+12026843376")]
     number: String,
+    /// The `fee` of the offer. If it is another one meanwhile, nothing is bought.
+    agreed: Money,
 }
 
 /// Buy a number for a company
 ///
-/// From the numbers on offer in the company's country; the first term is paid from the company's credit.
+/// From the numbers on offer in the company's country, for the fee of the offer; with another one it is refused, and nothing is
+/// bought. The first term is paid from the company's credit, and each one after it at its beginning.
 #[utoipa::path(
     post, path = "/companies/{company}/numbers", tag = TAG,
     params(("company" = i64, Path), IdempotencyKey),
@@ -158,6 +181,7 @@ async fn buy_number(
 ) -> Result<Created<NumberView>, Problem> {
     let company = caller.company(company).await?;
     let store = caller.acting_on(company.id);
-    let number = store.buy_number(storage::now(), company.id, &request.number).await?;
-    Ok(Created::at(format!("/numbers/{}", number.id), number.into()))
+    let agreed = Some(request.agreed.paid_by(&company, "agreed")?);
+    let number = store.buy_number_at(storage::now(), company.id, &request.number, agreed).await?;
+    Ok(Created::at(format!("/numbers/{}", number.id), NumberView::of(&caller, number)))
 }

@@ -2,8 +2,10 @@
 
 use axum::Json;
 use axum::http::StatusCode;
-use provisioning_store::lifecycle::{Order, Renewal, Subscription};
-use provisioning_store::model::ProfileId;
+use provisioning_store::error::StoreError;
+use provisioning_store::ledger::Refusal;
+use provisioning_store::lifecycle::{self, Order, PriceList, Renewal, Subscription};
+use provisioning_store::model::{Company, Profile, ProfileId};
 use provisioning_store::money::Micros;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -57,25 +59,59 @@ impl SubscriptionView {
     }
 }
 
-/// What to buy.
-#[derive(Clone, Copy, Deserialize, ToSchema)]
+/// What to buy, and for how much.
+#[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Order)]
 pub(super) struct OrderRequest {
-    /// Over 100, rounded to the nearest ten.
+    /// Over 100, rounded to the nearest ten. Left out: as many as there are.
     #[schema(minimum = 1, maximum = 300)]
-    channels: u32,
-    /// US minute bundles; never more than channels.
-    #[serde(default)]
+    channels: Option<u32>,
+    /// US minute bundles; never more than channels. Left out: as many as there are.
     #[schema(maximum = 300)]
-    bundles: u32,
+    bundles: Option<u32>,
+    /// The `price` of the quote. If it is another one meanwhile, nothing is bought.
+    agreed: Money,
 }
 
 impl OrderRequest {
-    /// As the store has it.
-    pub(super) fn order(self) -> Order {
-        Order { channels: self.channels, bundles: self.bundles }
+    /// What is asked for, over what there is.
+    pub(super) fn over(&self, before: Option<&Subscription>) -> Result<Order, Problem> {
+        wanted((self.channels, self.bundles), before)
     }
+
+    /// Refuses an order for a new profile that has another price than was agreed.
+    pub(super) fn refuse_another_price(
+        &self,
+        order: Order,
+        prices: &PriceList,
+        company: &Company,
+    ) -> Result<(), Problem> {
+        let agreed = self.agreed(company, "subscription.agreed")?;
+        let bought = lifecycle::buy(prices, order, None, storage::now()).map_err(Refusal::from)?;
+        let price = bought.price().ok_or(lifecycle::OrderRefused::PriceTooLarge).map_err(Refusal::from)?;
+        match price == agreed {
+            true => Ok(()),
+            false => Err(Problem::from(StoreError::OtherPrice { price, agreed }).within("subscription")),
+        }
+    }
+
+    /// The price that was agreed, if it is in the company's currency.
+    pub(super) fn agreed(&self, company: &Company, field: &str) -> Result<Micros, Problem> {
+        self.agreed.paid_by(company, field)
+    }
+}
+
+/// An order of counts, each of which is as it is where it is left out.
+pub(super) fn wanted(
+    (channels, bundles): (Option<u32>, Option<u32>),
+    before: Option<&Subscription>,
+) -> Result<Order, Problem> {
+    let channels = channels.or(before.map(|before| before.channels)).ok_or_else(|| {
+        let sentence = "there are no channels yet that could stay as they are; say how many are wanted";
+        Problem::invalid("channels", sentence)
+    })?;
+    Ok(Order { channels, bundles: bundles.or(before.map(|before| before.bundles)).unwrap_or(0) })
 }
 
 /// What was bought, and what came back for the one before.
@@ -88,7 +124,8 @@ struct Purchase {
 
 /// Buy channels and bundles for a profile
 ///
-/// From the company's credit. What runs is ended and its unused part refunded.
+/// From the company's credit, for the price that its quote has said; with another one it is refused, and nothing is bought.
+/// What runs is ended and its unused part refunded.
 #[utoipa::path(
     post, path = "/profiles/{profile}/subscription", tag = TAG,
     params(("profile" = i64, Path), IdempotencyKey), request_body = OrderRequest, responses((status = 201, body = Purchase)),
@@ -101,7 +138,10 @@ async fn buy_subscription(
     let (profile, company) = caller.profile_and_company(profile).await?;
     let prices = caller.site.config.load().price_list();
     let store = caller.acting_on(company.id);
-    let (subscription, refund) = store.subscribe(storage::now(), profile.id, order.order(), &prices).await?;
+    let agreed = order.agreed(&company, "agreed")?;
+    let amend = |before: Profile| order.over(before.subscription.as_ref());
+    let bought = store.amend_subscription(storage::now(), profile.id, (&prices, agreed), amend).await;
+    let (subscription, refund) = bought.map_err(|problem: Problem| problem)?;
     let purchase = Purchase {
         subscription: SubscriptionView::of(subscription, &company.currency),
         refund: Money::of(refund, &company.currency),

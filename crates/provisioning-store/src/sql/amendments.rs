@@ -8,15 +8,25 @@ use super::profiles::{profile, put_settings};
 use super::query::query;
 use super::revision::{Changed, raise_revision};
 use super::{Connection, Database, failed, statements};
-use crate::error::StoreError;
-use crate::ledger::{LedgerEntry, LedgerOp};
+use crate::error::{StoreError, refuse_unless_agreed};
+use crate::ledger::{LedgerEntry, LedgerOp, Outcome};
+use crate::lifecycle::{Order, PriceList, Subscription};
 use crate::model::{
     Carrier, CarrierId, Company, CompanyId, GuardOverrides, NewCarrier, Profile, ProfileId, ProfileSettings,
     Timestamp,
 };
+use crate::money::Micros;
 use crate::secrets::Vault;
 
 use std::num::NonZeroU32;
+
+/// By which prices something is bought, and what was agreed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Purchase<'a> {
+    pub(crate) prices: &'a PriceList,
+    /// `None` takes whatever the price is.
+    pub(crate) agreed: Option<Micros>,
+}
 
 fn absent(what: &'static str, id: impl ToString) -> StoreError {
     StoreError::NotFound { what, name: id.to_string() }
@@ -51,6 +61,30 @@ impl Database {
             outcome.map_err(StoreError::from)?;
         }
         Ok(transaction.commit().await.map_err(failed("changing a spend guard"))?)
+    }
+
+    /// Buys the channels and bundles that `amend` orders, knowing what there is, if they have the price that was agreed.
+    pub(crate) async fn amend_subscription<E: From<StoreError>>(
+        &self,
+        author: Author<'_>,
+        now: Timestamp,
+        id: ProfileId,
+        purchase: Purchase<'_>,
+        amend: impl FnOnce(Profile) -> Result<Order, E> + Send,
+    ) -> Result<(Subscription, Micros), E> {
+        let mut transaction = self.begin().await?;
+        let before = profile(&mut transaction, id).await?.ok_or_else(|| absent("profile", id))?;
+        let prices = Box::new(purchase.prices.clone());
+        let op = LedgerOp::Subscribe { profile: id, order: amend(before)?, prices };
+        let outcomes = apply_in(&mut transaction, author, &[LedgerEntry { at: now, op }]).await?;
+        let outcome = outcomes.into_iter().next().expect("a batch has as many outcomes as operations");
+        let Outcome::Subscribed { subscription, refund } = outcome.map_err(StoreError::from)? else {
+            unreachable!("Subscribe is answered by Subscribed alone")
+        };
+        // Nothing of it has happened where the transaction is dropped.
+        refuse_unless_agreed(subscription.price().unwrap_or(Micros::MAX), purchase.agreed)?;
+        transaction.commit().await.map_err(failed("buying a subscription"))?;
+        Ok((subscription, refund))
     }
 
     /// Gives a carrier the settings that `amend` makes of what it is, its password too.

@@ -44,6 +44,7 @@ mod things;
 mod tokens;
 
 pub(crate) use addresses::Claimant;
+pub(crate) use amendments::Purchase;
 use connection::Connection;
 pub(crate) use copy::copy;
 pub(crate) use database::Database;

@@ -9,7 +9,7 @@ use super::quotas::OneMore;
 use super::revision::{Changed, raise_revision};
 use super::rows::narrow;
 use super::{Database, failed, failed_unless_taken, statements};
-use crate::error::StoreError;
+use crate::error::{StoreError, refuse_unless_agreed};
 use crate::ledger::{LedgerEntry, LedgerOp};
 use crate::lifecycle::NumberOffer;
 use crate::model::{CompanyId, NumberId, StockNumber, Timestamp};
@@ -77,6 +77,18 @@ impl Database {
         rows.into_iter().map(StockNumber::try_from).collect()
     }
 
+    /// A number on offer, if it is.
+    pub(crate) async fn offer(&self, number: &str) -> Result<Option<StockNumber>, StoreError> {
+        let mut statement = QueryBuilder::new(statements::NUMBERS_ON_OFFER);
+        statement.push(" AND s.number = ").push_bind(number);
+        let row: Option<StockRow> = statement
+            .build_query_as()
+            .fetch_optional(self.reader())
+            .await
+            .map_err(failed("reading a number on offer"))?;
+        row.map(StockNumber::try_from).transpose()
+    }
+
     /// A company takes a number and pays its first term: both or neither.
     pub(crate) async fn buy_number(
         &self,
@@ -84,6 +96,7 @@ impl Database {
         now: Timestamp,
         company: CompanyId,
         number: &str,
+        agreed: Option<Micros>,
     ) -> Result<NumberId, StoreError> {
         let mut transaction = self.begin().await?;
         self.refuse_beyond_quota(&mut transaction, OneMore::Number(company)).await?;
@@ -94,6 +107,7 @@ impl Database {
             .map_err(failed("buying a number"))?;
         let not_there = || StoreError::NotFound { what: "number on offer", name: number.to_owned() };
         let StockNumber { country, offer } = row.ok_or_else(not_there)?.try_into()?;
+        refuse_unless_agreed(offer.fee, agreed)?;
         let own: String = query_scalar(statements::COUNTRY_OF_COMPANY)
             .bind(company.0)
             .fetch_one(&mut *transaction)

@@ -7,10 +7,13 @@ use std::num::NonZeroU32;
 
 use super::{Store, checked_carrier, named};
 use crate::error::StoreError;
+use crate::lifecycle::{Order, PriceList, Subscription};
 use crate::model::{
     Carrier, CarrierId, Company, CompanyId, GuardOverrides, NewCarrier, Profile, ProfileId, ProfileSettings,
     Timestamp,
 };
+use crate::money::Micros;
+use crate::sql::Purchase;
 use crate::things::{Condition, Thing};
 
 impl Store {
@@ -45,6 +48,19 @@ impl Store {
         amend: impl FnOnce(Profile) -> Result<GuardOverrides, E> + Send,
     ) -> Result<(), E> {
         self.database.amend_spend_guard(self.author(), now, profile, amend).await
+    }
+
+    /// Buys the channels and bundles that `amend` orders, knowing what there is, if they have the price that was agreed. A
+    /// running subscription is replaced, and what comes back for its unused part is given.
+    pub async fn amend_subscription<E: From<StoreError>>(
+        &self,
+        now: Timestamp,
+        profile: ProfileId,
+        (prices, agreed): (&PriceList, Micros),
+        amend: impl FnOnce(Profile) -> Result<Order, E> + Send,
+    ) -> Result<(Subscription, Micros), E> {
+        let purchase = Purchase { prices, agreed: Some(agreed) };
+        self.database.amend_subscription(self.author(), now, profile, purchase, amend).await
     }
 
     /// Gives a carrier the settings that `amend` makes of what it is, its password too.

@@ -11,6 +11,7 @@ use crate::model::{
     BusinessAccount, BusinessAccountId, CallerId, CallerIdRule, CompanyId, NumberId, NumberTarget,
     OnlineNumber, ProfileId, StockNumber, Timestamp,
 };
+use crate::money::Micros;
 
 /// The stock and its sale.
 impl Store {
@@ -38,6 +39,13 @@ impl Store {
         self.database.on_offer(&country, after, most).await
     }
 
+    /// One number on offer.
+    pub async fn number_on_offer(&self, number: &str) -> Result<StockNumber, StoreError> {
+        let number = e164(number)?;
+        let offer = self.database.offer(&number).await?;
+        found("number on offer", number, offer)
+    }
+
     /// A company takes a number of its country from the stock and pays its first term.
     pub async fn buy_number(
         &self,
@@ -45,8 +53,19 @@ impl Store {
         company: CompanyId,
         number: &str,
     ) -> Result<OnlineNumber, StoreError> {
+        self.buy_number_at(now, company, number, None).await
+    }
+
+    /// The same, if the fee is the one that was agreed.
+    pub async fn buy_number_at(
+        &self,
+        now: Timestamp,
+        company: CompanyId,
+        number: &str,
+        agreed: Option<Micros>,
+    ) -> Result<OnlineNumber, StoreError> {
         self.company(company).await?;
-        let number = self.database.buy_number(self.author(), now, company, &e164(number)?).await?;
+        let number = self.database.buy_number(self.author(), now, company, &e164(number)?, agreed).await?;
         self.number(number).await
     }
 

@@ -107,11 +107,12 @@ pub(super) fn wanted(
     (channels, bundles): (Option<u32>, Option<u32>),
     before: Option<&Subscription>,
 ) -> Result<Order, Problem> {
-    let channels = channels.or(before.map(|before| before.channels)).ok_or_else(|| {
+    let channels = channels.or_else(|| before.map(|before| before.channels)).ok_or_else(|| {
         let sentence = "there are no channels yet that could stay as they are; say how many are wanted";
         Problem::invalid("channels", sentence)
     })?;
-    Ok(Order { channels, bundles: bundles.or(before.map(|before| before.bundles)).unwrap_or(0) })
+    let bundles = bundles.or_else(|| before.map(|before| before.bundles)).unwrap_or(0);
+    Ok(Order { channels, bundles })
 }
 
 /// What was bought, and what came back for the one before.

@@ -201,7 +201,8 @@ mod tests {
             there.extend(name);
         }
         let all: i64 = query_scalar(
-            "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_sqlx%' ESCAPE '\\'",
+            "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_sqlx%' ESCAPE '\\' \
+             AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
         )
         .fetch_one(&mut reader)
         .await

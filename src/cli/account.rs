@@ -147,7 +147,7 @@ async fn ask_about_its_user(gateway: &Gateway, account: &Value, consent: &Consen
 }
 
 fn show(context: &Context, accounts: &[Value]) {
-    context.output.list(&accounts, || {
+    context.output.list(accounts, || {
         let mut table = Table::new(["name", "company", "profile", "extension"]);
         for account in accounts {
             table.row(["name", "company", "profile", "extension"].map(|field| cell(&account[field])));

@@ -233,7 +233,7 @@ fn calls_per_second(text: &str) -> Result<u32, String> {
 }
 
 fn show(context: &Context, companies: &[Value]) {
-    context.output.list(&companies, || {
+    context.output.list(companies, || {
         let columns = ["id", "name", "country", "credit", "currency", "verified", "calls/s", "suspended"];
         let mut table = Table::new(columns);
         for company in companies {
@@ -271,7 +271,7 @@ async fn landlines(context: &Context, gateway: &Gateway, company: Option<String>
             }));
         }
     }
-    context.output.list(&found, || {
+    context.output.list(found, || {
         let mut table = Table::new(["number", "company", "may be shown"]);
         for landline in &found {
             let is_shown = if landline["may_be_shown"] == true { "yes" } else { "not verified" };

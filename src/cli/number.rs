@@ -247,7 +247,7 @@ fn place(number: &Value) -> String {
 }
 
 fn offers(context: &Context, numbers: &[Value]) {
-    context.output.list(&numbers, || {
+    context.output.list(numbers, || {
         let mut table = Table::new(["number", "country", "fee", "term"]);
         for number in numbers {
             let [number, country, fee, days] =
@@ -279,7 +279,7 @@ fn reaches(target: &Value) -> String {
 }
 
 fn show(context: &Context, numbers: &[Value]) {
-    context.output.list(&numbers, || {
+    context.output.list(numbers, || {
         let mut table = Table::new(["number", "country", "company", "reaches", "fee"]);
         for number in numbers {
             let [digits, country, company] = ["number", "country", "company"].map(|it| cell(&number[it]));

@@ -371,7 +371,7 @@ async fn set_recharge(
 }
 
 fn show(context: &Context, profiles: &[Value]) {
-    context.output.list(&profiles, || {
+    context.output.list(profiles, || {
         let mut table = Table::new([
             "id",
             "name",

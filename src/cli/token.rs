@@ -119,7 +119,7 @@ async fn obey(context: &Context, gateway: &Gateway, command: Command) -> Result<
 }
 
 fn show(context: &Context, tokens: &[Value]) {
-    context.output.list(&tokens, || {
+    context.output.list(tokens, || {
         let mut table = Table::new(["id", "name", "role", "company", "made", "ends", "revoked"]);
         for token in tokens {
             let [id, name, role, company] = ["id", "name", "role", "company"].map(|it| cell(&token[it]));

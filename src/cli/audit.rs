@@ -51,7 +51,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
     let entries =
         gateway.first_after(list.older_than.map(|number| number.to_string()), list.limit, &path).await?;
     gateway.close().await;
-    context.output.list(entries, || text(&entries));
+    context.output.list(&entries, || text(&entries));
     Ok(())
 }
 

@@ -25,7 +25,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
     match command {
         Command::List => {
             let bans = gateway.list("/bans").await?;
-            context.output.list(bans, || text(&bans));
+            context.output.list(&bans, || text(&bans));
         }
         Command::Release { source } => {
             gateway.delete(&format!("/bans/{}", step(&source))).await?;

@@ -27,7 +27,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
             let mut calls = gateway.list("/calls").await?;
             // The longest first.
             calls.sort_by_key(|call| std::cmp::Reverse(call["age_s"].as_u64()));
-            context.output.list(calls, || text(&calls));
+            context.output.list(&calls, || text(&calls));
         }
         Command::End { call } => {
             gateway.delete(&format!("/calls/{}", step(&call))).await?;

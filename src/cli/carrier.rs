@@ -106,7 +106,7 @@ fn show(context: &Context, carriers: &[Value]) {
     let mut carriers = carriers.to_vec();
     // In the order in which they are tried.
     carriers.sort_by_key(|carrier| (carrier["priority"].as_u64(), id(carrier)));
-    context.output.list(carriers, || {
+    context.output.list(&carriers, || {
         let columns =
             ["id", "name", "host", "port", "transport", "priority", "weight", "sources", "active", "state"];
         let mut table = Table::new(columns);

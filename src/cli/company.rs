@@ -271,7 +271,7 @@ async fn landlines(context: &Context, gateway: &Gateway, company: Option<String>
             }));
         }
     }
-    context.output.list(found, || {
+    context.output.list(&found, || {
         let mut table = Table::new(["number", "company", "may be shown"]);
         for landline in &found {
             let is_shown = if landline["may_be_shown"] == true { "yes" } else { "not verified" };

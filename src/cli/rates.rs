@@ -89,13 +89,13 @@ async fn obey(
         }
         Command::Lists => {
             let editions = gateway.list("/price-lists").await?;
-            context.output.list(editions, || editions_shown(&editions));
+            context.output.list(&editions, || editions_shown(&editions));
             Ok(())
         }
         Command::Undo { list, consent } => undo(context, gateway, list, &consent).await,
         Command::List { list } => {
             let rates = gateway.list(&asking("/rates", [("price_list", Some(list))])).await?;
-            context.output.list(rates, || table(&rates));
+            context.output.list(&rates, || table(&rates));
             Ok(())
         }
         Command::Quote { number, list } => {

@@ -19,7 +19,7 @@ pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
     gateway.close().await;
     let names: HashMap<i64, String> = profiles.iter().map(|it| (id(it), text(&it["name"]))).collect();
     let name = |profile: &Value| profile.as_i64().and_then(|id| names.get(&id).cloned());
-    context.output.list(registrations, || {
+    context.output.list(&registrations, || {
         let mut table = Table::new(["profile", "from", "transport", "nat", "until", "user agent", "contact"]);
         for registration in &registrations {
             let profile = &registration["profile"];

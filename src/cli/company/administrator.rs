@@ -62,7 +62,7 @@ pub(super) async fn run(context: &Context, gateway: &Gateway, command: Command) 
 }
 
 fn show(context: &Context, administrators: &[Value]) {
-    context.output.list(&administrators, || {
+    context.output.list(administrators, || {
         let mut table = Table::new(["email", "name", "business account"]);
         for administrator in administrators {
             table.row(["email", "name", "account"].map(|field| cell(&administrator[field])));

@@ -117,7 +117,7 @@ async fn recharge(
 }
 
 fn show(context: &Context, payments: &[Value]) {
-    context.output.list(&payments, || {
+    context.output.list(payments, || {
         let mut table = Table::new(["id", "company", "amount", "cause", "state", "asked", "settled", "word"]);
         for payment in payments {
             let [id, company, amount, cause, state, word] =

@@ -1,7 +1,7 @@
 //! Bodies that are being read for senders who have not proved anything yet: bounded in all and by client.
 //!
 //! Where a bound is reached, the body that has been awaited longest makes room. A sender that drips keeps nobody else out,
-//! and a body that comes in one piece is read before its turn to leave.
+//! and a body that has come with its head is read at once.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

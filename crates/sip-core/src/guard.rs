@@ -135,7 +135,7 @@ impl<K: Copy + Eq + Hash> Rates<K> {
         }
     }
 
-    /// Whether no token was taken of late.
+    /// Whether no token was ever taken.
     pub fn is_empty(&self) -> bool {
         self.buckets.is_empty()
     }

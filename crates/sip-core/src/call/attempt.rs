@@ -419,7 +419,7 @@ fn refuses_media(response: &Message) -> bool {
     matches!(response.status(), 415 | 488 | 606) || response.headers(Name::Warning).any(is_about_media)
 }
 
-/// Octets of a call's past that are passed on.
+/// How many octets of Diversion and History-Info together are passed on.
 const PAST: usize = 4_096;
 
 /// How the call came to a PBX that passes it on, as the PBX says it: octet by octet, since it is between the PBX and the

@@ -188,6 +188,10 @@ impl Call {
         }
         let Some(exchange) = &mut self.exchange else { return };
         exchange.is_answered = true;
+        if exchange.is_first() {
+            // So is what the callee has sent since its own 2xx, which the caller may have got before ours.
+            self.early_forwards = self.forward_serial;
+        }
         let (half, server, received) = (exchange.from, exchange.server, exchange.received);
         let request = exchange.request.clone();
         let t1 = ctx.settings.timers.t1;

@@ -17,7 +17,7 @@ pub(crate) struct Forward {
 /// How many passed requests may wait at once; a half that sends more is told to slow down.
 const FORWARDS_MAX: usize = 8;
 
-/// Octets of what a refusing half would have taken that are passed on.
+/// How many octets are passed on of the fields in which a refusing half says what it would have taken.
 const WHAT_IS_TAKEN: usize = 1_024;
 
 impl Call {

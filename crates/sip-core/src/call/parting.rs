@@ -1,5 +1,5 @@
-//! A callee that hangs up before the caller has heard of its answer, or has shown that it hears anything. The carrier has
-//! seen an answered call, so the caller is told of one, 200 and then BYE, and pays for it if it is there.
+//! A callee that hangs up before its answer was passed to the caller, or before the caller has shown that it is there. The
+//! carrier has seen an answered call, so the caller is told of one, 200 and then BYE, and pays for it if it is there.
 
 use std::time::Instant;
 
@@ -19,6 +19,9 @@ pub(crate) struct Parting {
 impl Call {
     /// The callee's BYE has come while the caller's INVITE is unanswered, or its answer unconfirmed.
     pub(super) fn on_parting(&mut self, ctx: &mut Context<'_>, reasons: Reasons) {
+        if self.parting.is_some() {
+            return;
+        }
         self.parting = Some(Parting { reasons, at: ctx.now.monotonic });
         if self.stage == Stage::Setup {
             // Only a dialog that was confirmed is ended from that side (RFC 3261 section 15), so there is a 2xx: overtaken by

@@ -42,6 +42,8 @@ pub(crate) struct SessionTimer {
     /// The peer may believe in another description than our last one, which is to be said again, and not by UPDATE without
     /// one, until the peer has answered it.
     owes_description: bool,
+    /// A request of ours has met one of the peer's and is to be made again, whoever refreshes the session.
+    is_to_retry: bool,
 }
 
 /// Session-Expires with its refresher, as a message names it: `uac` or `uas`.
@@ -79,6 +81,7 @@ impl SessionTimer {
             least_s: settings.min_se_s,
             allows_update: false,
             owes_description: false,
+            is_to_retry: false,
         }
     }
 
@@ -176,7 +179,9 @@ impl Call {
         if self.stage != Stage::Running {
             return;
         }
-        if let Some(after) = self.half(half).map(|leg| leg.session.next()) {
+        if let Some(leg) = self.half(half) {
+            leg.session.is_to_retry = false;
+            let after = leg.session.next();
             self.start_timer(ctx, CallTimer::Session(half), after);
         }
     }
@@ -185,7 +190,7 @@ impl Call {
     pub(super) fn on_session_due(&mut self, ctx: &mut Context<'_>, half: Leg) {
         let is_busy = self.exchange.is_some();
         let Some(leg) = self.half(half) else { return };
-        if leg.session.refresher == Refresher::Peer {
+        if leg.session.refresher == Refresher::Peer && !leg.session.is_to_retry {
             return self.end_refused(ctx, Refusal::SessionExpired);
         }
         if is_busy || leg.our_2xx.is_some() {
@@ -257,17 +262,19 @@ impl Call {
             (405 | 501, _) if std::mem::take(&mut leg.session.allows_update) => self.refresh(ctx, half),
             (422, Some(response)) if leg.session.on_too_small(response) => self.refresh(ctx, half),
             (491, _) => {
+                leg.session.is_to_retry = true;
                 let after = glare_pause(ctx, is_owner);
                 self.start_timer(ctx, CallTimer::Session(half), after);
             }
             // RFC 3311 section 5.2 and RFC 3261 section 14.2: an offer of ours is under way already, as the peer sees it.
             (500, Some(response)) if response.retry_after().is_some_and(|after_s| after_s <= GLARE_MAX_S) => {
+                leg.session.is_to_retry = true;
                 let after = Duration::from_secs(response.retry_after().unwrap_or_default().max(1).into());
                 self.start_timer(ctx, CallTimer::Session(half), after);
             }
-            // Whatever else it dislikes, the peer lives, and knows our description.
+            // Whatever else it dislikes, the peer lives. Where it judges our description, it knows it.
             _ => {
-                leg.session.owes_description = false;
+                leg.session.owes_description &= !matches!(status, 415 | 488 | 606);
                 self.watch_session(ctx, half);
             }
         }

@@ -40,7 +40,11 @@ impl Hop {
         match flow.transport {
             Transport::Udp => {
                 let by_datagram = || Flow { peer: self.address(Transport::Udp), ..flow };
-                let way = match self.transport.unwrap_or(Transport::Udp) {
+                let wanted = self.transport.unwrap_or(Transport::Udp);
+                if settings.is_own_address(wanted, self.address(wanted)) {
+                    return None;
+                }
+                let way = match wanted {
                     Transport::Udp => by_datagram(),
                     Transport::Tcp => flow_to(settings, Transport::Tcp, self.address(Transport::Tcp))
                         .unwrap_or_else(by_datagram),

@@ -126,6 +126,7 @@ mod tests {
         for nowhere in [
             "sip:x@192.0.2.1",
             "sip:x@192.0.2.1;transport=tcp",
+            "sips:x@192.0.2.1",
             "sip:x@carrier.example",
             "sip:x@[2001:db8::1]",
             "tel:+12025550123",

@@ -14,6 +14,7 @@ mod lex;
 mod method;
 mod name;
 mod params;
+mod phrase;
 mod reason;
 mod repair;
 pub(crate) mod text;
@@ -41,12 +42,13 @@ pub use method::Method;
 pub use name::Name;
 pub use params::Params;
 pub(crate) use params::is_param;
+pub use phrase::reason_phrase;
 pub use reason::{cause_of_status, q850_cause, q850_cause_in};
 pub(crate) use repair::repaired;
 pub use uri::{Host, Scheme, Uri, UriError};
 pub use validate::{Fault, MAX_BODY, MAX_HEADERS, MAX_REQUEST_URI, MAX_VALUE, validate};
 pub use via::Via;
-pub use write::{MessageWriter, Room, reason_phrase};
+pub use write::{MessageWriter, Room};
 
 /// The longest message we read, in octets: what one UDP datagram can hold, kept as the limit on streams too.
 pub const MAX_MESSAGE: usize = 65_535;

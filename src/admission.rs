@@ -47,7 +47,7 @@ pub struct Admission {
     metrics: Metrics,
 }
 
-/// Where credit that is on hand is asked back. It keeps nobody at work.
+/// Where credit that is on hand is asked back. It does not keep the clerk running.
 #[derive(Clone, Debug, Default)]
 pub struct OnHand(Arc<OnceLock<WayToClerk>>);
 

@@ -15,7 +15,7 @@
 //! What is changed at a path stands in the table of `versions`, which gives every GET its entity tag and lets a change be
 //! conditional on one. A change that leaves something as it is reads that in its transaction: the store's `amend_` verbs.
 //!
-//! What it must do: reach things through `caller::Caller`, so that whoever is limited to a company finds nothing of others.
+//! What it must do: reach things through `caller::Caller`, so that a token limited to a company finds nothing of others.
 //! The tests of tenancy and the fuzzer (`tests/api`) read the description and try it all.
 
 #![allow(

@@ -1,6 +1,6 @@
 //! Bodies that are being read for senders who have not proved anything yet: bounded in all and by client.
 //!
-//! Where a bound is reached, the body that has been awaited longest makes room. A sender that drips keeps nobody else out,
+//! Where a bound is reached, the body that has been awaited longest makes room. A sender that drips keeps no other sender out,
 //! and a body that has come with its head is read at once.
 
 use std::collections::BTreeMap;

@@ -325,8 +325,8 @@ impl Store {
         self.company(company).await
     }
 
-    /// What lacks a limit that new things begin with: neither it nor the installation has one, and nobody has said that there
-    /// is to be none.
+    /// Companies and profiles without a limit that new ones begin with: neither they nor the installation have one, and it was
+    /// not lifted on purpose.
     pub async fn unlimited(&self) -> Result<Unlimited, StoreError> {
         let guards = self.database.guards().await?;
         let without = |lacks: &dyn Fn(&GuardOverrides) -> bool| {

@@ -7,7 +7,7 @@
 //! A call for help is never stopped by the limit: it has a bucket of its own, so that it is told what an emergency call is
 //! told however fast the others come, and a PBX that dials nothing else fills no records either.
 //!
-//! The phone of a business account may call nobody, so it has a small bucket of its own whatever is provisioned, and its calls
+//! The phone of a business account may make no calls, so it has a small bucket of its own, and its calls
 //! take nothing from its company's profiles.
 //!
 //! A call *to* a profile does not count towards its limit: its rate is up to whoever calls, and a stranger could use the

@@ -15,7 +15,7 @@ use super::error::Problem;
 
 /// Most octets of a deck: some million lines.
 pub(super) const DECK_MOST: usize = 512 * 1024 * 1024;
-/// Pieces of the body that may be ahead of whoever reads them.
+/// Pieces of the body that may wait for the parser.
 const PIECES_AHEAD: usize = 4;
 
 /// The body, unread.
@@ -51,7 +51,7 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Hands the body on, piece by piece. When nobody reads it any more, it is taken from the network all the same: a client
+    /// Hands the body on, piece by piece. After the parser has stopped, the rest is taken from the network all the same: a client
     /// that is still sending would not see the answer.
     pub(super) async fn run(mut self) -> Result<Receipt, Problem> {
         let outcome = self.hand_on().await;

@@ -327,8 +327,8 @@ impl GuardOverrides {
         self.premium.over(Some(default), Premium::tighter).unwrap_or(Premium::Allow)
     }
 
-    /// The caps of the hour and the day. Where one of them was given at creation, they need not fit each other, since nobody
-    /// has chosen them together: what the day's leaves is what an hour may cost.
+    /// The caps of the hour and the day. Where one of them was given at creation and the other was chosen, the hour's may be
+    /// above the day's: then the day's cap holds for the hour as well.
     fn caps(&self, defaults: &SpendGuard) -> (Option<Micros>, Option<Micros>) {
         let hour = self.hour_cap.over(defaults.hour_cap, Ord::min);
         let day = self.day_cap.over(defaults.day_cap, Ord::min);

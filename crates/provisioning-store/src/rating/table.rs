@@ -64,7 +64,7 @@ struct Level {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Terms {
     destination: u32,
-    /// Two zeros where there is none.
+    /// Two zeros stand for no country.
     country: [u8; 2],
     rate_per_minute: Micros,
     connection_fee: Micros,

@@ -49,7 +49,7 @@ impl TryFrom<EditionRow> for Edition {
 }
 
 impl Database {
-    /// Begins an edition that nobody sees until it is whole. What is in force at once has no beginning: a clock that is
+    /// Begins an edition, which is hidden until it is whole. What is in force at once has no beginning: a clock that is
     /// set back finds rates all the same.
     pub(crate) async fn begin_edition(
         &self,
@@ -97,7 +97,7 @@ impl Database {
         transaction.commit().await.map_err(failed(doing))
     }
 
-    /// Gives up an edition that nobody has seen.
+    /// Gives up an edition that is still hidden.
     pub(crate) async fn give_up_edition(&self, edition: EditionId) -> Result<(), StoreError> {
         self.tables().forget(edition);
         let mut transaction = self.begin_beside().await?;
@@ -167,7 +167,7 @@ impl Database {
         rows.into_iter().map(Edition::try_from).collect()
     }
 
-    /// Deletes what is left of editions that are gone, a little at a time, so that nobody waits. Returns how many there were.
+    /// Deletes what is left of editions that are gone, a little at a time, so that no call waits. Returns how many there were.
     pub(crate) async fn clear_editions(&self, now: Timestamp) -> Result<usize, StoreError> {
         let gone: Vec<i64> = query_scalar(statements::GONE_EDITIONS)
             .bind(now.plus_s(-LONGEST_IMPORT_S).0)

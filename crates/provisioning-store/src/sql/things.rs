@@ -259,7 +259,7 @@ mod tests {
     use crate::sql::query::query_scalar;
     use crate::store::{Durability, Location};
 
-    /// Columns that nobody sets.
+    /// Columns that no operation sets.
     const NOT_SET: [(&str, &str); 3] = [
         ("companies", "revision"),
         ("profiles", "sealed_password"),

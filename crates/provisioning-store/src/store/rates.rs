@@ -188,7 +188,7 @@ impl Store {
         })
     }
 
-    /// How far the import is that is under way; `None` if there is none.
+    /// The progress of the import that is under way; `None` if no import is.
     pub fn import_progress(&self) -> Option<ImportProgress> {
         if self.import.turn.try_lock().is_ok() {
             return None;
@@ -234,7 +234,7 @@ impl Store {
         self.database.editions().await
     }
 
-    /// Deletes what is left of editions that nobody can bring back any more. Returns how many there were.
+    /// Deletes the rates of editions that can no longer be brought back. Returns the number of editions.
     pub async fn clear_editions(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.database.clear_editions(now).await
     }

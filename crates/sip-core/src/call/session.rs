@@ -42,7 +42,7 @@ pub(crate) struct SessionTimer {
     /// The peer may believe in another description than our last one, which is to be said again, and not by UPDATE without
     /// one, until the peer has answered it.
     owes_description: bool,
-    /// A request of ours has met one of the peer's and is to be made again, whoever refreshes the session.
+    /// A request of ours has crossed one of the peer's and is to be made again, also where the peer refreshes the session.
     is_to_retry: bool,
 }
 

@@ -372,7 +372,7 @@ fn plain(name: &str) -> String {
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Says what a heading lacks that is nobody's.
+/// Says what a heading lacks that belongs to no known layout.
 fn unknown(head: &[u8]) -> DeckFault {
     let fields = |separator: &&u8| heading(head, **separator).len();
     let separator = SEPARATORS.iter().max_by_key(fields).copied().unwrap_or(b',');
